@@ -1,0 +1,161 @@
+"""An async client for podman's libpod API over a unix socket.
+
+async with Podman(endpoint) as podman:
+    container = await podman.containers.create(ContainerSpec(image=image_id, command=("id",)))
+    async with container.attach() as chunks:
+        await container.start()
+        async for chunk in chunks:
+            print(chunk.stream.name, chunk.data)
+"""
+
+from __future__ import annotations
+
+from barasync.aiopodman.client import (
+    Podman,
+)
+from barasync.aiopodman.containers import (
+    Condition,
+    Container,
+    Containers,
+)
+from barasync.aiopodman.endpoint import (
+    Endpoint,
+)
+from barasync.aiopodman.errors import (
+    APIError,
+    BadRequest,
+    CommandNotFound,
+    Conflict,
+    ConnectError,
+    FrameError,
+    NotFound,
+    OCIRuntimeError,
+    PodmanError,
+    ProtocolError,
+    RequestTimeout,
+    ServerError,
+    ServiceError,
+    StreamTruncated,
+    TransportError,
+)
+from barasync.aiopodman.images import (
+    Images,
+    PullPolicy,
+)
+from barasync.aiopodman.models import (
+    ContainerConfig,
+    ContainerInspect,
+    ContainerState,
+    ContainerSummary,
+    Event,
+    EventActor,
+    HostInfo,
+    ImageConfig,
+    ImageInspect,
+    ImageSummary,
+    Info,
+    ManifestEntry,
+    ManifestPlatform,
+    NetworkSummary,
+    ProgramInfo,
+    SecurityInfo,
+    StoreInfo,
+    Version,
+    VersionComponent,
+)
+from barasync.aiopodman.networks import (
+    Networks,
+)
+from barasync.aiopodman.quirks import (
+    Quirk,
+)
+from barasync.aiopodman.spec import (
+    ContainerSpec,
+    Mount,
+    Network,
+    Rlimit,
+    parse_mount,
+)
+from barasync.aiopodman.system import (
+    System,
+)
+from barasync.aiopodman.version import (
+    PodmanVersion,
+)
+from barasync.aiopodman.wire.frames import (
+    Chunk,
+    Stream,
+)
+from barasync.aiopodman.wire.lines import (
+    Ending,
+    Line,
+    LineSplitter,
+)
+from barasync.aiopodman.wire.reference import (
+    InvalidReference,
+    Reference,
+    is_image_id,
+    parse_reference,
+)
+
+__all__ = [
+    "APIError",
+    "BadRequest",
+    "Chunk",
+    "CommandNotFound",
+    "Condition",
+    "Conflict",
+    "ConnectError",
+    "Container",
+    "ContainerConfig",
+    "ContainerInspect",
+    "ContainerSpec",
+    "ContainerState",
+    "ContainerSummary",
+    "Containers",
+    "Ending",
+    "Endpoint",
+    "Event",
+    "EventActor",
+    "FrameError",
+    "HostInfo",
+    "ImageConfig",
+    "ImageInspect",
+    "ImageSummary",
+    "Images",
+    "Info",
+    "InvalidReference",
+    "Line",
+    "LineSplitter",
+    "ManifestEntry",
+    "ManifestPlatform",
+    "Mount",
+    "Network",
+    "NetworkSummary",
+    "Networks",
+    "NotFound",
+    "OCIRuntimeError",
+    "Podman",
+    "PodmanError",
+    "PodmanVersion",
+    "ProgramInfo",
+    "ProtocolError",
+    "PullPolicy",
+    "Quirk",
+    "Reference",
+    "RequestTimeout",
+    "Rlimit",
+    "SecurityInfo",
+    "ServerError",
+    "ServiceError",
+    "StoreInfo",
+    "Stream",
+    "StreamTruncated",
+    "System",
+    "TransportError",
+    "Version",
+    "VersionComponent",
+    "is_image_id",
+    "parse_mount",
+    "parse_reference",
+]

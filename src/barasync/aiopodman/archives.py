@@ -1,0 +1,105 @@
+"""Archives out of a container, and whether one is whole.
+
+Podman answers 200 before it packs, and nothing that goes wrong afterwards reaches the client. Three
+ways to lose files silently were measured, on 4.3.1 and on 5.4.2:
+
+- The container has just ended, and podman's cleanup unmounts its files before they are read: the
+  archive is empty. A mount of our own keeps them there.
+- The connection or podman breaks: the tar format's end marker is missing.
+- The container is removed meanwhile: the archive stops between two members, and podman writes the
+  end marker all the same. That the container is still there at the end tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from types import TracebackType
+from typing import Self
+
+import anyio
+
+from barasync.aiopodman.errors import APIError, NotFound, PodmanError, StreamTruncated
+from barasync.aiopodman.libpod import Libpod
+from barasync.aiopodman.streams import DecodedStream
+from barasync.aiopodman.wire.archive import ArchiveCheck
+
+_UNMOUNT_SECONDS = 10
+
+
+@asynccontextmanager
+async def open_archive(
+    libpod: Libpod, container: str, path: str
+) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Yield the tar archive of a path in a container; `container` is the path of its requests.
+
+    Source: `GET /libpod/containers/{id}/archive`.
+    """
+    async with (
+        _HeldMount(libpod, container) as mount,
+        libpod.stream("GET", f"{container}/archive", {"path": path}) as data,
+    ):
+        yield _WholeArchive(DecodedStream(data, ArchiveCheck()), mount)
+
+
+class _HeldMount:
+    """Keeps a container's files mounted until it is released, or the block ends.
+
+    Source: `POST /libpod/containers/{id}/mount`, `…/unmount`.
+    """
+
+    def __init__(self, libpod: Libpod, container: str) -> None:
+        self._libpod = libpod
+        self._container = container
+        self._held = False
+
+    async def __aenter__(self) -> Self:
+        await self._libpod.post(f"{self._container}/mount")
+        self._held = True
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with anyio.move_on_after(_UNMOUNT_SECONDS, shield=True), suppress(PodmanError):
+            await self.release()
+
+    async def release(self) -> None:
+        """Let go of the files, once.
+
+        Raises:
+            NotFound: The container does not exist any more.
+        """
+        if not self._held:
+            return
+        # Never twice: a second time would take the mount of whoever else holds one.
+        self._held = False
+        try:
+            await self._libpod.post(f"{self._container}/unmount")
+        except NotFound:
+            raise
+        except APIError:
+            return  # whatever keeps podman from it now, the container's removal does it as well
+
+
+class _WholeArchive(AsyncIterator[bytes]):
+    """The pieces of an archive; its end is one only if the container is still there."""
+
+    def __init__(self, pieces: AsyncIterator[bytes], mount: _HeldMount) -> None:
+        self._pieces = pieces
+        self._mount = mount
+
+    async def __anext__(self) -> bytes:
+        piece = await anext(self._pieces, None)
+        if piece is not None:
+            return piece
+        try:
+            await self._mount.release()
+        except NotFound as error:
+            raise StreamTruncated(
+                "the container was removed while its files were packed: the archive is not whole"
+            ) from error
+        raise StopAsyncIteration

@@ -1,0 +1,114 @@
+"""The client: one object per podman service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from datetime import datetime
+from types import MappingProxyType, TracebackType
+from typing import Self
+
+from barasync.aiopodman.containers import Containers
+from barasync.aiopodman.endpoint import Endpoint
+from barasync.aiopodman.errors import APIError, ProtocolError, ServerError
+from barasync.aiopodman.events import open_events
+from barasync.aiopodman.images import Images
+from barasync.aiopodman.libpod import Libpod
+from barasync.aiopodman.models import Event
+from barasync.aiopodman.networks import Networks
+from barasync.aiopodman.system import System
+from barasync.aiopodman.transport import HTTPTransport, Transport
+from barasync.aiopodman.version import PodmanVersion, negotiate
+
+_VERSION_HEADER = "libpod-api-version"
+
+
+class Podman:
+    """A connection to the podman service at `endpoint`, for use with `async with`.
+
+        async with Podman(Endpoint("unix:///run/podman/podman.sock", "--url")) as podman:
+            container = await podman.containers.create(ContainerSpec(image=image_id))
+
+    Entering asks the service for its version; leaving closes every connection. `timeout`, in
+    seconds, bounds each wait for an answer that podman gives at once; answers that last as long as
+    a container does have no limit of their own. One client serves any number of tasks.
+    `transport` replaces the socket in tests.
+
+    Inside the block: `version`, and the collections `containers`, `images`, `networks` and
+    `system`.
+
+    Raises:
+        ConnectError: on entering, when nobody answers or access is denied.
+        ProtocolError: on entering, when what answers is not podman, or too old a one.
+    """
+
+    version: PodmanVersion
+    containers: Containers
+    images: Images
+    networks: Networks
+    system: System
+
+    def __init__(
+        self, endpoint: Endpoint, *, timeout: float = 60.0, transport: HTTPTransport | None = None
+    ) -> None:
+        self.endpoint = endpoint
+        self._transport = Transport(endpoint, timeout=timeout, transport=transport)
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._transport)
+            self.version = await self._negotiate()
+            libpod = self._libpod = Libpod(self._transport, self.version)
+            self.containers = Containers(libpod)
+            self.images = Images(libpod)
+            self.networks = Networks(libpod)
+            self.system = System(libpod)
+            stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._transport.__aexit__(exc_type, exc, traceback)
+
+    def events(
+        self,
+        *,
+        filters: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        stream: bool = True,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """Open the service's events, oldest first.
+
+        With `stream` those to come, and before them those recorded after `since` if that is given;
+        without `stream` those recorded. `filters` are podman's, such as `{"container": [ID],
+        "event": ["died"]}`. Events are hints: some are late (0.25 s) and some are lost; confirm by
+        `inspect`.
+
+        Source: `GET /libpod/events`.
+        """
+        return open_events(self._libpod, filters=filters, stream=stream, since=since, until=until)
+
+    async def _negotiate(self) -> PodmanVersion:
+        path = self.endpoint.socket_path
+        try:
+            answer = await self._transport.request("GET", "/libpod/_ping")
+        except ServerError:
+            raise
+        except APIError as error:
+            raise ProtocolError(
+                f"the service at {path} is not podman: it answers GET /libpod/_ping with "
+                f"{error.status}"
+            ) from error
+        version = answer.headers.get(_VERSION_HEADER)
+        if version is None:
+            server = answer.headers.get("server", "unknown")
+            raise ProtocolError(
+                f"the service at {path} is not podman: its answer does not name a libpod API "
+                f"(server: {server})"
+            )
+        return negotiate(version)

@@ -1,0 +1,335 @@
+"""Containers: the collection, and a handle on one of them.
+
+The order that never loses output (measured): create, attach and await its headers, start, read to
+the end, inspect, archive, remove.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
+from typing import Literal
+
+import anyio
+
+from barasync.aiopodman import quirks
+from barasync.aiopodman.archives import open_archive
+from barasync.aiopodman.errors import NotFound, ProtocolError, ServerError
+from barasync.aiopodman.libpod import Libpod, encode_filters, label_filters, segment
+from barasync.aiopodman.models import ContainerInspect, ContainerSummary, Created, Removed
+from barasync.aiopodman.spec import ContainerSpec
+from barasync.aiopodman.streams import DecodedStream, Decoder
+from barasync.aiopodman.transport import Query
+from barasync.aiopodman.wire.documents import decode_document
+from barasync.aiopodman.wire.frames import Chunk, FrameDecoder, RawDecoder
+from barasync.aiopodman.wire.reference import parse_reference
+
+Condition = Literal[
+    "configured",
+    "created",
+    "initialized",
+    "running",
+    "paused",
+    "stopping",
+    "stopped",
+    "exited",
+    "removing",
+]
+_MILLISECONDS = 1000
+
+
+class Containers:
+    """The containers of one podman service."""
+
+    def __init__(self, libpod: Libpod) -> None:
+        self._libpod = libpod
+        self._volume_creation = anyio.Lock()
+
+    async def create(self, spec: ContainerSpec) -> Container:
+        """Create a container and return a handle on it; it does not run yet.
+
+        When cancelled in flight, podman may have created it all the same: shield the call, or find
+        the container by its labels.
+
+        Raises:
+            NotFound: The image does not exist.
+            Conflict: The name is in use.
+
+        Source: `POST /libpod/containers/create`.
+        """
+        if spec.named_volumes and self._libpod.has(quirks.SHARED_VOLUME_DEADLOCK):
+            async with self._volume_creation:
+                return await self._create(spec)
+        return await self._create(spec)
+
+    async def list(
+        self,
+        *,
+        labels: Mapping[str, str | None] | None = None,
+        all: bool = False,  # noqa: A002 podman's name
+    ) -> list[ContainerSummary]:
+        """Return the running containers, or all of them, that carry every one of `labels`.
+
+        A label whose value is `None` matches whatever its value is.
+
+        Source: `GET /libpod/containers/json`.
+        """
+        query = {"all": all, "filters": encode_filters({"label": label_filters(labels)})}
+        return await self._libpod.get("containers/json", list[ContainerSummary], query)
+
+    def handle(self, container_id: str, *, terminal: bool = False) -> Container:
+        """Return a handle on an existing container, by ID or name, without a request.
+
+        `terminal` says that it was created with one: `attach` must know.
+        """
+        return Container(self._libpod, container_id, terminal=terminal)
+
+    async def _create(self, spec: ContainerSpec) -> Container:
+        answer = await self._libpod.post("containers/create", body=spec.to_body())
+        created = decode_document(answer.body, Created)
+        return Container(
+            self._libpod, created.id, terminal=spec.terminal, warnings=tuple(created.warnings)
+        )
+
+
+class Container:
+    """A handle on one container: its ID, and what can be done with it.
+
+    `warnings` are podman's from its creation. Every method raises `NotFound` when the container
+    does not exist.
+    """
+
+    def __init__(
+        self,
+        libpod: Libpod,
+        container_id: str,
+        *,
+        terminal: bool = False,
+        warnings: tuple[str, ...] = (),
+    ) -> None:
+        self.id = container_id
+        self.warnings = warnings
+        self._libpod = libpod
+        self._terminal = terminal
+
+    def __repr__(self) -> str:
+        return f"<Container {self.id[:12]}>"
+
+    async def init(self) -> None:
+        """Make the container's namespaces and its waiting process, without running the command.
+
+        Raises:
+            OCIRuntimeError: The process cannot be made, `CommandNotFound` for want of the command.
+
+        Source: `POST /libpod/containers/{id}/init`.
+        """
+        await self._post("init")
+
+    async def start(self) -> None:
+        """Run the container's command; nothing happens when it runs already.
+
+        Raises:
+            OCIRuntimeError: as `init`.
+
+        Source: `POST /libpod/containers/{id}/start`.
+        """
+        await self._post("start")
+
+    async def stop(self, *, timeout: int = 10) -> None:  # noqa: ASYNC109 podman's, not a deadline
+        """Send the container its stop signal, and SIGKILL after `timeout` seconds.
+
+        Returns when it has ended; nothing happens when it does not run.
+
+        Source: `POST /libpod/containers/{id}/stop`.
+        """
+        await self._libpod.post(self._path("stop"), {"timeout": timeout}, patience=timeout)
+
+    async def kill(self, signal: str = "SIGKILL") -> None:
+        """Send a signal to the container's first process. Returns before that has an effect.
+
+        Raises:
+            Conflict: The container does not run.
+
+        Source: `POST /libpod/containers/{id}/kill`.
+        """
+        await self._libpod.post(self._path("kill"), {"signal": signal})
+
+    async def inspect(self) -> ContainerInspect:
+        """Return the container's state and settings.
+
+        Source: `GET /libpod/containers/{id}/json`.
+        """
+        return await self._libpod.get(self._path("json"), ContainerInspect)
+
+    async def wait(
+        self,
+        conditions: Sequence[Condition] = ("stopped", "exited"),
+        interval: float = 0.02,
+    ) -> int:
+        """Wait until the container is in one of these states; return its exit code.
+
+        Waits for as long as that takes; put a deadline around it. A container that never started
+        counts as stopped, with 0. -1 is the exit code after the server-side timeout. `interval`,
+        in seconds, is how often an old podman looks (`quirks.WAIT_POLLS`); it holds the
+        container's lock meanwhile, so prefer the end of `attach` as the signal.
+
+        Source: `POST /libpod/containers/{id}/wait`.
+        """
+        query: dict[str, str | int | bool | Sequence[str] | None] = {"condition": conditions}
+        if self._libpod.has(quirks.WAIT_POLLS):
+            query["interval"] = f"{max(1, round(interval * _MILLISECONDS))}ms"
+        answer = await self._libpod.post(self._path("wait"), query, patience=None)
+        try:
+            return int(answer.body)
+        except ValueError as error:
+            raise ProtocolError(
+                f"podman answers {answer.body[:80]!r} to wait, which is not an exit code"
+            ) from error
+
+    @asynccontextmanager
+    async def attach(
+        self, *, stdout: bool = True, stderr: bool = True
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
+        """Yield the container's output from now on, until it ends.
+
+        Attach to a container that was created or initialised, then start it: what is printed before
+        the block is entered is lost. The container is initialised by this. Never attach to one
+        that has ended: podman makes it anew, and its exit code is lost (`ATTACH_REINITIALISES`);
+        read its output with `logs`. Read all the time: a container whose output nobody reads
+        stands still, and podman cannot even remove it (`SLOW_READER_FREEZES`). Leaving the block
+        early leaves the container running.
+
+        The end of the output is no verdict: `inspect` gives the exit code within milliseconds.
+
+        Raises:
+            OCIRuntimeError: The process cannot be made, `CommandNotFound` for want of the command.
+            ProtocolError: while iterating, when the stream is malformed or breaks inside a frame.
+
+        Source: `POST /libpod/containers/{id}/attach`, plain, without an upgrade.
+        """
+        query = {"stdin": False, "stdout": stdout, "stderr": stderr, "stream": True}
+        decoder: Decoder[Chunk] = RawDecoder() if self._terminal else FrameDecoder()
+        async with self._libpod.stream("POST", self._path("attach"), query) as data:
+            yield DecodedStream(data, decoder)
+
+    @asynccontextmanager
+    async def logs(
+        self,
+        *,
+        stdout: bool = True,
+        stderr: bool = True,
+        follow: bool = False,
+        tail: int | None = None,
+        since: datetime | None = None,
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
+        """Yield the output that podman has kept: all, the last `tail` lines, or that after `since`.
+
+        With `follow` it goes on until the container ends; a silent container of an old podman lets
+        the block be entered only with its first line (`quirks.LOG_HEADERS_LATE`).
+
+        Source: `GET /libpod/containers/{id}/logs`.
+        """
+        query = {
+            "stdout": stdout,
+            "stderr": stderr,
+            "follow": follow,
+            "tail": tail,
+            "since": None if since is None else since.astimezone().isoformat(),
+        }
+        late = follow and self._libpod.has(quirks.LOG_HEADERS_LATE)
+        async with self._libpod.stream("GET", self._path("logs"), query, unhurried=late) as data:
+            yield DecodedStream(data, FrameDecoder())
+
+    def archive(self, path: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Open a tar archive of a file or directory, in pieces, as podman packs it.
+
+        The root entry has the path's last name; `DIRECTORY/.` gives the contents instead. A
+        symlink at `path` itself is followed, those below are members. The members are whatever the
+        container made: trust none. Of a container that was started, ask once its state has `ended`.
+
+        Raises:
+            NotFound: on entering, when there is no such path.
+            StreamTruncated: while iterating, when the archive is not whole; what was yielded
+                before is part of it.
+
+        Source: `GET /libpod/containers/{id}/archive`.
+        """
+        return open_archive(self._libpod, self._path(), path)
+
+    async def put_archive(self, path: str, chunks: AsyncIterable[bytes]) -> None:
+        """Unpack a tar archive into a directory of the container; it need not run.
+
+        Podman makes the directory if it is missing, and gives the files to the container's user.
+        When cancelled, part of the files may be there.
+
+        Source: `PUT /libpod/containers/{id}/archive`.
+        """
+        await self._libpod.put(self._path("archive"), chunks, {"path": path})
+
+    async def commit(
+        self, *, repository: str, tag: str, changes: Sequence[str] = (), pause: bool = False
+    ) -> str:
+        """Make an image of the container's files and settings; return its ID.
+
+        `changes` are Containerfile instructions, such as `WORKDIR /workspace`. The image keeps the
+        architecture of the container's image, and its command, environment and labels.
+
+        Raises:
+            InvalidReference: `repository` and `tag` are not an image reference.
+
+        Source: `POST /libpod/commit`.
+        """
+        parse_reference(f"{repository}:{tag}")
+        query: Query = {
+            "container": self.id,
+            "repo": repository,
+            "tag": tag,
+            "pause": pause,
+            "changes": changes,
+        }
+        answer = await self._libpod.post("commit", query, patience=None)
+        return decode_document(answer.body, Created).id
+
+    async def remove(
+        self,
+        *,
+        force: bool = False,
+        timeout: int | None = None,  # noqa: ASYNC109 podman's grace period, not a deadline
+        volumes: bool = False,
+        missing_ok: bool = False,
+    ) -> None:
+        """Remove the container; with `force` even while it runs, with `volumes` its anonymous ones.
+
+        `timeout` is how many seconds a running container gets between its stop signal and SIGKILL,
+        podman's 10 by default: say 0 in a cleanup.
+
+        Raises:
+            Conflict: It runs, and `force` is false.
+            NotFound: It does not exist, and `missing_ok` is false.
+
+        Source: `DELETE /libpod/containers/{id}`.
+        """
+        query = {"force": force, "timeout": timeout, "volumes": volumes}
+        path = self._path()
+        try:
+            answer = await self._libpod.delete(path, query, patience=timeout or 0)
+        except NotFound:
+            if not missing_ok:
+                raise
+            return
+        for removed in decode_document(answer.body or b"[]", list[Removed]):
+            if removed.error is not None:
+                raise ServerError(
+                    status=answer.status,
+                    cause=str(removed.error),
+                    message=f"container {self.id[:12]} was not removed: {removed.error}",
+                    method="DELETE",
+                    path=f"/libpod/{path}",
+                )
+
+    async def _post(self, action: str) -> None:
+        await self._libpod.post(self._path(action))
+
+    def _path(self, action: str = "") -> str:
+        return "/".join(part for part in ("containers", segment(self.id), action) if part)

@@ -1,0 +1,95 @@
+"""What can go wrong between this client and podman.
+
+PodmanError
+├── TransportError            the request or its answer did not get through
+│   ├── ConnectError          nobody answers at the endpoint, or access is denied
+│   └── RequestTimeout        podman did not answer in time
+├── ProtocolError             podman sent bytes that its protocol does not allow
+│   ├── FrameError            a malformed header in a multiplexed stream
+│   └── StreamTruncated       a stream ended in the middle of a frame or a record
+├── ServiceError              a private podman service could not be started
+└── APIError                  podman answered and refused (status, cause, message, method, path)
+    ├── BadRequest            400
+    ├── NotFound              404, and 500 where an old podman means "no such …"
+    ├── Conflict              409, and 500 where an old podman means a wrong state
+    ├── OCIRuntimeError       the OCI runtime could not make the container's process
+    │   └── CommandNotFound   because the image has no such command
+    └── ServerError           everything else
+"""
+
+from __future__ import annotations
+
+
+class PodmanError(Exception):
+    """The root of everything this package raises on purpose."""
+
+
+class TransportError(PodmanError):
+    """The request or its answer did not get through."""
+
+
+class ConnectError(TransportError):
+    """Nobody answers at the endpoint, or access to it is denied."""
+
+
+class RequestTimeout(TransportError):
+    """Podman did not answer within the time this client allows."""
+
+
+class ProtocolError(PodmanError):
+    """Podman sent bytes that its protocol does not allow."""
+
+
+class FrameError(ProtocolError):
+    """A header in a multiplexed stream is malformed."""
+
+
+class StreamTruncated(ProtocolError):
+    """A stream ended in the middle of a frame or a record."""
+
+
+class ServiceError(PodmanError):
+    """A private podman service could not be started, or ended unexpectedly."""
+
+
+class APIError(PodmanError):
+    """Podman answered and refused.
+
+    `status` is the HTTP status, `cause` and `message` are podman's own words (`cause` is the
+    innermost error), `method` and `path` name the request without the version prefix.
+    """
+
+    def __init__(self, *, status: int, cause: str, message: str, method: str, path: str) -> None:
+        super().__init__(f"{message or cause} ({method} {path}: {status})")
+        self.status = status
+        self.cause = cause
+        self.message = message
+        self.method = method
+        self.path = path
+
+
+class BadRequest(APIError):
+    """400: podman does not understand a parameter."""
+
+
+class NotFound(APIError):
+    """No such container, image, network or path."""
+
+
+class Conflict(APIError):
+    """The object is in a state that does not allow this."""
+
+
+class OCIRuntimeError(APIError):
+    """The OCI runtime could not make the container's process (podman's CLI exits with 126).
+
+    It is met by whatever request makes the process first: attach, init or start.
+    """
+
+
+class CommandNotFound(OCIRuntimeError):
+    """The image has no such command (podman's CLI exits with 127)."""
+
+
+class ServerError(APIError):
+    """Podman failed."""

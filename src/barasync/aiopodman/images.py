@@ -1,0 +1,210 @@
+"""Images: look at, import, pull, tag and remove them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from typing import Literal
+
+from barasync.aiopodman.errors import NotFound, ServerError
+from barasync.aiopodman.libpod import Libpod, encode_filters, label_filters, segment
+from barasync.aiopodman.models import (
+    Created,
+    ImageInspect,
+    ImageSummary,
+    ManifestEntry,
+    ManifestList,
+    PullProgress,
+)
+from barasync.aiopodman.streams import DecodedStream
+from barasync.aiopodman.wire.documents import decode_document
+from barasync.aiopodman.wire.ndjson import RecordDecoder
+from barasync.aiopodman.wire.reference import parse_reference
+
+PullPolicy = Literal["always", "missing", "never", "newer"]
+
+
+class Images:
+    """The images in the storage of one podman service.
+
+    `reference` is a name (`localhost/x:y`, short or full) or an ID.
+    """
+
+    def __init__(self, libpod: Libpod) -> None:
+        self._libpod = libpod
+
+    async def exists(self, reference: str) -> bool:
+        """Tell whether there is such an image here; of whatever architecture.
+
+        Source: `GET /libpod/images/{name}/json`.
+        """
+        try:
+            await self.inspect(reference)
+        except NotFound:
+            return False
+        return True
+
+    async def inspect(self, reference: str) -> ImageInspect:
+        """Return an image's platform, names and settings.
+
+        Raises:
+            NotFound: There is no such image.
+
+        Source: `GET /libpod/images/{name}/json`.
+        """
+        return await self._libpod.get(f"images/{segment(reference)}/json", ImageInspect)
+
+    async def list(
+        self,
+        *,
+        reference: str | None = None,
+        labels: Mapping[str, str | None] | None = None,
+    ) -> list[ImageSummary]:
+        """Return the images whose name matches the pattern and that carry every one of `labels`.
+
+        A label whose value is `None` matches whatever its value is.
+
+        Source: `GET /libpod/images/json`.
+        """
+        query = {
+            "filters": encode_filters(
+                {
+                    "reference": [reference] if reference else [],
+                    "label": label_filters(labels),
+                }
+            )
+        }
+        return await self._libpod.get("images/json", list[ImageSummary], query)
+
+    async def manifest_entries(self, reference: str) -> Sequence[ManifestEntry]:
+        """Return what the local manifest list of that name holds, one entry per platform.
+
+        Ask only for what is a manifest list: for any other name podman asks the registry. A list
+        shows in `list` under its name with an ID that `inspect` does not give, because `inspect`
+        looks for the service's own platform inside.
+
+        Raises:
+            NotFound: There is no such manifest list.
+
+        Source: `GET /libpod/manifests/{name}/json`.
+        """
+        path = f"manifests/{segment(reference)}/json"
+        return (await self._libpod.get(path, ManifestList)).manifests
+
+    async def import_(
+        self,
+        chunks: AsyncIterable[bytes],
+        *,
+        reference: str,
+        architecture: str = "",
+        variant: str = "",
+        os: str = "linux",
+        changes: Sequence[str] = (),
+    ) -> str:
+        """Make an image of a root file system, a tar archive; return its ID.
+
+        `architecture` is OCI's name (`arm64`), that of the service's host when empty. `changes` are
+        Containerfile instructions, such as `LABEL a=b`. Takes as long as podman needs to store it.
+        When cancelled before the archive is sent, there is no image.
+
+        Raises:
+            InvalidReference: `reference` is none. (Podman would import, and then not name it.)
+
+        Source: `POST /libpod/images/import`.
+        """
+        parse_reference(reference)
+        query = {
+            "reference": reference,
+            "OS": os,
+            "Architecture": architecture or None,
+            "Variant": variant or None,
+            "changes": changes,
+        }
+        answer = await self._libpod.post("images/import", query, content=chunks, patience=None)
+        return decode_document(answer.body, Created).id.removeprefix("sha256:")
+
+    async def pull(
+        self,
+        reference: str,
+        *,
+        os: str = "",
+        architecture: str = "",
+        variant: str = "",
+        policy: PullPolicy = "missing",
+        on_progress: Callable[[str], None] | None = None,
+    ) -> str:
+        """Fetch an image from its registry; return its ID.
+
+        With the policy `missing`, an image of that name that is here already is taken, whatever its
+        architecture: look at `inspect`. `on_progress` is called with podman's lines of text. Takes
+        as long as the registry does.
+
+        Raises:
+            ServerError: The image could not be fetched; podman says so after `200 OK`.
+
+        Source: `POST /libpod/images/pull`.
+        """
+        query = {
+            "reference": reference,
+            "OS": os or None,
+            "Arch": architecture or None,
+            "Variant": variant or None,
+            "policy": policy,
+        }
+        image_id = problem = ""
+        async with self._libpod.stream("POST", "images/pull", query, unhurried=True) as data:
+            async for record in DecodedStream(data, RecordDecoder(PullProgress)):
+                if record.stream and on_progress is not None:
+                    on_progress(record.stream.rstrip("\n"))
+                problem = record.error or problem
+                image_id = record.id or image_id
+        if problem or not image_id:
+            reason = problem or "podman named no image at the end of the pull"
+            raise ServerError(
+                status=200,
+                cause=reason,
+                message=f"{reference} could not be pulled: {reason}",
+                method="POST",
+                path="/libpod/images/pull",
+            )
+        return image_id
+
+    async def tag(self, reference: str, repository: str, tag: str) -> None:
+        """Give an image one more name.
+
+        Source: `POST /libpod/images/{name}/tag`.
+        """
+        await self._name(reference, "tag", repository, tag)
+
+    async def untag(self, reference: str, repository: str, tag: str) -> None:
+        """Take a name from an image; the image stays, even without a name.
+
+        Source: `POST /libpod/images/{name}/untag`.
+        """
+        await self._name(reference, "untag", repository, tag)
+
+    async def remove(
+        self, reference: str, *, force: bool = False, missing_ok: bool = False
+    ) -> None:
+        """Take a name from an image, and remove the image when it was the last; an ID removes it.
+
+        `force` removes the containers made from it as well.
+
+        Raises:
+            Conflict: A container uses it, and `force` is false.
+            NotFound: There is no such image, and `missing_ok` is false.
+
+        Source: `DELETE /libpod/images/{name}`.
+        """
+        try:
+            await self._libpod.delete(
+                f"images/{segment(reference)}", {"force": force}, patience=None
+            )
+        except NotFound:
+            if not missing_ok:
+                raise
+
+    async def _name(self, reference: str, action: str, repository: str, tag: str) -> None:
+        parse_reference(f"{repository}:{tag}")
+        await self._libpod.post(
+            f"images/{segment(reference)}/{action}", {"repo": repository, "tag": tag}
+        )

@@ -1,0 +1,103 @@
+"""Requests to the libpod API of one service, below one version."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from barasync.aiopodman.quirks import Quirk
+from barasync.aiopodman.transport import Answer, Query, Transport
+from barasync.aiopodman.version import PodmanVersion
+from barasync.aiopodman.wire.documents import decode_document
+
+T = TypeVar("T")
+
+_NO_QUERY: Query = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Libpod:
+    """A transport and the version negotiated over it; paths are relative to `/vX/libpod/`.
+
+    The methods raise what `Transport.request` and `Transport.stream` raise.
+    """
+
+    transport: Transport
+    version: PodmanVersion
+
+    def has(self, quirk: Quirk) -> bool:
+        """Tell whether this podman has a trap of the table in `quirks`."""
+        return quirk.is_active(self.version.release)
+
+    async def get(self, path: str, as_type: type[T], query: Query = _NO_QUERY) -> T:
+        """GET a JSON document."""
+        answer = await self.transport.request("GET", self._full(path), query=query)
+        return decode_document(answer.body, as_type)
+
+    async def post(
+        self,
+        path: str,
+        query: Query = _NO_QUERY,
+        *,
+        body: object = None,
+        content: AsyncIterable[bytes] | None = None,
+        patience: float | None = 0.0,
+    ) -> Answer:
+        """POST a JSON `body`, a stream of bytes, or nothing; `patience` as in the transport."""
+        return await self.transport.request(
+            "POST",
+            self._full(path),
+            query=query,
+            content=content if body is None else msgspec.json.encode(body),
+            patience=patience,
+        )
+
+    async def put(self, path: str, content: AsyncIterable[bytes], query: Query) -> Answer:
+        """PUT a stream of bytes, for as long as it takes."""
+        return await self.transport.request(
+            "PUT", self._full(path), query=query, content=content, patience=None
+        )
+
+    async def delete(
+        self, path: str, query: Query = _NO_QUERY, *, patience: float | None = 0.0
+    ) -> Answer:
+        """DELETE an object; `patience` as in the transport."""
+        return await self.transport.request(
+            "DELETE", self._full(path), query=query, patience=patience
+        )
+
+    def stream(
+        self, method: str, path: str, query: Query, *, unhurried: bool = False
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Open a streamed answer; `unhurried` where podman sends even the headers late."""
+        return self.transport.stream(
+            method,
+            self._full(path),
+            query=query,
+            headers_within=None if unhurried else self.transport.timeout,
+        )
+
+    def _full(self, path: str) -> str:
+        return f"/{self.version.api}/libpod/{path}"
+
+
+def segment(name: str) -> str:
+    """Quote a name, an ID or an image reference for a path; a reference keeps its slashes."""
+    return quote(name, safe="/:@")
+
+
+def label_filters(labels: Mapping[str, str | None] | None) -> list[str]:
+    """Return labels as podman's filters take them: `name=value`, or `name` for any value."""
+    return [name if value is None else f"{name}={value}" for name, value in (labels or {}).items()]
+
+
+def encode_filters(filters: Mapping[str, Sequence[str]]) -> str | None:
+    """Return filters as podman's query takes them, a JSON object of lists; `None` for none."""
+    wanted = {name: list(values) for name, values in filters.items() if values}
+    return msgspec.json.encode(wanted).decode() if wanted else None

@@ -1,0 +1,276 @@
+"""What this client reads of podman's answers; everything else in them is ignored.
+
+Names are podman's, in Python's spelling. An ID has 64 hexadecimal digits, without `sha256:`. A time
+in the year 1 means *never*.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import msgspec
+from msgspec import field
+
+
+class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """A document whose members podman names in Go's style."""
+
+
+class Created(_Wire, frozen=True, kw_only=True):
+    """The answer to `containers/create`, `commit` and `images/import`."""
+
+    id: str
+    warnings: list[str] = []
+
+
+class Removed(_Wire, frozen=True, kw_only=True):
+    """What became of one container: `error` is `None` when it is gone.
+
+    Podman encodes the error as an object or as text, depending on its version.
+    """
+
+    id: str = ""
+    error: Any = field(default=None, name="Err")
+
+
+class ContainerSummary(_Wire, frozen=True, kw_only=True):
+    """A container in a list; `state` is podman's word for it, such as `running`."""
+
+    id: str
+    names: list[str] = []
+    image: str = ""
+    image_id: str = field(default="", name="ImageID")
+    state: str = ""
+    exit_code: int = 0
+    labels: dict[str, str] = {}
+    pid: int = 0
+
+
+class ContainerState(_Wire, frozen=True, kw_only=True):
+    """The state of a container; `exit_code` means something once `ended` is true.
+
+    `status` is one of created, initialized, running, paused, stopping, stopped, exited, removing.
+    For a container of a few milliseconds 4.3.1 may report a `finished_at` before `started_at`.
+    """
+
+    status: str = ""
+    exit_code: int = 0
+    oom_killed: bool = field(default=False, name="OOMKilled")
+    pid: int = 0
+    error: str = ""
+    started_at: dt.datetime | None = None
+    finished_at: dt.datetime | None = None
+    cgroup_path: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the container's process ran and is gone."""
+        return self.status in {"stopped", "exited"}
+
+
+class ContainerConfig(_Wire, frozen=True, kw_only=True):
+    """What a container was created with; `env` holds `NAME=value`."""
+
+    image: str = ""
+    cmd: list[str] = []
+    env: list[str] = []
+    labels: dict[str, str] = {}
+    working_dir: str = ""
+    user: str = ""
+    tty: bool = False
+    timeout: int = 0
+
+
+class ContainerInspect(_Wire, frozen=True, kw_only=True):
+    """A container in full; `image` is the ID of its image, `image_name` how that was named."""
+
+    id: str
+    name: str = ""
+    created: dt.datetime | None = None
+    image: str = ""
+    image_name: str = ""
+    state: ContainerState = ContainerState()
+    config: ContainerConfig = ContainerConfig()
+
+
+class ImageSummary(_Wire, frozen=True, kw_only=True):
+    """An image in a list; `size` in bytes, `created` in seconds since the epoch.
+
+    `digest` is that of its manifest, by which a manifest list names it. `architecture` is empty
+    before podman 5.
+    """
+
+    id: str
+    digest: str = ""
+    repo_tags: list[str] = []
+    repo_digests: list[str] = []
+    labels: dict[str, str] = {}
+    size: int = 0
+    created: int = 0
+    architecture: str = field(default="", name="Arch")
+
+
+class ImageConfig(_Wire, frozen=True, kw_only=True):
+    """What an image gives to the containers made of it."""
+
+    env: list[str] = []
+    entrypoint: list[str] = []
+    cmd: list[str] = []
+    working_dir: str = ""
+    user: str = ""
+
+
+class ImageInspect(_Wire, frozen=True, kw_only=True):
+    """An image in full; `size` in bytes.
+
+    `variant` is empty on every podman so far: inspect does not report it (measured on 4.3.1 and
+    5.4.2).
+    """
+
+    id: str
+    architecture: str = ""
+    variant: str = ""
+    os: str = ""
+    repo_tags: list[str] = []
+    repo_digests: list[str] = []
+    labels: dict[str, str] = {}
+    size: int = 0
+    created: dt.datetime | None = None
+    config: ImageConfig = ImageConfig()
+
+
+class ManifestPlatform(msgspec.Struct, frozen=True, kw_only=True):
+    """The platform of one image of a manifest list."""
+
+    architecture: str = ""
+    os: str = ""
+    variant: str = ""
+
+
+class ManifestEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One image of a manifest list; `digest` is that of its manifest, it need not be here."""
+
+    digest: str
+    platform: ManifestPlatform = ManifestPlatform()
+
+
+class ManifestList(msgspec.Struct, frozen=True, kw_only=True):
+    """The images of several platforms that go by one name.
+
+    Source: OCI image specification, image-index.
+    """
+
+    manifests: list[ManifestEntry] = []
+
+
+class PullProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """One record of a pull: a line of text, the final ID, or the error it ended with."""
+
+    stream: str = ""
+    error: str = ""
+    id: str = ""
+
+
+class NetworkSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A network in a list."""
+
+    name: str
+    id: str = ""
+    driver: str = ""
+    internal: bool = False
+    dns_enabled: bool = False
+    labels: dict[str, str] = {}
+
+
+class EventActor(_Wire, frozen=True, kw_only=True):
+    """What an event happened to; a container's labels are among its attributes."""
+
+    id: str = field(default="", name="ID")
+    attributes: dict[str, str] = {}
+
+
+class Event(_Wire, frozen=True, kw_only=True):
+    """Something that happened on the service; `time_nano` in nanoseconds since the epoch."""
+
+    type: str
+    action: str
+    actor: EventActor = EventActor()
+    time_nano: int = field(default=0, name="timeNano")
+
+
+class VersionComponent(_Wire, frozen=True, kw_only=True):
+    """A program that the service is made of."""
+
+    name: str
+    version: str = ""
+
+
+class Version(_Wire, frozen=True, kw_only=True):
+    """The service's version and those of its programs."""
+
+    version: str
+    os: str = ""
+    arch: str = ""
+    kernel_version: str = ""
+    components: list[VersionComponent] = []
+
+
+class _Camel(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A document whose members podman names in JavaScript's style."""
+
+
+class ProgramInfo(_Camel, frozen=True, kw_only=True):
+    """A program that podman calls."""
+
+    name: str = ""
+    path: str = ""
+    package: str = ""
+    version: str = ""
+
+
+class SecurityInfo(_Camel, frozen=True, kw_only=True):
+    """How containers are confined."""
+
+    rootless: bool = False
+    seccomp_enabled: bool = False
+    selinux_enabled: bool = field(default=False, name="selinuxEnabled")
+    apparmor_enabled: bool = False
+
+
+class HostInfo(_Camel, frozen=True, kw_only=True):
+    """The service's host; memory in bytes. `free_locks` is `None` where podman does not tell."""
+
+    arch: str = ""
+    os: str = ""
+    kernel: str = ""
+    hostname: str = ""
+    cpus: int = 0
+    mem_total: int = 0
+    mem_free: int = 0
+    swap_total: int = 0
+    cgroup_manager: str = ""
+    cgroup_version: str = ""
+    cgroup_controllers: list[str] = []
+    event_logger: str = ""
+    log_driver: str = ""
+    network_backend: str = ""
+    free_locks: int | None = None
+    conmon: ProgramInfo = ProgramInfo()
+    oci_runtime: ProgramInfo = ProgramInfo()
+    security: SecurityInfo = SecurityInfo()
+
+
+class StoreInfo(_Camel, frozen=True, kw_only=True):
+    """Where containers and images lie."""
+
+    graph_driver_name: str = ""
+    graph_root: str = ""
+    run_root: str = ""
+
+
+class Info(_Camel, frozen=True, kw_only=True):
+    """What the service tells of itself and its host."""
+
+    host: HostInfo = HostInfo()
+    store: StoreInfo = StoreInfo()

@@ -1,0 +1,186 @@
+"""What a container is to be: `ContainerSpec`, and its translation to podman's create body.
+
+Source: podman `pkg/specgen/specgen.go` (`SpecGenerator`), `POST /libpod/containers/create`.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Network = Literal["none", "bridge", "host"]
+
+_CPU_PERIOD_MICROSECONDS = 100_000
+_VOLUME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_MOUNT_OPTIONS = frozenset(
+    (
+        *("ro", "rw", "z", "Z", "U", "exec", "noexec", "dev", "nodev", "suid", "nosuid"),
+        *("bind", "rbind", "shared", "rshared", "slave", "rslave", "private", "rprivate"),
+        *("copy", "nocopy"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A directory of the service's host, or a named volume, in a container.
+
+    `source` is an absolute path or a volume's name; podman makes a volume that does not exist.
+    """
+
+    source: str
+    destination: str
+    options: tuple[str, ...] = ()
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether the source is a named volume."""
+        return not self.source.startswith("/")
+
+
+@dataclass(frozen=True, slots=True)
+class Rlimit:
+    """A limit of setrlimit(2); `type` without its prefix, such as `nofile`."""
+
+    type: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerSpec:
+    """A container that does not exist yet.
+
+    `image` is an image's ID: podman takes any local image of that name, of whatever architecture,
+    when it is given a name. `command` goes to the image's entrypoint where there is one, unless
+    `entrypoint` replaces it; empty, it is the image's. `timeout` is in whole seconds, after which
+    podman itself kills the container, whether or not this client still lives; its exit code is
+    then -1. `memory_bytes` limits memory and swap together. `cpus` are cores, `cgroup_parent` a
+    path below the service's cgroup. Whoever gives `rlimits` gives both nofile and nproc (see
+    `quirks.RLIMITS_REPLACE_DEFAULTS`). With `terminal` the two output streams are one.
+
+    `None` and empty values leave a setting to podman.
+
+    Raises:
+        ValueError: A number is not positive.
+    """
+
+    image: str
+    command: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    name: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    work_dir: str | None = None
+    user: str | None = None
+    timeout: int | None = None
+    memory_bytes: int | None = None
+    cpus: float | None = None
+    pids_limit: int | None = None
+    network: Network = "none"
+    mounts: tuple[Mount, ...] = ()
+    cgroup_parent: str | None = None
+    rlimits: tuple[Rlimit, ...] = ()
+    terminal: bool = False
+    stdin: bool = False
+    architecture: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("timeout", "memory_bytes", "cpus", "pids_limit"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} must be positive, not {value}")
+
+    @property
+    def named_volumes(self) -> tuple[Mount, ...]:
+        """The mounts whose source is a named volume."""
+        return tuple(mount for mount in self.mounts if mount.is_volume)
+
+    def to_body(self) -> dict[str, object]:
+        """Return the create body. It never asks for `remove`: that loses the exit code."""
+        settings: dict[str, object] = {
+            "command": list(self.command),
+            "entrypoint": list(self.entrypoint),
+            "name": self.name,
+            "env": dict(self.env),
+            "labels": dict(self.labels),
+            "work_dir": self.work_dir,
+            "user": self.user,
+            "timeout": self.timeout,
+            "resource_limits": self._resource_limits(),
+            "mounts": [_bind(mount) for mount in self.mounts if not mount.is_volume],
+            "volumes": [_volume(mount) for mount in self.named_volumes],
+            "cgroup_parent": self.cgroup_parent,
+            "r_limits": [
+                {"type": limit.type, "soft": limit.soft, "hard": limit.hard}
+                for limit in self.rlimits
+            ],
+            "terminal": self.terminal,
+            "stdin": self.stdin,
+            "image_arch": self.architecture,
+        }
+        given = {name: value for name, value in settings.items() if value}
+        return {"image": self.image, "netns": {"nsmode": self.network}, **given}
+
+    def _resource_limits(self) -> dict[str, object]:
+        limits: dict[str, object] = {}
+        if self.memory_bytes is not None:
+            # `swap` is memory and swap together: the same number leaves no swap on top.
+            limits["memory"] = {"limit": self.memory_bytes, "swap": self.memory_bytes}
+        if self.cpus is not None:
+            quota = max(1, round(self.cpus * _CPU_PERIOD_MICROSECONDS))
+            limits["cpu"] = {"quota": quota, "period": _CPU_PERIOD_MICROSECONDS}
+        if self.pids_limit is not None:
+            limits["pids"] = {"limit": self.pids_limit}
+        return limits
+
+
+def parse_mount(text: str) -> Mount:
+    """Return the mount that `SOURCE:DESTINATION[:OPTION,…]` describes.
+
+    The source is an absolute path or a volume's name, the destination an absolute path, which is
+    normalised.
+
+    Raises:
+        ValueError: The text describes none; the message says which part is wrong.
+    """
+    source, colon, rest = text.partition(":")
+    destination, _, options = rest.partition(":")
+    if not (source and colon and destination) or ":" in options or "\0" in text:
+        raise ValueError(f"{text!r} is not a mount: write 'SOURCE:DESTINATION' or '…:ro'")
+    if source.startswith("."):
+        raise ValueError(
+            f"{text!r}: the source {source!r} is a relative path; give an absolute one"
+        )
+    if not source.startswith("/") and _VOLUME_NAME.fullmatch(source) is None:
+        raise ValueError(
+            f"{text!r}: the source {source!r} is neither an absolute path nor a volume's name"
+        )
+    if not destination.startswith("/"):
+        raise ValueError(f"{text!r}: the destination {destination!r} is not an absolute path")
+    normalised = "/" + posixpath.normpath(destination).lstrip("/")
+    if normalised == "/":
+        raise ValueError(f"{text!r}: the destination is the container's root directory")
+    given = tuple(options.split(",")) if options else ()
+    for option in given:
+        if option not in _MOUNT_OPTIONS:
+            known = ", ".join(sorted(_MOUNT_OPTIONS))
+            raise ValueError(f"{text!r}: unknown option {option!r}; known are {known}")
+    return Mount(source, normalised, given)
+
+
+def _bind(mount: Mount) -> dict[str, object]:
+    binding = {"bind", "rbind"} & set(mount.options)
+    return {
+        "type": "bind",
+        "source": mount.source,
+        "destination": mount.destination,
+        "options": [*mount.options, *(() if binding else ("rbind",))],
+    }
+
+
+def _volume(mount: Mount) -> dict[str, object]:
+    return {"Name": mount.source, "Dest": mount.destination, "Options": list(mount.options)}

@@ -1,0 +1,1 @@
+"""Sans-I/O parsers of what podman sends: bytes in, values out, no socket and no clock."""

@@ -1,0 +1,128 @@
+"""The multiplexed stream that podman's `attach` and `logs` answer with.
+
+Each frame is a header of eight bytes (one byte for the stream, three zero bytes, the length of the
+payload as an unsigned big-endian 32-bit number) and the payload.
+
+Invariant: whatever bytes are fed, in whatever pieces, they decode to the same payload in the same
+order or end in the same `ProtocolError`; no more than a header is ever kept.
+
+Source: podman `pkg/api/handlers/compat/containers_attach.go`, Docker Engine API "Stream format".
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from barasync.aiopodman.errors import FrameError, StreamTruncated
+
+_HEADER = struct.Struct(">II")
+
+
+class Stream(IntEnum):
+    """The stream that a payload belongs to, numbered as in a frame's header."""
+
+    STDIN = 0
+    STDOUT = 1
+    STDERR = 2
+
+
+# The first word of a header: the stream in the highest byte, zeros below.
+_STREAMS = {stream << 24: stream for stream in Stream}
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some bytes that a container wrote to one stream; where they are cut means nothing."""
+
+    stream: Stream
+    data: bytes
+
+
+class FrameDecoder:
+    """Takes a multiplexed stream apart as its bytes arrive.
+
+    A payload is handed on in the pieces it comes in, because a header may announce 4 GiB. Payloads
+    of the same stream that arrive together come as one chunk: a container that prints short lines
+    sends thousands of frames in one read.
+    """
+
+    def __init__(self) -> None:
+        self._header = b""
+        self._remaining = 0
+        self._stream = Stream.STDOUT
+
+    def feed(self, data: bytes) -> Iterator[Chunk]:
+        """Yield what `data` completes. Exhaust the iterator before the next call.
+
+        Raises:
+            FrameError: A header is malformed; everything before it has been yielded.
+        """
+        if self._header:
+            data = self._header + data
+            self._header = b""
+        position, end = 0, len(data)
+        stream, remaining = self._stream, self._remaining
+        pieces: list[bytes] = []
+        while position < end:
+            if remaining:
+                piece = data[position : position + remaining]
+                position += len(piece)
+                remaining -= len(piece)
+                pieces.append(piece)
+                continue
+            if end - position < _HEADER.size:
+                self._header = data[position:]
+                break
+            word, remaining = _HEADER.unpack_from(data, position)
+            following = _STREAMS.get(word)
+            if following is not stream:
+                if pieces:
+                    yield Chunk(stream, b"".join(pieces))
+                    pieces = []
+                if following is None:
+                    raise _malformed(data[position : position + _HEADER.size])
+                stream = following
+            position += _HEADER.size
+        self._stream, self._remaining = stream, remaining
+        if pieces:
+            yield Chunk(stream, b"".join(pieces))
+
+    def finish(self) -> Iterator[Chunk]:
+        """Check that the end of the input is the end of a frame; yields nothing.
+
+        Raises:
+            StreamTruncated: The input ends inside a header or a payload.
+        """
+        if self._header:
+            raise StreamTruncated(
+                f"the stream ends after {len(self._header)} of the {_HEADER.size} bytes "
+                "of a frame's header"
+            )
+        if self._remaining:
+            raise StreamTruncated(
+                f"the stream ends {self._remaining} bytes before the end of a frame of "
+                f"{self._stream.name.lower()}"
+            )
+        return iter(())
+
+
+def _malformed(header: bytes) -> FrameError:
+    return FrameError(
+        f"a frame starts with {header.hex(' ')}: that is not the header of stdin, stdout or stderr"
+    )
+
+
+class RawDecoder:
+    """Passes on the output of a container with a terminal, which podman does not frame."""
+
+    def feed(self, data: bytes) -> Iterator[Chunk]:
+        """Yield `data` as standard output: a terminal does not tell the two apart."""
+        if data:
+            yield Chunk(Stream.STDOUT, data)
+
+    def finish(self) -> Iterator[Chunk]:
+        """Accept the end of the input anywhere; yields nothing."""
+        return iter(())

@@ -1,0 +1,82 @@
+"""Podman's error answers as exceptions.
+
+The body is libpod's `{"cause", "message", "response"}`; `cause` is the innermost error and more
+telling than the status, which differs between versions for the same mistake: an unknown image is
+500 on 4.3.1 and 404 since 4.8.0, a container that cannot be made is 409 on attach in 4.3.1 and 500
+in 5.4.2 (measured).
+
+Source: podman `pkg/errorhandling/errorhandling.go`, `libpod/define/errors.go`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from barasync.aiopodman.errors import (
+    APIError,
+    BadRequest,
+    CommandNotFound,
+    Conflict,
+    NotFound,
+    OCIRuntimeError,
+    ServerError,
+)
+
+MAX_TEXT = 2000
+"""Characters of podman's text that are kept: some messages dump whole Go structures."""
+
+_BY_CAUSE: tuple[tuple[str, type[APIError]], ...] = (
+    ("OCI runtime attempted to invoke a command that was not found", CommandNotFound),
+    ("OCI ", OCIRuntimeError),
+    ("no such ", NotFound),
+    ("image not known", NotFound),
+    ("network not found", NotFound),
+    ("container state improper", Conflict),
+    ("can only kill running containers", Conflict),
+    ("that name is already in use", Conflict),
+    ("image is in use by a container", Conflict),
+)
+_BY_STATUS: dict[int, type[APIError]] = {400: BadRequest, 404: NotFound, 409: Conflict}
+
+
+class _ErrorBody(msgspec.Struct):
+    cause: str = ""
+    message: str = ""
+
+
+def refusal(status: int, body: bytes, *, method: str, path: str) -> APIError:
+    """Return the exception for an answer with an error status.
+
+    `path` is the request's path without the version prefix. A body that is not libpod's becomes
+    the message as it is.
+    """
+    try:
+        error = msgspec.json.decode(body, type=_ErrorBody)
+    except msgspec.DecodeError:
+        text = body.decode("utf-8", errors="replace").strip()
+        error = _ErrorBody(message=text or "podman gave no reason")
+    kind = _classify(status, error.cause, error.message)
+    return kind(
+        status=status,
+        cause=_shortened(error.cause),
+        message=_shortened(error.message),
+        method=method,
+        path=path,
+    )
+
+
+def _classify(status: int, cause: str, message: str) -> type[APIError]:
+    for beginning, kind in _BY_CAUSE:
+        if cause.startswith(beginning):
+            return kind
+    # Attach makes the container first; what podman 4.3.1 calls a conflict there is a failure.
+    if status == 409 and message.startswith("preparing container"):  # noqa: PLR2004 HTTP's number
+        return ServerError
+    return _BY_STATUS.get(status, ServerError)
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= MAX_TEXT:
+        return text
+    half = MAX_TEXT // 2
+    return f"{text[:half]} … {text[-half:]}"

@@ -1,0 +1,145 @@
+"""Debian roots made on this machine, and kept in the user's cache directory."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+CACHE = Path(platformdirs.user_cache_dir("barasync-test"))
+
+DOWNLOAD_ATTEMPTS = 3
+
+
+class SetupError(Exception):
+    """Something a test stands on could not be made; the tests that need it fail with this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A Debian suite, and the options mmdebstrap needs for it."""
+
+    suite: str
+    options: tuple[str, ...] = ()
+
+
+TRIXIE = Source("trixie")
+# The index of trixie for a young port may not match its Release file; unstable is always there.
+SID = Source("sid", ("--aptopt=Acquire::Check-Valid-Until false",))
+
+
+def root_with_podman() -> Path:
+    """Return a Debian 13 root with podman in it, made if it is not there yet (20 s, 280 MB)."""
+    return _cached(_podman_key(), _make_podman_root)
+
+
+def podman_version_in_cache() -> str | None:
+    """Return the version of podman in the cached root, `None` while there is no such root."""
+    status = CACHE / _podman_key() / "var/lib/dpkg/status"
+    if not status.exists():
+        return None
+    found = re.search(
+        r"^Package: podman$(?:\n.+)*?\nVersion: ([\d.]+)", status.read_text(), re.MULTILINE
+    )
+    return found[1] if found else None
+
+
+_PODMAN_PACKAGES = (
+    "podman",
+    "crun",
+    "conmon",
+    "netavark",
+    "aardvark-dns",
+    "nftables",
+    "iproute2",
+    "ca-certificates",
+    "passt",
+    "fuse-overlayfs",
+    "uidmap",
+)
+
+
+def _podman_key() -> str:
+    packages = hashlib.sha256(" ".join(_PODMAN_PACKAGES).encode()).hexdigest()[:8]
+    return f"trixie-podman-{os.uname().machine}-{packages}"
+
+
+def _make_podman_root(target: Path) -> None:
+    _bootstrap(
+        target,
+        ["--variant=apt", f"--include={','.join(_PODMAN_PACKAGES)}"],
+        sources=[TRIXIE],
+    )
+
+
+def busybox(architecture: str) -> Path:
+    """Return a static busybox for a Debian architecture that is not this machine's."""
+
+    def fetch(target: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+            root = Path(scratch, "root")
+            options = [f"--architectures={architecture}", "--variant=extract"]
+            _bootstrap(root, [*options, "--include=busybox-static"], sources=[TRIXIE, SID])
+            program = next(path for path in root.glob("**/bin/busybox") if path.is_file())
+            shutil.copy2(program, target)
+
+    return _cached(f"busybox-{architecture}", fetch)
+
+
+def _bootstrap(target: Path, options: Sequence[str], *, sources: Sequence[Source]) -> None:
+    problems = []
+    for source in sources:
+        command = ["mmdebstrap", *options, *source.options, source.suite, str(target)]
+        for _ in range(DOWNLOAD_ATTEMPTS):
+            try:
+                run = subprocess.run(command, capture_output=True, text=True, check=False)
+            except FileNotFoundError as error:
+                raise SetupError("mmdebstrap is not installed; script/setup installs it") from error
+            if run.returncode == 0:
+                return
+            problems.append(f"{' '.join(command)}\n{run.stderr[-2000:]}")
+            shutil.rmtree(target, ignore_errors=True)
+    raise SetupError("mmdebstrap failed:\n" + "\n".join(problems))
+
+
+def _cached(name: str, make: Callable[[Path], None]) -> Path:
+    """Return a file or directory in the cache; it is made under a lock and appears complete.
+
+    What failed once is not tried again by the next test: it would only take as long again.
+    """
+    if name in _failures:
+        raise _failures[name]
+    CACHE.mkdir(parents=True, exist_ok=True)
+    result = CACHE / name
+    with _locked(CACHE / f"{name}.lock"):
+        if not result.exists():
+            partial = CACHE / f"{name}.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.unlink(missing_ok=True)
+            try:
+                make(partial)
+            except SetupError as error:
+                _failures[name] = error
+                raise
+            partial.rename(result)
+    return result
+
+
+_failures: dict[str, SetupError] = {}
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

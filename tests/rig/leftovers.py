@@ -1,0 +1,95 @@
+"""What a test or a service left behind on this host."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+
+GRACE_SECONDS = 10.0
+"""Conmon and podman's cleanup end shortly after a container; so long may they take."""
+
+_POLL_SECONDS = 0.05
+
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+
+
+def clear(directory: Path) -> list[str]:
+    """Return the processes and mounts that still belong to a directory after the grace.
+
+    They are ended here, so that one failing test does not become the failure of others.
+    """
+    end_pause_process(directory)
+    found = settled(lambda: [*processes_of(directory), *mounts_below(directory)])
+    for pid in _processes_of(directory):
+        for child in (*_children(pid), pid):
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    """Return the children of a process: a container's own process knows nothing of the rig."""
+    with suppress(OSError):
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
+    return []
+
+
+def settled(find: Callable[[], list[str]]) -> list[str]:
+    """Return what is still found after the grace; empty as soon as nothing is found."""
+    deadline = monotonic() + GRACE_SECONDS
+    never = threading.Event()
+    while (found := find()) and monotonic() < deadline:
+        never.wait(_POLL_SECONDS)
+    return found
+
+
+def processes_of(directory: Path) -> list[str]:
+    """Return the processes whose command line or environment names a directory, but not us."""
+    return [f"process {pid}: {command}" for pid, command in _processes_of(directory).items()]
+
+
+def _processes_of(directory: Path) -> dict[int, str]:
+    needle = os.fsencode(directory)
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+            if needle in command or needle in (process / "environ").read_bytes():
+                found[int(process.name)] = command.replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue  # it has just ended
+    return {pid: command[:200] for pid, command in found.items() if pid != os.getpid()}
+
+
+def mounts_below(directory: Path) -> list[str]:
+    points = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    return [f"mount {point}" for point in points if Path(point).is_relative_to(directory)]
+
+
+def cgroups(runs: Collection[str]) -> list[str]:
+    """Return the cgroups that were made for some runs, given by their IDs."""
+    roots = (CGROUP_ROOT, *CGROUP_ROOT.glob("*/"))
+    paths = (root / f"barasync-{run}" for root in roots for run in runs)
+    return [str(path) for path in paths if path.exists()]
+
+
+def unmount_storage(directory: Path) -> None:
+    """Unmount what podman keeps mounted for as long as the host runs: its storage, on itself."""
+    storage = directory / "graph/overlay"
+    if f"mount {storage}" in mounts_below(directory):
+        subprocess.run(["umount", storage], check=True)
+
+
+def end_pause_process(directory: Path) -> None:
+    """End the process that rootless podman keeps for the user's next command."""
+    for pid, command in _processes_of(directory).items():
+        if command.split()[:2] == ["catatonit", "-P"]:
+            os.kill(pid, signal.SIGTERM)

@@ -1,0 +1,85 @@
+"""A few requests to podman, made without the code that is being tested."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from typing import Any
+from urllib.parse import urlencode
+
+TIMEOUT = 60.0
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, socket_path: str) -> None:
+        super().__init__("podman", timeout=TIMEOUT)
+        self._socket_path = socket_path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(TIMEOUT)
+        self.sock.connect(self._socket_path)
+
+
+class RefusedError(Exception):
+    """Podman answered with something else than 2xx."""
+
+
+def request(
+    socket_path: str,
+    method: str,
+    path: str,
+    *,
+    query: dict[str, str] | None = None,
+    body: Any = None,
+) -> Any:
+    """Return podman's answer, decoded where it is JSON; `body` is bytes or becomes JSON."""
+    content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+    kind = "application/x-tar" if isinstance(body, bytes) else "application/json"
+    connection = _UnixConnection(socket_path)
+    try:
+        target = f"/v4.0.0/libpod/{path}?{urlencode(query or {})}"
+        connection.request(method, target, content, {"Content-Type": kind})
+        response = connection.getresponse()
+        data = response.read()
+    finally:
+        connection.close()
+    if response.status // 100 != 2:
+        raise RefusedError(f"{method} {path}: {response.status} {data.decode(errors='replace')}")
+    try:
+        return json.loads(data)
+    except ValueError:
+        return data
+
+
+def containers(socket_path: str) -> dict[str, str]:
+    """Return the names of all containers by ID."""
+    found = request(socket_path, "GET", "containers/json", query={"all": "true"}) or []
+    return {entry["Id"]: entry["Names"][0] for entry in found}
+
+
+def remove_container(socket_path: str, container: str) -> None:
+    query = {"force": "true", "timeout": "0", "volumes": "true"}
+    request(socket_path, "DELETE", f"containers/{container}", query=query)
+
+
+def import_image(socket_path: str, archive: bytes, *, reference: str, architecture: str) -> str:
+    """Make an image of a tar archive; return its ID."""
+    query = {"reference": reference, "OS": "linux", "Architecture": architecture}
+    answer = request(socket_path, "POST", "images/import", query=query, body=archive)
+    return str(answer["Id"]).removeprefix("sha256:")
+
+
+def run_container(socket_path: str, **spec: Any) -> tuple[int, bytes]:
+    """Run a container to its end; return its exit code and raw log, and remove it."""
+    created = request(socket_path, "POST", "containers/create", body=spec)
+    container = f"containers/{created['Id']}"
+    try:
+        request(socket_path, "POST", f"{container}/start")
+        code = request(socket_path, "POST", f"{container}/wait", query={"interval": "20ms"})
+        query = {"stdout": "true", "stderr": "true"}
+        log = request(socket_path, "GET", f"{container}/logs", query=query)
+        return int(code), log if isinstance(log, bytes) else str(log).encode()
+    finally:
+        remove_container(socket_path, created["Id"])

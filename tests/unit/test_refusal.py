@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from barasync.aiopodman.errors import (
+    APIError,
+    BadRequest,
+    CommandNotFound,
+    Conflict,
+    NotFound,
+    OCIRuntimeError,
+    ServerError,
+)
+from barasync.aiopodman.wire.refusal import MAX_TEXT, refusal
+
+
+def refused(status: int, cause: str, message: str = "") -> APIError:
+    body = json.dumps({"cause": cause, "message": message or cause, "response": status}).encode()
+    return refusal(status, body, method="POST", path="/libpod/containers/create")
+
+
+# What podman 4.3.1 (first) and 5.4.2 (second) answer to the same mistake, as recorded.
+@pytest.mark.parametrize(
+    ("status", "cause", "message", "kind"),
+    [
+        (500, "image not known", "x: image not known", NotFound),
+        (404, "image not known", "no such image: x: image not known", NotFound),
+        (500, "container state improper", "can only kill running containers. …", Conflict),
+        (409, "container state improper", "can only kill running containers. …", Conflict),
+        (
+            409,
+            "OCI runtime attempted to invoke a command that was not found",
+            "preparing container x for attach: crun: executable file `x` not found in $PATH",
+            CommandNotFound,
+        ),
+        (
+            500,
+            "OCI runtime attempted to invoke a command that was not found",
+            "crun: executable file `x` not found in $PATH",
+            CommandNotFound,
+        ),
+        (409, "OCI permission denied", "preparing container x for attach: …", OCIRuntimeError),
+        (500, "OCI permission denied", "crun: open executable: …", OCIRuntimeError),
+        (409, 'workdir "/x" does not exist', "preparing container x for attach: …", ServerError),
+        (500, 'workdir "/x" does not exist', "preparing container x for attach: …", ServerError),
+        (500, "that name is already in use", "…", Conflict),
+        (409, "image is in use by a container", "…", Conflict),
+        (404, "no such container", "…", NotFound),
+        (404, "no such file or directory", "…", NotFound),
+        (400, "schema: error converting value", "…", BadRequest),
+        (500, "invalid signal: X", "…", ServerError),
+        (503, "anything", "…", ServerError),
+        (418, "anything", "…", ServerError),
+    ],
+)
+def test_an_error_is_classified_by_its_cause_before_its_status(
+    status: int, cause: str, message: str, kind: type[APIError]
+) -> None:
+    assert type(refused(status, cause, message)) is kind
+
+
+def test_an_error_keeps_what_podman_said_and_what_was_asked() -> None:
+    error = refused(500, "image not known", "x: image not known")
+
+    assert error.status == 500
+    assert error.cause == "image not known"
+    assert error.message == "x: image not known"
+    assert error.method == "POST"
+    assert error.path == "/libpod/containers/create"
+    assert str(error) == "x: image not known (POST /libpod/containers/create: 500)"
+
+
+@pytest.mark.parametrize("body", [b"Not Found\n", b"<html>", b"\xff\xfe", b"", b"[]"])
+def test_an_answer_that_is_not_libpods_is_an_error_as_well(body: bytes) -> None:
+    error = refusal(404, body, method="GET", path="/x")
+
+    assert type(error) is NotFound
+    assert error.message
+
+
+def test_a_very_long_text_is_shortened_in_the_middle() -> None:
+    error = refused(500, "a" * 5000 + "why")
+
+    assert len(error.cause) < MAX_TEXT + 10
+    assert error.cause.endswith("why")

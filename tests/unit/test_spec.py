@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from barasync.aiopodman.spec import ContainerSpec, Mount, Rlimit, parse_mount
+
+BARE = ContainerSpec(image="1f3a")
+
+
+def test_a_bare_spec_leaves_everything_but_the_network_to_podman() -> None:
+    assert BARE.to_body() == {"image": "1f3a", "netns": {"nsmode": "none"}}
+
+
+def test_a_full_spec_says_it_all() -> None:
+    spec = ContainerSpec(
+        image="1f3a",
+        command=("make", "check"),
+        entrypoint=("/bin/sh",),
+        name="cell",
+        env={"A": "b"},
+        labels={"l": "1"},
+        work_dir="/workspace",
+        user="1000:1000",
+        timeout=90,
+        memory_bytes=64 * 1024**2,
+        cpus=1.5,
+        pids_limit=100,
+        network="bridge",
+        mounts=(Mount("/src", "/dst", ("ro",)), Mount("cache", "/cache")),
+        cgroup_parent="/barasync/cell",
+        rlimits=(Rlimit("nofile", 1024, 2048),),
+        terminal=True,
+        stdin=True,
+        architecture="arm64",
+    )
+
+    assert spec.to_body() == {
+        "image": "1f3a",
+        "command": ["make", "check"],
+        "entrypoint": ["/bin/sh"],
+        "name": "cell",
+        "env": {"A": "b"},
+        "labels": {"l": "1"},
+        "work_dir": "/workspace",
+        "user": "1000:1000",
+        "timeout": 90,
+        "resource_limits": {
+            "memory": {"limit": 67108864, "swap": 67108864},
+            "cpu": {"quota": 150_000, "period": 100_000},
+            "pids": {"limit": 100},
+        },
+        "netns": {"nsmode": "bridge"},
+        "mounts": [
+            {
+                "type": "bind",
+                "source": "/src",
+                "destination": "/dst",
+                "options": ["ro", "rbind"],
+            }
+        ],
+        "volumes": [{"Name": "cache", "Dest": "/cache", "Options": []}],
+        "cgroup_parent": "/barasync/cell",
+        "r_limits": [{"type": "nofile", "soft": 1024, "hard": 2048}],
+        "terminal": True,
+        "stdin": True,
+        "image_arch": "arm64",
+    }
+
+
+def test_a_binding_that_is_given_is_kept() -> None:
+    body = replace(BARE, mounts=(Mount("/a", "/b", ("bind",)),)).to_body()
+
+    assert body["mounts"] == [
+        {"type": "bind", "source": "/a", "destination": "/b", "options": ["bind"]}
+    ]
+
+
+def test_a_sliver_of_a_cpu_is_at_least_one_microsecond() -> None:
+    body = replace(BARE, cpus=0.000001).to_body()
+
+    assert body["resource_limits"] == {"cpu": {"quota": 1, "period": 100_000}}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"timeout": 0}, {"memory_bytes": -1}, {"cpus": 0.0}, {"pids_limit": 0}],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_a_limit_that_is_not_positive_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be positive"):
+        replace(BARE, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "mount"),
+    [
+        ("/a:/b", Mount("/a", "/b")),
+        ("/a:/b:ro,Z", Mount("/a", "/b", ("ro", "Z"))),
+        ("cache:/b", Mount("cache", "/b")),
+        ("/a:/b//c/../d/", Mount("/a", "/b/d")),
+        ("/a://b", Mount("/a", "/b")),
+    ],
+)
+def test_a_mount_is_read(text: str, mount: Mount) -> None:
+    assert parse_mount(text) == mount
+
+
+def test_only_a_source_that_is_no_path_is_a_named_volume() -> None:
+    spec = replace(BARE, mounts=(Mount("/a", "/b"), Mount("cache", "/c")))
+
+    assert spec.named_volumes == (Mount("cache", "/c"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "is not a mount"),
+        ("/a", "is not a mount"),
+        ("/a:", "is not a mount"),
+        (":/b", "is not a mount"),
+        ("/a:/b:ro:rw", "is not a mount"),
+        ("/a\0:/b", "is not a mount"),
+        ("./a:/b", "'./a' is a relative path"),
+        ("..:/b", "'..' is a relative path"),
+        ("a/b:/b", "'a/b' is neither an absolute path nor a volume's name"),
+        ("/a:b", "destination 'b' is not an absolute path"),
+        ("/a:/", "is the container's root"),
+        ("/a:/b/..", "is the container's root"),
+        ("/a:/b:readonly", "unknown option 'readonly'; known are .*ro, rprivate"),
+        ("/a:/b:ro,", "unknown option ''"),
+        ("/a:/b:O", "unknown option 'O'"),
+    ],
+)
+def test_what_is_no_mount_is_refused_with_the_part_that_is_wrong(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        parse_mount(text)
