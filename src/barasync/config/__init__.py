@@ -1,0 +1,1 @@
+"""What a project's configuration says: found, read, checked, and laid in layers."""

@@ -1,0 +1,178 @@
+"""Layers of settings, folded into what a cell works with and where each value came from.
+
+Lowest first: built-in, `[defaults]`, `[config.NAME]`, the entries of `matrix.include`, the
+environment, the command line. A higher layer wins:
+
+- a scalar and `command` replace what is below;
+- `env` is merged name by name;
+- `volumes` and `artifacts` replace within the file, while the command line adds to them: the
+  project's own are rarely meant to vanish because one more was asked for. A volume of the command
+  line takes the place of one with the same destination.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePath
+from types import MappingProxyType
+from typing import Any
+
+from barasync.config.origin import Origin, Place
+from barasync.config.schema import CellSettings, CellTable, WorkspaceMode
+from barasync.config.spelling import closest
+from barasync.config.values import SETTINGS, parse_settings
+from barasync.config.volumes import anchor_volume, parse_volume
+from barasync.errors import ConfigError
+
+BUILT_IN = "built-in"
+"""The provenance of a setting that no layer gives."""
+
+_PREFIX = "BARASYNC_"
+# No BARASYNC_ENV, _COMMAND, _VOLUMES or _ARTIFACTS: a list in a variable needs quoting rules.
+_VARIABLES = ("image", "timeout", "memory", "cpus", "pids", "network", "workspace")
+_OPTIONS = {"volumes": "--volume", "artifacts": "--artifact"}
+_NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Parsed settings of one source; `place` names a setting's place, `adds` extends sequences."""
+
+    values: Mapping[str, Any]
+    place: Place
+    adds: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """The settings, and for each the place that decided it.
+
+    `provenance` has the names of the settings as keys, and `env.NAME` for each variable.
+    """
+
+    settings: CellSettings
+    provenance: Mapping[str, str]
+
+
+def file_layer(table: CellTable, origin: Origin, *keys: str | int) -> Layer:
+    """Return the layer that the table at `keys` of a file makes.
+
+    Raises:
+        ConfigError: A value is not allowed, as in `load.parse`, or a volume's relative source
+            cannot be made absolute.
+    """
+    place = partial(origin.key, *keys)
+    return Layer(_anchored(parse_settings(table, place), place, origin.directory), place)
+
+
+def environment_layer(environ: Mapping[str, str]) -> Layer:
+    """Return the layer that `BARASYNC_IMAGE`, `_TIMEOUT`, `_MEMORY`… make; empty ones count not.
+
+    Raises:
+        ConfigError: A variable has a value that its setting cannot have.
+    """
+    given: dict[str, Any] = {}
+    for name in _VARIABLES:
+        if text := environ.get(_variable(name), ""):
+            given[name] = _from_text(name, text)
+    return Layer(parse_settings(CellTable(**given), _variable), _variable)
+
+
+def environment_notes(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a sentence for each variable that looks like a misspelt setting of ours."""
+    notes = []
+    for variable in sorted(environ):
+        name = variable.removeprefix(_PREFIX).lower()
+        if variable.startswith(_PREFIX) and name not in _VARIABLES:
+            meant = closest(name, _VARIABLES, similarity=0.8)
+            if meant is not None:
+                notes.append(f"{variable} sets nothing; did you mean {_variable(meant)}?")
+    return tuple(notes)
+
+
+def command_line_layer(
+    table: CellTable,
+    directory: PurePath | None = None,
+    names: Mapping[str, str] | None = None,
+) -> Layer:
+    """Return the layer of the options.
+
+    Relative sources of volumes start at `directory`, the working directory. `names` replaces how a
+    setting's option is called.
+
+    Raises:
+        ConfigError: An option has a value that its setting cannot have.
+    """
+
+    def place(*keys: str | int) -> str:
+        name = str(keys[0])
+        return {**_OPTIONS, **(names or {})}.get(name, f"--{name}")
+
+    return Layer(_anchored(parse_settings(table, place), place, directory), place, adds=True)
+
+
+def fold(layers: Iterable[Layer]) -> Folded:
+    """Lay `layers`, lowest first, over the built-in settings."""
+    values: dict[str, Any] = {}
+    env: dict[str, str] = {}
+    provenance = {name: BUILT_IN for name in SETTINGS if name != "env"}
+    for layer in layers:
+        for name, value in layer.values.items():
+            if name == "env":
+                env.update(value)
+                provenance.update((f"env.{key}", layer.place("env", key)) for key in value)
+                continue
+            kept = _kept(name, values.get(name, ()), value) if layer.adds else ()
+            place = layer.place(name)
+            provenance[name] = f"{provenance[name]}, {place}" if kept else place
+            values[name] = (*kept, *value) if kept else value
+    settings = CellSettings(**values, env=MappingProxyType(env))
+    return Folded(settings, MappingProxyType(provenance))
+
+
+def _anchored(values: dict[str, Any], place: Place, directory: PurePath | None) -> dict[str, Any]:
+    """Return the values with the volumes' relative sources made absolute."""
+    volumes: list[str] = []
+    for index, text in enumerate(values.get("volumes", ())):
+        try:
+            volumes.append(anchor_volume(text, directory))
+        except ValueError as error:
+            raise ConfigError(f"{place('volumes', index)}: {error}") from None
+    return {**values, "volumes": tuple(volumes)} if "volumes" in values else values
+
+
+def _kept(name: str, below: tuple[str, ...], above: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the entries of a lower layer that stay when the command line adds its own."""
+    if name == "artifacts":
+        return tuple(path for path in below if path not in above)
+    if name == "volumes":
+        taken = {parse_volume(text).destination for text in above}
+        return tuple(text for text in below if parse_volume(text).destination not in taken)
+    return ()
+
+
+def _variable(*keys: str | int) -> str:
+    return f"{_PREFIX}{keys[0]}".upper()
+
+
+def _from_text(name: str, text: str) -> str | float | WorkspaceMode:
+    """Return the text of a variable in the type that the setting has in a file."""
+    if name in {"timeout", "cpus"}:
+        if _NUMBER.fullmatch(text) is None:
+            raise ConfigError(f"{_variable(name)}: expected a number, got {text!r}")
+        return float(text)
+    if name == "pids":
+        if not (text.isascii() and text.isdigit() and len(text) <= 12):  # noqa: PLR2004 as _NUMBER
+            raise ConfigError(f"{_variable(name)}: expected an integer, got {text!r}")
+        return int(text)
+    if name == "workspace":
+        modes = [mode.value for mode in WorkspaceMode]
+        if text not in modes:
+            raise ConfigError(
+                f"{_variable(name)}: expected one of {', '.join(modes)}, got {text!r}"
+            )
+        return WorkspaceMode(text)
+    return text

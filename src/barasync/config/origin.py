@@ -1,0 +1,67 @@
+"""Where a setting was written, as the messages and the provenance of a plan name it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Protocol
+
+FILE_NAME = "barasync.toml"
+PYPROJECT_NAME = "pyproject.toml"
+PYPROJECT_TABLE = ("tool", "barasync")
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+class Place(Protocol):
+    """Names the place of a setting for a person: `place("timeout")`, `place("env", "PROFILE")`."""
+
+    def __call__(self, *keys: str | int) -> str:
+        """Name the place of the setting that `keys` lead to."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A configuration file.
+
+    `file` is its name as messages show it, `table` the keys that lead to its settings. Relative
+    paths in it start at `directory`, which is absolute; `None` where there is no such folder.
+    """
+
+    file: str = FILE_NAME
+    table: tuple[str, ...] = ()
+    directory: PurePath | None = None
+
+    @classmethod
+    def of(cls, path: PurePath) -> Origin:
+        """Return the origin of a `barasync.toml`, or of the table in a `pyproject.toml`."""
+        table = PYPROJECT_TABLE if path.name == PYPROJECT_NAME else ()
+        return cls(path.name, table, path.parent if path.is_absolute() else None)
+
+    def key(self, *keys: str | int) -> str:
+        """Name a key as `barasync.toml: matrix.include[0].timeout`; an `int` is a list index."""
+        return f"{self.file}: {dotted(*self.table, *keys)}" if keys or self.table else self.file
+
+
+def dotted(*keys: str | int) -> str:
+    """Return a key path as TOML writes it, with quotes where a key is not a bare one.
+
+    Source: TOML 1.0, "Keys"; the index of a list element in brackets is ours.
+    """
+    path = ""
+    for key in keys:
+        if isinstance(key, int):
+            path += f"[{key}]"
+        else:
+            quoted = key if _BARE_KEY.fullmatch(key) else _quote(key)
+            path += f".{quoted}" if path else quoted
+    return path
+
+
+def _quote(key: str) -> str:
+    """Put a key in quotes so that a control character cannot disturb a terminal."""
+    escaped = key.replace("\\", "\\\\").replace('"', '\\"')
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in escaped)
+    return '"' + "".join(shown) + '"'

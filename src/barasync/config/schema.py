@@ -1,0 +1,118 @@
+"""What `barasync.toml` may say, and what a cell's settings are once every layer is folded.
+
+The `…Table` structs are the file's tables: an unknown key is refused. They say the types only; what
+a value may be is in `config.values`, because the environment and the command line have to keep to
+it as well. `CellSettings` is the folded result that the engine works from. `CellSettings` and
+`CellTable` name the same settings; a test keeps them so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+
+class WorkspaceMode(StrEnum):
+    """How the project's files reach a cell."""
+
+    LAYER = "layer"
+    NONE = "none"
+
+
+class CellTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """The settings of a cell as one layer gives them; `UNSET` where the layer is silent.
+
+    `timeout` is in seconds, `memory` a number of bytes or a size such as `"2g"`, `cpus` in cores.
+    0 means no limit for `timeout`, `memory`, `cpus` and `pids`.
+    """
+
+    image: str | UnsetType = UNSET
+    command: list[str] | UnsetType = UNSET
+    timeout: float | UnsetType = UNSET
+    memory: str | int | UnsetType = UNSET
+    cpus: float | UnsetType = UNSET
+    pids: int | UnsetType = UNSET
+    network: str | UnsetType = UNSET
+    env: dict[str, str] | UnsetType = UNSET
+    volumes: list[str] | UnsetType = UNSET
+    workspace: WorkspaceMode | UnsetType = UNSET
+    artifacts: list[str] | UnsetType = UNSET
+
+
+class IncludeTable(CellTable, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """An entry of `matrix.include`: axis values to match or add, and settings to lay over."""
+
+    arch: str | UnsetType = UNSET
+    config: str | UnsetType = UNSET
+
+
+class ExcludeTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """An entry of `matrix.exclude`: every axis value it names has to match."""
+
+    arch: str | UnsetType = UNSET
+    config: str | UnsetType = UNSET
+
+
+class MatrixTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """The table `[matrix]`: the axes and what to leave out of or add to their product.
+
+    An empty list is an axis that the file does not declare; the file itself may not write one.
+    """
+
+    arch: Annotated[list[str], msgspec.Meta(min_length=1)] = []
+    config: Annotated[list[str], msgspec.Meta(min_length=1)] = []
+    exclude: list[ExcludeTable] = []
+    include: list[IncludeTable] = []
+
+
+class BootstrapTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """An image made from a distribution's packages, without a registry."""
+
+    distribution: str = "debian"
+    suite: str
+    packages: list[str] = []
+
+
+class ImageTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A table `[images.NAME]`: an image that barasync makes itself."""
+
+    bootstrap: BootstrapTable
+
+
+class Document(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A whole `barasync.toml`, or the table `[tool.barasync]` of a `pyproject.toml`."""
+
+    defaults: CellTable = CellTable()
+    matrix: MatrixTable = MatrixTable()
+    config: dict[str, CellTable] = {}
+    images: dict[str, ImageTable] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellSettings:
+    """Every setting of one cell, folded and parsed.
+
+    `timeout` is in seconds, `memory` in bytes, `cpus` in cores; `None` there and for `pids` means
+    no limit. `image` is the name of a declared image or a reference; `command` still holds its
+    placeholders, which `matrix.command` expands; both are empty when no layer gave one. `volumes`
+    keep their written form, checked. `artifacts` are paths in the container, relative ones below
+    the workspace.
+    """
+
+    image: str = ""
+    command: tuple[str, ...] = ()
+    timeout: float | None = 3600.0
+    memory: int | None = None
+    cpus: float | None = None
+    pids: int | None = 4096
+    network: str = "none"
+    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    volumes: tuple[str, ...] = ()
+    workspace: WorkspaceMode = WorkspaceMode.LAYER
+    artifacts: tuple[str, ...] = ()

@@ -1,0 +1,221 @@
+"""What each setting may be, wherever it was given: file, environment or command line."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import UNSET
+
+from barasync.config.origin import Place
+from barasync.config.schema import CellTable
+from barasync.config.sizes import parse_size
+from barasync.config.spelling import did_you_mean
+from barasync.config.volumes import parse_volume
+from barasync.errors import ConfigError
+
+SETTINGS: tuple[str, ...] = CellTable.__struct_fields__
+"""The names of the settings, in the order in which they are shown."""
+
+CELL_VARIABLES = ("BARASYNC_RUN", "BARASYNC_CELL", "BARASYNC_ARCH", "BARASYNC_CONFIG")
+"""Environment variables that every cell gets from barasync; a file cannot set them."""
+
+NETWORKS = ("none", "bridge")
+_PRESETS = ("public", "private", "local", "isolated")
+
+_LONGEST_TIMEOUT = 365 * 24 * 3600.0
+"""A year; conmon, which enforces the server-side timeout, keeps its seconds in 32 bits."""
+_LEAST_MEMORY = 512 * 1024
+"""Less cannot hold a process, and `memory = 2` was meant as something else."""
+_MOST_MEMORY = 2**63 - 1
+_LEAST_CPUS = 0.01
+"""The kernel refuses a CFS quota below 1 ms in the 100 ms period that podman uses."""
+_MOST_CPUS = 8192.0
+"""`NR_CPUS` of the largest Linux configuration."""
+_MOST_PIDS = 4_194_304
+"""`PID_MAX_LIMIT` of a 64-bit Linux; its pids controller refuses more."""
+
+_CONFIG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_IMAGE_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+
+
+class BadValue(ValueError):
+    """A value that a setting cannot have; `keys` lead to it below the setting."""
+
+    def __init__(self, message: str, *keys: str | int, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.keys = keys
+        self.hint = hint
+
+
+def parse_settings(table: CellTable, place: Place) -> dict[str, Any]:
+    """Return the settings that `table` gives, in the types of `CellSettings`.
+
+    A setting on which the table is silent is absent. `env` is a plain dict, sequences are tuples, a
+    limit of 0 is `None`.
+
+    Raises:
+        ConfigError: A value is not allowed; `place` names where it was written.
+    """
+    parsed: dict[str, Any] = {}
+    for name in SETTINGS:
+        value = getattr(table, name)
+        if value is UNSET:
+            continue
+        try:
+            parsed[name] = _PARSERS[name](value)
+        except BadValue as error:
+            where = place(name, *error.keys)
+            raise ConfigError(f"{where}: {error}", hint=error.hint) from None
+    return parsed
+
+
+def check_config_name(name: str, where: str) -> None:
+    """Raise unless `name` can stand in a cell's id, which is a file name and a shell word."""
+    if _CONFIG_NAME.fullmatch(name) is None:
+        raise ConfigError(
+            f"{where}: {name!r} cannot name a configuration",
+            hint="up to 100 letters, digits, '.', '_' and '-', the first a letter or a digit",
+        )
+
+
+def check_image_name(name: str, where: str) -> None:
+    """Raise unless `name` can name an image that barasync makes.
+
+    Source: the grammar of a path component in an image reference (OCI distribution specification).
+    """
+    if _IMAGE_NAME.fullmatch(name) is None:
+        raise ConfigError(
+            f"{where}: {name!r} cannot name an image",
+            hint="lower-case letters and digits, with single '.', '_' or '-' between them",
+        )
+
+
+def _image(text: str) -> str:
+    if not text or text.startswith("-") or any(c.isspace() or not c.isprintable() for c in text):
+        raise BadValue(f"{text!r} is neither the name of a declared image nor a reference")
+    return text
+
+
+def _command(words: list[str]) -> tuple[str, ...]:
+    if not words or not words[0]:
+        raise BadValue("a command needs at least the name of a program")
+    for index, word in enumerate(words):
+        _refuse_nul(word, index)
+    return tuple(words)
+
+
+def _timeout(seconds: float) -> float | None:
+    if not 0 <= seconds <= _LONGEST_TIMEOUT:
+        raise BadValue(
+            f"{seconds:.12g} is not a number of seconds between 0 and {_LONGEST_TIMEOUT:.0f}",
+            hint="0 means no limit",
+        )
+    return float(seconds) or None
+
+
+def _memory(size: str | int) -> int | None:
+    try:
+        number = parse_size(size) if isinstance(size, str) else size
+    except ValueError as error:
+        raise BadValue(str(error)) from None
+    if number and not _LEAST_MEMORY <= number <= _MOST_MEMORY:
+        meant = "; a bare number is bytes" if 0 < number < _LEAST_MEMORY else ""
+        raise BadValue(
+            f"{size!r} is not a limit between '512k' and 8 EiB{meant}",
+            hint="write a size such as '512m' or '2g'; 0 means no limit",
+        )
+    return number or None
+
+
+def _cpus(cores: float) -> float | None:
+    if cores != 0 and not (_LEAST_CPUS <= cores <= _MOST_CPUS):
+        raise BadValue(
+            f"{cores:.12g} is not a number of cores between {_LEAST_CPUS:g} and {_MOST_CPUS:g}",
+            hint="0 means no limit",
+        )
+    return float(cores) or None
+
+
+def _pids(number: int) -> int | None:
+    if not 0 <= number <= _MOST_PIDS:
+        raise BadValue(
+            f"{number} is not a number of processes between 1 and {_MOST_PIDS}",
+            hint="0 means no limit",
+        )
+    return number or None
+
+
+def _network(name: str) -> str:
+    hint = "'none' is no network at all; 'bridge' is podman's default network, without any filter"
+    if name in NETWORKS:
+        return name
+    if name in _PRESETS:
+        raise BadValue(
+            f"the preset '{name}' is refused, because this version does not enforce presets yet",
+            hint=hint,
+        )
+    if name == "host":
+        raise BadValue(
+            "'host' is refused: the cell could reach everything that listens on this host, "
+            "its loopback included",
+            hint=hint,
+        )
+    raise BadValue(f"unknown network {name!r}{did_you_mean(name, NETWORKS)}", hint=hint)
+
+
+def _env(variables: Mapping[str, str]) -> dict[str, str]:
+    for name, value in variables.items():
+        if not name or "=" in name or "\0" in name:
+            raise BadValue(f"{name!r} cannot name an environment variable", name)
+        if name in CELL_VARIABLES:
+            raise BadValue(f"{name} is set by barasync for every cell", name)
+        _refuse_nul(value, name)
+    return dict(variables)
+
+
+def _volumes(texts: list[str]) -> tuple[str, ...]:
+    destinations: dict[str, int] = {}
+    for index, text in enumerate(texts):
+        try:
+            volume = parse_volume(text)
+        except ValueError as error:
+            raise BadValue(str(error), index) from None
+        if destinations.setdefault(volume.destination, index) != index:
+            raise BadValue(f"{volume.destination} has a volume already", index)
+    return tuple(texts)
+
+
+def _artifacts(paths: list[str]) -> tuple[str, ...]:
+    for index, path in enumerate(paths):
+        if not path:
+            raise BadValue("the path is empty", index)
+        _refuse_nul(path, index)
+        if posixpath.normpath(path).split("/", 1)[0] == "..":
+            raise BadValue(
+                f"{path!r} leaves the workspace", index, hint="write the absolute path instead"
+            )
+    return tuple(dict.fromkeys(paths))
+
+
+def _refuse_nul(text: str, key: str | int) -> None:
+    if "\0" in text:
+        raise BadValue(f"{text!r} contains a NUL character", key)
+
+
+_PARSERS: Mapping[str, Callable[[Any], object]] = {
+    "image": _image,
+    "command": _command,
+    "timeout": _timeout,
+    "memory": _memory,
+    "cpus": _cpus,
+    "pids": _pids,
+    "network": _network,
+    "env": _env,
+    "volumes": _volumes,
+    "workspace": lambda mode: mode,
+    "artifacts": _artifacts,
+}
+assert tuple(_PARSERS) == SETTINGS, "every setting has a parser"

@@ -1,0 +1,90 @@
+"""Volumes as people write them: `SRC:DST[:OPTIONS]`."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from barasync.config.spelling import did_you_mean
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+# Source: podman-run(1), "--volume", without those that need more than a mount (O, upperdir, idmap).
+OPTIONS = (
+    *(
+        "ro",
+        "rw",
+        "z",
+        "Z",
+        "U",
+        "exec",
+        "noexec",
+        "dev",
+        "nodev",
+        "suid",
+        "nosuid",
+        "copy",
+        "nocopy",
+    ),
+    *("bind", "rbind", "shared", "rshared", "slave", "rslave", "private", "rprivate"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A directory or named volume in a cell.
+
+    `source` is an absolute path, a relative one that begins with `./` or `../`, or the name of a
+    volume; `destination` is absolute and normalised.
+    """
+
+    source: str
+    destination: str
+    options: tuple[str, ...] = ()
+
+
+def parse_volume(text: str) -> Volume:
+    """Return the parts of `SRC:DST[:OPTIONS]`.
+
+    Raises:
+        ValueError: The text is not a volume; the message says which part is wrong.
+    """
+    parts = text.split(":")
+    if len(parts) not in (2, 3) or "" in parts or "\0" in text:
+        raise ValueError(f"{text!r} is not a volume; write 'SOURCE:DESTINATION' or '…:ro'")
+    source, destination = parts[0], parts[1]
+    options = tuple(parts[2].split(",")) if len(parts) == 3 else ()  # noqa: PLR2004 the third part
+    is_path = source.startswith(("/", "./", "../")) or source in {".", ".."}
+    if not is_path and _NAME.fullmatch(source) is None:
+        raise ValueError(
+            f"{text!r}: the source {source!r} is neither a path that begins with '/' or './' "
+            "nor the name of a volume"
+        )
+    if not destination.startswith("/"):
+        raise ValueError(f"{text!r}: the destination {destination!r} is not an absolute path")
+    normalised = "/" + posixpath.normpath(destination).lstrip("/")
+    if normalised == "/":
+        raise ValueError(f"{text!r}: the destination is the container's root")
+    for option in options:
+        if option not in OPTIONS:
+            suggestion = did_you_mean(option, OPTIONS)
+            raise ValueError(f"{text!r}: unknown option {option!r}{suggestion}")
+    return Volume(source, normalised, options)
+
+
+def anchor_volume(text: str, directory: PurePath | None) -> str:
+    """Return a volume with a relative source made absolute: it starts at `directory`.
+
+    Raises:
+        ValueError: The text is not a volume, or its source cannot be made absolute.
+    """
+    volume = parse_volume(text)
+    if not volume.source.startswith("."):
+        return text
+    if directory is None:
+        raise ValueError(f"{text!r}: a relative source has no folder to start at here")
+    source = posixpath.normpath(directory / volume.source)
+    if ":" in source:
+        raise ValueError(f"{text!r}: the source {source!r} has a ':', which ends a source")
+    return ":".join(filter(None, (source, volume.destination, ",".join(volume.options))))

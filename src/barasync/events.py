@@ -1,0 +1,90 @@
+"""The one stream of events of a run: what `events.jsonl` records and every report reduces.
+
+An event says what happened, never what was printed: a container's output is data and lies in the
+cell's log files. `at` is wall-clock time in seconds since the epoch; durations are monotonic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from barasync.matrix.outcome import Outcome
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
+    """What every event carries."""
+
+    at: float
+
+
+class PlannedCell(msgspec.Struct, frozen=True, kw_only=True):
+    """A cell as the run announces it."""
+
+    id: str
+    platform: str
+    config: str | None
+    image: str
+
+
+class RunStarted(Event, tag="run.started", frozen=True, kw_only=True):
+    """The run has a plan and a podman service; `directory` is where its record lies."""
+
+    run: str
+    directory: str
+    project: str
+    rule: str
+    barasync: str
+    podman: str
+    endpoint: str
+    cells: tuple[PlannedCell, ...]
+
+
+class ImageProgress(Event, tag="image.progress", frozen=True, kw_only=True):
+    """An image or a layer is being made; `message` is one line for a person."""
+
+    image: str
+    platform: str
+    message: str
+
+
+class CellStarted(Event, tag="cell.started", frozen=True, kw_only=True):
+    """A cell has left the queue; its container is about to be made."""
+
+    cell: str
+    attempt: int
+
+
+class ContainerStarted(Event, tag="container.started", frozen=True, kw_only=True):
+    """The cell's command runs; `image` is the ID it was created from."""
+
+    cell: str
+    attempt: int
+    container: str
+    image: str
+
+
+class CellFinished(Event, tag="cell.finished", frozen=True, kw_only=True):
+    """The verdict on an attempt; its container is gone and its artifacts are in place."""
+
+    cell: str
+    attempt: int
+    seconds: float
+    outcome: Outcome
+
+
+class RunFinished(Event, tag="run.finished", frozen=True, kw_only=True):
+    """Nothing of the run is left; `counts` maps a status to a number of cells."""
+
+    run: str
+    seconds: float
+    exit_code: int
+    counts: Mapping[str, int]
+    problem: str | None = None
+
+
+AnyEvent = RunStarted | ImageProgress | CellStarted | ContainerStarted | CellFinished | RunFinished
+
+Emit = Callable[[AnyEvent], None]
+"""Takes an event without waiting; the engine is never held back by who listens."""

@@ -1,0 +1,1 @@
+"""From axes to cells: platforms, combinations, selection and the plan. Pure."""

@@ -1,0 +1,61 @@
+"""The words a cell executes and the variables that tell it which cell it is."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+
+from barasync.config.schema import WorkspaceMode
+from barasync.config.values import CELL_VARIABLES
+from barasync.matrix.cells import Cell
+
+VERBATIM = ("{args}",)
+"""A command that is its arguments and nothing else; no brace in them is looked at."""
+
+_PLACEHOLDER = re.compile(r"\{(rule|args|arch|config|cell)\}")
+
+
+def expand(cell: Cell, *, rule: str, args: Sequence[str], has_bar: bool = False) -> tuple[str, ...]:
+    """Return the words that `cell` executes for `rule` with `args`.
+
+    `{rule}`, `{arch}`, `{config}` (empty where the cell has none) and `{cell}` are put in their
+    places in each word of the cell's command. A word that is `{args}` becomes one word per
+    argument; inside a longer word, the text of a shell script say, `{args}` becomes the arguments
+    quoted for a shell. Every other brace stays, and so does what comes out of a placeholder.
+
+    Without a command of its own a cell calls bar: `./bar` when the project brings it (`has_bar`)
+    and the cell has the project's files, else the image's `bar`.
+    """
+    template = cell.settings.command
+    if not template:
+        in_workspace = has_bar and cell.settings.workspace is not WorkspaceMode.NONE
+        template = ("./bar" if in_workspace else "bar", "{rule}", "{args}")
+    values = {
+        "rule": rule,
+        "args": shlex.join(args),
+        "arch": cell.arch,
+        "config": cell.config or "",
+        "cell": cell.id,
+    }
+    words: list[str] = []
+    for word in template:
+        if word == "{args}":
+            words.extend(args)
+        else:
+            words.append(_PLACEHOLDER.sub(lambda match: values[match[1]], word))
+    return tuple(words)
+
+
+def uses(template: Sequence[str], placeholder: str) -> bool:
+    """Tell whether a command has a place for `placeholder`; the built-in one has both."""
+    return not template or any(f"{{{placeholder}}}" in word for word in template)
+
+
+def environment(cell: Cell, *, run: str) -> dict[str, str]:
+    """Return the variables of every cell: the run's id, the cell's, its arch and its config.
+
+    `BARASYNC_CONFIG` is empty where the cell has none, so that `set -u` in a script is no trap. A
+    cell's own settings cannot name these variables.
+    """
+    return dict(zip(CELL_VARIABLES, (run, cell.id, cell.arch, cell.config or ""), strict=True))

@@ -1,0 +1,85 @@
+"""What became of a cell: the verdict as data, decided elsewhere from what podman reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Status(StrEnum):
+    """The verdict on one attempt of a cell."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    OUT_OF_MEMORY = "out_of_memory"
+    CANCELLED = "cancelled"
+    INFRASTRUCTURE_ERROR = "infrastructure_error"
+    WRONG_PLATFORM = "wrong_platform"
+    ARTIFACTS_INCOMPLETE = "artifacts_incomplete"
+    LEAKED = "leaked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What an attempt consumed.
+
+    `exact` is true when the figures were read from the cell's own cgroup after the container was
+    gone, false when they were sampled. `None` means that the host does not tell.
+    """
+
+    peak_memory_bytes: int | None = None
+    cpu_seconds: float | None = None
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputCounts:
+    """Bytes a container wrote; `complete` is false when the stream broke before its end."""
+
+    stdout_bytes: int = 0
+    stderr_bytes: int = 0
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """One artifact path that was asked for and what came back of it.
+
+    `destination` is where it lies on this machine, `None` when nothing could be fetched; then
+    `problem` says why. `refused` lists archive members that were left out, with the reason.
+    """
+
+    source: str
+    destination: str | None
+    files: int = 0
+    bytes: int = 0
+    refused: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The result of one attempt of a cell.
+
+    `exit_code` is the command's own code where it ended by itself; `reason` is one sentence for a
+    person, empty when the cell passed; `hint` is the next step where one is known. `phases` maps a
+    phase's name to its duration in seconds.
+    """
+
+    status: Status
+    exit_code: int | None = None
+    reason: str = ""
+    hint: str | None = None
+    container_id: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    output: OutputCounts = field(default_factory=OutputCounts)
+    phases: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    artifacts: tuple[Collected, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the cell did what it was asked to."""
+        return self.status is Status.PASSED

@@ -1,0 +1,262 @@
+"""A plan: every cell that a command will run, resolved, before anything is started."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from types import MappingProxyType
+
+from msgspec import UNSET, structs
+
+from barasync.config.layers import (
+    Folded,
+    Layer,
+    command_line_layer,
+    environment_layer,
+    environment_notes,
+    file_layer,
+    fold,
+)
+from barasync.config.origin import Origin
+from barasync.config.schema import CellTable, Document
+from barasync.config.spelling import closest, did_you_mean
+from barasync.config.values import check_config_name
+from barasync.errors import ConfigError, NothingSelected
+from barasync.matrix import axes, platforms
+from barasync.matrix.axes import Combination, Requested, split_option
+from barasync.matrix.cells import Cell, cell_id
+from barasync.matrix.command import VERBATIM, expand, uses
+from barasync.matrix.platforms import Platform, short_name
+from barasync.matrix.selection import select
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a command line asks for.
+
+    `document` is `None` without a configuration file; `origin` says where it was read. `options`
+    holds the settings of the command line, whose relative paths start at the absolute `directory`;
+    `environ` is the environment. `arch` and `config` are the values of those options as they were
+    given, `a,b` in one or repeated; `select` and `exclude` are globs.
+    """
+
+    native: Platform
+    rule: str = ""
+    args: tuple[str, ...] = ()
+    document: Document | None = None
+    origin: Origin = field(default_factory=Origin)
+    options: CellTable = field(default_factory=CellTable)
+    directory: PurePath | None = None
+    environ: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    arch: tuple[str, ...] = ()
+    config: tuple[str, ...] = ()
+    select: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The cells to run, in a fixed order; `rule` and `args` are for `matrix.command.expand`.
+
+    `notes` are sentences for a person about what probably is a slip.
+    """
+
+    rule: str
+    args: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    notes: tuple[str, ...] = ()
+
+
+def plan(request: Request) -> Plan:
+    """Return the plan of `barasync matrix RULE ARGS…`.
+
+    Raises:
+        ConfigError: The configuration or an option is wrong, or a cell has no image.
+        NothingSelected: The matrix or the selection leaves no cell.
+    """
+    if not request.rule:
+        raise ConfigError("RULE: the name of the rule is empty")
+    document = request.document or Document()
+    requested = _requested(request, document)
+    expansion = axes.expand(document, request.origin, requested)
+    if not expansion.combinations:
+        raise NothingSelected(
+            f"{request.origin.key('matrix')} leaves no cell of what was asked for",
+            hint="see matrix.exclude, --arch and --config",
+        )
+    named = {_id(one): one for one in expansion.combinations}
+    selection = select(tuple(named), request.select, request.exclude)
+    settings = _Settings(document, request)
+    cells = tuple(settings.cell(name, named[name]) for name in selection.ids)
+    _require_images(cells, document, request.origin)
+    _require_commands(cells, request)
+    notes = (
+        *environment_notes(request.environ),
+        *expansion.notes,
+        *selection.notes,
+        *_image_notes(cells, document),
+        *_argument_notes(cells, request.args),
+    )
+    return Plan(rule=request.rule, args=request.args, cells=cells, notes=notes)
+
+
+def plan_run(request: Request, image: str, command: Sequence[str]) -> Plan:
+    """Return the plan of `barasync run IMAGE -- COMMAND…`: one cell that runs the words verbatim.
+
+    `[defaults]` applies, and `[config.NAME]` with `--config NAME`, except their `command` and
+    `artifacts`: those belong to the project's rules. The matrix does not apply. Without a command
+    the image's own runs.
+
+    Raises:
+        ConfigError: The configuration or an option is wrong, or more than one cell is asked for.
+    """
+    document = request.document or Document()
+    requested = _requested(request, document)
+    for option, values in (("--arch", requested.platforms), ("--config", requested.configs)):
+        if len(values) > 1:
+            raise ConfigError(
+                f"{option}: one container is for one of them, not {len(values)}",
+                hint="`barasync matrix` runs a cell for each",
+            )
+    combination = Combination(
+        platform=next(iter(requested.platforms), request.native),
+        config=next(iter(requested.configs), None),
+    )
+    settings = _Settings(document, request, run=(image, command))
+    cell = settings.cell(_id(combination), combination)
+    return Plan(
+        rule=shlex.join(command),
+        args=tuple(command),
+        cells=(cell,),
+        notes=(*environment_notes(request.environ), *_image_notes((cell,), document)),
+    )
+
+
+class _Settings:
+    """Folds layers; cells of one configuration and the same includes share the result."""
+
+    def __init__(
+        self,
+        document: Document,
+        request: Request,
+        run: tuple[str, Sequence[str]] | None = None,
+    ) -> None:
+        self._document = document
+        self._origin = request.origin
+        self._is_run = run is not None
+        self._lowest = self._file_layer(document.defaults, "defaults")
+        self._above = [
+            environment_layer(request.environ),
+            command_line_layer(request.options, request.directory),
+        ]
+        if run is not None:
+            image, command = run
+            words = CellTable(image=image, command=list(VERBATIM))
+            if any("\0" in word for word in command):
+                raise ConfigError("COMMAND: a word contains a NUL character")
+            names = {"image": "IMAGE", "command": "COMMAND"}
+            self._above.append(command_line_layer(words, names=names))
+        self._folded: dict[tuple[str | None, tuple[int, ...]], Folded] = {}
+
+    def cell(self, name: str, one: Combination) -> Cell:
+        key = (one.config, one.includes)
+        folded = self._folded.get(key)
+        if folded is None:
+            folded = self._folded[key] = fold([self._lowest, *self._between(one), *self._above])
+        return Cell(
+            id=name,
+            arch=short_name(one.platform),
+            platform=one.platform,
+            config=one.config,
+            settings=folded.settings,
+            provenance=folded.provenance,
+        )
+
+    def _between(self, one: Combination) -> Iterable[Layer]:
+        if one.config in self._document.config:
+            table = self._document.config[one.config]
+            yield self._file_layer(table, "config", one.config)
+        for index in one.includes:
+            yield self._file_layer(self._document.matrix.include[index], "matrix", "include", index)
+
+    def _file_layer(self, table: CellTable, *keys: str | int) -> Layer:
+        if self._is_run:
+            table = structs.replace(table, command=UNSET, artifacts=UNSET)
+        return file_layer(table, self._origin, *keys)
+
+
+def _id(one: Combination) -> str:
+    return cell_id(short_name(one.platform), one.config)
+
+
+def _requested(request: Request, document: Document) -> Requested:
+    names = split_option("--arch", request.arch)
+    parsed = (platforms.parse(name, "--arch") for name in names)
+    configs = split_option("--config", request.config)
+    known = _known_configs(document)
+    for name in configs:
+        check_config_name(name, "--config")
+        if known and name not in known:
+            raise ConfigError(
+                f"--config: {request.origin.file} has no configuration '{name}'"
+                f"{did_you_mean(name, known)}",
+                hint=f"it has {', '.join(known)}",
+            )
+    return Requested(native=request.native, platforms=tuple(dict.fromkeys(parsed)), configs=configs)
+
+
+def _known_configs(document: Document) -> list[str]:
+    matrix = document.matrix
+    included = [entry.config for entry in matrix.include if entry.config is not UNSET]
+    return list(dict.fromkeys((*matrix.config, *document.config, *included)))
+
+
+def _require_images(cells: Sequence[Cell], document: Document, origin: Origin) -> None:
+    without = [cell.id for cell in cells if not cell.settings.image]
+    if without:
+        more = f" and {len(without) - 1} more" if len(without) > 1 else ""
+        declared = f"; {origin.file} declares {', '.join(document.images)}"
+        raise ConfigError(
+            f"no image is given for cell {without[0]}{more}",
+            hint=f"write `image = …` under [defaults] in {origin.file}, or give --image"
+            + (declared if document.images else ""),
+        )
+
+
+def _require_commands(cells: Iterable[Cell], request: Request) -> None:
+    """Refuse a command that comes to no program at all: `["{args}"]` without arguments, say."""
+    for cell in cells:
+        words = expand(cell, rule=request.rule, args=request.args)
+        if not words or not words[0] or any("\0" in word for word in words):
+            problem = "contains a NUL character" if words and words[0] else "names no program"
+            raise ConfigError(
+                f"{cell.provenance['command']}: the command of cell {cell.id} {problem}",
+                hint="{rule} and {args} stand for what follows `barasync matrix`",
+            )
+
+
+def _image_notes(cells: Iterable[Cell], document: Document) -> list[str]:
+    """Note an image that is not declared but nearly: it would be looked for in a registry."""
+    notes = []
+    for image in dict.fromkeys(cell.settings.image for cell in cells):
+        if image in document.images or any(mark in image for mark in "/:@"):
+            continue
+        meant = closest(image, document.images, similarity=0.8)
+        if meant is not None:
+            notes.append(
+                f"image '{image}' is not declared in [images] and is taken as a reference; "
+                f"did you mean '{meant}'?"
+            )
+    return notes
+
+
+def _argument_notes(cells: Iterable[Cell], args: Sequence[str]) -> list[str]:
+    if not args:
+        return []
+    places = dict.fromkeys(
+        cell.provenance["command"] for cell in cells if not uses(cell.settings.command, "args")
+    )
+    given = shlex.join(args)
+    return [f"{place} has no {{args}}, so '{given}' does not reach it" for place in places]
