@@ -1,0 +1,12 @@
+"""Whether this host, and a podman service, can run the programs of an architecture.
+
+Two questions with two answers: `survey` reads what this host's kernel has registered, `check`
+runs a program in a container of the service, wherever that is. `setup` mends what `survey` finds,
+`require` refuses to go on without it.
+"""
+
+from barasync.images.emulation.probe import Check, check
+from barasync.images.emulation.registration import setup
+from barasync.images.emulation.survey import Emulator, Host, State, require, survey
+
+__all__ = ["Check", "Emulator", "Host", "State", "check", "require", "setup", "survey"]

@@ -1,0 +1,162 @@
+"""Running a program of an architecture in a container of a podman service."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from types import MappingProxyType
+
+import anyio
+
+from barasync.aiopodman import APIError, Container, ContainerSpec, NotFound, Podman
+from barasync.images.elf import EXIT_CODE, executable
+from barasync.matrix.platforms import Platform, short_name
+
+_REPOSITORY = "localhost/barasync/probe"
+_PROGRAM = "/probe"
+_KEY = "barasync.key"
+
+_CREATE_SECONDS = 60.0
+_RUN_SECONDS = 30
+_REMOVE_SECONDS = 15.0
+_SECONDS_OF_GRACE = 5
+_MAX_OUTPUT_BYTES = 4096
+_MILLISECONDS = 1000.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """Whether a service runs programs of a platform.
+
+    `reason` says why not, empty where it does. `milliseconds` passed between starting the container
+    and its end, `None` where it did not start.
+    """
+
+    platform: Platform
+    works: bool
+    reason: str = ""
+    milliseconds: float | None = None
+
+
+async def check(
+    podman: Podman,
+    platforms: Iterable[Platform],
+    *,
+    labels: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[Check, ...]:
+    """Run a tiny program of every platform in a container of the service, one after the other.
+
+    `labels` are put on the containers. Left behind: an image of some hundred bytes per platform,
+    `localhost/barasync/probe:<arch>`, for the next time. When cancelled, the container is removed
+    all the same.
+
+    Raises:
+        PodmanError: The service cannot be reached, or cannot make images or containers at all.
+    """
+    return tuple([await _check(podman, platform, labels) for platform in platforms])
+
+
+async def _check(podman: Podman, platform: Platform, labels: Mapping[str, str]) -> Check:
+    image = await _image(podman, platform)
+    spec = ContainerSpec(
+        image=image,
+        command=(_PROGRAM,),
+        labels={**labels, "barasync.kind": "probe"},
+        network="none",
+        timeout=_RUN_SECONDS + _SECONDS_OF_GRACE,
+    )
+    async with _container(podman, spec) as container:
+        started = anyio.current_time()
+        try:
+            with anyio.fail_after(_RUN_SECONDS):
+                code, output = await _run(container)
+        except APIError as error:
+            reason = explain(platform, None, error.cause or error.message)
+            return Check(platform=platform, works=False, reason=reason)
+        except TimeoutError:
+            reason = f"a program of three instructions did not end within {_RUN_SECONDS} seconds"
+            return Check(platform=platform, works=False, reason=reason)
+        took = (anyio.current_time() - started) * _MILLISECONDS
+    works = code == EXIT_CODE
+    reason = "" if works else explain(platform, code, output)
+    return Check(platform=platform, works=works, reason=reason, milliseconds=took)
+
+
+def explain(platform: Platform, code: int | None, output: str) -> str:
+    """Return why a probe failed, from its exit code and what it or the OCI runtime printed.
+
+    crun reports a program that the kernel cannot execute as output of the container, with exit
+    code 1; runc refuses to start it.
+    """
+    if "exec format error" in output.lower():
+        return f"the machine of the podman service has no emulator for {platform}"
+    said = " ".join(output.split())
+    if code is None:
+        return f"podman could not start the container: {said}"
+    ended = f"the program ended with {code} and not with {EXIT_CODE}"
+    return f"{ended}: {said}" if said else ended
+
+
+async def _run(container: Container) -> tuple[int, str]:
+    """Return the exit code and the beginning of the output."""
+    output = bytearray()
+    async with container.attach() as chunks:
+        await container.start()
+        async for chunk in chunks:
+            output += chunk.data[: _MAX_OUTPUT_BYTES - len(output)]
+    code = await container.wait()
+    return code, output.decode("utf-8", errors="replace")
+
+
+async def _image(podman: Podman, platform: Platform) -> str:
+    """Return the ID of the platform's probe image, made if it is not there."""
+    program = executable(platform)
+    key = sha256(program).hexdigest()
+    reference = f"{_REPOSITORY}:{short_name(platform)}"
+    try:
+        found = await podman.images.inspect(reference)
+    except NotFound:
+        pass
+    else:
+        if found.labels.get(_KEY) == key:
+            return found.id
+    return await podman.images.import_(
+        _once(_archive(program)),
+        reference=reference,
+        architecture=platform.architecture,
+        variant=platform.variant,
+        os=platform.os,
+        changes=("LABEL barasync.kind=probe", f"LABEL {_KEY}={key}"),
+    )
+
+
+@asynccontextmanager
+async def _container(podman: Podman, spec: ContainerSpec) -> AsyncIterator[Container]:
+    """Create a container, and remove it whatever happens, both shielded and bounded in time."""
+    await anyio.lowlevel.checkpoint()
+    # An answer that nobody reads would be a container that nobody knows.
+    with anyio.CancelScope(shield=True), anyio.fail_after(_CREATE_SECONDS):
+        container = await podman.containers.create(spec)
+    try:
+        yield container
+    finally:
+        with anyio.move_on_after(_REMOVE_SECONDS, shield=True):
+            await container.remove(force=True, timeout=0, missing_ok=True)
+
+
+def _archive(program: bytes) -> bytes:
+    """Return a root file system of one file, as a tar archive."""
+    member = tarfile.TarInfo(_PROGRAM.lstrip("/"))
+    member.size, member.mode = len(program), 0o755
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(member, io.BytesIO(program))
+    return buffer.getvalue()
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data

@@ -1,0 +1,164 @@
+"""A podman service that has images and nothing else, behind the client's real requests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+import httpx2
+
+from barasync.aiopodman import Endpoint, Podman
+
+_ENDPOINT = Endpoint("unix:///nowhere/podman.sock", "a test")
+
+
+@dataclass
+class StoredImage:
+    """An image; `members` maps an architecture to an ID and makes it a manifest list."""
+
+    id: str
+    names: list[str]
+    architecture: str = ""
+    variant: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    members: Mapping[str, str] | None = None
+    content: bytes = b""
+    changes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class ImageStore:
+    """Images by ID; `registry` maps a reference to what a pull of an architecture gives.
+
+    A value in `registry` is an image, or the text of podman's refusal.
+    """
+
+    images: list[StoredImage] = field(default_factory=list)
+    registry: dict[tuple[str, str], StoredImage | str] = field(default_factory=dict)
+    native: str = "amd64"
+    requests: list[str] = field(default_factory=list)
+    broken: bool = False
+
+    def add(self, name: str, architecture: str, **more: Any) -> StoredImage:
+        image = StoredImage(
+            id=hashlib.sha256(f"{name} {architecture}".encode()).hexdigest(),
+            names=[name],
+            architecture=architecture,
+            **more,
+        )
+        self.images.append(image)
+        return image
+
+    def find(self, name: str) -> StoredImage | None:
+        """Return what podman's `inspect` answers for: of a manifest list the native image."""
+        full = name if "/" in name or len(name) == 64 else f"localhost/{name}"
+        for image in self.images:
+            if image.id == name or full in image.names:
+                if image.members is None:
+                    return image
+                member = image.members.get(self.native)
+                return None if member is None else self.find(member)
+        return None
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Podman]:
+        transport = httpx2.MockTransport(self._handle)
+        async with Podman(_ENDPOINT, timeout=5, transport=transport) as podman:
+            yield podman
+
+    async def _handle(self, request: httpx2.Request) -> httpx2.Response:
+        path = unquote(request.url.path)
+        if path == "/libpod/_ping":
+            return httpx2.Response(200, text="OK", headers={"Libpod-API-Version": "5.4.2"})
+        if self.broken:
+            raise httpx2.ReadError("gone")
+        _, _, path = path.removeprefix("/").partition("/libpod/")
+        self.requests.append(f"{request.method} {path}")
+        query = request.url.params
+        if (request.method, path) == ("POST", "images/import"):
+            return await self._import(request)
+        if (request.method, path) == ("POST", "images/pull"):
+            return self._pull(query["reference"], query.get("Arch", self.native))
+        if path == "images/json":
+            return httpx2.Response(200, json=[_summary(image) for image in self.images])
+        kind, _, rest = path.partition("/")
+        name, _, action = rest.rpartition("/")
+        return self._manifest(name) if kind == "manifests" else self._image(name, action, query)
+
+    def _image(self, name: str, action: str, query: httpx2.QueryParams) -> httpx2.Response:
+        found = self.find(name)
+        if found is None:
+            cause = "image not known"
+            document = {"cause": cause, "message": f"{name}: {cause}", "response": 404}
+            return httpx2.Response(404, json=document)
+        if action == "tag":
+            found.names.append(f"{query['repo']}:{query['tag']}")
+            return httpx2.Response(201)
+        assert action == "json", f"an unexpected request: {action} of {name}"
+        return httpx2.Response(200, json=_inspect(found))
+
+    async def _import(self, request: httpx2.Request) -> httpx2.Response:
+        query = request.url.params
+        name = query["reference"]
+        for image in self.images:
+            image.names = [other for other in image.names if other != name]
+        changes = query.get_list("changes")
+        labels = dict(
+            change.removeprefix("LABEL ").split("=", 1)
+            for change in changes
+            if change.startswith("LABEL ")
+        )
+        image = self.add(
+            name,
+            query["Architecture"],
+            content=await request.aread(),
+            changes=changes,
+            labels={key: json.loads(value) for key, value in labels.items()},
+        )
+        image.id = hashlib.sha256(image.content).hexdigest()
+        return httpx2.Response(200, json={"Id": f"sha256:{image.id}"})
+
+    def _pull(self, reference: str, architecture: str) -> httpx2.Response:
+        given = self.registry.get((reference, architecture), "connection refused")
+        if isinstance(given, str):
+            return httpx2.Response(200, text=json.dumps({"error": given}))
+        for image in self.images:
+            image.names = [name for name in image.names if name != reference]
+        given.names.append(reference)
+        self.images.append(given)
+        lines = ({"stream": f"Trying to pull {reference}...\n"}, {"id": given.id})
+        return httpx2.Response(200, text="\n".join(map(json.dumps, lines)))
+
+    def _manifest(self, name: str) -> httpx2.Response:
+        full = name if "/" in name else f"localhost/{name}"
+        for image in self.images:
+            if full in image.names and image.members is not None:
+                entries = [
+                    {
+                        "digest": f"sha256:{member}",
+                        "platform": {"os": "linux", "architecture": architecture},
+                    }
+                    for architecture, member in image.members.items()
+                ]
+                return httpx2.Response(200, json={"manifests": entries})
+        raise AssertionError(f"podman would ask a registry for the manifest of {name}")
+
+
+def _summary(image: StoredImage) -> dict[str, object]:
+    return {"Id": image.id, "Digest": f"sha256:{image.id}", "RepoTags": image.names or None}
+
+
+def _inspect(image: StoredImage) -> dict[str, object]:
+    return {
+        "Id": image.id,
+        "Architecture": image.architecture,
+        "Variant": image.variant,
+        "Os": "linux",
+        "RepoTags": image.names,
+        "Labels": image.labels or None,
+    }
