@@ -1,0 +1,28 @@
+"""What can be wrong with an archive.
+
+    ArchiveError
+    ├── TruncatedArchive     the stream ended before the end-of-archive marker
+    ├── LimitExceeded        the archive is larger than its receiver allows
+    └── RefusedMember        one member is left out; the text is the reason
+
+They are facts about one archive, not the end of a command: `collect` turns them into the `problem`
+of a `Collected`.
+"""
+
+from __future__ import annotations
+
+
+class ArchiveError(Exception):
+    """The bytes are not a tar archive, or not one that can be taken as a whole."""
+
+
+class TruncatedArchive(ArchiveError):
+    """The stream ended before the end-of-archive marker: what arrived is not all there was."""
+
+
+class LimitExceeded(ArchiveError):
+    """The archive holds more than its receiver allows."""
+
+
+class RefusedMember(ArchiveError):
+    """One member is left out, the rest can be taken; the text is the reason."""

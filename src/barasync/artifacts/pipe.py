@@ -1,0 +1,93 @@
+"""Bytes from a task to a worker thread, with a bound on what lies between them.
+
+A task that reads the socket must not wait for the disk, and a thread that writes must not go to the
+event loop for every 64 KiB: the thread takes everything that has arrived at once, and only a full
+pipe makes the task wait.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+import anyio
+from anyio import from_thread
+
+
+class PipeAborted(Exception):
+    """The writing side gave up: what was read so far is not everything."""
+
+
+class Pipe:
+    """One writer, a task (`send`, `finish`, `abort`), and one reader, a thread (`read`).
+
+    At most `capacity` bytes and one piece lie in it; the reader is woken for `batch` bytes or the
+    end. The thread must have been started by `anyio.to_thread.run_sync`. A writer whose reader has
+    ended may wait for ever: cancel it then.
+    """
+
+    def __init__(self, *, capacity: int = 4 << 20, batch: int = 256 << 10) -> None:
+        self._capacity = capacity
+        # Below a batch the reader waits, so the writer must have been let on before that.
+        self._batch = min(batch, capacity // 2)
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
+        self._finished = False
+        self._aborted = False
+        self._room: anyio.Event | None = None
+        self._state = threading.Condition()
+
+    async def send(self, data: bytes) -> None:
+        """Add `data`; waits while the pipe is full."""
+        with self._state:
+            self._pieces.append(data)
+            self._size += len(data)
+            room = anyio.Event() if self._size > self._capacity else None
+            self._room = room
+            if self._size >= self._batch:
+                self._state.notify()
+        if room is not None:
+            await room.wait()
+
+    def finish(self) -> None:
+        """Say that there is no more; the reader gets what is left, then the end."""
+        with self._state:
+            self._finished = True
+            self._state.notify()
+
+    def abort(self) -> None:
+        """Make the reader fail at once, unless everything was sent; may be called at any time."""
+        with self._state:
+            self._aborted = not self._finished
+            self._state.notify()
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes, at least one; waits for a batch; empty at the end.
+
+        Raises:
+            PipeAborted: the writer gave up.
+        """
+        with self._state:
+            while self._size < self._batch and not (self._finished or self._aborted):
+                self._state.wait()
+            if self._aborted:
+                raise PipeAborted
+            data = self._gather(size)
+            room = None
+            if self._size <= self._capacity // 2:
+                room, self._room = self._room, None
+        if room is not None:
+            from_thread.run_sync(room.set)
+        return data
+
+    def _gather(self, size: int) -> bytes:
+        gathered: list[bytes] = []
+        while self._pieces and size:
+            piece = self._pieces.popleft()
+            if len(piece) > size:
+                self._pieces.appendleft(piece[size:])
+                piece = piece[:size]
+            gathered.append(piece)
+            size -= len(piece)
+            self._size -= len(piece)
+        return gathered[0] if len(gathered) == 1 else b"".join(gathered)

@@ -1,0 +1,351 @@
+"""Members of a tar stream, read forward only, with every size bounded before it is believed.
+
+The standard library decodes the 512-byte header block (`TarInfo.frombuf`: checksum, octal and
+base-256 numbers, prefix). What chains blocks together is done here, because `tarfile` up to
+3.11.9 takes minutes over a crafted pax header (CVE-2024-6232), goes backwards at a negative size
+(CVE-2025-8194), recurses once per extension header, and takes one zero block for the end.
+
+Invariant: any bytes either decode or raise `ArchiveError`, in time and memory linear in their
+number, however the reader cuts them.
+
+Source: POSIX.1-2017, pax, "pax Interchange Format" and "ustar Interchange Format"; GNU tar manual,
+"Basic Tar Format" and "Storing Sparse Files".
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from barasync.artifacts.errors import ArchiveError, LimitExceeded, TruncatedArchive
+
+BLOCK = 512
+READ_BYTES = 1 << 20
+MAX_EXTENSION_BYTES = 1 << 20
+_MAX_EXTENSIONS = 16
+_MAX_TRAILING_BYTES = 1 << 20
+_MAX_DIGITS = 20
+_MAX_TIME_BYTES = 40
+_ZEROES = bytes(BLOCK)
+_GNU_SPARSE_SLOTS = 4
+_GNU_SPARSE_SLOTS_EXTENDED = 21
+
+Read = Callable[[int], bytes]
+"""Blocks until it can give between one byte and as many as asked for; empty at the end."""
+
+Extents = tuple[tuple[int, int], ...]
+"""The stored parts of a sparse file as (offset, size) in bytes, ascending; the rest is holes."""
+
+Records = list[tuple[bytes, bytes]]
+"""The records of a pax header in order: keywords repeat in GNU's sparse format 0.0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One member as the archive declares it; nothing here has been checked for safety.
+
+    `type` is the header's type flag, with the variants of a regular file folded to `REGTYPE`.
+    `size` is the file's size in bytes, holes included; `mtime` is in nanoseconds since the epoch.
+    Bytes of a name that are not UTF-8 are surrogate escapes. `extents` is `None` unless sparse.
+    """
+
+    name: str
+    type: bytes
+    size: int = 0
+    mode: int = 0
+    mtime: int = 0
+    target: str = ""
+    extents: Extents | None = None
+
+
+class TarStream:
+    """Iterates over the members of a tar stream.
+
+    `data` gives the stored bytes of the member that was yielded last; what is left of them is
+    skipped on the way to the next. Iteration ends only at the end-of-archive marker (two blocks of
+    zeroes), after the padding behind it has been read too.
+
+    Raises (while iterating and in `data`):
+        TruncatedArchive: the stream ended before the marker.
+        LimitExceeded: the stream is longer than `max_bytes`.
+        ArchiveError: the bytes are not a tar archive.
+    """
+
+    def __init__(self, read: Read, *, max_bytes: int) -> None:
+        self._read = read
+        self._max_bytes = max_bytes
+        self._taken = 0
+        self._buffer = memoryview(b"")
+        self._left = 0
+        self._padding = 0
+        self._defaults: dict[bytes, bytes] = {}
+
+    def __iter__(self) -> Iterator[Member]:
+        while (member := self._next()) is not None:
+            yield member
+
+    def data(self) -> Iterator[memoryview]:
+        """Give what is left of the current member's stored bytes, in pieces of arbitrary size."""
+        while self._left:
+            piece = self._take(self._left)
+            self._left -= len(piece)
+            yield piece
+
+    def _next(self) -> Member | None:
+        """Decode headers up to and including the next member's; `None` at the end marker."""
+        for _ in self.data():
+            pass
+        self._skip(self._padding)
+        self._padding = 0
+        extension = _Extension()
+        for _ in range(_MAX_EXTENSIONS):
+            block = self._exactly(BLOCK)
+            if block == _ZEROES:
+                self._end(extension)
+                return None
+            header = _decode_header(block)
+            if header.type in {tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE}:
+                extension.records += parse_pax(self._payload(header.size))
+            elif header.type == tarfile.XGLTYPE:
+                records = parse_pax(self._payload(header.size))
+                self._defaults.update(pair for pair in records if pair[0] in _GLOBAL)
+            elif header.type == tarfile.GNUTYPE_LONGNAME:
+                extension.name = self._payload(header.size).partition(b"\0")[0]
+            elif header.type == tarfile.GNUTYPE_LONGLINK:
+                extension.target = self._payload(header.size).partition(b"\0")[0]
+            else:
+                return self._member(block, header, extension)
+        raise ArchiveError(f"more than {_MAX_EXTENSIONS} extension headers before one member")
+
+    def _member(self, block: bytes, header: tarfile.TarInfo, extension: _Extension) -> Member:
+        records = extension.records
+        pax = {**self._defaults, **dict(records)}
+        name = pax.get(b"GNU.sparse.name") or pax.get(b"path") or extension.name
+        target = pax.get(b"linkpath") or extension.target
+        kind = tarfile.REGTYPE if header.type in _REGULAR else header.type
+        stored = 0
+        if kind not in _HEADER_ONLY:
+            stored = _decimal(pax[b"size"]) if pax.get(b"size") else header.size
+        self._left, self._padding = stored, -stored % BLOCK
+        extents, size = None, stored
+        if header.type == tarfile.GNUTYPE_SPARSE:
+            extents, size = self._gnu_sparse(block)
+        elif kind == tarfile.REGTYPE:
+            sparse = self._pax_sparse(records, pax)
+            if sparse is not None:
+                extents, size = sparse
+        if extents is not None:
+            _check_extents(extents, size, self._left)
+        return Member(
+            name=header.name if name is None else _text(name),
+            type=kind,
+            size=size,
+            mode=header.mode,
+            mtime=_nanoseconds(pax.get(b"mtime"), header.mtime),
+            target=header.linkname if target is None else _text(target),
+            extents=extents,
+        )
+
+    def _gnu_sparse(self, block: bytes) -> tuple[Extents, int]:
+        """Decode the map of GNU's old format: in the header block and in blocks behind it."""
+        pairs = _sparse_slots(block[386:], _GNU_SPARSE_SLOTS)
+        more, size = block[482] != 0, _number(block[483:495])
+        for _ in range(MAX_EXTENSION_BYTES // BLOCK):
+            if not more:
+                return tuple(pairs), size
+            block = self._exactly(BLOCK)
+            pairs += _sparse_slots(block, _GNU_SPARSE_SLOTS_EXTENDED)
+            more = block[504] != 0
+        raise LimitExceeded("the map of a sparse file is too long")
+
+    def _pax_sparse(
+        self, records: Records, pax: Mapping[bytes, bytes]
+    ) -> tuple[Extents, int] | None:
+        """Decode the map of GNU's pax formats 0.0, 0.1 and 1.0; `None` for a plain file."""
+        if pax.get(b"GNU.sparse.major") == b"1" and pax.get(b"GNU.sparse.minor") == b"0":
+            return _pair(self._sparse_lines()), _decimal(pax.get(b"GNU.sparse.realsize", b""))
+        if b"GNU.sparse.size" not in pax:
+            return None
+        size = _decimal(pax[b"GNU.sparse.size"])
+        if b"GNU.sparse.map" in pax:
+            listed = pax[b"GNU.sparse.map"]
+            return _pair([_decimal(item) for item in listed.split(b",")] if listed else []), size
+        keywords = {b"GNU.sparse.offset", b"GNU.sparse.numbytes"}
+        return _pair([_decimal(value) for keyword, value in records if keyword in keywords]), size
+
+    def _sparse_lines(self) -> list[int]:
+        """Read the map of format 1.0: decimal lines, the first a count, in whole data blocks."""
+        numbers: list[int] = []
+        rest = b""
+        for _ in range(MAX_EXTENSION_BYTES // BLOCK):
+            if self._left < BLOCK:
+                break
+            *lines, rest = (rest + self._exactly(BLOCK)).split(b"\n")
+            self._left -= BLOCK
+            numbers += [_decimal(line) for line in lines]
+            if numbers and len(numbers) > 2 * numbers[0]:
+                return numbers[1 : 1 + 2 * numbers[0]]
+            if len(rest) > _MAX_DIGITS:
+                break
+        raise ArchiveError("the map of a sparse file is malformed")
+
+    def _payload(self, size: int) -> bytes:
+        """Read the payload of an extension header, padding included, and return it without."""
+        if size > MAX_EXTENSION_BYTES:
+            raise LimitExceeded(f"an extension header of {size} bytes")
+        payload = self._exactly(size)
+        self._skip(-size % BLOCK)
+        return payload
+
+    def _end(self, extension: _Extension) -> None:
+        """Check the second block of the marker and read the padding that may follow it."""
+        if extension.pending:
+            raise ArchiveError("an extension header without a member behind it")
+        if self._exactly(BLOCK) != _ZEROES:
+            raise ArchiveError("a single block of zeroes in the middle of the archive")
+        trailing = len(self._buffer)
+        while piece := self._read(READ_BYTES):
+            trailing += len(piece)
+            if trailing > _MAX_TRAILING_BYTES:
+                raise ArchiveError("the stream goes on after the end of the archive")
+        self._buffer = memoryview(b"")
+
+    def _exactly(self, size: int) -> bytes:
+        piece = self._take(size) if size else memoryview(b"")
+        if len(piece) == size:
+            return bytes(piece)
+        joined = bytearray(piece)
+        while len(joined) < size:
+            joined += self._take(size - len(joined))
+        return bytes(joined)
+
+    def _skip(self, size: int) -> None:
+        while size:
+            size -= len(self._take(size))
+
+    def _take(self, limit: int) -> memoryview:
+        """Take between one and `limit` bytes off the stream."""
+        if not self._buffer:
+            self._buffer = memoryview(self._read(READ_BYTES))
+            if not self._buffer:
+                raise TruncatedArchive("the archive was cut off before its end")
+            self._taken += len(self._buffer)
+            if self._taken > self._max_bytes:
+                raise LimitExceeded(f"the archive is longer than {self._max_bytes} bytes")
+        piece = self._buffer[:limit]
+        self._buffer = self._buffer[limit:]
+        return piece
+
+
+class _Extension:
+    """What extension headers say about the member behind them."""
+
+    __slots__ = ("name", "records", "target")
+
+    def __init__(self) -> None:
+        self.records: Records = []
+        self.name: bytes | None = None
+        self.target: bytes | None = None
+
+    @property
+    def pending(self) -> bool:
+        return bool(self.records) or self.name is not None or self.target is not None
+
+
+_REGULAR = frozenset({tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE, tarfile.GNUTYPE_SPARSE})
+# Only what is used is kept, or global headers without end would fill the memory.
+_GLOBAL = frozenset({b"path", b"linkpath", b"size", b"mtime"})
+# Their size field says nothing about data: links repeat the size of their target in some archives.
+_HEADER_ONLY = frozenset(
+    {
+        tarfile.LNKTYPE,
+        tarfile.SYMTYPE,
+        tarfile.CHRTYPE,
+        tarfile.BLKTYPE,
+        tarfile.DIRTYPE,
+        tarfile.FIFOTYPE,
+    }
+)
+
+
+def parse_pax(payload: bytes) -> Records:
+    r"""Split the payload of a pax header into its records, each `%d %s=%s\n`.
+
+    Raises:
+        ArchiveError: a record's length is not that of the record.
+    """
+    records: Records = []
+    position = 0
+    while position < len(payload):
+        space = payload.find(b" ", position, position + _MAX_DIGITS)
+        if space < 0:
+            raise ArchiveError("a record of a pax header has no length")
+        end = position + _decimal(payload[position:space])
+        if not space < end - 1 < len(payload) or payload[end - 1] != ord("\n"):
+            raise ArchiveError("a record of a pax header has a wrong length")
+        keyword, equals, value = payload[space + 1 : end - 1].partition(b"=")
+        if not equals or not keyword:
+            raise ArchiveError("a record of a pax header has no keyword")
+        records.append((keyword, value))
+        position = end
+    return records
+
+
+def _decode_header(block: bytes) -> tarfile.TarInfo:
+    try:
+        header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except (tarfile.TarError, ValueError) as error:
+        raise ArchiveError(f"not a tar header: {error}") from error
+    if header.size < 0:
+        raise ArchiveError("a member has a negative size")
+    return header
+
+
+def _number(field: bytes) -> int:
+    """Decode a number of GNU's sparse header: octal text, or base 256 behind a first byte 0x80."""
+    if field[0] & 0x80:
+        return int.from_bytes(field[1:], "big")
+    digits = field.strip(b" \0")
+    if digits and not (digits.isdigit() and max(digits) < ord("8")):
+        raise ArchiveError("a number in the map of a sparse file is malformed")
+    return int(digits or b"0", 8)
+
+
+def _decimal(digits: bytes) -> int:
+    if not digits.isdigit() or len(digits) > _MAX_DIGITS:
+        raise ArchiveError("a number in an extension header is malformed")
+    return int(digits)
+
+
+def _nanoseconds(value: bytes | None, fallback: float) -> int:
+    try:
+        return round(float(value[:_MAX_TIME_BYTES] if value else fallback) * 1_000_000_000)
+    except (ValueError, OverflowError):
+        return 0
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
+
+
+def _sparse_slots(block: bytes, count: int) -> list[tuple[int, int]]:
+    slots = [block[24 * index : 24 * index + 24] for index in range(count)]
+    return [(_number(slot[:12]), _number(slot[12:])) for slot in slots if slot[12:] != bytes(12)]
+
+
+def _pair(numbers: list[int]) -> Extents:
+    if len(numbers) % 2:
+        raise ArchiveError("the map of a sparse file is malformed")
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _check_extents(extents: Extents, size: int, stored: int) -> None:
+    """Refuse a map that overlaps, runs backwards, leaves the file, or does not fit the data."""
+    end = 0
+    for offset, length in extents:
+        if offset < end:
+            raise ArchiveError("the map of a sparse file overlaps itself")
+        end = offset + length
+    if end > size or sum(length for _, length in extents) != stored:
+        raise ArchiveError("the map of a sparse file does not fit its size")

@@ -1,0 +1,299 @@
+"""Creates the members of an archive, each relative to an open directory.
+
+Nothing the archive says is used as a path. A member's name is split into components, every
+component is opened relative to the directory before it with `O_NOFOLLOW`, and the member itself is
+created with `O_EXCL`. So no link, whether an earlier member or another process made it, can lead a
+write elsewhere. Owners are not taken over, set-ID and sticky bits are dropped.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import tarfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+from barasync.artifacts.errors import ArchiveError, LimitExceeded, RefusedMember
+from barasync.artifacts.manifest import Entry, Kind, Manifest, Refusal, printable
+from barasync.artifacts.rules import Limits, check_target, encoded, split_path
+from barasync.artifacts.tarstream import Member, TarStream
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+CONTENT = "content"
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_HOLE_BYTES = 1 << 20
+_LATEST = (1 << 34) * 1_000_000_000 - 1
+_LISTED_REFUSALS = 1000
+_UNSUPPORTED = {
+    tarfile.CHRTYPE: "it is a character device",
+    tarfile.BLKTYPE: "it is a block device",
+    tarfile.FIFOTYPE: "it is a named pipe",
+}
+# What a file system says about one name, as opposed to "disk full" and the like.
+_ABOUT_THE_NAME = {
+    errno.EEXIST: "another member has this name",
+    errno.ENOTDIR: "a part of its path is not a directory",
+    errno.ELOOP: "a part of its path is a symbolic link",
+    errno.ENAMETOOLONG: "its name is too long for this file system",
+    errno.EILSEQ: "this file system does not take its name",
+    errno.EINVAL: "this file system does not take its name",
+}
+
+
+class Writer:
+    """Creates members below `content` in the staging directory.
+
+    It keeps the chain of directories of the last member open, because archives are in tree order;
+    `close` closes them.
+    """
+
+    def __init__(self, staging: int, limits: Limits, *, rooted: bool) -> None:
+        self._staging = staging
+        self._limits = limits
+        self._rooted = rooted
+        self._root: str | None = None
+        self._open: list[tuple[str, int]] = []
+        self._entries: dict[str, Entry] = {}
+        self._refused: list[Refusal] = []
+        self._unlisted = 0
+        self._inodes: dict[str, tuple[int, int]] = {}
+        self._bytes = 0
+
+    def write(self, stream: TarStream) -> Manifest:
+        """Take every member of `stream`."""
+        if not self._rooted:
+            os.mkdir(CONTENT, 0o755, dir_fd=self._staging)
+        for count, member in enumerate(stream, start=1):
+            if count > self._limits.members:
+                raise LimitExceeded(f"the archive has more than {self._limits.members} members")
+            try:
+                self._add(member, stream)
+            except RefusedMember as refusal:
+                if self._rooted and not self._entries:
+                    # Without its root an archive has no place for the rest.
+                    raise ArchiveError(f"{printable(member.name)}: {refusal}") from refusal
+                self._refuse(member, str(refusal))
+        if self._rooted and not self._entries:
+            raise ArchiveError("the archive is empty")
+        return Manifest(
+            entries=tuple(self._entries.values()),
+            refused=tuple(self._refused),
+            unlisted=self._unlisted,
+        )
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._leave(0)
+
+    def _add(self, member: Member, stream: TarStream) -> None:
+        parts = self._place(member.name)
+        path = "/".join(parts)
+        if member.type == tarfile.DIRTYPE:
+            self._add_directory(member, parts, path)
+            return
+        if not parts and (not self._rooted or self._entries):
+            raise RefusedMember("it is not a directory, but has the name of the archive's root")
+        if member.type == tarfile.REGTYPE:
+            if member.name.endswith("/"):
+                raise RefusedMember("it is a file with the name of a directory")
+            self._add_file(member, stream, parts, path)
+        elif member.type == tarfile.SYMTYPE:
+            self._add_symlink(member, parts, path)
+        elif member.type == tarfile.LNKTYPE:
+            self._add_hard_link(member, parts, path)
+        else:
+            kind = _UNSUPPORTED.get(member.type, f"its type {member.type!r} is unknown")
+            raise RefusedMember(kind)
+
+    def _refuse(self, member: Member, reason: str) -> None:
+        if len(self._refused) < _LISTED_REFUSALS:
+            self._refused.append(Refusal(path=printable(member.name), reason=reason))
+        else:
+            self._unlisted += 1
+
+    def _place(self, name: str) -> tuple[str, ...]:
+        """Return the components of a name below the destination."""
+        parts = split_path(name, self._limits)
+        if not self._rooted:
+            return parts
+        if self._root is None:
+            if len(parts) != 1:
+                raise RefusedMember("it cannot be the root of an archive")
+            self._root = parts[0]
+        if not parts or parts[0] != self._root:
+            raise ArchiveError(
+                f"{printable(name)} does not lie below the archive's root {printable(self._root)}"
+            )
+        return parts[1:]
+
+    def _add_directory(self, member: Member, parts: tuple[str, ...], path: str) -> None:
+        known = self._entries.get(path)
+        if known is not None and known.kind is not Kind.DIRECTORY:
+            raise RefusedMember(_ABOUT_THE_NAME[errno.EEXIST])
+        mode = member.mode & 0o777 | 0o700
+        with _refusing():
+            os.fchmod(self._enter((CONTENT, *parts)), mode)
+        self._entries[path] = Entry(path=path, kind=Kind.DIRECTORY, mode=mode)
+
+    def _add_file(
+        self, member: Member, stream: TarStream, parts: tuple[str, ...], path: str
+    ) -> None:
+        self._bytes += member.size
+        if self._bytes > self._limits.bytes:
+            raise LimitExceeded(f"the files have more than {self._limits.bytes} bytes")
+        mode = member.mode & 0o777 | 0o600
+        with self._parent(parts) as (directory, name):
+            descriptor = os.open(name, _CREATE, 0o600, dir_fd=directory)
+        try:
+            digest = _write_content(descriptor, member, stream.data())
+            os.fchmod(descriptor, mode)
+            modified = min(max(member.mtime, 0), _LATEST)
+            os.utime(descriptor, ns=(modified, modified))
+            inode = _inode(os.fstat(descriptor))
+        finally:
+            os.close(descriptor)
+        self._inodes[path] = inode
+        self._entries[path] = Entry(
+            path=path, kind=Kind.FILE, mode=mode, size=member.size, sha256=digest
+        )
+
+    def _add_symlink(self, member: Member, parts: tuple[str, ...], path: str) -> None:
+        check_target(member.target, len(parts) - 1)
+        with self._parent(parts) as (directory, name):
+            os.symlink(encoded(member.target), name, dir_fd=directory)
+        self._entries[path] = Entry(path=path, kind=Kind.SYMLINK, mode=0o777, target=member.target)
+
+    def _add_hard_link(self, member: Member, parts: tuple[str, ...], path: str) -> None:
+        original = self._original(member.target)
+        source = tuple(original.path.split("/")) if original.path else ()
+        with self._parent(source) as (directory, name):
+            source_directory, source_name = os.dup(directory), name
+        try:
+            with self._parent(parts) as (directory, name):
+                os.link(
+                    source_name,
+                    name,
+                    src_dir_fd=source_directory,
+                    dst_dir_fd=directory,
+                    follow_symlinks=False,
+                )
+                linked = _inode(os.stat(name, dir_fd=directory, follow_symlinks=False))
+                if linked != self._inodes[original.path]:
+                    os.unlink(name, dir_fd=directory)
+                    raise RefusedMember("its target was exchanged by another process")
+        finally:
+            os.close(source_directory)
+        self._inodes[path] = self._inodes[original.path]
+        self._entries[path] = Entry(
+            path=path,
+            kind=Kind.FILE,
+            mode=original.mode,
+            size=original.size,
+            sha256=original.sha256,
+        )
+
+    def _original(self, target: str) -> Entry:
+        """Return the file a hard link shares; only one that this extraction wrote will do."""
+        try:
+            original = self._entries.get("/".join(self._place(target)))
+        except ArchiveError:
+            original = None
+        if original is None or original.kind is not Kind.FILE:
+            raise RefusedMember(
+                f"it is a hard link to {printable(target)}, which is no file extracted before it"
+            )
+        return original
+
+    @contextmanager
+    def _parent(self, parts: tuple[str, ...]) -> Iterator[tuple[int, bytes]]:
+        """Give the open directory a member belongs into, and its name there."""
+        *above, name = (CONTENT, *parts)
+        with _refusing():
+            yield self._enter(tuple(above)), encoded(name)
+
+    def _enter(self, parts: tuple[str, ...]) -> int:
+        """Open a directory below the staging directory, making what is missing of its path."""
+        common = 0
+        for (known, _), part in zip(self._open, parts, strict=False):
+            if known != part:
+                break
+            common += 1
+        self._leave(common)
+        for part in parts[common:]:
+            above = self._open[-1][1] if self._open else self._staging
+            name = encoded(part)
+            with suppress(FileExistsError):
+                os.mkdir(name, 0o755, dir_fd=above)
+            self._open.append((part, os.open(name, DIRECTORY, dir_fd=above)))
+        return self._open[-1][1] if self._open else self._staging
+
+    def _leave(self, depth: int) -> None:
+        while len(self._open) > depth:
+            os.close(self._open.pop()[1])
+
+
+def _write_content(descriptor: int, member: Member, pieces: Iterable[memoryview]) -> str:
+    """Write a file's bytes and return their SHA-256 in hexadecimal."""
+    digest = hashlib.sha256()
+    if member.extents is None:
+        for piece in pieces:
+            digest.update(piece)
+            _write(descriptor, piece)
+        return digest.hexdigest()
+    position = 0
+    stored = _Exact(pieces)
+    for offset, length in member.extents:
+        _hash_hole(digest, offset - position)
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        for piece in stored.take(length):
+            digest.update(piece)
+            _write(descriptor, piece)
+        position = offset + length
+    _hash_hole(digest, member.size - position)
+    os.ftruncate(descriptor, member.size)
+    return digest.hexdigest()
+
+
+class _Exact:
+    """Cuts a sequence of pieces anew, by the number of bytes wanted."""
+
+    def __init__(self, pieces: Iterable[memoryview]) -> None:
+        self._pieces = iter(pieces)
+        self._rest = memoryview(b"")
+
+    def take(self, size: int) -> Iterator[memoryview]:
+        while size:
+            piece = self._rest or next(self._pieces)
+            yield piece[:size]
+            self._rest = piece[size:]
+            size -= min(size, len(piece))
+
+
+def _inode(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _hash_hole(digest: hashlib._Hash, size: int) -> None:
+    zeroes = bytes(min(size, _HOLE_BYTES))
+    while size > 0:
+        digest.update(zeroes[:size])
+        size -= _HOLE_BYTES
+
+
+def _write(descriptor: int, data: memoryview) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn what the file system says about a member's name into a refusal of that member."""
+    try:
+        yield
+    except OSError as error:
+        reason = _ABOUT_THE_NAME.get(error.errno or 0)
+        if reason is None:
+            raise
+        raise RefusedMember(reason) from error

@@ -1,0 +1,1 @@
+"""How a project's files get into a container."""

@@ -1,0 +1,66 @@
+"""A tree as a tar stream: the same bytes for the same tree, in bounded memory."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Generator
+
+from barasync.workspace.tree import READ_BYTES, Entry, Kind, Tree, read_file
+
+PREFIX = "workspace"
+_BLOCK = 512
+_END_MARKER = bytes(2 * _BLOCK)
+_TYPES = {
+    Kind.FILE: tarfile.REGTYPE,
+    Kind.DIRECTORY: tarfile.DIRTYPE,
+    Kind.SYMLINK: tarfile.SYMTYPE,
+}
+
+
+def stream(tree: Tree) -> Generator[bytes, None, None]:
+    """Give a tar archive of a tree below `workspace/`, in pieces of about 256 KiB.
+
+    Entries are in the tree's order; modes and modification times are the tree's, the owner is
+    0:0 (podman gives files to the image's user when it unpacks them). Long and undecodable names
+    are in pax headers. Closing the iterator closes the file it reads.
+
+    Raises:
+        ConfigError: a file cannot be read any more, or changed since the tree was made.
+
+    Source: POSIX.1-2017, pax, "pax Interchange Format".
+    """
+    pending = bytearray()
+    for piece in _pieces(tree):
+        pending += piece
+        if len(pending) >= READ_BYTES:
+            yield bytes(pending)
+            pending.clear()
+    yield bytes(pending)
+
+
+def _pieces(tree: Tree) -> Generator[bytes, None, None]:
+    newest = max((entry.mtime for entry in tree.entries), default=0)
+    # Every user of the image has to get in, whatever the mode of the project's directory is.
+    root = Entry(path="", kind=Kind.DIRECTORY, mode=0o755, mtime=newest)
+    for entry in (root, *tree.entries):
+        yield _header(entry)
+        if entry.kind is Kind.FILE:
+            yield from read_file(tree.root, entry)
+            yield bytes(-entry.size % _BLOCK)
+    yield _END_MARKER
+
+
+def _header(entry: Entry) -> bytes:
+    header = tarfile.TarInfo(f"{PREFIX}/{_text(entry.path)}".rstrip("/"))
+    header.type = _TYPES[entry.kind]
+    header.mode = entry.mode
+    header.mtime = entry.mtime
+    header.size = entry.size
+    header.linkname = _text(entry.target)
+    return header.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def _text(path: str) -> str:
+    """Spell the bytes of a path so that encoding it as UTF-8 gives them back, in any locale."""
+    return os.fsencode(path).decode("utf-8", "surrogateescape")

@@ -1,0 +1,168 @@
+"""The workspace layer: an image with the project's files on top of a cell's image.
+
+It is made once per image and tree and found again by its label. No container is started for it, so
+it needs no emulator, and podman keeps the architecture, command, environment and user of the image
+below. Podman gives the files to that user, be it a number or a name in the image's `/etc/passwd`.
+Where the image has a link or a volume at `/workspace`, the layer has a directory with the files; a
+directory there keeps what it holds beside them. (Measured on podman 4.3.1 and 5.4.2.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing, closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+
+import anyio
+from anyio import CancelScope, to_thread
+
+from barasync.aiopodman import (
+    APIError,
+    Container,
+    ContainerSpec,
+    Podman,
+    PodmanError,
+    TransportError,
+)
+from barasync.errors import EngineUnavailable, ImageError
+from barasync.matrix.platforms import Platform
+from barasync.workspace.archive import PREFIX, stream
+from barasync.workspace.tree import Tree
+
+WORKSPACE = f"/{PREFIX}"
+REPOSITORY = "localhost/barasync/workspace"
+KIND_LABEL = "barasync.kind"
+KEY_LABEL = "barasync.key"
+KIND = "workspace"
+_FORMAT = 1  # part of every key: a new way to make layers leaves the old ones alone
+_TAG_DIGITS = 16
+_CREATE_SECONDS = 120.0
+_REMOVE_SECONDS = 30.0
+_NEVER_STARTED = "/barasync-workspace"
+_NO_COMMAND = "no command or entrypoint"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draft:
+    """A container to be committed, and the Containerfile instructions to commit it with."""
+
+    container: Container
+    changes: tuple[str, ...]
+
+
+async def ensure_layer(
+    podman: Podman,
+    *,
+    image_id: str,
+    platform: Platform,
+    tree: Tree,
+    labels: Mapping[str, str],
+) -> str:
+    """Return the ID of an image with `tree` at `/workspace` on top of the image `image_id`.
+
+    One that was made before, by whatever run, is used again. `labels` mark the container that is
+    needed for a moment, not the image: that belongs to no run. `platform` is for messages.
+
+    Processes that make the same layer at the same time do not meet: each has a container of its
+    own, their images are alike, the tag goes to the last. Podman may even answer one's commit with
+    the other's ID. Within one process, call it once per image and tree.
+
+    When cancelled, the container is removed before this returns; an image may have been made.
+
+    Raises:
+        ImageError: podman refuses a step.
+        EngineUnavailable: podman cannot be reached any more.
+        ConfigError: a file cannot be read, or changed since `tree` was made.
+    """
+    key = layer_key(image_id, tree)
+    where = f"the workspace layer on image {image_id[:12]} ({platform})"
+    with _step(where, "looking for it"):
+        known = await _find(podman, key)
+    if known is not None:
+        return known
+    with _step(where, "creating a container"):
+        draft = await _create(podman, image_id, key, labels)
+    try:
+        with _step(where, "sending the files"):
+            async with aclosing(_chunks(tree)) as chunks:
+                await draft.container.put_archive("/", chunks)
+        with _step(where, "committing"):
+            layer = await draft.container.commit(
+                repository=REPOSITORY, tag=key[:_TAG_DIGITS], changes=draft.changes, pause=False
+            )
+    finally:
+        await _remove(draft.container)
+    return layer
+
+
+def layer_key(image_id: str, tree: Tree) -> str:
+    """Return the key of the layer that `tree` makes on an image: a SHA-256 in hexadecimal."""
+    return hashlib.sha256(f"{_FORMAT}\0{image_id}\0{tree.key}".encode("ascii")).hexdigest()
+
+
+async def _find(podman: Podman, key: str) -> str | None:
+    # One label only: podman 4.3.1 finds nothing for two of them.
+    images = await podman.images.list(labels={KEY_LABEL: key})
+    return max(images, key=lambda image: (image.created, image.id)).id if images else None
+
+
+async def _create(podman: Podman, image_id: str, key: str, labels: Mapping[str, str]) -> _Draft:
+    """Create the container that is committed.
+
+    The request is shielded, bounded by `_CREATE_SECONDS`: an answer that nobody reads would be a
+    container that nobody knows.
+    """
+    spec = ContainerSpec(
+        image=image_id,
+        name=f"barasync-layer-{key[:_TAG_DIGITS]}-{secrets.token_hex(4)}",
+        labels=labels,
+    )
+    changes = [
+        # A commit copies the container's labels; those of a run have no business on an image.
+        *(f"LABEL {name}=" for name in labels),
+        f"LABEL {KIND_LABEL}={KIND}",
+        f"LABEL {KEY_LABEL}={key}",
+        f"WORKDIR {WORKSPACE}",
+    ]
+    await anyio.lowlevel.checkpoint()
+    with CancelScope(shield=True), anyio.fail_after(_CREATE_SECONDS):
+        try:
+            container = await podman.containers.create(spec)
+        except APIError as error:
+            if _NO_COMMAND not in error.cause:
+                raise
+            # Podman 4.3 wants a command where the image has none, and commits it.
+            spec = replace(spec, command=(_NEVER_STARTED,))
+            container = await podman.containers.create(spec)
+            changes.append("CMD []")
+    return _Draft(container=container, changes=tuple(changes))
+
+
+async def _chunks(tree: Tree) -> AsyncGenerator[bytes, None]:
+    """Give the archive piece by piece, each made in a worker thread when it is asked for."""
+    with closing(stream(tree)) as pieces:
+        while (piece := await to_thread.run_sync(next, pieces, None)) is not None:
+            yield piece
+
+
+async def _remove(container: Container) -> None:
+    """Remove the container whatever happens; what stays has the run's labels for `clean`."""
+    with (
+        CancelScope(shield=True),
+        anyio.move_on_after(_REMOVE_SECONDS),
+        suppress(PodmanError),
+    ):
+        await container.remove(force=True, timeout=0, volumes=True, missing_ok=True)
+
+
+@contextmanager
+def _step(where: str, step: str) -> Iterator[None]:
+    """Turn podman's errors into ours, which say what was made and what was being done."""
+    try:
+        yield
+    except TransportError as error:
+        raise EngineUnavailable(f"{where}: {step}: {error}") from error
+    except (PodmanError, TimeoutError) as error:
+        raise ImageError(f"{where} could not be made: {step}: {error}") from error

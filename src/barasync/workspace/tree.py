@@ -1,0 +1,276 @@
+"""The project's files as they lie on disk: which they are, and a key over all that is in them.
+
+In a git repository these are the tracked and the untracked but not ignored files, those of
+submodules and of other repositories inside included; elsewhere all files but `.git`. A directory
+`.barasync` never belongs to it. Git knows no empty directories, so neither does a tree from git.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+import stat
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from barasync.errors import ConfigError
+from barasync.workspace.git import list_files
+
+READ_BYTES = 256 * 1024
+_OURS = ".barasync"
+_GIT = ".git"
+_NANOSECONDS = 1_000_000_000
+_MAX_LINKS = 8
+# Never follow a link, never wait for the other end of a pipe that took a file's place.
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Kind(StrEnum):
+    """What an entry is."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    SYMLINK = "symlink"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One file, directory or symbolic link.
+
+    `path` is relative to the root, with `/` and with surrogate escapes for undecodable bytes.
+    `mode` holds the permission and set-ID bits, `size` is in bytes (0 but for files), `mtime` in
+    whole seconds since the epoch; a directory has the newest of what lies below it, because its
+    own changes whenever anything is built there. `changed_ns` is a file's ctime.
+    """
+
+    path: str
+    kind: Kind
+    mode: int
+    mtime: int
+    size: int = 0
+    changed_ns: int = 0
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """The project's files, sorted by the bytes of their paths: a directory before what is in it.
+
+    `key` is a SHA-256 in hexadecimal over everything that goes into a layer: paths, kinds, modes,
+    modification times, link targets and contents. `skipped` names sockets, pipes and devices.
+    """
+
+    root: Path
+    entries: tuple[Entry, ...]
+    skipped: tuple[str, ...]
+    key: str
+
+    def has_executable(self, path: str) -> bool:
+        """Tell whether there is an executable file at `path`, directly or by links in the tree."""
+        entries = {entry.path: entry for entry in self.entries}
+        for _ in range(_MAX_LINKS):
+            entry = entries.get(path)
+            if entry is None or entry.kind is not Kind.SYMLINK:
+                return entry is not None and entry.kind is Kind.FILE and bool(entry.mode & 0o111)
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(path), entry.target))
+        return False
+
+
+def scan(root: Path) -> Tree:
+    """List the project's files and read every one of them for the key.
+
+    Blocks for as long as the disk takes: call it in a worker thread, which may be abandoned.
+
+    Raises:
+        ConfigError: there is no such directory, git refuses, a file cannot be read, or it changed
+            while it was read.
+    """
+    try:
+        is_directory = stat.S_ISDIR(os.stat(root).st_mode)  # noqa: PTH116 is_dir() hides why not
+    except OSError as error:
+        raise ConfigError(f"{_shown(root, '')} cannot be read: {error.strerror}") from error
+    if not is_directory:
+        raise ConfigError(f"{_shown(root, '')} is not a directory")
+    survey = _Survey(root)
+    # Where git knows no file (a directory that an outer repository ignores) it has no say.
+    if not survey.add_repository(""):
+        survey.add_directory("")
+    entries = survey.entries()
+    return Tree(
+        root=root,
+        entries=entries,
+        skipped=tuple(sorted(survey.skipped, key=os.fsencode)),
+        key=_key(root, entries),
+    )
+
+
+def read_file(root: Path, entry: Entry) -> Generator[bytes, None, None]:
+    """Give a file's bytes, exactly `entry.size` of them, in pieces of up to 256 KiB.
+
+    Raises:
+        ConfigError: it cannot be read, or it is not the file any more that `entry` describes.
+    """
+    try:
+        descriptor = os.open(root / entry.path, _OPEN)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _changed(root, entry) from error
+    except OSError as error:
+        raise _unreadable(root, entry.path, error) from error
+    try:
+        left = entry.size
+        _check_unchanged(root, entry, descriptor)
+        while left and (piece := os.read(descriptor, min(left, READ_BYTES))):
+            left -= len(piece)
+            yield piece
+        _check_unchanged(root, entry, descriptor)
+        if left:
+            raise _changed(root, entry)
+    except OSError as error:
+        raise _unreadable(root, entry.path, error) from error
+    finally:
+        os.close(descriptor)
+
+
+class _Survey:
+    """Collects entries by path; `skipped` gathers what is neither file, directory nor link."""
+
+    def __init__(self, root: Path) -> None:
+        self.skipped: list[str] = []
+        self._root = root
+        self._entries: dict[str, Entry | None] = {}
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return what was found, in order, with the directories' times."""
+        found = [entry for entry in self._entries.values() if entry is not None]
+        newest: dict[str, int] = {}
+        for entry in found:
+            if entry.kind is not Kind.DIRECTORY:
+                for parent in _parents(entry.path):
+                    newest[parent] = max(entry.mtime, newest.get(parent, 0))
+        found.sort(key=lambda entry: os.fsencode(entry.path))
+        return tuple(
+            replace(entry, mtime=newest.get(entry.path, 0))
+            if entry.kind is Kind.DIRECTORY
+            else entry
+            for entry in found
+        )
+
+    def add_repository(self, directory: str) -> bool:
+        """Add what git lists below a directory; tell whether it lists anything."""
+        names = list_files(self._root / directory)
+        for name in names or ():
+            path = posixpath.join(directory, name)
+            if _OURS in name.split("/") or not self._add_parents(path):
+                continue
+            if self._add(path) is Kind.DIRECTORY and self._is_repository(path):
+                self.add_repository(path)
+        return bool(names)
+
+    def add_directory(self, directory: str) -> None:
+        """Add everything below a directory."""
+        waiting = [directory]
+        while waiting:
+            above = waiting.pop()
+            try:
+                with os.scandir(self._root / above) as found:
+                    names = [item.name for item in found]
+            except OSError as error:
+                raise _unreadable(self._root, above, error) from error
+            for name in names:
+                path = posixpath.join(above, name)
+                if name not in {_OURS, _GIT} and self._add(path) is Kind.DIRECTORY:
+                    waiting.append(path)
+
+    def _is_repository(self, path: str) -> bool:
+        return os.path.lexists(self._root / path / _GIT)
+
+    def _add_parents(self, path: str) -> bool:
+        """Add the directories above a path; tell whether they are directories still.
+
+        Git's index may name a file below what has become a link: that file is gone.
+        """
+        return all(self._add(parent) is Kind.DIRECTORY for parent in _parents(path))
+
+    def _add(self, path: str) -> Kind | None:
+        """Look at a path once and remember what it is; `None` when it is nothing to take along."""
+        if path not in self._entries:
+            self._entries[path] = self._look(path)
+        entry = self._entries[path]
+        return None if entry is None else entry.kind
+
+    def _look(self, path: str) -> Entry | None:
+        try:
+            status = os.lstat(self._root / path)
+            mode, mtime = stat.S_IMODE(status.st_mode), status.st_mtime_ns // _NANOSECONDS
+            if stat.S_ISREG(status.st_mode):
+                return Entry(
+                    path=path,
+                    kind=Kind.FILE,
+                    mode=mode,
+                    mtime=mtime,
+                    size=status.st_size,
+                    changed_ns=status.st_ctime_ns,
+                )
+            if stat.S_ISDIR(status.st_mode):
+                return Entry(path=path, kind=Kind.DIRECTORY, mode=mode, mtime=0)
+            if stat.S_ISLNK(status.st_mode):
+                target = os.readlink(self._root / path)  # noqa: PTH115 a Path would normalise it
+                return Entry(path=path, kind=Kind.SYMLINK, mode=0o777, mtime=mtime, target=target)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise _unreadable(self._root, path, error) from error
+        self.skipped.append(path)
+        return None
+
+
+def _parents(path: str) -> Iterator[str]:
+    """Give the directories above a path, the outermost first, without the root."""
+    position = path.find("/")
+    while position >= 0:
+        yield path[:position]
+        position = path.find("/", position + 1)
+
+
+def _key(root: Path, entries: tuple[Entry, ...]) -> str:
+    """Hash everything that goes into a layer; no field can hold the zero byte that ends it."""
+    key = hashlib.sha256()
+    for entry in entries:
+        head = f"{entry.kind}\0{entry.mode:o}\0{entry.mtime}\0{entry.size}\0"
+        key.update(head.encode("ascii"))
+        key.update(os.fsencode(entry.path) + b"\0" + os.fsencode(entry.target) + b"\0")
+        if entry.kind is Kind.FILE:
+            for piece in read_file(root, entry):
+                key.update(piece)
+    return key.hexdigest()
+
+
+def _check_unchanged(root: Path, entry: Entry, descriptor: int) -> None:
+    """Compare size and ctime, which moves with every write and cannot be set back.
+
+    Two writes of one size within a tick of the file system's clock (4 ms) look like one.
+    """
+    status = os.fstat(descriptor)
+    if (status.st_size, status.st_ctime_ns) != (entry.size, entry.changed_ns):
+        raise _changed(root, entry)
+
+
+def _changed(root: Path, entry: Entry) -> ConfigError:
+    return ConfigError(
+        f"{_shown(root, entry.path)} changed while it was read",
+        hint="Run again when nothing writes to the project.",
+    )
+
+
+def _unreadable(root: Path, path: str, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"{_shown(root, path)} cannot be read: {error.strerror}",
+        hint="Make it readable, or let git ignore it (.gitignore).",
+    )
+
+
+def _shown(root: Path, path: str) -> str:
+    return os.fsencode(root / path).decode("utf-8", "backslashreplace")

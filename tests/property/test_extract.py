@@ -1,0 +1,188 @@
+"""The safe writer: what goes in comes out, nothing goes elsewhere, no bytes surprise it."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from barasync.artifacts.errors import ArchiveError
+from barasync.artifacts.extract import Limits, extract
+from barasync.artifacts.manifest import Kind, Manifest
+
+LIMITS = Limits(bytes=1 << 20, members=200, path_bytes=500, depth=12)
+FORMATS = st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+STEPS = st.integers(min_value=1, max_value=3000)
+NAMES = (
+    st.binary(min_size=1, max_size=12)
+    .filter(lambda name: b"/" not in name and b"\0" not in name and name not in {b".", b".."})
+    .map(lambda name: name.decode("utf-8", "surrogateescape"))
+)
+TREES = st.dictionaries(
+    NAMES,
+    st.recursive(
+        st.binary(max_size=1500) | NAMES.map(Path),
+        lambda inner: st.dictionaries(NAMES, inner, max_size=3),
+        max_leaves=8,
+    ),
+    max_size=4,
+)
+"""Names to a file's bytes, a link's target (a `Path`), or a directory's content."""
+
+HOSTILE_PARTS = st.sampled_from(["..", ".", "", "a", "b", "c", "l", "outside", "x" * 300])
+HOSTILE_PATHS = st.lists(HOSTILE_PARTS, max_size=6).map("/".join)
+TYPES = st.sampled_from(
+    [
+        tarfile.REGTYPE,
+        tarfile.AREGTYPE,
+        tarfile.DIRTYPE,
+        tarfile.SYMTYPE,
+        tarfile.LNKTYPE,
+        tarfile.FIFOTYPE,
+        tarfile.CHRTYPE,
+        b"Z",
+    ]
+)
+
+
+@contextmanager
+def sandbox() -> Iterator[Path]:
+    """A destination whose surroundings must be the same afterwards."""
+    with tempfile.TemporaryDirectory() as name:
+        base = Path(name)
+        (base / "outside").mkdir()
+        (base / "inside").mkdir()
+        yield base / "inside" / "out"
+        assert sorted(path.name for path in base.iterdir()) == ["inside", "outside"]
+        assert list((base / "outside").iterdir()) == []
+        assert {path.name for path in (base / "inside").iterdir()} <= {"out"}
+
+
+def unpack(archive: bytes, destination: Path, step: int, *, rooted: bool = False) -> Manifest:
+    source = io.BytesIO(archive)
+    return extract(lambda size: source.read(min(size, step)), destination, LIMITS, rooted=rooted)
+
+
+def add(tar: tarfile.TarFile, path: str, node: object) -> None:
+    info = tarfile.TarInfo(path)
+    if isinstance(node, bytes):
+        info.size = len(node)
+        tar.addfile(info, io.BytesIO(node))
+    elif isinstance(node, Path):
+        info.type, info.linkname = tarfile.SYMTYPE, str(node)
+        tar.addfile(info)
+    else:
+        assert isinstance(node, dict)
+        info.type, info.mode = tarfile.DIRTYPE, 0o755
+        tar.addfile(info)
+        for name, inner in node.items():
+            add(tar, f"{path}/{name}", inner)
+
+
+def packed(tree: dict[str, object], form: int) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=form) as tar:
+        add(tar, "root", tree)
+    return buffer.getvalue()
+
+
+def found(path: Path) -> object:
+    """Read a tree back from the disk, in the shape of `TREES`."""
+    if path.is_symlink():
+        return path.readlink()
+    if path.is_file():
+        return path.read_bytes()
+    return {
+        os.fsencode(inner.name).decode("utf-8", "surrogateescape"): found(inner)
+        for inner in path.iterdir()
+    }
+
+
+@given(tree=TREES, form=FORMATS, step=STEPS)
+def test_a_tree_comes_out_as_it_went_in(tree: dict[str, object], form: int, step: int) -> None:
+    with sandbox() as destination:
+        manifest = unpack(packed(tree, form), destination, step, rooted=True)
+
+        assert manifest.refused == ()
+        assert found(destination) == tree
+
+
+@given(tree=TREES, form=FORMATS, step=STEPS, data=st.data())
+def test_a_damaged_archive_is_an_error_or_another_archive(
+    tree: dict[str, object], form: int, step: int, data: st.DataObject
+) -> None:
+    archive = bytearray(packed(tree, form))
+    for _ in range(data.draw(st.integers(1, 4))):
+        position = data.draw(st.integers(0, len(archive) - 1))
+        archive[position] = data.draw(st.integers(0, 255))
+
+    with sandbox() as destination:
+        try:
+            unpack(bytes(archive), destination, step)
+        except ArchiveError:
+            assert not destination.exists()
+
+
+@given(tree=TREES, form=FORMATS, data=st.data())
+def test_a_shorter_archive_is_always_an_error(
+    tree: dict[str, object], form: int, data: st.DataObject
+) -> None:
+    archive = packed(tree, form).rstrip(b"\0")
+    assume(archive)
+    length = data.draw(st.integers(0, len(archive)))
+
+    with sandbox() as destination:
+        try:
+            unpack(archive[:length], destination, 512)
+        except ArchiveError:
+            assert not destination.exists()
+        else:
+            raise AssertionError("an archive without its end was taken")
+
+
+@given(archive=st.binary(max_size=5000), step=STEPS, rooted=st.booleans())
+def test_any_bytes_are_an_archive_or_an_archive_error(
+    archive: bytes, step: int, rooted: bool
+) -> None:
+    with sandbox() as destination:
+        try:
+            unpack(archive, destination, step, rooted=rooted)
+        except ArchiveError:
+            assert not destination.exists()
+
+
+@given(
+    members=st.lists(
+        st.tuples(HOSTILE_PATHS, TYPES, HOSTILE_PATHS, st.binary(max_size=20)), max_size=12
+    ),
+    rooted=st.booleans(),
+)
+def test_no_combination_of_members_leads_outside(
+    members: list[tuple[str, bytes, str, bytes]], rooted: bool
+) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, kind, target, content in members:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, target
+            info.size = len(content) if info.isreg() else 0
+            tar.addfile(info, io.BytesIO(content))
+
+    with sandbox() as destination:
+        try:
+            manifest = unpack(buffer.getvalue(), destination, 4096, rooted=rooted)
+        except ArchiveError:
+            return
+        inside = destination.resolve()
+        for entry in manifest.entries:
+            written = inside / entry.path
+            assert written.lstat()
+            if entry.kind is Kind.SYMLINK:
+                assert Path(os.path.realpath(written)).is_relative_to(inside)

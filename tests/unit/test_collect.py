@@ -1,0 +1,361 @@
+"""Collection of artifacts, against a container whose archives are made here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from barasync.aiopodman import (
+    ConnectError,
+    NotFound,
+    StreamTruncated,
+)
+from barasync.artifacts.collect import CONCURRENT_PATHS, Fetch, absolute, collect, plan
+from barasync.artifacts.extract import Limits
+from barasync.artifacts.pipe import Pipe, PipeAborted
+from barasync.matrix.outcome import Collected
+from tests.unit.archives import directory, member, names, pack, sandbox, symlink
+
+pytestmark = pytest.mark.anyio
+LIMITS = Limits()
+
+Script = Callable[[], AsyncIterator[bytes]]
+
+
+class FakeContainer:
+    """Gives out one archive per path: bytes, an exception, or a script that yields the pieces."""
+
+    def __init__(self, **archives: bytes | Exception | Script) -> None:
+        self.archives = {f"/{name.replace('__', '/')}": what for name, what in archives.items()}
+        self.open = 0
+        self.most_open = 0
+
+    @asynccontextmanager
+    async def archive(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        what = self.archives.get(path, missing(path))
+        await anyio.lowlevel.checkpoint()
+        if isinstance(what, Exception):
+            raise what
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        try:
+            yield pieces(what) if isinstance(what, bytes) else what()
+        finally:
+            self.open -= 1
+
+
+def missing(path: str) -> NotFound:
+    return NotFound(status=404, cause="no such file", message="", method="GET", path=path)
+
+
+async def pieces(archive: bytes, size: int = 700) -> AsyncIterator[bytes]:
+    for start in range(0, len(archive), size):
+        await anyio.lowlevel.checkpoint()
+        yield archive[start : start + size]
+
+
+def tree(name: str, content: bytes = b"x") -> bytes:
+    return pack(directory(name), member(f"{name}/file", content))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    with sandbox(tmp_path) as path:
+        yield path
+
+
+async def test_a_directory_and_a_file_arrive_under_their_names(place: Path) -> None:
+    container = FakeContainer(
+        workspace__out=tree("out", b"12345"), etc__passwd=pack(member("passwd", b"root"))
+    )
+
+    results = await collect(container, ["out/", "/etc/passwd"], place, LIMITS)
+
+    assert results == (
+        Collected(source="out/", destination=str(place / "out"), files=1, bytes=5),
+        Collected(source="/etc/passwd", destination=str(place / "passwd"), files=1, bytes=4),
+    )
+    assert (place / "out/file").read_bytes() == b"12345"
+    assert (place / "passwd").read_bytes() == b"root"
+
+
+async def test_another_workspace_is_where_relative_paths_start(place: Path) -> None:
+    container = FakeContainer(src__out=tree("out"))
+
+    (result,) = await collect(container, ["out"], place, LIMITS, workspace="/src")
+
+    assert result.problem is None
+
+
+async def test_no_source_is_no_result_and_no_directory(place: Path) -> None:
+    assert await collect(FakeContainer(), [], place, LIMITS) == ()
+    assert names(place.parent) == []
+
+
+async def test_a_container_that_is_gone_is_not_a_missing_path(place: Path) -> None:
+    gone = NotFound(status=404, cause="no such container", message="", method="GET", path="")
+
+    (result,) = await collect(FakeContainer(workspace__out=gone), ["out"], place, LIMITS)
+
+    assert result.problem == "/workspace/out could not be fetched: no such container (GET : 404)"
+
+
+async def test_problems_are_results_and_do_not_disturb_the_others(place: Path) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield tree("out")[:600]
+        raise StreamTruncated("cut")
+
+    async def lost() -> AsyncIterator[bytes]:
+        yield tree("lost")[:600]
+        raise ConnectError("gone")
+
+    container = FakeContainer(
+        w__good=tree("good"),
+        w__broken=broken,
+        w__lost=lost,
+        w__cut=tree("cut")[:-1],
+        w__refused=ConnectError("nobody answers"),
+        w__device=pack(member("device", type=b"3")),
+        w__big=pack(directory("big"), *(member(f"big/{n}", b"x" * 1000) for n in range(20))),
+        w__garbage=bytes(512) + b"x" * 1024,
+    )
+    sources = ["good", "missing", "broken", "lost", "cut", "refused", "device", "big", "garbage"]
+
+    results = await collect(container, sources, place, Limits(bytes=10_000), workspace="/w")
+
+    assert {result.source: result.problem for result in results} == {
+        "good": None,
+        "missing": "/w/missing is not in the container",
+        "broken": "podman cut the archive of /w/broken off; nothing of it was kept",
+        "lost": "/w/lost could not be fetched: gone",
+        "cut": "podman cut the archive of /w/cut off; nothing of it was kept",
+        "refused": "/w/refused could not be fetched: nobody answers",
+        "device": "the archive of /w/device is refused: device: it is a character device",
+        "big": "the archive of /w/big is refused: the archive is longer than 10000 bytes",
+        "garbage": "the archive of /w/garbage is refused: "
+        "a single block of zeroes in the middle of the archive",
+    }
+    assert [result.destination for result in results[1:]] == [None] * 8
+    assert names(place) == ["good"]
+
+
+async def test_members_that_were_left_out_are_listed(place: Path) -> None:
+    archive = pack(directory("out"), symlink("out/l", "/etc"), member("out/f"))
+
+    (result,) = await collect(FakeContainer(workspace__out=archive), ["out"], place, LIMITS)
+
+    assert result.refused == ("out/l: it is a symbolic link to the absolute path /etc",)
+    assert (result.files, result.problem) == (1, None)
+
+
+async def test_members_beyond_the_list_are_counted(place: Path) -> None:
+    archive = pack(directory("out"), *(symlink("out/l", "/etc") for _ in range(1001)))
+
+    (result,) = await collect(FakeContainer(workspace__out=archive), ["out"], place, LIMITS)
+
+    assert len(result.refused) == 1001
+    assert result.refused[-1] == "… and 1 more"
+
+
+async def test_what_an_earlier_collection_left_is_replaced(place: Path) -> None:
+    for content in (b"1", b"22"):
+        container = FakeContainer(workspace__out=tree("out", content))
+        await collect(container, ["out"], place, LIMITS)
+
+    assert (place / "out/file").read_bytes() == b"22"
+
+
+async def test_a_destination_that_cannot_be_made_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    container = FakeContainer(workspace__out=tree("out"))
+
+    (result,) = await collect(container, ["out"], tmp_path / "file" / "below", LIMITS)
+
+    assert result.problem == f"{tmp_path}/file/below/out cannot be written: Not a directory"
+
+
+async def test_the_whole_file_system_is_not_an_artifact(place: Path) -> None:
+    (result,) = await collect(FakeContainer(), ["/"], place, LIMITS)
+
+    assert result.problem == "a whole file system is not an artifact; name a directory in it"
+
+
+async def test_paths_with_one_name_keep_their_directories(place: Path) -> None:
+    container = FakeContainer(
+        workspace__a__out=tree("out", b"a"), b__out=tree("out", b"b"), c=tree("c", b"c")
+    )
+
+    results = await collect(container, ["a/out", "/b/out", "/c"], place, LIMITS)
+
+    assert [result.destination for result in results] == [
+        str(place / "workspace/a/out"),
+        str(place / "b/out"),
+        str(place / "c"),
+    ]
+    assert (place / "workspace/a/out/file").read_bytes() == b"a"
+    assert (place / "b/out/file").read_bytes() == b"b"
+
+
+async def test_a_path_within_another_comes_with_it_where_names_clash(place: Path) -> None:
+    archive = pack(
+        directory("out"),
+        directory("out/x"),
+        directory("out/x/out"),
+        member("out/x/out/f", b"12"),
+        member("out/g", b"3"),
+    )
+    container = FakeContainer(workspace__out=archive)
+
+    results = await collect(container, ["out", "out/x/out", "out/y/out"], place, LIMITS)
+
+    assert [(result.destination, result.files, result.bytes) for result in results] == [
+        (str(place / "workspace/out"), 2, 3),
+        (str(place / "workspace/out/x/out"), 1, 2),
+        (None, 0, 0),
+    ]
+    assert results[2].problem == "/workspace/out/y/out is not in the container"
+
+
+async def test_one_path_asked_for_twice_is_fetched_once(place: Path) -> None:
+    container = FakeContainer(workspace__out=tree("out"))
+
+    results = await collect(container, ["out", "/workspace/./out/"], place, LIMITS)
+
+    assert [result.destination for result in results] == [str(place / "out")] * 2
+
+
+async def test_only_a_few_archives_are_open_at_a_time(place: Path) -> None:
+    archives = {f"p{number}": tree(f"p{number}") for number in range(12)}
+    container = FakeContainer(**archives)
+
+    results = await collect(container, [f"/{name}" for name in archives], place, LIMITS)
+
+    assert all(result.problem is None for result in results)
+    assert 1 < container.most_open <= CONCURRENT_PATHS
+
+
+async def test_a_stream_that_goes_on_for_ever_ends_with_the_limit(place: Path) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield pack(directory("out"))[:512]
+        block = pack(member("out/f"))[:512]
+        while True:
+            yield block * 100
+
+    (result,) = await collect(
+        FakeContainer(workspace__out=endless), ["out"], place, Limits(bytes=1 << 20)
+    )
+
+    assert result.problem is not None
+    assert "longer than" in result.problem
+
+
+async def test_a_cancelled_collection_ends_its_thread_and_leaves_nothing(place: Path) -> None:
+    started = anyio.Event()
+
+    async def stuck() -> AsyncIterator[bytes]:
+        yield tree("out", b"x" * 5000)[:2048]
+        started.set()
+        await anyio.sleep_forever()
+
+    container = FakeContainer(workspace__out=stuck, workspace__good=tree("good"))
+    async with anyio.create_task_group() as group:
+        group.start_soon(collect, container, ["out", "good"], place, LIMITS)
+        await started.wait()
+        await until((place / "good").exists)
+        group.cancel_scope.cancel()
+
+    assert names(place) == ["good"]
+    assert container.open == 0
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    with anyio.fail_after(5):
+        while not condition():
+            await anyio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize(
+    ("source", "path"),
+    [
+        ("out", "/workspace/out"),
+        ("out/", "/workspace/out"),
+        ("./a/../out//x/.", "/workspace/out/x"),
+        (".", "/workspace"),
+        ("../etc", "/etc"),
+        ("/a/b/", "/a/b"),
+        ("//a", "/a"),
+        ("/", "/"),
+        ("/..", "/"),
+    ],
+)
+def test_a_source_is_made_absolute(source: str, path: str) -> None:
+    assert absolute(source, "/workspace") == path
+
+
+@pytest.mark.parametrize(
+    ("paths", "places"),
+    [
+        ([], {}),
+        (["/"], {}),
+        (["/w/a", "/w/b"], {"/w/a": "a", "/w/b": "b"}),
+        (["/w/a", "/w/a/b"], {"/w/a": "a", "/w/a/b": "b"}),
+        (["/w/a", "/x/a", "/w/b"], {"/w/a": "w/a", "/x/a": "x/a", "/w/b": "w/b"}),
+        (["/w/a", "/w/a/a", "/w/ab"], {"/w/a": "w/a", "/w/ab": "w/ab"}),
+    ],
+)
+def test_no_two_paths_meet(paths: list[str], places: dict[str, str]) -> None:
+    assert plan(paths) == tuple(Fetch(path=path, place=place) for path, place in places.items())
+
+
+async def test_a_pipe_gives_what_was_sent_and_then_the_end() -> None:
+    pipe = Pipe(capacity=10)
+    received: list[bytes] = []
+
+    def drain() -> None:
+        while data := pipe.read(4):
+            received.append(data)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(to_thread.run_sync, drain)
+        for number in range(20):
+            await pipe.send(b"%03d" % number)
+        pipe.finish()
+
+    assert b"".join(received) == b"".join(b"%03d" % number for number in range(20))
+    assert max(len(data) for data in received) <= 4
+
+
+async def test_a_full_pipe_makes_its_writer_wait() -> None:
+    pipe = Pipe(capacity=4)
+    await pipe.send(b"1234")
+    with anyio.move_on_after(0) as scope:
+        await pipe.send(b"5")
+    assert scope.cancelled_caught
+
+    assert await to_thread.run_sync(pipe.read, 100) == b"12345"
+
+
+async def test_an_aborted_pipe_fails_its_waiting_reader() -> None:
+    pipe = Pipe()
+
+    async def read() -> None:
+        with pytest.raises(PipeAborted):
+            await to_thread.run_sync(pipe.read, 1)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(read)
+        await anyio.lowlevel.checkpoint()
+        pipe.abort()
+
+
+def test_a_pipe_that_was_finished_cannot_be_aborted() -> None:
+    pipe = Pipe()
+    pipe.finish()
+    pipe.abort()
+
+    assert pipe.read(1) == b""

@@ -1,0 +1,490 @@
+"""The safe writer against archives that are odd or hostile, and other processes that are."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import stat
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from barasync.artifacts.errors import ArchiveError
+from barasync.artifacts.extract import extract
+from barasync.artifacts.manifest import Entry, Kind, printable
+from tests.unit.archives import (
+    END,
+    LIMITS,
+    SENTINEL,
+    block,
+    directory,
+    entries,
+    hard_link,
+    member,
+    names,
+    pack,
+    pax_header,
+    raw,
+    reasons,
+    record,
+    sandbox,
+    symlink,
+    unpack,
+)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    with sandbox(tmp_path) as path:
+        yield path
+
+
+# What is kept
+
+
+def test_files_directories_and_links_arrive_as_they_were_packed(place: Path) -> None:
+    manifest = unpack(
+        pack(
+            directory("a", 0o750),
+            member("a/run", b"#!/bin/sh\n", mode=0o755, mtime=1_000_000_000),
+            symlink("a/again", "run"),
+            hard_link("a/twin", "a/run"),
+        ),
+        place,
+    )
+
+    assert (place / "a/run").read_bytes() == b"#!/bin/sh\n"
+    assert stat.S_IMODE((place / "a").stat().st_mode) == 0o750
+    assert stat.S_IMODE((place / "a/run").stat().st_mode) == 0o755
+    assert (place / "a/run").stat().st_mtime == 1_000_000_000
+    assert (place / "a/again").readlink() == Path("run")
+    assert (place / "a/twin").samefile(place / "a/run")
+    assert manifest.refused == ()
+    assert [entry.kind for entry in manifest.entries] == [
+        Kind.DIRECTORY,
+        Kind.FILE,
+        Kind.SYMLINK,
+        Kind.FILE,
+    ]
+    assert entries(manifest)["a/run"] == Entry(
+        path="a/run",
+        kind=Kind.FILE,
+        mode=0o755,
+        size=10,
+        sha256=hashlib.sha256(b"#!/bin/sh\n").hexdigest(),
+    )
+    assert (manifest.files, manifest.bytes) == (2, 20)
+
+
+def test_directories_that_the_archive_does_not_name_are_made(place: Path) -> None:
+    unpack(pack(member("a/b/c", b"deep")), place)
+
+    assert (place / "a/b/c").read_bytes() == b"deep"
+
+
+def test_an_empty_archive_makes_an_empty_directory(place: Path) -> None:
+    assert unpack(END, place).entries == ()
+
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name", [b"caf\xe9", b"line\nbreak", b"tab\there", b"\xff\xfe", b"-rf", b"~"]
+)
+def test_names_are_bytes(place: Path, name: bytes) -> None:
+    unpack(pack(member(name.decode("utf-8", "surrogateescape"), b"x")), place)
+
+    assert [os.fsencode(path.name) for path in place.iterdir()] == [name]
+
+
+def test_the_archives_own_root_gives_its_mode(place: Path) -> None:
+    unpack(pack(directory("./", 0o700), member("./a", b"x")), place)
+
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+    assert (place / "a").read_bytes() == b"x"
+
+
+def test_a_directory_named_twice_is_one_directory(place: Path) -> None:
+    manifest = unpack(pack(directory("d"), member("d/a"), directory("d/", 0o711)), place)
+
+    assert manifest.refused == ()
+    assert stat.S_IMODE((place / "d").stat().st_mode) == 0o711
+
+
+def test_a_target_may_climb_as_far_as_the_root(place: Path) -> None:
+    manifest = unpack(pack(member("top"), symlink("a/b/l", "../../top")), place)
+
+    assert manifest.refused == ()
+    assert (place / "a/b/l").resolve() == (place / "top").resolve()
+
+
+# What is left out
+
+
+def test_set_id_and_sticky_bits_are_dropped_and_the_owner_keeps_access(place: Path) -> None:
+    unpack(pack(directory("d", 0o7000), member("d/f", mode=0o6111), member("g", mode=0)), place)
+
+    assert stat.S_IMODE((place / "d").stat().st_mode) == 0o700
+    assert stat.S_IMODE((place / "d/f").stat().st_mode) == 0o711
+    assert stat.S_IMODE((place / "g").stat().st_mode) == 0o600
+
+
+def test_owners_are_not_taken_over(place: Path) -> None:
+    info, data = member("f", b"x")
+    info.uid = info.gid = 4321
+    info.uname = info.gname = "nobody"
+    unpack(pack((info, data)), place)
+
+    assert ((place / "f").stat().st_uid, (place / "f").stat().st_gid) == (
+        os.geteuid(),
+        os.getegid(),
+    )
+
+
+REFUSED = {
+    "upwards": (member("../evil", b"x"), "its path leads upwards ('..')"),
+    "upwards in the middle": (member("a/../../evil", b"x"), "its path leads upwards ('..')"),
+    "upwards, but back again": (member("a/../b", b"x"), "its path leads upwards ('..')"),
+    "only upwards": (directory(".."), "its path leads upwards ('..')"),
+    "absolute": (member("/etc/evil", b"x"), "its path is absolute"),
+    "absolute directory": (directory("/evil"), "its path is absolute"),
+    "two slashes": (member("//evil", b"x"), "its path is absolute"),
+    "a file for the root": (member("./", b"x"), "it is not a directory, but has the name of"),
+    "a link for the root": (symlink(".", "x"), "it is not a directory, but has the name of"),
+    "fifo": (member("p", type=tarfile.FIFOTYPE), "it is a named pipe"),
+    "character device": (member("n", type=tarfile.CHRTYPE), "it is a character device"),
+    "block device": (member("n", type=tarfile.BLKTYPE), "it is a block device"),
+    "unknown type": (member("u", b"x" * 600, type=b"Q"), "its type b'Q' is unknown"),
+    "multi-volume": (member("v", b"x", type=b"M"), "its type b'M' is unknown"),
+    "absolute link": (symlink("l", "/etc/passwd"), "it is a symbolic link to the absolute path"),
+    "outward link": (symlink("l", "../outside"), "it is a symbolic link that can lead outside"),
+    "outward by one": (symlink("a/l", "../.."), "it is a symbolic link that can lead outside"),
+    "down, then out": (symlink("l", "a/../../x"), "it is a symbolic link that can lead outside"),
+    "up behind a name": (symlink("a/l", "b/../c"), "it is a symbolic link that can lead outside"),
+    "link to nothing": (symlink("l", ""), "it is a symbolic link to nothing"),
+    "endless link": (symlink("l", "x/" * 3000), "its name is too long for this file system"),
+    "long part": (member("x" * 256, b"x"), "a part of its path has more than 255 bytes"),
+    "long part in bytes": (member("ü" * 128, b"x"), "a part of its path has more than 255 bytes"),
+    "deep": (member("d/" * 200 + "f", b"x"), "its path has more than 100 parts"),
+    "long": (member(("d" * 100 + "/") * 30 + "f", b"x"), "its path has more than 2048 bytes"),
+    "file as directory": (member("f", b"x", pax={"path": "f/"}), "it is a file with the name of"),
+    "hard link to nothing": (
+        hard_link("h", "nowhere"),
+        "it is a hard link to nowhere, which is no",
+    ),
+    "hard link outside": (hard_link("h", "../outside/sentinel"), "it is a hard link to ../outside"),
+    "absolute hard link": (hard_link("h", "/etc/passwd"), "it is a hard link to /etc/passwd"),
+    "hard link to itself": (hard_link("h", "h"), "it is a hard link to h, which is no file"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_member_is_left_out_and_listed_while_the_rest_arrives(place: Path, name: str) -> None:
+    (info, data), reason = REFUSED[name]
+
+    manifest = unpack(pack(member("before", b"1"), (info, data), member("z/after", b"2")), place)
+
+    assert [refusal.path for refusal in manifest.refused] == [
+        printable(str(info.pax_headers.get("path", info.name)))
+    ]
+    assert manifest.refused[0].reason.startswith(reason)
+    assert (place / "before").read_bytes() == b"1"
+    assert (place / "z/after").read_bytes() == b"2"
+    assert set(entries(manifest)) == {"before", "z/after"}
+
+
+def test_a_member_without_a_name_is_left_out(place: Path) -> None:
+    assert reasons(unpack(raw(b"") + END, place)) == {"": "it has no name"}
+
+
+def test_a_zero_byte_in_a_pax_name_is_refused_not_cut(place: Path) -> None:
+    header = pax_header(record(b"path", b"good\0/../evil")) + raw(b"x")
+
+    manifest = unpack(header + END, place)
+
+    assert list(reasons(manifest).values()) == ["its name holds a zero byte"]
+    assert list(place.iterdir()) == []
+
+
+def test_a_zero_byte_in_a_link_target_is_refused(place: Path) -> None:
+    header = pax_header(record(b"linkpath", b"a\0b")) + raw(b"l", type=b"2")
+
+    assert reasons(unpack(header + END, place)) == {"l": "it is a symbolic link to nothing"}
+
+
+def test_the_first_of_two_members_with_one_name_stays(place: Path) -> None:
+    manifest = unpack(
+        pack(
+            member("f", b"first"),
+            member("f", b"second"),
+            symlink("f", "g"),
+            directory("f"),
+            hard_link("f", "f"),
+            member("g", b"first"),
+            hard_link("g", "f"),
+        ),
+        place,
+    )
+
+    assert (place / "f").read_bytes() == b"first"
+    assert (place / "g").read_bytes() == b"first"
+    assert not (place / "f").samefile(place / "g")
+    assert [refusal.reason for refusal in manifest.refused] == ["another member has this name"] * 5
+
+
+def test_a_file_does_not_take_the_place_of_a_directory(place: Path) -> None:
+    manifest = unpack(pack(member("d/f", b"x"), member("d", b"y"), symlink("d", "e")), place)
+
+    assert (place / "d/f").read_bytes() == b"x"
+    assert len(manifest.refused) == 2
+
+
+def test_nothing_is_written_below_a_file(place: Path) -> None:
+    manifest = unpack(pack(member("f", b"x"), member("f/g", b"y")), place)
+
+    assert reasons(manifest) == {"f/g": "a part of its path is not a directory"}
+
+
+@pytest.mark.parametrize("target", ["d", ".", "d/e", "missing"])
+def test_nothing_is_written_through_a_link_even_inside(place: Path, target: str) -> None:
+    manifest = unpack(pack(directory("d/e"), symlink("l", target), member("l/f", b"x")), place)
+
+    assert reasons(manifest) == {"l/f": "a part of its path is not a directory"}
+    assert names(place / "d/e") == []
+
+
+def test_a_link_that_was_refused_is_a_directory_for_what_follows(place: Path) -> None:
+    unpack(pack(symlink("l", "/etc"), member("l/passwd", b"x")), place)
+
+    assert (place / "l/passwd").read_bytes() == b"x"
+    assert not (place / "l").is_symlink()
+
+
+def test_a_chain_of_links_cannot_add_up_to_the_outside(place: Path) -> None:
+    """The family of CVE-2025-4517: each link looks harmless by itself."""
+    links = [
+        symlink("/".join("d" * depth) + "/up", "/".join([".."] * depth)) for depth in range(1, 10)
+    ]
+    manifest = unpack(
+        pack(
+            directory("/".join("d" * 9)),
+            *links,
+            symlink("escape", "d/d/d/up/../../outside"),
+            symlink("further", "d/up/d/up/.."),
+            member("escape/file", b"x"),
+        ),
+        place,
+    )
+
+    assert set(reasons(manifest)) == {"escape", "further"}
+    for directory_path, _, files in os.walk(place):
+        for name in files:
+            resolved = Path(directory_path, name).resolve()
+            assert resolved.is_relative_to(place.resolve())
+
+
+def test_a_hard_link_to_a_link_is_refused(place: Path) -> None:
+    manifest = unpack(pack(member("f"), symlink("s", "f"), hard_link("h", "s")), place)
+
+    assert set(reasons(manifest)) == {"h"}
+
+
+def test_a_hard_link_with_a_size_has_no_data(place: Path) -> None:
+    info, _ = hard_link("h", "f")
+    info.size = 4096
+    manifest = unpack(block(*member("f", b"x")) + block(info) + pack(member("g", b"y")), place)
+
+    assert set(entries(manifest)) == {"f", "h", "g"}
+
+
+def test_refusals_without_end_are_counted(place: Path) -> None:
+    manifest = unpack(pack(*(member(f"../{index}") for index in range(1005))), place)
+
+    assert len(manifest.refused) == 1000
+    assert manifest.unlisted == 5
+
+
+def test_a_huge_refused_name_is_shortened_in_the_manifest(place: Path) -> None:
+    header = pax_header(record(b"path", b"/" + b"x" * 100_000)) + raw(b"x")
+
+    manifest = unpack(header + END, place)
+
+    assert len(manifest.refused[0].path) < 400
+
+
+# The destination
+
+
+def test_what_is_there_is_an_error_before_anything_is_read(place: Path) -> None:
+    place.write_text("mine")
+
+    with pytest.raises(FileExistsError):
+        extract(lambda _: pytest.fail("read"), place, LIMITS)
+
+    assert place.read_text() == "mine"
+
+
+@pytest.mark.parametrize("before", ["directory", "file", "link", "nothing"])
+def test_what_is_there_is_replaced_on_demand(place: Path, before: str) -> None:
+    if before == "directory":
+        (place / "old").mkdir(parents=True)
+    elif before == "file":
+        place.write_text("old")
+    elif before == "link":
+        place.symlink_to("../outside")
+
+    unpack(pack(member("new", b"2")), place, replace=True)
+
+    assert not place.is_symlink()
+    assert names(place) == ["new"]
+
+
+def test_a_destination_whose_directory_is_missing_is_an_error(place: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        unpack(END, place / "missing" / "out")
+
+
+# Rooted archives, as podman makes them
+
+
+@pytest.mark.parametrize("spelling", ["out", "out/", "./out"])
+def test_the_root_entry_becomes_the_destination(place: Path, spelling: str) -> None:
+    manifest = unpack(
+        pack(
+            directory(spelling, 0o750),
+            member("out/f", b"x"),
+            hard_link("out/h", "out/f"),
+            symlink("out/d/s", "../f"),
+        ),
+        place,
+        rooted=True,
+    )
+
+    assert [entry.path for entry in manifest.entries] == ["", "f", "h", "d/s"]
+    assert stat.S_IMODE(place.stat().st_mode) == 0o750
+    assert (place / "d/s").read_bytes() == b"x"
+
+
+def test_a_root_entry_that_is_a_file_becomes_a_file(place: Path) -> None:
+    manifest = unpack(pack(member("app", b"\x7fELF", mode=0o755)), place, rooted=True)
+
+    assert place.read_bytes() == b"\x7fELF"
+    assert stat.S_IMODE(place.stat().st_mode) == 0o755
+    assert (manifest.files, manifest.bytes) == (1, 4)
+
+
+def test_a_link_beside_the_root_is_outside(place: Path) -> None:
+    manifest = unpack(
+        pack(directory("out"), symlink("out/l", "../other"), symlink("out/m", "../out/f")),
+        place,
+        rooted=True,
+    )
+
+    assert set(reasons(manifest)) == {"out/l", "out/m"}
+
+
+@pytest.mark.parametrize(
+    ("archive", "message"),
+    [
+        (pack(directory("out"), member("other/f", b"x")), "does not lie below the archive's root"),
+        (pack(directory("out"), directory("./")), "does not lie below the archive's root"),
+        (pack(member("a/b", b"x")), "it cannot be the root of an archive"),
+        (pack(directory("./"), member("a", b"x")), "it cannot be the root of an archive"),
+        (pack(directory("/"), member("/a", b"x")), "it has no name"),
+        (pack(symlink("out", "elsewhere")), "it is a symbolic link that can lead outside"),
+        (pack(member("null", type=tarfile.CHRTYPE)), "null: it is a character device"),
+        (pack(hard_link("out", "out")), "it is a hard link to out"),
+        (END, "the archive is empty"),
+    ],
+)
+def test_an_archive_without_a_usable_root_is_refused(
+    place: Path, archive: bytes, message: str
+) -> None:
+    with pytest.raises(ArchiveError, match=message):
+        unpack(archive, place, rooted=True)
+
+    assert not place.exists()
+
+
+def test_nothing_lies_below_a_root_that_is_a_file(place: Path) -> None:
+    manifest = unpack(
+        pack(member("f", b"x"), member("f/g", b"y"), member("f", b"z")), place, rooted=True
+    )
+
+    assert place.read_bytes() == b"x"
+    assert len(manifest.refused) == 2
+
+
+# Other processes
+
+
+def test_a_directory_that_becomes_a_link_meanwhile_is_not_followed(
+    place: Path, tmp_path: Path
+) -> None:
+    """Between two members, another process exchanges a directory for a link to the outside."""
+    first = block(*member("d/e/f", b"1")) + block(*member("x", b"2"))
+    source = io.BytesIO(first + pack(member("d/e/g", b"3")))
+
+    def read(size: int) -> bytes:
+        if source.tell() == len(first):
+            (staging,) = place.parent.glob(".barasync-*.partial")
+            (staging / "content/d").rename(staging / "content/aside")
+            (staging / "content/d").symlink_to(tmp_path / "outside")
+        return source.read(min(size, 512))
+
+    manifest = extract(read, place, LIMITS)
+
+    assert reasons(manifest) == {"d/e/g": "a part of its path is not a directory"}
+
+
+def test_a_hard_links_target_that_is_exchanged_meanwhile_is_not_linked(
+    place: Path, tmp_path: Path
+) -> None:
+    first = block(*member("f", b"1"))
+    source = io.BytesIO(first + pack(hard_link("h", "f")))
+
+    def read(size: int) -> bytes:
+        if source.tell() == len(first):
+            (staging,) = place.parent.glob(".barasync-*.partial")
+            (staging / "content/f").unlink()
+            os.link(tmp_path / "outside" / SENTINEL, staging / "content/f")
+        return source.read(min(size, 512))
+
+    manifest = extract(read, place, LIMITS)
+
+    assert reasons(manifest) == {"h": "its target was exchanged by another process"}
+    assert not (place / "h").exists()
+    (place / "f").unlink()
+
+
+def test_what_another_process_removes_is_an_error_and_not_a_refusal(place: Path) -> None:
+    first = block(*member("d/f", b"1"))
+    source = io.BytesIO(first + pack(member("d/g", b"3")))
+
+    def read(size: int) -> bytes:
+        if source.tell() == len(first):
+            (staging,) = place.parent.glob(".barasync-*.partial")
+            shutil.rmtree(staging / "content")
+        return source.read(min(size, 512))
+
+    with pytest.raises(FileNotFoundError):
+        extract(read, place, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("plain", "plain"),
+        ("größe", "größe"),
+        ("line\nbreak", "line\\nbreak"),
+        ("esc\x1b[31m", "esc\\x1b[31m"),
+        ("caf\udce9", "caf\\xe9"),
+        ("x" * 301, "x" * 300 + "…"),
+    ],
+)
+def test_a_name_is_spelled_for_a_report(name: str, shown: str) -> None:
+    assert printable(name) == shown

@@ -1,0 +1,141 @@
+"""The archive of a project: the same bytes for the same tree, in bounded memory."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from barasync.errors import ConfigError
+from barasync.workspace.archive import stream
+from barasync.workspace.tree import scan
+from tests.unit.projects import MTIME, write
+
+
+def unpacked(root: Path) -> dict[str, tuple[tarfile.TarInfo, bytes]]:
+    buffer = io.BytesIO(b"".join(stream(scan(root))))
+    with tarfile.open(fileobj=buffer, errors="surrogateescape") as tar:
+        found = {}
+        for member in tar:
+            content = tar.extractfile(member) if member.isfile() else None
+            found[member.name] = (member, content.read() if content else b"")
+    return found
+
+
+def sample(root: Path) -> Path:
+    write(root, {"d/run": "#!/bin/sh\n", "a": "1" * 513, "empty": ""})
+    (root / "d/run").chmod(0o755)
+    (root / "d").chmod(0o750)
+    (root / "d/l").symlink_to("../a")
+    os.utime(root / "d/l", (MTIME, MTIME), follow_symlinks=False)
+    return root
+
+
+def test_everything_lies_below_the_workspace_in_order(tmp_path: Path) -> None:
+    members = unpacked(sample(tmp_path))
+
+    assert list(members) == [
+        "workspace",
+        "workspace/a",
+        "workspace/d",
+        "workspace/d/l",
+        "workspace/d/run",
+        "workspace/empty",
+    ]
+    assert members["workspace/a"][1] == b"1" * 513
+    assert members["workspace/d/l"][0].linkname == "../a"
+
+
+def test_modes_and_times_are_kept_and_owners_are_not(tmp_path: Path) -> None:
+    members = {name: member for name, (member, _) in unpacked(sample(tmp_path)).items()}
+
+    assert members["workspace/d/run"].mode == 0o755
+    assert members["workspace/d"].mode == 0o750
+    assert {member.mtime for member in members.values()} == {MTIME}
+    assert {(member.uid, member.gid, member.uname) for member in members.values()} == {(0, 0, "")}
+
+
+def test_everybody_may_enter_the_workspace(tmp_path: Path) -> None:
+    sample(tmp_path).chmod(0o700)
+
+    assert unpacked(tmp_path)["workspace"][0].mode == 0o755
+
+
+def test_an_empty_project_is_an_empty_workspace(tmp_path: Path) -> None:
+    assert list(unpacked(tmp_path)) == ["workspace"]
+
+
+def test_the_same_tree_gives_the_same_bytes(tmp_path: Path) -> None:
+    first, second = sample(tmp_path / "1"), sample(tmp_path / "2")
+
+    assert b"".join(stream(scan(first))) == b"".join(stream(scan(second)))
+
+
+def test_the_archive_is_complete(tmp_path: Path) -> None:
+    archive = b"".join(stream(scan(sample(tmp_path))))
+
+    assert len(archive) % 512 == 0
+    assert archive.endswith(bytes(1024))
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", "größe".encode(), b"line\nbreak", b"x" * 255])
+def test_names_and_targets_are_bytes(tmp_path: Path, name: bytes) -> None:
+    path = os.fsdecode(name)
+    write(tmp_path, {f"d/{path}": "x"})
+    (tmp_path / "l").symlink_to(path)
+
+    members = unpacked(tmp_path)
+
+    assert os.fsencode(list(members)[2]) == b"workspace/d/" + name
+    assert os.fsencode(members["workspace/l"][0].linkname) == name
+
+
+def test_times_before_the_epoch_and_far_beyond_are_kept(tmp_path: Path) -> None:
+    write(tmp_path, {"past": "", "future": ""})
+    os.utime(tmp_path / "past", (-5, -5))
+    os.utime(tmp_path / "future", (1 << 33, 1 << 33))
+
+    members = unpacked(tmp_path)
+
+    assert members["workspace/past"][0].mtime == -5
+    assert members["workspace/future"][0].mtime == 1 << 33
+
+
+def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:
+    size = 64 << 20
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(size)
+    length = 0
+
+    for piece in stream(scan(tmp_path)):
+        assert len(piece) <= 1 << 20
+        length += len(piece)
+
+    assert size < length < size + 10_000
+
+
+def test_a_file_that_changed_since_the_scan_is_an_error(tmp_path: Path) -> None:
+    tree = scan(sample(tmp_path))
+    (tmp_path / "a").write_text("2")
+
+    with pytest.raises(ConfigError, match="/a changed while it was read"):
+        list(stream(tree))
+
+
+def test_an_archive_that_is_not_read_to_its_end_closes_its_file(tmp_path: Path) -> None:
+    write(tmp_path, {"a": b"x" * 2_000_000})
+    pieces = stream(scan(tmp_path))
+    before = open_files()
+    next(pieces)
+    assert open_files() == before + 1
+
+    pieces.close()
+
+    assert open_files() == before
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))

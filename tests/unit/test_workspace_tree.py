@@ -1,0 +1,317 @@
+"""Which files belong to a project, and what its key depends on."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from barasync.errors import ConfigError
+from barasync.workspace.tree import Entry, Kind, Tree, read_file, scan
+from tests.unit.projects import (
+    MTIME,
+    plain_git,
+    repository,
+    without_privileges,
+    write,
+)
+
+
+@pytest.fixture(autouse=True)
+def settings() -> Iterator[None]:
+    with plain_git():
+        yield
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return tmp_path / "project"
+
+
+def paths(tree: Tree) -> list[str]:
+    return [entry.path for entry in tree.entries]
+
+
+def files(tree: Tree) -> list[str]:
+    return [entry.path for entry in tree.entries if entry.kind is not Kind.DIRECTORY]
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_without_a_repository_everything_belongs(
+    project: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    write(project, {"a.o": "", "d/b": "", ".gitignore": "*.o", ".barasync/x": "", "d/.git/y": ""})
+    (project / "empty").mkdir()
+    if not installed:
+        write(project, {".git/HEAD": ""})
+        monkeypatch.setenv("PATH", str(project))
+
+    assert paths(scan(project)) == [".gitignore", "a.o", "d", "d/b", "empty"]
+
+
+def test_a_link_is_not_followed(project: Path, tmp_path: Path) -> None:
+    write(tmp_path / "elsewhere", {"secret": ""})
+    write(project, {"a": ""})
+    (project / "l").symlink_to("../elsewhere")
+    (project / "dangling").symlink_to("no//where/")
+
+    tree = scan(project)
+
+    assert [(entry.path, entry.target) for entry in tree.entries] == [
+        ("a", ""),
+        ("dangling", "no//where/"),
+        ("l", "../elsewhere"),
+    ]
+
+
+def test_special_files_are_left_out_and_named(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(project, {"a": "", "d/b": ""})
+    os.mkfifo(project / "d/pipe")
+    monkeypatch.chdir(project)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")
+        tree = scan(project)
+
+    assert tree.skipped == ("d/pipe", "socket")
+    assert files(tree) == ["a", "d/b"]
+
+
+def test_names_are_bytes(project: Path) -> None:
+    names = [b"caf\xe9", b"line\nbreak", "größe".encode(), b"-rf", b" ", b"\xff"]
+    repository(project, {os.fsdecode(name): "" for name in names})
+
+    assert [os.fsencode(path) for path in paths(scan(project))] == sorted(names)
+
+
+def test_an_empty_directory_is_an_empty_tree(project: Path) -> None:
+    project.mkdir()
+
+    assert scan(project).entries == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"), [("missing", "No such file or directory"), ("file", "is not a directory")]
+)
+def test_a_project_that_is_no_directory_is_an_error(
+    tmp_path: Path, name: str, problem: str
+) -> None:
+    write(tmp_path, {"file": ""})
+
+    with pytest.raises(ConfigError, match=problem):
+        scan(tmp_path / name)
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A directory that everybody can reach, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name)
+        path.chmod(0o755)
+        yield path
+
+
+@pytest.mark.parametrize("what", ["file", "directory"])
+def test_what_cannot_be_read_is_an_error_that_names_it(public: Path, what: str) -> None:
+    write(public, {"directory/file": "x"})
+    (public / "directory/file").chmod(0o600 if os.geteuid() == 0 else 0)
+    if what == "directory":
+        (public / "directory").chmod(0o700 if os.geteuid() == 0 else 0)
+    name = "directory/file" if what == "file" else "directory"
+
+    with pytest.raises(ConfigError, match=f"/{name} cannot be read: Permission denied"):  # noqa: SIM117 order matters
+        with without_privileges():
+            scan(public)
+    (public / "directory").chmod(0o755)
+
+
+# What an entry says
+
+
+def test_an_entry_has_mode_size_and_time(project: Path) -> None:
+    write(project, {"d/run": "#!/bin/sh\n"})
+    (project / "d/run").chmod(0o4755)
+    (project / "d").chmod(0o750)
+
+    directory, run = scan(project).entries
+
+    assert (run.kind, run.mode, run.size, run.mtime) == (Kind.FILE, 0o4755, 10, MTIME)
+    assert (directory.kind, directory.mode, directory.size) == (Kind.DIRECTORY, 0o750, 0)
+
+
+def test_a_directory_is_as_old_as_the_newest_file_in_it(project: Path) -> None:
+    write(project, {"d/e/old": "", "d/new": ""})
+    os.utime(project / "d/new", (MTIME + 5, MTIME + 5))
+    (project / "empty").mkdir()
+
+    assert {entry.path: entry.mtime for entry in scan(project).entries} == {
+        "d": MTIME + 5,
+        "d/e": MTIME,
+        "d/e/old": MTIME,
+        "d/new": MTIME + 5,
+        "empty": 0,
+    }
+
+
+# The key
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "content": lambda root: write(root, {"a": "2"}),
+    "content of another size": lambda root: write(root, {"a": "11"}),
+    "mode": lambda root: (root / "a").chmod(0o755),
+    "mode of a directory": lambda root: (root / "d").chmod(0o700),
+    "time": lambda root: os.utime(root / "a", (MTIME + 1, MTIME + 1)),
+    "name": lambda root: (root / "a").rename(root / "b"),
+    "target": lambda root: relink(root / "l", "elsewhere"),
+    "a new file": lambda root: write(root, {"d/new": ""}),
+    "one file less": lambda root: (root / "d/f").unlink(),
+    "a file for a link": lambda root: relink(root / "l", None),
+    "a border between two names": lambda root: (root / "d/f").rename(root / "df"),
+}
+
+
+def relink(path: Path, target: str | None) -> None:
+    path.unlink()
+    if target is None:
+        path.write_text("a")
+    else:
+        path.symlink_to(target)
+    os.utime(path, (MTIME, MTIME), follow_symlinks=False)
+
+
+def sample(root: Path) -> Path:
+    write(root, {"a": "1", "d/f": ""})
+    (root / "l").symlink_to("a")
+    os.utime(root / "l", (MTIME, MTIME), follow_symlinks=False)
+    return root
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_key_is_another_one_after_a_change(project: Path, change: str) -> None:
+    before = scan(sample(project)).key
+    CHANGES[change](project)
+
+    assert scan(project).key != before
+
+
+def test_the_key_does_not_depend_on_where_the_project_lies(tmp_path: Path) -> None:
+    first, second = sample(tmp_path / "first"), sample(tmp_path / "second/deep")
+
+    assert scan(first).key == scan(second).key
+
+
+def test_the_key_does_not_depend_on_what_does_not_belong(project: Path) -> None:
+    repository(project, {"a": "1", "d/b": "2", ".gitignore": "*.o"})
+    before = scan(project).key
+    write(project, {"d/b.o": "", ".barasync/runs/1": "", "d/o/c.o": ""})
+
+    assert scan(project).key == before
+
+
+# Reading
+
+
+def entry_of(root: Path, path: str) -> Entry:
+    return next(entry for entry in scan(root).entries if entry.path == path)
+
+
+def test_a_file_is_read_in_pieces(project: Path) -> None:
+    content = os.urandom(600_000)
+    write(project, {"a": content})
+
+    pieces = list(read_file(project, entry_of(project, "a")))
+
+    assert b"".join(pieces) == content
+    assert max(map(len, pieces)) == 256 * 1024
+
+
+def rewrite(path: Path) -> None:
+    """Write as many bytes again, until the file system's clock has moved on."""
+    before = path.stat()
+    while path.stat().st_ctime_ns == before.st_ctime_ns:
+        path.write_bytes(b"y" * before.st_size)
+    os.utime(path, ns=(before.st_mtime_ns, before.st_mtime_ns))
+
+
+REPLACEMENTS: dict[str, Callable[[Path], object]] = {
+    "grown": lambda path: path.write_bytes(b"x" * 400_001),
+    "shrunk": lambda path: path.write_bytes(b"x"),
+    "rewritten": rewrite,
+    "gone": lambda path: path.unlink(),
+    "a pipe": lambda path: (path.unlink(), os.mkfifo(path)),
+    "a directory": lambda path: (path.unlink(), path.mkdir()),
+}
+
+
+@pytest.mark.parametrize("replacement", REPLACEMENTS)
+def test_a_file_that_changed_before_it_is_read_is_an_error(project: Path, replacement: str) -> None:
+    write(project, {"a": b"x" * 400_000})
+    entry = entry_of(project, "a")
+    REPLACEMENTS[replacement](project / "a")
+
+    with pytest.raises(ConfigError, match="/a changed while it was read"):
+        list(read_file(project, entry))
+
+
+def test_a_link_in_the_place_of_a_file_is_not_followed(project: Path) -> None:
+    write(project, {"a": "x", "b": "x"})
+    entry = entry_of(project, "a")
+    (project / "a").unlink()
+    (project / "a").symlink_to("b")
+
+    with pytest.raises(ConfigError, match="/a cannot be read"):
+        list(read_file(project, entry))
+
+
+@pytest.mark.parametrize("replacement", ["grown", "shrunk", "rewritten"])
+def test_a_file_that_changes_while_it_is_read_is_an_error(project: Path, replacement: str) -> None:
+    write(project, {"a": b"x" * 400_000})
+    pieces = read_file(project, entry_of(project, "a"))
+    next(pieces)
+    REPLACEMENTS[replacement](project / "a")
+
+    with pytest.raises(ConfigError, match="changed while it was read") as caught:
+        list(pieces)
+
+    assert caught.value.hint == "Run again when nothing writes to the project."
+
+
+def test_a_file_that_stops_being_read_is_closed(project: Path) -> None:
+    write(project, {"a": b"x" * 400_000})
+    pieces = read_file(project, entry_of(project, "a"))
+    before = open_files()
+    next(pieces)
+    assert open_files() == before + 1
+
+    pieces.close()
+
+    assert open_files() == before
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+# The default command
+
+
+def test_an_executable_is_found_directly_and_through_links(project: Path) -> None:
+    write(project, {"bar": "", "tools/bar": "", "text": ""})
+    for name in ("bar", "tools/bar"):
+        (project / name).chmod(0o755)
+    (project / "here").symlink_to("./bar")
+    (project / "tools/up").symlink_to("../here")
+    (project / "loop").symlink_to("loop")
+    (project / "outside").symlink_to("/bin/sh")
+    (project / "above").symlink_to("../bar")
+    tree = scan(project)
+
+    found = [name for name in paths(tree) if tree.has_executable(name)]
+
+    assert found == ["bar", "here", "tools/bar", "tools/up"]
+    assert not tree.has_executable("missing")
