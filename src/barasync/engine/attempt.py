@@ -1,0 +1,352 @@
+"""One attempt of a cell: create, attach, start, drain to the end, inspect, collect, remove.
+
+The order never lost output in thousands of measured runs (`docs/podman.md`). A cell that does not
+pass is data; every podman error becomes an `Outcome` in `_infrastructure_error`, nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol, cast
+
+import anyio
+
+from barasync.aiopodman import (
+    Chunk,
+    Conflict,
+    Container,
+    ContainerInspect,
+    ContainerSpec,
+    Mount,
+    Network,
+    OCIRuntimeError,
+    Podman,
+    PodmanError,
+    Rlimit,
+)
+from barasync.artifacts.collect import collect
+from barasync.artifacts.extract import Limits
+from barasync.config.volumes import parse_volume
+from barasync.engine.identity import ATTEMPT, CELL
+from barasync.engine.place import FreshPlace, server_timeout
+from barasync.engine.usage import CellCgroup, CgroupMounts
+from barasync.engine.verdict import Observation, Verdict, judge, judge_refused_start
+from barasync.matrix.cells import Cell
+from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Status
+
+SERVER_GRACE_SECONDS = 30.0
+_DEATH_SECONDS = 10.0
+_WORKSPACE = "/workspace"
+
+
+class OutputLog(Protocol):
+    """Where a cell's output goes; it may wait for the disk, never for a terminal."""
+
+    async def write(self, chunk: Chunk) -> None:
+        """Take a piece of output, in order."""
+
+    @property
+    def counts(self) -> OutputCounts:
+        """How much was taken so far, and whether all of it is on disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One attempt that is ready to run: the cell, its image's ID and its final command."""
+
+    cell: Cell
+    number: int
+    image: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    artifacts: Path
+    in_workspace: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What all attempts of a run share.
+
+    `cgroups` is `None` where the engine cannot see the service's cgroups; `clock` is monotonic, in
+    seconds; `rlimits` are those a container needs on a host whose hard limits are below podman's
+    defaults.
+    """
+
+    podman: Podman
+    run: str
+    labels: Mapping[str, str]
+    cgroups: CgroupMounts | None
+    rlimits: tuple[Rlimit, ...]
+    clock: Callable[[], float]
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(slots=True)
+class Phases:
+    """Durations in seconds by phase, as they are measured."""
+
+    clock: Callable[[], float]
+    durations: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def measure(self, name: str) -> Iterator[None]:
+        """Add the duration of the block to the phase `name`."""
+        started = self.clock()
+        try:
+            yield
+        finally:
+            elapsed = self.clock() - started
+            self.durations[name] = self.durations.get(name, 0.0) + elapsed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ended:
+    """How the container's part of an attempt ended; `verdict` where that is already decided."""
+
+    state: ContainerInspect | None = None
+    deadline_hit: bool = False
+    verdict: Verdict | None = None
+    stream_broke: bool = False
+    collected: tuple[Collected, ...] = ()
+
+
+Cancellable = Callable[[], AbstractContextManager[anyio.CancelScope]]
+"""Opens a scope that whoever runs the attempt may cancel."""
+
+
+async def attempt(
+    job: Job,
+    session: Session,
+    log: OutputLog,
+    *,
+    on_start: Callable[[str], None],
+    cancellable: Cancellable,
+) -> Outcome:
+    """Run one attempt and say what became of it.
+
+    `on_start` is called with the container's ID once its command runs. When the scope of
+    `cancellable` is cancelled the outcome is `CANCELLED`, without a reason: the caller knows it.
+    However it ends, the container is killed and removed before this returns, or reported as
+    leaked, and its output so far is in `log`, which knows how much that is.
+    """
+    phases = Phases(session.clock)
+    cgroup = _cgroup(job, session)
+    place = FreshPlace(
+        session.podman, container_spec(job, session), cgroup=cgroup, phase=phases.measure
+    )
+    container_id: str | None = None
+    outcome = Outcome(status=Status.CANCELLED, output=OutputCounts(complete=False))
+    try:
+        with cancellable():
+            async with place as container:
+                container_id = container.id
+                ended = await _execute(container, job, log, phases, on_start)
+                if ended.state is not None and job.cell.settings.artifacts:
+                    with phases.measure("collect"):
+                        ended = replace(ended, collected=await _collect(container, job, session))
+            outcome = _outcome(ended, job, place)
+    except (PodmanError, TimeoutError) as error:
+        outcome = _infrastructure_error(error)
+    outcome = replace(
+        outcome,
+        container_id=container_id,
+        usage=place.usage,
+        phases=dict(phases.durations),
+    )
+    return outcome if place.leaked is None else _leaked(outcome, place.leaked)
+
+
+def container_spec(job: Job, session: Session) -> ContainerSpec:
+    """Translate a job into what podman is asked to create."""
+    settings = job.cell.settings
+    cgroup = _cgroup(job, session)
+    return ContainerSpec(
+        image=job.image,
+        name=f"barasync-{session.run}-{job.cell.id}-{job.number}",
+        command=job.command,
+        env=job.environment,
+        labels={**session.labels, CELL: job.cell.id, ATTEMPT: str(job.number)},
+        work_dir=_WORKSPACE if job.in_workspace else None,
+        timeout=server_timeout(settings.timeout, SERVER_GRACE_SECONDS),
+        memory_bytes=settings.memory,
+        cpus=settings.cpus,
+        pids_limit=settings.pids,
+        network=cast("Network", settings.network),  # checked with the configuration
+        mounts=tuple(mount(volume) for volume in settings.volumes),
+        cgroup_parent=None if cgroup is None else cgroup.path,
+        rlimits=session.rlimits,
+    )
+
+
+def mount(volume: str) -> Mount:
+    """Translate a volume of the settings, whose source is absolute or a name."""
+    parsed = parse_volume(volume)
+    return Mount(parsed.source, parsed.destination, parsed.options)
+
+
+async def _execute(
+    container: Container,
+    job: Job,
+    log: OutputLog,
+    phases: Phases,
+    on_start: Callable[[str], None],
+) -> _Ended:
+    """Attach, start, drain, and read the state the container ended in."""
+    drain = _Drain(container, log, timeout=job.cell.settings.timeout)
+    try:
+        async with AsyncExitStack() as stack:
+            with phases.measure("start"):
+                # Attaching makes the container's process, so it meets a missing command first.
+                chunks = await stack.enter_async_context(container.attach())
+                await container.start()
+            on_start(container.id)
+            with phases.measure("run"):
+                await drain.run(chunks)
+                state = await _final_state(container)
+    except OCIRuntimeError as error:
+        verdict = judge_refused_start(f"{error.message} {error.cause}", job.command)
+        if verdict is None:
+            raise
+        return _Ended(verdict=verdict)
+    return _Ended(state=state, deadline_hit=drain.deadline_hit, stream_broke=drain.broke)
+
+
+class _Drain:
+    """Writes a container's output to its log until it ends, and kills it when its time is over.
+
+    `deadline_hit` says that the deadline came and the container was to be killed; `broke` that the
+    stream failed, or did not end although the container was killed. The end of a stream proves
+    nothing: the state decides.
+    """
+
+    def __init__(self, container: Container, log: OutputLog, *, timeout: float | None) -> None:
+        self.deadline_hit = False
+        self.broke = False
+        self._container = container
+        self._log = log
+        self._timeout = timeout
+
+    async def run(self, chunks: AsyncIterator[Chunk]) -> None:
+        """Write every chunk until the stream ends, breaks, or is given up."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._watch, group.cancel_scope)
+            try:
+                async for chunk in chunks:
+                    await self._log.write(chunk)
+            except PodmanError:
+                self.broke = True
+            group.cancel_scope.cancel()
+
+    async def _watch(self, drain: anyio.CancelScope) -> None:
+        if self._timeout is None:
+            return
+        await anyio.sleep(self._timeout)
+        # Known before the request: the stream may end, and this task with it, before its answer.
+        self.deadline_hit = True
+        try:
+            await self._container.kill("SIGKILL")
+        except Conflict:
+            return  # it ended by itself in this very moment, and its exit code will tell
+        except PodmanError:
+            self.broke = True
+            drain.cancel()
+            return
+        await anyio.sleep(_DEATH_SECONDS)
+        self.broke = True
+        drain.cancel()
+
+
+async def _final_state(container: Container) -> ContainerInspect:
+    """Return the state of a container whose output has ended, once podman says it has exited.
+
+    Raises:
+        TimeoutError: it still ran after its output had ended and it was killed.
+    """
+    state = await container.inspect()
+    if state.state.ended:
+        return state
+    with anyio.move_on_after(_DEATH_SECONDS):
+        await container.wait()
+        return await container.inspect()
+    await container.kill("SIGKILL")
+    with anyio.fail_after(_DEATH_SECONDS):
+        await container.wait()
+        return await container.inspect()
+
+
+async def _collect(container: Container, job: Job, session: Session) -> tuple[Collected, ...]:
+    return await collect(
+        container, job.cell.settings.artifacts, job.artifacts, session.limits, workspace=_WORKSPACE
+    )
+
+
+def _outcome(ended: _Ended, job: Job, place: FreshPlace) -> Outcome:
+    """Fold what was observed into an outcome; usage and counts are filled in by the caller."""
+    settings = job.cell.settings
+    if ended.verdict is not None:
+        verdict = ended.verdict
+    else:
+        assert ended.state is not None, "an attempt ends with a state or a verdict"
+        verdict = judge(
+            Observation(
+                exit_code=ended.state.state.exit_code,
+                command=job.command,
+                oom_killed=ended.state.state.oom_killed,
+                deadline_hit=ended.deadline_hit,
+                timeout=settings.timeout,
+                memory_limit_bytes=settings.memory,
+                peak_memory_bytes=place.usage.peak_memory_bytes,
+            )
+        )
+    missing = [item for item in ended.collected if item.problem is not None]
+    if verdict.status is Status.PASSED and ended.stream_broke:
+        verdict = Verdict(
+            status=Status.INFRASTRUCTURE_ERROR,
+            exit_code=verdict.exit_code,
+            reason="the connection to podman broke before all output had arrived",
+        )
+    elif verdict.status is Status.PASSED and missing:
+        first = missing[0]
+        verdict = Verdict(
+            status=Status.ARTIFACTS_INCOMPLETE,
+            exit_code=verdict.exit_code,
+            reason=f"artifact {first.source}: {first.problem}",
+        )
+    return Outcome(
+        status=verdict.status,
+        exit_code=verdict.exit_code,
+        reason=verdict.reason,
+        hint=verdict.hint,
+        output=OutputCounts(complete=not ended.stream_broke),
+        artifacts=ended.collected,
+    )
+
+
+def _infrastructure_error(error: Exception) -> Outcome:
+    """Say that podman, not the cell, failed."""
+    if isinstance(error, TimeoutError):
+        reason = "podman did not bring the container to an end in time"
+    else:
+        reason = f"podman: {error}"
+    return Outcome(
+        status=Status.INFRASTRUCTURE_ERROR, reason=reason, output=OutputCounts(complete=False)
+    )
+
+
+def _leaked(outcome: Outcome, container_id: str) -> Outcome:
+    before = f"; before that: {outcome.status}, {outcome.reason}" if outcome.reason else ""
+    return replace(
+        outcome,
+        status=Status.LEAKED,
+        reason=f"container {container_id[:12]} could not be removed{before}",
+        hint=f"`podman rm --force {container_id[:12]}`, or later `barasync clean`",
+    )
+
+
+def _cgroup(job: Job, session: Session) -> CellCgroup | None:
+    if session.cgroups is None:
+        return None
+    return CellCgroup(session.cgroups, f"/barasync-{session.run}/{job.cell.id}-{job.number}")

@@ -1,0 +1,105 @@
+"""Where an attempt runs: a container of its own, made for it and proven gone afterwards.
+
+A warm place (a kept container that takes one job after another) has the same shape; an attempt does
+not know which it got.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import TracebackType
+
+import anyio
+from anyio import CancelScope, to_thread
+
+from barasync.aiopodman import Container, ContainerSpec, Podman, PodmanError
+from barasync.engine.usage import CellCgroup
+from barasync.matrix.outcome import Usage
+
+CREATE_SECONDS = 120.0
+REMOVE_SECONDS = 30.0
+_REMOVE_PAUSES = (0.0, 0.1, 0.4, 1.6)
+
+Phase = Callable[[str], AbstractContextManager[None]]
+"""Measures the block it opens under the given name."""
+
+
+class FreshPlace:
+    """One container for one attempt.
+
+    Entering creates it. The request is shielded from cancellation, bounded by `CREATE_SECONDS`: an
+    answer that nobody reads would be a container that nobody knows. Leaving kills and removes it,
+    shielded and bounded by `REMOVE_SECONDS`, then reads what it consumed and removes its cgroup.
+
+    After leaving, `usage` holds the figures and `leaked` the container's ID if podman would not
+    confirm that it is gone.
+
+    Raises:
+        PodmanError: the container could not be created.
+    """
+
+    def __init__(
+        self, podman: Podman, spec: ContainerSpec, *, cgroup: CellCgroup | None, phase: Phase
+    ) -> None:
+        self.usage = Usage()
+        self.leaked: str | None = None
+        self._podman = podman
+        self._spec = spec
+        self._cgroup = cgroup
+        self._phase = phase
+        self._container: Container | None = None
+
+    async def __aenter__(self) -> Container:
+        with self._phase("create"):
+            # A cell that was cancelled while it waited need not be created at all.
+            await anyio.lowlevel.checkpoint()
+            with CancelScope(shield=True), anyio.fail_after(CREATE_SECONDS):
+                container = await self._podman.containers.create(self._spec)
+        self._container = container
+        return container
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._container is not None, "__aexit__ runs only after __aenter__ succeeded"
+        with self._phase("remove"), CancelScope(shield=True):
+            with anyio.move_on_after(REMOVE_SECONDS):
+                gone = await _remove(self._container)
+                self.leaked = None if gone else self._container.id
+                if self._cgroup is not None and gone:
+                    self.usage = await to_thread.run_sync(_settle, self._cgroup)
+                return
+            self.leaked = self._container.id
+
+
+def _settle(cgroup: CellCgroup) -> Usage:
+    usage = cgroup.read()
+    cgroup.remove()
+    return usage
+
+
+async def _remove(container: Container) -> bool:
+    """Remove a container whatever it does; tell whether podman confirms that it is gone."""
+    for pause in _REMOVE_PAUSES:
+        # Another process may be at it (podman's own cleanup); a moment later it is done, or ours.
+        await anyio.sleep(pause)
+        try:
+            await container.remove(force=True, timeout=0, volumes=True, missing_ok=True)
+        except PodmanError:
+            continue
+        return True
+    return False
+
+
+def server_timeout(timeout: float | None, grace: float) -> int | None:
+    """Return the whole seconds after which podman itself kills the container.
+
+    It is the dead man's switch for a run that was killed, never the cell's real deadline: `timeout`
+    plus `grace`, rounded up because podman takes whole seconds only. `None` for no limit.
+    """
+    return None if timeout is None else math.ceil(timeout + grace)

@@ -1,0 +1,155 @@
+"""The verdict on an attempt: a function of what was observed, never of how a stream ended."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+
+from barasync.matrix.outcome import Status
+
+_COMMAND_NOT_FOUND = 127
+_NOT_EXECUTABLE = 126
+_SIGNAL_BASE = 128
+_KILLED = _SIGNAL_BASE + signal.SIGKILL
+_SERVER_TIMEOUT = -1
+# The kernel kills at the limit; the hierarchical high-water mark is updated in batches of pages.
+_PEAK_AT_LIMIT = 0.95
+_UNIT = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What is known about a container that has ended.
+
+    `exit_code` as podman reports it (-1 when its own timeout killed the container). `deadline_hit`
+    says that `timeout` (seconds) was over and the engine sent SIGKILL: one that ended by itself in
+    that moment has another exit code. `peak_memory_bytes` is the high-water mark of the cell's
+    cgroup where that could be read.
+    """
+
+    exit_code: int
+    command: tuple[str, ...]
+    oom_killed: bool = False
+    deadline_hit: bool = False
+    timeout: float | None = None
+    memory_limit_bytes: int | None = None
+    peak_memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A status with its sentence and the next step."""
+
+    status: Status
+    exit_code: int | None
+    reason: str = ""
+    hint: str | None = None
+
+
+def judge(seen: Observation) -> Verdict:
+    """Decide what became of a container that has ended by itself or was killed."""
+    if seen.exit_code == _SERVER_TIMEOUT or (seen.deadline_hit and seen.exit_code == _KILLED):
+        return Verdict(
+            status=Status.TIMED_OUT,
+            exit_code=None,
+            reason=f"ran longer than {seconds(seen.timeout)} and was killed",
+            hint="raise it with `timeout` in the configuration or --timeout",
+        )
+    if _ran_out_of_memory(seen):
+        limit = "the host's memory"
+        if seen.memory_limit_bytes is not None:
+            limit = f"its limit of {size(seen.memory_limit_bytes)}"
+        return Verdict(
+            status=Status.OUT_OF_MEMORY,
+            exit_code=seen.exit_code,
+            reason=f"reached {limit} and was killed",
+            hint="raise it with `memory` in the configuration or --memory",
+        )
+    if seen.exit_code == 0:
+        return Verdict(status=Status.PASSED, exit_code=0)
+    return _failed(seen.exit_code, seen.command)
+
+
+def judge_refused_start(message: str, command: tuple[str, ...]) -> Verdict | None:
+    """Decide what podman's refusal to start a container means, `None` when it is podman's fault.
+
+    The OCI runtime reports a command it cannot execute as an error of `start`, where a shell would
+    have ended with 127 or 126; a person expects the same verdict from both.
+    """
+    words = message.lower()
+    program = _program(command)
+    if "exec format error" in words:
+        return Verdict(
+            status=Status.INFRASTRUCTURE_ERROR,
+            exit_code=None,
+            reason=f"`{program}` is built for an architecture this host cannot execute",
+            hint="see `barasync arch check`",
+        )
+    # A missing mount source or working directory is "no such file" too, but names no executable.
+    if "executable" not in words and "exec " not in words:
+        return None
+    if "permission denied" in words:
+        return _failed(_NOT_EXECUTABLE, command)
+    if "not found" in words or "no such file" in words:
+        return _failed(_COMMAND_NOT_FOUND, command)
+    return None
+
+
+def _ran_out_of_memory(seen: Observation) -> bool:
+    if seen.oom_killed:
+        return True
+    if seen.exit_code != _KILLED or seen.memory_limit_bytes is None:
+        return False
+    peak = seen.peak_memory_bytes or 0
+    return peak >= seen.memory_limit_bytes * _PEAK_AT_LIMIT
+
+
+def _failed(exit_code: int, command: tuple[str, ...]) -> Verdict:
+    program = _program(command)
+    if exit_code == _COMMAND_NOT_FOUND:
+        return Verdict(
+            status=Status.FAILED,
+            exit_code=exit_code,
+            reason="a command was not found (exit code 127)",
+            hint=f"is `{program}` in the image, and does it know this rule?",
+        )
+    if exit_code == _NOT_EXECUTABLE:
+        return Verdict(
+            status=Status.FAILED,
+            exit_code=exit_code,
+            reason="a command could not be executed (exit code 126)",
+            hint=f"is `{program}` executable, and for this architecture?",
+        )
+    if exit_code > _SIGNAL_BASE:
+        return Verdict(
+            status=Status.FAILED,
+            exit_code=exit_code,
+            reason=f"was ended by {_signal_name(exit_code - _SIGNAL_BASE)} (exit code {exit_code})",
+        )
+    return Verdict(status=Status.FAILED, exit_code=exit_code, reason=f"exit code {exit_code}")
+
+
+def _program(command: tuple[str, ...]) -> str:
+    return command[0] if command else "the image's command"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def seconds(value: float | None) -> str:
+    """Write a duration for a person: `90 s`, `0.5 s`."""
+    return "its time limit" if value is None else f"{value:g} s"
+
+
+def size(value: int) -> str:
+    """Write a number of bytes for a person, exact where it is a whole unit: `64 MiB`."""
+    amount = float(value)
+    for unit in ("bytes", "KiB", "MiB"):
+        if amount < _UNIT:
+            return f"{amount:.4g} {unit}"
+        amount /= _UNIT
+    return f"{amount:.4g} GiB"

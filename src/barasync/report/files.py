@@ -1,0 +1,147 @@
+"""The record of a run on disk: its directory, and the output of every cell as it arrives.
+
+    .barasync/
+    ├── .gitignore                    everything below is ours
+    └── runs/
+        ├── latest -> RUN
+        └── RUN/
+            ├── events.jsonl  result.json
+            ├── cells/CELL/           stdout.log  stderr.log  output.log
+            ├── cells/CELL/attempt-2/ the same, for a later attempt
+            └── artifacts/CELL/
+
+`RunDirectory` makes it and knows every path in it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+
+from barasync.errors import ConfigError
+
+STDOUT_LOG = "stdout.log"
+STDERR_LOG = "stderr.log"
+OUTPUT_LOG = "output.log"
+LATEST = "latest"
+
+_STATE_DIRECTORY = ".barasync"
+_TOKEN_BYTES = 2
+_ATTEMPTS_AT_A_NAME = 64
+
+
+def cell_logs(cell: str, attempt: int) -> PurePosixPath:
+    """Return the directory of an attempt's log files, relative to the run's directory."""
+    directory = PurePosixPath("cells", cell)
+    return directory if attempt <= 1 else directory / f"attempt-{attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """Where the record of one run lies; `path` is absolute and ends with the run's id."""
+
+    path: Path
+
+    @property
+    def run(self) -> str:
+        """The run's id."""
+        return self.path.name
+
+    @property
+    def events(self) -> Path:
+        """The file of the run's events, one JSON object a line."""
+        return self.path / "events.jsonl"
+
+    @property
+    def result(self) -> Path:
+        """The file of the run's result document."""
+        return self.path / "result.json"
+
+    def logs(self, cell: str, attempt: int = 1) -> Path:
+        """Return the directory of the log files of an attempt; it need not exist."""
+        return self.path / cell_logs(cell, attempt)
+
+    def artifacts(self, cell: str) -> Path:
+        """Return the default directory for the artifacts of a cell; it need not exist."""
+        return self.path / "artifacts" / cell
+
+    @classmethod
+    def create(cls, project: Path, *, now: datetime, token: Callable[[int], str]) -> RunDirectory:
+        """Make the directory of a new run below `project` and point `latest` at it; blocking.
+
+        The run's id is `now` to the second and `token(2)`, four random hexadecimal digits
+        (`secrets.token_hex`). Modes follow the umask.
+
+        Raises:
+            ConfigError: the directory cannot be made; the message names it and the reason.
+        """
+        state = project.absolute() / _STATE_DIRECTORY
+        runs = state / "runs"
+        try:
+            runs.mkdir(parents=True, exist_ok=True)
+            _write_gitignore(state / ".gitignore")
+            directory = cls(_make_unique(runs, now, token))
+        except OSError as error:
+            raise ConfigError(
+                f"no place for the record of this run below {runs}: {error.strerror or error}",
+                hint="run from a project directory that you may write to",
+            ) from error
+        _point(runs / LATEST, directory.run)
+        return directory
+
+
+def _write_gitignore(path: Path) -> None:
+    """Keep the record out of the project's repository and out of its workspace layer."""
+    with suppress(FileExistsError), path.open("x", encoding="ascii") as file:
+        file.write("*\n")
+
+
+def _make_unique(runs: Path, now: datetime, token: Callable[[int], str]) -> Path:
+    """Make a directory that no other run has; the kernel decides between runs of one second."""
+    for _ in range(_ATTEMPTS_AT_A_NAME):
+        path = runs / f"{now:%Y%m%d-%H%M%S}-{token(_TOKEN_BYTES)}"
+        with suppress(FileExistsError):
+            path.mkdir()
+            return path
+    raise FileExistsError(errno.EEXIST, f"{_ATTEMPTS_AT_A_NAME} names in a row are taken")
+
+
+def _point(link: Path, run: str) -> None:
+    """Point a symbolic link at a run in one step, so that it never dangles in between.
+
+    The link is a convenience: the run goes on where the file system has none, or where somebody
+    keeps a directory of that name.
+    """
+    fresh = link.with_name(f".{LATEST}-{run}")
+    try:
+        fresh.symlink_to(run)
+        fresh.replace(link)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+
+
+def last_lines(path: Path, count: int, *, limit_bytes: int = 64 * 1024) -> tuple[str, ...]:
+    """Return the last `count` lines of a log that are not blank, as text; blocking.
+
+    Reads `limit_bytes` at most; what is not UTF-8 is replaced. A carriage return counts as the end
+    of a line, so a progress bar shows its last state. Empty where there is no such file.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ()
+    try:
+        size = os.fstat(descriptor).st_size
+        offset = max(0, size - limit_bytes)
+        text = os.pread(descriptor, limit_bytes, offset).decode("utf-8", errors="replace")
+    finally:
+        os.close(descriptor)
+    lines = text.replace("\r", "\n").split("\n")
+    if offset and len(lines) > 1:
+        del lines[0]  # it has lost its beginning
+    return tuple([line.rstrip() for line in lines if line.strip()][-count:])

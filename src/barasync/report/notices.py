@@ -1,0 +1,32 @@
+"""Notices: what barasync itself says while a run goes on, one line each, on standard error."""
+
+from __future__ import annotations
+
+from barasync.events import (
+    AnyEvent,
+    CellFinished,
+    CellStarted,
+    ContainerStarted,
+    ImageProgress,
+    RunFinished,
+    RunStarted,
+)
+from barasync.report.terminal import Style, one_line
+from barasync.report.words import count, finished_line, verdict_colour
+
+
+def notice(event: AnyEvent, style: Style) -> str | None:
+    """Return what is to be said of an event, `None` for one that needs no words."""
+    match event:
+        case RunStarted():
+            cells = count(len(event.cells), "cell")
+            return f"run {event.run}: {cells}, podman {event.podman}, record in {event.directory}"
+        case ImageProgress():
+            return f"{event.image} ({event.platform}): {one_line(event.message)}"
+        case CellStarted():
+            again = f" again, attempt {event.attempt}" if event.attempt > 1 else ""
+            return f"{event.cell}: started{again}"
+        case CellFinished():
+            return style.paint(finished_line(event), verdict_colour(event.outcome.status))
+        case ContainerStarted() | RunFinished():
+            return None

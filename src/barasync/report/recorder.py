@@ -1,0 +1,93 @@
+"""The recorder: where a run's events, output and artifacts go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from barasync.events import AnyEvent
+from barasync.report.files import RunDirectory
+from barasync.report.jsonl import EventLog
+from barasync.report.result import ResultDocument, reduce_events
+from barasync.report.spool import CellLog
+
+
+class Audience(Protocol):
+    """Who is told what happens: a `Console` or a `PassThrough`."""
+
+    def emit(self, event: AnyEvent) -> None:
+        """Take an event without waiting."""
+
+    def written(self, cell: str) -> None:
+        """Take note, without waiting, that the log of a cell has grown."""
+
+
+class Recorder:
+    """Records a run in its directory and tells the audience; the engine's `Recorder`.
+
+    The event log and the audience belong to the caller, who opens and closes them around the run.
+    `artifacts` replaces the directory for artifacts within the run's own.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        events: EventLog,
+        audience: Audience,
+        *,
+        artifacts: Path | None = None,
+    ) -> None:
+        self._directory = directory
+        self._log = events
+        self._audience = audience
+        self._artifacts = artifacts
+        self._events: list[AnyEvent] = []
+        self._cell_logs: list[tuple[str, CellLog]] = []
+
+    @property
+    def run(self) -> str:
+        """The run's id."""
+        return self._directory.run
+
+    @property
+    def path(self) -> Path:
+        """The run's directory."""
+        return self._directory.path
+
+    def emit(self, event: AnyEvent) -> None:
+        """Record an event, then show it."""
+        self._events.append(event)
+        self._log.emit(event)
+        self._audience.emit(event)
+
+    def open_log(self, cell: str, number: int) -> CellLog:
+        """Return the log of an attempt, to be opened by `async with`."""
+        log = CellLog(self._directory.logs(cell, number), cell, on_written=self._audience.written)
+        self._cell_logs.append((cell, log))
+        return log
+
+    def artifacts(self, cell: str, number: int) -> Path:  # noqa: ARG002 - the last attempt's stay
+        """Return the directory for the artifacts of a cell; it need not exist."""
+        if self._artifacts is not None:
+            return self._artifacts / cell
+        return self._directory.artifacts(cell)
+
+    def document(self) -> ResultDocument:
+        """Return the result of the run so far.
+
+        Raises:
+            ValueError: the run has not begun.
+        """
+        return reduce_events(self._events)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What could not be recorded and why, in sentences for a person."""
+        problems = [
+            f"the output of {cell} is incomplete on disk: {log.problem}"
+            for cell, log in self._cell_logs
+            if log.problem is not None
+        ]
+        if self._log.problem is not None:
+            problems.append(f"the record of this run is incomplete: {self._log.problem}")
+        return tuple(problems)

@@ -1,0 +1,200 @@
+"""The result of a run as one document: a pure reduction of its events."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from barasync.events import (
+    AnyEvent,
+    CellFinished,
+    CellStarted,
+    ContainerStarted,
+    PlannedCell,
+    RunFinished,
+    RunStarted,
+)
+from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Status, Usage
+from barasync.report import jsonl
+from barasync.report.files import OUTPUT_LOG, STDERR_LOG, STDOUT_LOG, cell_logs
+
+SCHEMA_VERSION = 1
+
+
+class Logs(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the output of a cell's last attempt lies, relative to the run's directory."""
+
+    stdout: str
+    stderr: str
+    output: str
+
+
+class CellResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A cell and its verdict.
+
+    `status` is `None` for a cell without a verdict: the record ends before. `attempt` is the last
+    attempt, 0 when the cell never started, and then `logs` is `None` too. `image` is what was asked
+    for, `image_id` what the container was made from. `phases` maps a phase to its seconds.
+    """
+
+    id: str
+    platform: str
+    config: str | None
+    image: str
+    status: Status | None = None
+    exit_code: int | None = None
+    reason: str = ""
+    hint: str | None = None
+    attempt: int = 0
+    seconds: float | None = None
+    image_id: str | None = None
+    container_id: str | None = None
+    phases: Mapping[str, float] = {}
+    usage: Usage = Usage()
+    output: OutputCounts = OutputCounts()
+    logs: Logs | None = None
+    artifacts: tuple[Collected, ...] = ()
+
+
+class ResultDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole run: what `result.json` holds.
+
+    `schema` changes when a field changes its meaning or goes away, not when one is added. Cells are
+    in the order of the plan. `finished`, `seconds` and `exit_code` are `None` when the record ends
+    before the run did. `directory` is where the record lay when the run began.
+    """
+
+    schema: int
+    run: str
+    project: str
+    rule: str
+    directory: str
+    barasync: str
+    podman: str
+    endpoint: str
+    started: datetime
+    finished: datetime | None
+    seconds: float | None
+    exit_code: int | None
+    problem: str | None
+    counts: Mapping[str, int]
+    cells: tuple[CellResult, ...]
+
+
+def reduce_events(events: Iterable[AnyEvent]) -> ResultDocument:
+    """Reduce the events of one run to its result; the same events give the same document.
+
+    Raises:
+        ValueError: the events do not tell of a run: `run.started` is missing.
+    """
+    started: RunStarted | None = None
+    finished: RunFinished | None = None
+    cells: dict[str, CellResult] = {}
+    for event in events:
+        match event:
+            case RunStarted():
+                started = event
+                cells = {cell.id: _planned(cell) for cell in event.cells}
+            case RunFinished():
+                finished = event
+            case CellStarted() | ContainerStarted() | CellFinished():
+                if event.cell in cells:
+                    cells[event.cell] = _advance(cells[event.cell], event)
+            case _:
+                pass
+    if started is None:
+        raise ValueError("these events do not tell of a run: `run.started` is missing")
+    return _document(started, finished, tuple(cells.values()))
+
+
+def write_result(path: Path, document: ResultDocument) -> None:
+    """Write a document as indented JSON, in one step: readers see all of it or none; blocking.
+
+    Raises:
+        OSError: the file cannot be written; nothing is left behind.
+    """
+    text = msgspec.json.format(jsonl.encode(document), indent=2) + b"\n"
+    fresh = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        # Not synced: after a power cut the events are the record, and they are not synced either.
+        fresh.write_bytes(text)
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
+def _planned(cell: PlannedCell) -> CellResult:
+    return CellResult(id=cell.id, platform=cell.platform, config=cell.config, image=cell.image)
+
+
+def _advance(cell: CellResult, event: CellStarted | ContainerStarted | CellFinished) -> CellResult:
+    """Return a cell as it is after an event; a new attempt forgets the one before."""
+    match event:
+        case CellStarted():
+            return msgspec.structs.replace(
+                CellResult(
+                    id=cell.id, platform=cell.platform, config=cell.config, image=cell.image
+                ),
+                attempt=event.attempt,
+                logs=_logs(event.cell, event.attempt),
+            )
+        case ContainerStarted():
+            return msgspec.structs.replace(cell, image_id=event.image, container_id=event.container)
+        case CellFinished():
+            return _concluded(cell, event, event.outcome)
+
+
+def _concluded(cell: CellResult, event: CellFinished, outcome: Outcome) -> CellResult:
+    return msgspec.structs.replace(
+        cell,
+        status=outcome.status,
+        exit_code=outcome.exit_code,
+        reason=outcome.reason,
+        hint=outcome.hint,
+        seconds=event.seconds,
+        container_id=outcome.container_id or cell.container_id,
+        phases=dict(outcome.phases),
+        usage=outcome.usage,
+        output=outcome.output,
+        artifacts=outcome.artifacts,
+    )
+
+
+def _logs(cell: str, attempt: int) -> Logs:
+    directory = cell_logs(cell, attempt)
+    return Logs(
+        stdout=str(directory / STDOUT_LOG),
+        stderr=str(directory / STDERR_LOG),
+        output=str(directory / OUTPUT_LOG),
+    )
+
+
+def _document(
+    started: RunStarted, finished: RunFinished | None, cells: tuple[CellResult, ...]
+) -> ResultDocument:
+    counts: dict[str, int] = {}
+    for cell in cells:
+        if cell.status is not None:
+            counts[cell.status.value] = counts.get(cell.status.value, 0) + 1
+    return ResultDocument(
+        schema=SCHEMA_VERSION,
+        run=started.run,
+        project=started.project,
+        rule=started.rule,
+        directory=started.directory,
+        barasync=started.barasync,
+        podman=started.podman,
+        endpoint=started.endpoint,
+        started=datetime.fromtimestamp(started.at, UTC),
+        finished=None if finished is None else datetime.fromtimestamp(finished.at, UTC),
+        seconds=None if finished is None else finished.seconds,
+        exit_code=None if finished is None else finished.exit_code,
+        problem=None if finished is None else finished.problem,
+        counts=counts,
+        cells=cells,
+    )

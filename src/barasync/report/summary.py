@@ -1,0 +1,166 @@
+"""The summary at the end of a run: a pure function of its result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from barasync.matrix.outcome import Status
+from barasync.report.result import CellResult, ResultDocument
+from barasync.report.terminal import Style, neutralise, one_line
+from barasync.report.words import count, duration, size, tally, verdict, verdict_colour
+
+TAIL_LINES = 10
+_LINE_LENGTH = 400
+_BOLD, _DIM, _RED, _GREEN, _YELLOW = "1", "2", "31", "32", "33"
+_HEADING = ("CELL", "PLATFORM", "RESULT", "TIME", "MEMORY", "REASON")
+_VERDICT = 2
+_ALWAYS = frozenset({0, 1, _VERDICT})
+
+
+def summarise(
+    document: ResultDocument,
+    *,
+    record: str,
+    artifacts: str,
+    tails: Mapping[str, Sequence[str]],
+    style: Style,
+    problems: Sequence[str] = (),
+) -> list[str]:
+    """Return the lines of the summary.
+
+    First come the cells that did not pass, with the last lines of their output and the next step,
+    then a table of all cells, then where things lie, then one line of counts.
+
+    `record` and `artifacts` are the run's directories as a person would type them here; `tails`
+    maps a cell to the last lines of its output, ten of which are shown; `problems` are sentences
+    about what could not be recorded.
+    """
+    return [
+        *_failures(document, tails, style),
+        *_table(document.cells, style),
+        "",
+        *_places(document, record, artifacts),
+        *_remarks(document, problems, style),
+        _conclusion(document, style),
+    ]
+
+
+def needs_tail(cell: CellResult) -> bool:
+    """Whether the end of a cell's output is worth reading: it ran and did not pass."""
+    return cell.logs is not None and cell.status not in {Status.PASSED, Status.CANCELLED, None}
+
+
+def _failures(
+    document: ResultDocument, tails: Mapping[str, Sequence[str]], style: Style
+) -> Iterator[str]:
+    for cell in document.cells:
+        tail = tails.get(cell.id, ()) if needs_tail(cell) else ()
+        if not tail and (cell.hint is None or cell.status is Status.PASSED):
+            continue
+        heading = f"{_sign(cell, style)}{cell.id}: {verdict(cell.status)}"
+        reason = _reason(cell)
+        yield style.paint(f"{heading}: {reason}" if reason else heading, _colour(cell))
+        bar = style.paint("│" if style.unicode else "|", _DIM)
+        for line in tail[-TAIL_LINES:]:
+            yield f"  {bar} {_shortened(line, style)}"
+        if cell.hint is not None:
+            yield f"  hint: {one_line(cell.hint)}"
+        yield ""
+
+
+def _table(cells: Sequence[CellResult], style: Style) -> Iterator[str]:
+    """Lay the cells out in columns, without those that are empty; the last may be of any width."""
+    rows = [_row(cell, style) for cell in cells]
+    kept = [
+        place
+        for place in range(len(_HEADING))
+        if place in _ALWAYS or any(row[place] for row in rows)
+    ]
+    widths = [max(len(row[place]) for row in (_HEADING, *rows)) for place in kept]
+    heading = [_HEADING[place].ljust(width) for place, width in zip(kept, widths, strict=True)]
+    yield style.paint("  ".join(heading).rstrip(), _BOLD)
+    for cell, row in zip(cells, rows, strict=True):
+        columns = [row[place].ljust(width) for place, width in zip(kept, widths, strict=True)]
+        columns[_VERDICT] = style.paint(columns[_VERDICT], _colour(cell))
+        yield "  ".join(columns).rstrip()
+
+
+def _row(cell: CellResult, style: Style) -> tuple[str, ...]:
+    peak = cell.usage.peak_memory_bytes
+    # A sampled figure may have missed the peak.
+    about = "" if cell.usage.exact else "~"
+    return (
+        _sign(cell, style) + cell.id,
+        cell.platform,
+        verdict(cell.status),
+        duration(cell.seconds) if cell.attempt and cell.seconds is not None else "",
+        "" if peak is None else f"{about}{size(peak)}",
+        _reason(cell),
+    )
+
+
+def _places(document: ResultDocument, record: str, artifacts: str) -> Iterator[str]:
+    if any(cell.logs is not None for cell in document.cells):
+        yield f"logs       {record}/cells/<cell>/output.log"
+    fetched = [
+        item for cell in document.cells for item in cell.artifacts if item.destination is not None
+    ]
+    if fetched:
+        files = count(sum(item.files for item in fetched), "file")
+        total = size(sum(item.bytes for item in fetched))
+        yield f"artifacts  {artifacts}/<cell>/ ({files}, {total})"
+
+
+def _remarks(document: ResultDocument, problems: Sequence[str], style: Style) -> Iterator[str]:
+    """Say what the verdicts do not tell."""
+    remarks: list[str] = []
+    for cell in document.cells:
+        refused = [member for item in cell.artifacts for member in item.refused]
+        if refused:
+            members = count(len(refused), "archive member")
+            remarks.append(f"{cell.id}: {members} left out: {refused[0]}")
+        if cell.logs is not None and not cell.output.complete:
+            remarks.append(f"{cell.id}: its output is incomplete")
+    remarks += problems
+    if document.problem is not None:
+        remarks.append(document.problem)
+    if document.exit_code is None:
+        remarks.append("the record ends before the run did")
+    for remark in remarks:
+        yield style.paint(f"note: {one_line(remark)}", _YELLOW)
+
+
+def _conclusion(document: ResultDocument, style: Style) -> str:
+    verdicts: dict[Status | None, int] = {}
+    for cell in document.cells:
+        verdicts[cell.status] = verdicts.get(cell.status, 0) + 1
+    line = tally(verdicts)
+    if document.seconds is not None:
+        line += f" in {duration(document.seconds)}"
+    all_passed = verdicts.keys() == {Status.PASSED} and document.exit_code == 0
+    return style.paint(line, f"{_BOLD};{_GREEN if all_passed else _RED}")
+
+
+def _reason(cell: CellResult) -> str:
+    if cell.reason or cell.status is Status.PASSED or cell.exit_code is None:
+        return one_line(cell.reason)
+    return f"exit code {cell.exit_code}"
+
+
+def _sign(cell: CellResult, style: Style) -> str:
+    if not style.unicode:
+        return ""
+    if cell.status is Status.PASSED:
+        return "✓ "
+    return "– " if cell.status in {Status.CANCELLED, None} else "✗ "  # noqa: RUF001 - a sign
+
+
+def _colour(cell: CellResult) -> str:
+    return verdict_colour(cell.status)
+
+
+def _shortened(line: str, style: Style) -> str:
+    cut = line[:_LINE_LENGTH]
+    if cut != line:
+        cut += "…" if style.unicode else "..."
+    return neutralise(cut, sgr=style.colour)

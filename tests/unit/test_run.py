@@ -1,0 +1,294 @@
+"""A run over a podman in memory: every way it can end gives every cell an outcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+import pytest
+
+from barasync.aiopodman import Chunk, CommandNotFound, Podman, ServerError, Stream
+from barasync.config.schema import CellSettings
+from barasync.engine.attempt import Session
+from barasync.engine.run import Preparation, Run, RunResult
+from barasync.errors import ImageError
+from barasync.events import AnyEvent, CellStarted, ContainerStarted, RunFinished
+from barasync.images.resolve import WrongPlatform
+from barasync.matrix.cells import Cell
+from barasync.matrix.outcome import OutputCounts, Status
+from barasync.matrix.plan import Plan
+from barasync.matrix.platforms import Platform
+from tests.unit.fake_podman import FOREVER, FakePodman, Script, refused
+
+pytestmark = pytest.mark.anyio
+
+AMD64 = Platform("amd64")
+
+
+class MemoryLog:
+    def __init__(self) -> None:
+        self.chunks: list[Chunk] = []
+
+    async def write(self, chunk: Chunk) -> None:
+        self.chunks.append(chunk)
+
+    @property
+    def counts(self) -> OutputCounts:
+        return OutputCounts(stdout_bytes=sum(len(chunk.data) for chunk in self.chunks))
+
+
+class MemoryRecorder:
+    """Keeps everything; `on_event` lets a test act in the middle of a run."""
+
+    def __init__(self) -> None:
+        self.events: list[AnyEvent] = []
+        self.logs: dict[str, MemoryLog] = {}
+        self.on_event: Callable[[AnyEvent], None] = lambda _event: None
+
+    def emit(self, event: AnyEvent) -> None:
+        self.events.append(event)
+        self.on_event(event)
+
+    @asynccontextmanager
+    async def open_log(self, cell: str, _number: int) -> AsyncIterator[MemoryLog]:
+        self.logs[cell] = MemoryLog()
+        yield self.logs[cell]
+
+    def artifacts(self, cell: str, _number: int) -> Path:
+        return Path("/nonexistent") / cell
+
+
+def cell(name: str, **settings: Any) -> Cell:
+    given = {"image": "image", "command": ("{rule}",), "timeout": None, **settings}
+    return Cell(
+        id=name,
+        arch="amd64",
+        platform=AMD64,
+        config=name,
+        settings=CellSettings(**given),
+        provenance={},
+    )
+
+
+async def prepared(_image: str, _platform: Platform) -> str:
+    return "image-id"
+
+
+class World:
+    """A run of cells over scripts, put together."""
+
+    def __init__(
+        self,
+        scripts: dict[str, Script],
+        *,
+        jobs: int = 8,
+        fail_fast: bool = False,
+        image: Callable[[str, Platform], Any] = prepared,
+        **settings: Any,
+    ) -> None:
+        self.podman = FakePodman(lambda name: scripts[name])
+        self.recorder = MemoryRecorder()
+        cells = tuple(cell(name, **settings) for name in scripts)
+        session = Session(
+            podman=cast("Podman", self.podman),
+            run="run1",
+            labels={"barasync.run": "run1"},
+            cgroups=None,
+            rlimits=(),
+            clock=time.monotonic,
+        )
+        self.run = Run(
+            Plan(rule="tests", args=(), cells=cells),
+            session,
+            Preparation(image=image, workspace=prepared, has_bar=False),
+            self.recorder,
+            jobs=jobs,
+            fail_fast=fail_fast,
+            wall_clock=lambda: 0.0,
+        )
+
+    async def result(self) -> RunResult:
+        result = await self.run.execute()
+        assert isinstance(self.recorder.events[-1], RunFinished)
+        return result
+
+    async def statuses(self) -> dict[str, Status]:
+        result = await self.result()
+        return {name: outcome.status for name, outcome in result.outcomes.items()}
+
+
+async def test_all_cells_pass_and_nothing_is_left() -> None:
+    world = World({"a": Script(output=((Stream.STDOUT, b"hello"),)), "b": Script()})
+    result = await world.result()
+
+    assert [outcome.status for outcome in result.outcomes.values()] == [Status.PASSED] * 2
+    assert result.exit_code == 0
+    assert result.outcomes["a"].output.stdout_bytes == 5
+    assert world.podman.present == {}
+
+
+async def test_containers_are_created_by_id_with_labels_and_a_dead_mans_switch() -> None:
+    world = World({"a": Script()}, timeout=1.5, memory=64 << 20)
+    await world.result()
+    (spec,) = world.podman.created
+
+    assert spec.image == "image-id"
+    assert spec.labels == {"barasync.run": "run1", "barasync.cell": "a", "barasync.attempt": "1"}
+    assert spec.timeout == 32
+    assert spec.memory_bytes == 64 << 20
+
+
+async def test_no_more_cells_run_at_once_than_allowed() -> None:
+    world = World({name: Script() for name in "abcdef"}, jobs=2)
+    most = 0
+
+    def watch(event: AnyEvent) -> None:
+        nonlocal most
+        if isinstance(event, ContainerStarted):
+            most = max(most, len(world.podman.present))
+
+    world.recorder.on_event = watch
+    await world.result()
+
+    assert most <= 2
+
+
+async def test_a_failing_cell_fails_the_run_and_no_other_cell() -> None:
+    world = World({"a": Script(exit_code=3), "b": Script()})
+    result = await world.result()
+
+    assert result.outcomes["a"].status is Status.FAILED
+    assert result.outcomes["a"].exit_code == 3
+    assert result.outcomes["b"].status is Status.PASSED
+    assert result.exit_code == 1
+
+
+async def test_fail_fast_drops_what_waits_and_cancels_what_runs() -> None:
+    scripts = {"runs": Script(exit_code=FOREVER), "fails": Script(exit_code=1), "waits": Script()}
+    world = World(scripts, jobs=2, fail_fast=True)
+    result = await world.result()
+
+    assert result.outcomes["runs"].status is Status.CANCELLED
+    assert result.outcomes["fails"].status is Status.FAILED
+    assert result.outcomes["waits"].status is Status.CANCELLED
+    assert "fails did not pass" in result.outcomes["waits"].reason
+    assert result.exit_code == 1
+    assert world.podman.present == {}
+
+
+async def test_an_interruption_gives_every_cell_an_outcome_and_ends_with_130() -> None:
+    world = World({"runs": Script(exit_code=FOREVER), "waits": Script()}, jobs=1)
+
+    def interrupt(event: AnyEvent) -> None:
+        if isinstance(event, ContainerStarted):
+            world.run.interrupt()
+            world.run.interrupt()
+
+    world.recorder.on_event = interrupt
+    result = await world.result()
+
+    assert [outcome.status for outcome in result.outcomes.values()] == [Status.CANCELLED] * 2
+    assert result.exit_code == 130
+    assert world.podman.present == {}
+
+
+async def test_an_interruption_before_the_container_creates_none() -> None:
+    world = World({"a": Script()})
+
+    def interrupt(event: AnyEvent) -> None:
+        if isinstance(event, CellStarted):
+            world.run.interrupt()
+
+    world.recorder.on_event = interrupt
+
+    assert await world.statuses() == {"a": Status.CANCELLED}
+    assert world.podman.created == []
+
+
+async def test_a_deadline_kills_and_is_a_timeout() -> None:
+    world = World({"a": Script(exit_code=FOREVER)}, timeout=0.01)
+    result = await world.result()
+
+    assert result.outcomes["a"].status is Status.TIMED_OUT
+    assert world.podman.present == {}
+
+
+async def test_a_command_that_is_not_there_fails_with_127() -> None:
+    error = refused(CommandNotFound, "executable file `bar` not found in $PATH")
+    result = await World({"a": Script(refuses=error)}).result()
+
+    assert result.outcomes["a"].status is Status.FAILED
+    assert result.outcomes["a"].exit_code == 127
+
+
+async def test_podmans_refusal_is_an_infrastructure_error() -> None:
+    world = World({"a": Script(refuses=refused(ServerError, "no space left"))})
+    result = await world.result()
+
+    assert result.outcomes["a"].status is Status.INFRASTRUCTURE_ERROR
+    assert "no space left" in result.outcomes["a"].reason
+    assert result.exit_code == 1
+    assert world.podman.present == {}
+
+
+async def test_output_that_broke_off_is_no_success() -> None:
+    world = World({"a": Script(breaks=True)})
+    result = await world.result()
+
+    assert result.outcomes["a"].status is not Status.PASSED
+    assert not result.outcomes["a"].output.complete
+
+
+async def test_an_artifact_that_is_missing_is_no_success() -> None:
+    world = World({"a": Script()}, artifacts=("out",))
+    result = await world.result()
+
+    assert result.outcomes["a"].status is Status.ARTIFACTS_INCOMPLETE
+    assert "out" in result.outcomes["a"].reason
+
+
+async def test_a_container_that_cannot_be_removed_is_reported_as_leaked() -> None:
+    world = World({"a": Script(exit_code=3, sticks=True)})
+    result = await world.result()
+
+    assert result.outcomes["a"].status is Status.LEAKED
+    assert "id0" in result.outcomes["a"].reason
+    assert "exit code 3" in result.outcomes["a"].reason
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ImageError("no such image"), Status.INFRASTRUCTURE_ERROR),
+        (WrongPlatform("is for arm64"), Status.WRONG_PLATFORM),
+    ],
+)
+async def test_an_image_that_cannot_be_had_ends_with_5(error: ImageError, status: Status) -> None:
+    async def fail(_image: str, _platform: Platform) -> str:
+        raise error
+
+    result = await World({"a": Script(), "b": Script()}, image=fail).result()
+
+    assert {outcome.status for outcome in result.outcomes.values()} == {status}
+    assert result.outcomes["a"].reason == str(error)
+    assert result.exit_code == 5
+
+
+async def test_a_service_that_dies_stops_the_run_with_4() -> None:
+    world = World({"runs": Script(exit_code=FOREVER), "fails": Script(), "waits": Script()}, jobs=2)
+
+    def kill(event: AnyEvent) -> None:
+        if isinstance(event, ContainerStarted) and event.cell == "fails":
+            world.podman.dead = True
+
+    world.recorder.on_event = kill
+    with anyio.fail_after(30):
+        result = await world.result()
+
+    assert result.exit_code == 4
+    assert result.outcomes["waits"].status is Status.INFRASTRUCTURE_ERROR
+    assert Status.PASSED not in {outcome.status for outcome in result.outcomes.values()}

@@ -1,0 +1,80 @@
+"""What a cell consumed, read from files laid out as the kernel lays out cgroups."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from barasync.engine.usage import CellCgroup, CgroupMounts, parse_mounts
+
+HYBRID = """\
+30 23 0:26 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
+31 30 0:27 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct
+32 30 0:28 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+33 30 0:29 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,name=systemd
+34 30 0:30 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
+"""
+
+
+def write(directory: Path, **files: str) -> None:
+    directory.mkdir(parents=True)
+    for name, text in files.items():
+        (directory / name.replace("__", ".")).write_text(text)
+
+
+@pytest.fixture
+def v1(tmp_path: Path) -> CgroupMounts:
+    write(tmp_path / "memory/run/cell", memory__max_usage_in_bytes="67108864\n")
+    write(tmp_path / "cpu/run/cell", cpuacct__usage="1500000000\n")
+    cpu = tmp_path / "cpu"
+    return CgroupMounts(
+        v1=(("memory", tmp_path / "memory"), ("cpu", cpu), ("cpuacct", cpu)), v2=None
+    )
+
+
+def test_mounts_are_found_by_controller_also_where_two_share_a_mount() -> None:
+    mounts = parse_mounts(HYBRID)
+
+    assert mounts.controller("cpuacct") == Path("/sys/fs/cgroup/cpu,cpuacct")
+    assert mounts.controller("memory") == Path("/sys/fs/cgroup/memory")
+    assert mounts.v2 == Path("/sys/fs/cgroup/unified")
+
+
+def test_a_host_without_cgroups_has_no_mounts() -> None:
+    assert parse_mounts("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n") == CgroupMounts(v1=(), v2=None)
+
+
+def test_v1_counters_are_exact(v1: CgroupMounts) -> None:
+    usage = CellCgroup(v1, "/run/cell").read()
+
+    assert usage.exact
+    assert (usage.peak_memory_bytes, usage.cpu_seconds) == (67108864, 1.5)
+
+
+def test_v2_counters_are_exact(tmp_path: Path) -> None:
+    write(
+        tmp_path / "run/cell",
+        memory__peak="4096\n",
+        cpu__stat="usage_usec 2500000\nuser_usec 1\nsystem_usec 2\n",
+    )
+    usage = CellCgroup(CgroupMounts(v1=(), v2=tmp_path), "/run/cell").read()
+
+    assert usage.exact
+    assert (usage.peak_memory_bytes, usage.cpu_seconds) == (4096, 2.5)
+
+
+def test_a_cgroup_that_is_not_there_gives_no_figures(tmp_path: Path) -> None:
+    usage = CellCgroup(CgroupMounts(v1=(), v2=tmp_path), "/run/other").read()
+
+    assert not usage.exact
+    assert usage.peak_memory_bytes is None
+
+
+def test_removing_takes_the_empty_cgroups_below_and_leaves_the_neighbours(tmp_path: Path) -> None:
+    (tmp_path / "run/cell/conmon").mkdir(parents=True)
+    (tmp_path / "run/other").mkdir()
+
+    CellCgroup(CgroupMounts(v1=(), v2=tmp_path), "/run/cell").remove()
+
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["other"]

@@ -1,0 +1,124 @@
+"""The verdict on an attempt is a function of what was observed."""
+
+from __future__ import annotations
+
+import pytest
+
+from barasync.engine.verdict import Observation, judge, judge_refused_start, size
+from barasync.matrix.outcome import Status
+
+MIB = 1024 * 1024
+
+
+def seen(**facts: object) -> Observation:
+    return Observation(**{"exit_code": 0, "command": ("bar", "tests"), **facts})  # type: ignore[arg-type] # a test's shorthand
+
+
+def test_exit_code_zero_passes_without_a_reason() -> None:
+    verdict = judge(seen(exit_code=0))
+
+    assert (verdict.status, verdict.exit_code, verdict.reason) == (Status.PASSED, 0, "")
+
+
+def test_another_exit_code_is_a_failure_that_keeps_its_code() -> None:
+    verdict = judge(seen(exit_code=3))
+
+    assert (verdict.status, verdict.exit_code) == (Status.FAILED, 3)
+    assert "3" in verdict.reason
+
+
+def test_127_says_that_a_command_was_not_found_and_names_the_program() -> None:
+    verdict = judge(seen(exit_code=127))
+
+    assert verdict.status is Status.FAILED
+    assert "not found" in verdict.reason
+    assert verdict.hint is not None
+    assert "`bar`" in verdict.hint
+
+
+@pytest.mark.parametrize("code", [137, -1])
+def test_a_container_killed_at_its_deadline_timed_out(code: int) -> None:
+    verdict = judge(seen(exit_code=code, deadline_hit=True, timeout=1.5))
+
+    assert verdict.status is Status.TIMED_OUT
+    assert "1.5 s" in verdict.reason
+    assert verdict.exit_code is None
+
+
+def test_a_container_that_ends_by_itself_at_its_deadline_keeps_its_verdict() -> None:
+    assert judge(seen(exit_code=0, deadline_hit=True, timeout=1.0)).status is Status.PASSED
+    assert judge(seen(exit_code=3, deadline_hit=True, timeout=1.0)).status is Status.FAILED
+
+
+def test_podmans_own_timeout_is_a_timeout() -> None:
+    verdict = judge(seen(exit_code=-1, timeout=10.0))
+
+    assert verdict.status is Status.TIMED_OUT
+    assert "-1" not in verdict.reason
+
+
+def test_podmans_oom_flag_is_out_of_memory() -> None:
+    verdict = judge(seen(exit_code=137, oom_killed=True, memory_limit_bytes=64 * MIB))
+
+    assert verdict.status is Status.OUT_OF_MEMORY
+    assert "64 MiB" in verdict.reason
+
+
+def test_a_kill_at_the_memory_limit_is_out_of_memory_though_podman_does_not_say_so() -> None:
+    verdict = judge(
+        seen(exit_code=137, memory_limit_bytes=64 * MIB, peak_memory_bytes=64 * MIB - 4096)
+    )
+
+    assert verdict.status is Status.OUT_OF_MEMORY
+
+
+def test_a_kill_well_below_the_memory_limit_is_a_failure_by_sigkill() -> None:
+    verdict = judge(seen(exit_code=137, memory_limit_bytes=64 * MIB, peak_memory_bytes=8 * MIB))
+
+    assert verdict.status is Status.FAILED
+    assert "SIGKILL" in verdict.reason
+
+
+def test_a_kill_without_any_limit_is_a_failure_by_sigkill() -> None:
+    assert judge(seen(exit_code=137)).status is Status.FAILED
+
+
+def test_a_signal_is_named() -> None:
+    assert "SIGTERM" in judge(seen(exit_code=143)).reason
+    assert "signal 100" in judge(seen(exit_code=228)).reason
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("crun: executable file `nope` not found in $PATH: No such file or directory", 127),
+        ("crun: open executable: No such file or directory: OCI runtime attempted", 127),
+        ("crun: open executable: Permission denied: OCI permission denied", 126),
+    ],
+)
+def test_a_refused_start_for_a_missing_command_is_the_shells_verdict(
+    message: str, code: int
+) -> None:
+    verdict = judge_refused_start(message, ("nope",))
+
+    assert verdict is not None
+    assert (verdict.status, verdict.exit_code) == (Status.FAILED, code)
+
+
+def test_a_refused_start_for_a_foreign_binary_points_to_the_architecture_check() -> None:
+    verdict = judge_refused_start("crun: exec /bin/sh: Exec format error", ("/bin/sh",))
+
+    assert verdict is not None
+    assert verdict.status is Status.INFRASTRUCTURE_ERROR
+    assert verdict.hint is not None
+    assert "arch check" in verdict.hint
+
+
+def test_a_refused_start_for_a_missing_directory_is_podmans_fault_not_the_commands() -> None:
+    message = "crun: cannot chdir to `/nope`: No such file or directory: OCI runtime attempted"
+
+    assert judge_refused_start(message, ("sh",)) is None
+
+
+def test_sizes_are_written_in_the_largest_whole_unit() -> None:
+    assert [size(512), size(64 * MIB), size(3 * 1024 * MIB)] == ["512 bytes", "64 MiB", "3 GiB"]
