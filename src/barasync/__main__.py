@@ -1,0 +1,10 @@
+"""`python -m barasync`: the command line."""
+
+from __future__ import annotations
+
+import sys
+
+from barasync.cli.app import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""The door: the commands of barasync, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from barasync import __version__
+from barasync.cli import arch, clean, doctor, image, matrix, run
+
+app = typer.Typer(
+    name="barasync",
+    help="Run a project's rules in podman containers: every architecture × configuration at once.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("matrix")(matrix.matrix)
+app.command("run")(run.run)
+app.add_typer(image.app, name="image")
+app.add_typer(arch.app, name="arch")
+app.command("clean")(clean.clean)
+app.command("doctor")(doctor.doctor)
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"barasync {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def barasync(
+    _version_option: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Run a project's rules in podman containers: every architecture × configuration at once."""
+
+
+def main() -> int:
+    """Run the command line; return or raise `SystemExit` with the exit code of the contract."""
+    try:
+        app()
+    except Exception as error:  # noqa: BLE001 - the last resort of the program: explained, exit 70
+        from barasync.cli.failures import explain  # noqa: PLC0415 - it loads the client
+
+        explanation = explain(error)
+        if explanation.defect:
+            traceback.print_exc()
+        sys.stderr.write(explanation.text)
+        return explanation.exit_code
+    return 0

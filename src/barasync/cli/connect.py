@@ -1,0 +1,103 @@
+"""The way to podman: a service that answers, or one of our own for the duration of a command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from anyio import to_thread
+
+from barasync.aiopodman import Podman, PodmanError, Rlimit, ServiceError
+from barasync.aiopodman.connections import read_connections
+from barasync.aiopodman.endpoint import Endpoint, candidates, first_reachable
+from barasync.aiopodman.service import private_service
+from barasync.aiopodman.service_host import listener_rlimits
+from barasync.engine.usage import CgroupMounts, parse_mounts
+from barasync.errors import ConfigError, EngineUnavailable
+
+_DOCTOR = "`barasync doctor` shows what this host can do"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """A podman service in use.
+
+    `rlimits` are what its containers have to be created with on this host. `cgroups` is `None`
+    where the service's cgroups cannot be seen or named from here: then usage is not exact.
+    """
+
+    podman: Podman
+    endpoint: Endpoint
+    rlimits: tuple[Rlimit, ...]
+    cgroups: CgroupMounts | None
+    notes: tuple[str, ...] = ()
+
+
+@asynccontextmanager
+async def connect(
+    url: str | None, environ: Mapping[str, str], *, notify: Callable[[str], None]
+) -> AsyncIterator[Connection]:
+    """Connect to the service that was asked for, else to the first that answers, else to our own.
+
+    `notify` hears, in a line, that a private service was started; it is stopped with the block.
+
+    Raises:
+        ConfigError: the URL, or a variable that names a service, cannot be meant.
+        EngineUnavailable: nobody answers and no service could be started; it lists what was tried.
+    """
+    async with AsyncExitStack() as stack:
+        endpoint, tried = await _find(url, environ)
+        rlimits: tuple[Rlimit, ...] = ()
+        notes: tuple[str, ...] = ()
+        if endpoint is None:
+            notify("no podman service answers; starting a private one for this command")
+            try:
+                service = await stack.enter_async_context(private_service(environ=environ))
+            except ServiceError as error:
+                raise _unavailable((*tried, f"a private podman service: {error}")) from error
+            endpoint, rlimits, notes = service.endpoint, service.rlimits, service.notes
+        else:
+            rlimits = await to_thread.run_sync(listener_rlimits, endpoint.socket_path)
+        try:
+            podman = await stack.enter_async_context(Podman(endpoint))
+            info = await podman.system.info()
+        except PodmanError as error:
+            raise _unavailable((*tried, f"{endpoint}: {error}")) from error
+        visible = os.geteuid() == 0 and not info.host.security.rootless
+        yield Connection(
+            podman=podman,
+            endpoint=endpoint,
+            rlimits=rlimits,
+            cgroups=_cgroups() if visible and info.host.cgroup_manager == "cgroupfs" else None,
+            notes=notes,
+        )
+
+
+async def _find(
+    url: str | None, environ: Mapping[str, str]
+) -> tuple[Endpoint | None, tuple[str, ...]]:
+    try:
+        possible = candidates(
+            url=url,
+            environ=environ,
+            connections=await to_thread.run_sync(read_connections, environ),
+            uid=os.geteuid(),
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    endpoint, problems = await first_reachable(possible)
+    if endpoint is None and any(each.named for each in possible):
+        raise _unavailable(problems)
+    return endpoint, problems
+
+
+def _unavailable(tried: tuple[str, ...]) -> EngineUnavailable:
+    lines = "".join(f"\n  - {line}" for line in tried)
+    return EngineUnavailable(f"podman cannot be reached; tried:{lines}", hint=_DOCTOR)
+
+
+def _cgroups() -> CgroupMounts:
+    return parse_mounts(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))

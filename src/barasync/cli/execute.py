@@ -1,0 +1,236 @@
+"""A plan carried out: podman, the record, the console, and the run between them."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+from platformdirs import user_cache_path
+
+from barasync import __version__
+from barasync.cli.connect import Connection, connect
+from barasync.cli.interrupts import Interrupts
+from barasync.cli.project import Project, refuse_a_whole_home
+from barasync.config.schema import WorkspaceMode
+from barasync.engine.attempt import Session
+from barasync.engine.identity import Identity
+from barasync.engine.run import Preparation, Run, RunResult
+from barasync.events import ImageProgress, PlannedCell, RunStarted
+from barasync.images.emulation import Host, require
+from barasync.images.resolve import resolve
+from barasync.matrix.plan import Plan
+from barasync.matrix.platforms import Platform
+from barasync.report.console import Console
+from barasync.report.files import RunDirectory
+from barasync.report.jsonl import EventLog
+from barasync.report.passthrough import PassThrough
+from barasync.report.recorder import Audience as Listener
+from barasync.report.recorder import Recorder
+from barasync.report.result import ResultDocument, write_result
+from barasync.workspace.layer import ensure_layer
+from barasync.workspace.tree import Tree, scan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """How a plan is to be carried out; the command line's side of a run."""
+
+    plan: Plan
+    project: Project
+    url: str | None
+    jobs: int
+    fail_fast: bool
+    artifacts: Path | None
+    environ: Mapping[str, str]
+    verbose: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executed:
+    """A run that has ended, and its record."""
+
+    result: RunResult
+    document: ResultDocument
+    directory: RunDirectory
+    artifacts: Path
+    problems: tuple[str, ...]
+
+
+Audience = Callable[[RunDirectory], Console | PassThrough]
+Farewell = Callable[[Executed], tuple[str, ...]]
+
+
+async def execute(
+    execution: Execution,
+    interrupts: Interrupts,
+    *,
+    notify: Callable[[str], None],
+    audience: Audience,
+    farewell: Farewell,
+) -> Executed:
+    """Carry out a plan and show it to the audience that is made for its directory.
+
+    `farewell` gives the last lines to show once nothing of the run is left. The first signal stops
+    the run in order; from the second on the audience is not waited for.
+    """
+    tree = await _tree(execution)
+    async with connect(execution.url, execution.environ, notify=notify) as connection:
+        _require_emulators(execution.plan)
+        directory = await to_thread.run_sync(_make_directory, execution.project.directory)
+        console = audience(directory)
+        with EventLog(directory.events) as events:
+            async with console:
+                heard = _traced(console) if execution.verbose else console
+                recorder = Recorder(directory, events, heard, artifacts=execution.artifacts)
+                result = await _run(execution, connection, recorder, tree, interrupts)
+                executed = await _conclude(execution, result, recorder, directory)
+                await _finish(console, farewell(executed), interrupts)
+    return executed
+
+
+async def _run(
+    execution: Execution,
+    connection: Connection,
+    recorder: Recorder,
+    tree: Tree | None,
+    interrupts: Interrupts,
+) -> RunResult:
+    run_id = recorder.run
+    labels = Identity.current().labels(run_id)
+    session = Session(
+        podman=connection.podman,
+        run=run_id,
+        labels=labels,
+        cgroups=connection.cgroups,
+        rlimits=connection.rlimits,
+        clock=time.monotonic,
+    )
+    run = Run(
+        execution.plan,
+        session,
+        _preparation(execution, connection, recorder, tree, labels),
+        recorder,
+        jobs=execution.jobs,
+        fail_fast=execution.fail_fast,
+        wall_clock=time.time,
+    )
+    recorder.emit(_started(execution, connection, recorder))
+    with interrupts.handled_by(lambda _count: run.interrupt()):
+        return await run.execute()
+
+
+def _preparation(
+    execution: Execution,
+    connection: Connection,
+    recorder: Recorder,
+    tree: Tree | None,
+    labels: Mapping[str, str],
+) -> Preparation:
+    document = execution.project.document
+
+    def progress(image: str, platform: Platform, message: str) -> None:
+        recorder.emit(
+            ImageProgress(at=time.time(), image=image, platform=str(platform), message=message)
+        )
+
+    async def image(reference: str, platform: Platform) -> str:
+        resolved = await resolve(
+            connection.podman,
+            reference,
+            platform,
+            {} if document is None else document.images,
+            cache_dir=user_cache_path("barasync"),
+            on_progress=partial(progress, reference, platform),
+        )
+        return resolved.id
+
+    async def workspace(image_id: str, platform: Platform) -> str:
+        assert tree is not None, "a tree is scanned when a cell wants a workspace"
+        return await ensure_layer(
+            connection.podman, image_id=image_id, platform=platform, tree=tree, labels=labels
+        )
+
+    has_bar = tree is not None and tree.has_executable("bar")
+    return Preparation(image=image, workspace=workspace, has_bar=has_bar)
+
+
+def _traced(console: Console | PassThrough) -> Listener:
+    # structlog takes 80 ms to load, a third of the start.
+    from barasync.cli.trace import traced  # noqa: PLC0415 - as said
+
+    return traced(console)
+
+
+async def _tree(execution: Execution) -> Tree | None:
+    """Read the project's files, if a cell wants them."""
+    modes = {cell.settings.workspace for cell in execution.plan.cells}
+    if modes == {WorkspaceMode.NONE}:
+        return None
+    directory = execution.project.directory
+    refuse_a_whole_home(directory, execution.environ.get("HOME"))
+    return await to_thread.run_sync(scan, directory, abandon_on_cancel=True)
+
+
+def _require_emulators(plan: Plan) -> None:
+    require(dict.fromkeys(cell.platform for cell in plan.cells), Host.current())
+
+
+def _make_directory(project: Path) -> RunDirectory:
+    return RunDirectory.create(project, now=datetime.now().astimezone(), token=secrets.token_hex)
+
+
+def _started(execution: Execution, connection: Connection, recorder: Recorder) -> RunStarted:
+    return RunStarted(
+        at=time.time(),
+        run=recorder.run,
+        directory=str(recorder.path),
+        project=str(execution.project.directory),
+        rule=execution.plan.rule,
+        barasync=__version__,
+        podman=str(connection.podman.version),
+        endpoint=str(connection.endpoint),
+        cells=tuple(
+            PlannedCell(
+                id=cell.id,
+                platform=str(cell.platform),
+                config=cell.config,
+                image=cell.settings.image,
+            )
+            for cell in execution.plan.cells
+        ),
+    )
+
+
+async def _conclude(
+    execution: Execution, result: RunResult, recorder: Recorder, directory: RunDirectory
+) -> Executed:
+    document = recorder.document()
+    problems = recorder.problems
+    try:
+        await to_thread.run_sync(write_result, directory.result, document)
+    except OSError as error:
+        problems += (f"the result could not be written: {error}",)
+    return Executed(
+        result=result,
+        document=document,
+        directory=directory,
+        artifacts=execution.artifacts or directory.path / "artifacts",
+        problems=problems,
+    )
+
+
+async def _finish(
+    console: Console | PassThrough, lines: tuple[str, ...], interrupts: Interrupts
+) -> None:
+    """Let the console catch up; a signal from here on means that nobody wants to wait for it."""
+    with anyio.CancelScope() as scope, interrupts.handled_by(lambda _count: scope.cancel()):
+        if interrupts.count > 1:
+            scope.cancel()
+        await console.finish(lines)

@@ -1,0 +1,78 @@
+"""Ctrl-C and its relatives: one orderly stop, however often they come."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import NoReturn
+
+import anyio
+import typer
+from anyio.abc import TaskStatus
+
+from barasync.errors import EXIT_INTERRUPTED
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+Handler = Callable[[int], None]
+"""Called with the number of signals so far, from 1."""
+
+
+class Interrupts:
+    """What a signal does: it calls the handler in force, else the whole command is cancelled."""
+
+    def __init__(self, scope: anyio.CancelScope) -> None:
+        self.count = 0
+        self._handler: Handler | None = None
+        self._scope = scope
+
+    @contextmanager
+    def handled_by(self, handler: Handler) -> Iterator[None]:
+        """Let `handler` take the signals that arrive during the block."""
+        before, self._handler = self._handler, handler
+        try:
+            yield
+        finally:
+            self._handler = before
+
+    async def watch(self, *, task_status: TaskStatus[None]) -> None:
+        """Act on every signal until cancelled."""
+        with anyio.open_signal_receiver(*_SIGNALS) as signals:
+            task_status.started()
+            async for _ in signals:
+                self.count += 1
+                if self._handler is None:
+                    self._scope.cancel()
+                else:
+                    self._handler(self.count)
+
+
+@asynccontextmanager
+async def interruptible() -> AsyncIterator[Interrupts]:
+    """Handle signals for the duration of the block.
+
+    A signal without a handler cancels the block; that is swallowed here, and `count` tells.
+    """
+    async with anyio.create_task_group() as group:
+        interrupts = Interrupts(group.cancel_scope)
+        await group.start(interrupts.watch)
+        yield interrupts
+        group.cancel_scope.cancel()
+
+
+def finish(command: Callable[[Interrupts], Awaitable[int]]) -> NoReturn:
+    """Run an async command to its exit code; 130 where a signal ended it before it had one."""
+
+    async def with_signals() -> int:
+        code = EXIT_INTERRUPTED
+        async with interruptible() as interrupts:
+            code = await command(interrupts)
+        return code  # noqa: RET504 - a signal may have cancelled the block
+
+    try:
+        code = anyio.run(with_signals)
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    raise typer.Exit(code)

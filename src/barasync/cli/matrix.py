@@ -1,0 +1,137 @@
+"""`barasync matrix`: a rule in every cell."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from barasync.cli import options
+from barasync.cli.project import Project, find_project
+from barasync.matrix.listing import COLUMNS, as_data, as_rows
+from barasync.matrix.plan import Plan, Request
+from barasync.matrix.plan import plan as make_plan
+from barasync.matrix.platforms import native
+from barasync.report.terminal import OutputMode
+
+_MATRIX = "Which cells"
+
+
+def matrix(
+    rule: Annotated[str, typer.Argument(help="The rule to run.", show_default=False)],
+    args: Annotated[
+        list[str] | None, typer.Argument(help="Its arguments.", show_default=False)
+    ] = None,
+    *,
+    arch: Annotated[
+        list[str] | None,
+        typer.Option("--arch", metavar="A,B", help="Architectures.", rich_help_panel=_MATRIX),
+    ] = None,
+    config: Annotated[
+        list[str] | None,
+        typer.Option("--config", metavar="C,D", help="Configurations.", rich_help_panel=_MATRIX),
+    ] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option("--select", metavar="GLOB", help="Only these.", rich_help_panel=_MATRIX),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", metavar="GLOB", help="Not these.", rich_help_panel=_MATRIX),
+    ] = None,
+    image: options.Image = None,
+    timeout: options.Timeout = None,
+    memory: options.Memory = None,
+    cpus: options.Cpus = None,
+    pids: options.Pids = None,
+    network: options.Network = None,
+    env: options.Env = None,
+    volume: options.Volume = None,
+    workspace: options.Workspace = None,
+    artifact: options.Artifact = None,
+    artifacts_dir: options.ArtifactsDir = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", min=1, help="Cells at once; the CPUs by default."),
+    ] = None,
+    fail_fast: Annotated[
+        bool,
+        typer.Option("--fail-fast/--keep-going", help="Stop at the first cell that fails."),
+    ] = False,
+    plan_only: Annotated[
+        bool, typer.Option("--plan", help="Print what would run, and run nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --plan: as JSON.")] = False,
+    output: Annotated[
+        OutputMode, typer.Option("--output", help="How the run is shown.")
+    ] = OutputMode.AUTO,
+    url: options.Url = None,
+    verbose: options.Verbose = False,
+) -> None:
+    """Run RULE in every cell of architecture × configuration, each in a container of its own."""
+    project = find_project(Path.cwd())
+    plan = make_plan(
+        Request(
+            native=native(platform.machine()),
+            rule=rule,
+            args=tuple(args or ()),
+            document=project.document,
+            origin=project.origin,
+            options=options.cell_table(
+                image=image,
+                timeout=timeout,
+                memory=memory,
+                cpus=cpus,
+                pids=pids,
+                network=network,
+                env=env,
+                volume=volume,
+                workspace=workspace,
+                artifact=artifact,
+            ),
+            directory=Path.cwd(),
+            environ=os.environ,
+            arch=tuple(arch or ()),
+            config=tuple(config or ()),
+            select=tuple(select or ()),
+            exclude=tuple(exclude or ()),
+        )
+    )
+    for note in plan.notes:
+        typer.echo(f"note: {note}", err=True)
+    if plan_only:
+        _print_plan(plan, project, as_json=as_json)
+        return
+    # The engine takes 0.2 s to load; `--help` and `--plan` do without.
+    from barasync.cli.execute import Execution  # noqa: PLC0415 - as said
+    from barasync.cli.show import show_matrix  # noqa: PLC0415 - as said
+
+    show_matrix(
+        Execution(
+            plan=plan,
+            project=project,
+            url=url,
+            jobs=jobs or len(os.sched_getaffinity(0)),
+            fail_fast=fail_fast,
+            artifacts=None if artifacts_dir is None else artifacts_dir.absolute(),
+            environ=os.environ,
+            verbose=verbose,
+        ),
+        output,
+    )
+
+
+def _print_plan(plan: Plan, project: Project, *, as_json: bool) -> None:
+    has_bar = os.access(project.directory / "bar", os.X_OK)
+    if as_json:
+        typer.echo(json.dumps(as_data(plan, has_bar=has_bar), indent=2))
+        return
+    rows = [COLUMNS, *as_rows(plan, has_bar=has_bar)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())

@@ -1,0 +1,121 @@
+"""The options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from msgspec import UNSET
+
+from barasync.config.schema import CellTable, WorkspaceMode
+from barasync.errors import ConfigError
+
+_CELL = "What a cell gets"
+
+Url = Annotated[
+    str | None,
+    typer.Option("--url", help="The podman service to use, unix:///path.", metavar="URL"),
+]
+Image = Annotated[
+    str | None,
+    typer.Option("--image", help="A declared image or a reference.", rich_help_panel=_CELL),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        help="Seconds after which a cell is killed, 0 for no limit.",
+        metavar="SECONDS",
+        rich_help_panel=_CELL,
+    ),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option("--memory", help="512m, 2g, …", metavar="SIZE", rich_help_panel=_CELL),
+]
+Cpus = Annotated[
+    float | None, typer.Option("--cpus", help="Cores, 0.5 for half.", rich_help_panel=_CELL)
+]
+Pids = Annotated[
+    int | None, typer.Option("--pids", help="Processes at most.", rich_help_panel=_CELL)
+]
+Network = Annotated[
+    str | None,
+    typer.Option("--network", help="none or bridge.", metavar="MODE", rich_help_panel=_CELL),
+]
+Env = Annotated[
+    list[str] | None,
+    typer.Option("--env", "-e", help="Repeatable.", metavar="NAME=VALUE", rich_help_panel=_CELL),
+]
+Volume = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--volume", "-v", help="Repeatable.", metavar="SRC:DST[:OPTS]", rich_help_panel=_CELL
+    ),
+]
+Workspace = Annotated[
+    WorkspaceMode | None,
+    typer.Option("--workspace", help="How the project's files come in.", rich_help_panel=_CELL),
+]
+Artifact = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--artifact",
+        help="A file or directory to bring back. Repeatable.",
+        metavar="PATH",
+        rich_help_panel=_CELL,
+    ),
+]
+ArtifactsDir = Annotated[
+    Path | None,
+    typer.Option("--artifacts-dir", help="Where artifacts go.", metavar="DIR"),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Print the engine's own events.")]
+
+
+def cell_table(
+    *,
+    image: str | None,
+    timeout: float | None,
+    memory: str | None,
+    cpus: float | None,
+    pids: int | None,
+    network: str | None,
+    env: list[str] | None,
+    volume: list[str] | None,
+    workspace: WorkspaceMode | None,
+    artifact: list[str] | None,
+) -> CellTable:
+    """Gather the options of a command into the topmost layer of settings.
+
+    Raises:
+        ConfigError: an `--env` without a value.
+    """
+    return CellTable(
+        image=UNSET if image is None else image,
+        timeout=UNSET if timeout is None else timeout,
+        memory=UNSET if memory is None else memory,
+        cpus=UNSET if cpus is None else cpus,
+        pids=UNSET if pids is None else pids,
+        network=UNSET if network is None else network,
+        env=parse_env(env) if env else UNSET,
+        volumes=volume or UNSET,
+        workspace=UNSET if workspace is None else workspace,
+        artifacts=artifact or UNSET,
+    )
+
+
+def parse_env(assignments: list[str]) -> dict[str, str]:
+    """Read `NAME=VALUE` pairs.
+
+    Raises:
+        ConfigError: one of them has no `=` or no name.
+    """
+    pairs: dict[str, str] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"--env: {assignment!r} is not NAME=VALUE")
+        pairs[name] = value
+    return pairs

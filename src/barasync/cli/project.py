@@ -1,0 +1,50 @@
+"""The project a command works on: its configuration file, its directory, its files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from barasync.config.load import find, load
+from barasync.config.origin import Origin
+from barasync.config.schema import Document
+from barasync.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A project; `document` is `None` where no configuration file was found upwards of here.
+
+    `directory` is where the file lies, else the working directory: what a workspace is made of,
+    and where the record of runs goes.
+    """
+
+    directory: Path
+    document: Document | None
+    origin: Origin
+
+
+def find_project(start: Path) -> Project:
+    """Find and read the configuration of the project that `start` lies in.
+
+    Raises:
+        ConfigError: the file cannot be read or what it says is not allowed.
+    """
+    path = find(start)
+    if path is None:
+        return Project(directory=start, document=None, origin=Origin())
+    return Project(directory=path.parent, document=load(path), origin=Origin.of(path))
+
+
+def refuse_a_whole_home(directory: Path, home: str | None) -> None:
+    """Refuse to pack a directory that surely is no project: the root or a home directory.
+
+    Raises:
+        ConfigError: it is one of these.
+    """
+    places = [Path("/")] + ([Path(home)] if home else [])
+    if any(place.is_dir() and directory.samefile(place) for place in places):
+        raise ConfigError(
+            f"{directory} would go into every cell as the workspace, and is hardly a project",
+            hint="change into the project's directory, or give --workspace none",
+        )

@@ -1,0 +1,97 @@
+"""`barasync run`: one container whose output and exit code are ours."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from barasync.cli import options
+from barasync.cli.project import find_project
+from barasync.config.schema import WorkspaceMode
+from barasync.matrix.plan import Request, plan_run
+from barasync.matrix.platforms import native
+
+
+def run(
+    image: Annotated[
+        str, typer.Argument(help="A declared image or a reference.", show_default=False)
+    ],
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(help="What to execute; after --.", show_default=False),
+    ] = None,
+    *,
+    arch: Annotated[
+        str | None, typer.Option("--arch", help="The architecture; this machine's by default.")
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option("--config", help="A configuration of the project.")
+    ] = None,
+    timeout: options.Timeout = None,
+    memory: options.Memory = None,
+    cpus: options.Cpus = None,
+    pids: options.Pids = None,
+    network: options.Network = None,
+    env: options.Env = None,
+    volume: options.Volume = None,
+    workspace: options.Workspace = None,
+    artifact: options.Artifact = None,
+    artifacts_dir: options.ArtifactsDir = None,
+    url: options.Url = None,
+    verbose: options.Verbose = False,
+) -> None:
+    """Run COMMAND in one container; its output is ours, its exit code is ours.
+
+    Outside a project (no barasync.toml upwards of here) the working directory stays outside of the
+    container, unless --workspace says otherwise.
+    """
+    project = find_project(Path.cwd())
+    if project.document is None and workspace is None and "BARASYNC_WORKSPACE" not in os.environ:
+        workspace = WorkspaceMode.NONE
+    plan = plan_run(
+        Request(
+            native=native(platform.machine()),
+            document=project.document,
+            origin=project.origin,
+            options=options.cell_table(
+                image=None,
+                timeout=timeout,
+                memory=memory,
+                cpus=cpus,
+                pids=pids,
+                network=network,
+                env=env,
+                volume=volume,
+                workspace=workspace,
+                artifact=artifact,
+            ),
+            directory=Path.cwd(),
+            environ=os.environ,
+            arch=() if arch is None else (arch,),
+            config=() if config is None else (config,),
+        ),
+        image,
+        tuple(command or ()),
+    )
+    for note in plan.notes:
+        typer.echo(f"note: {note}", err=True)
+    # The engine takes 0.2 s to load; `--help` does without.
+    from barasync.cli.execute import Execution  # noqa: PLC0415 - as said
+    from barasync.cli.show import show_single  # noqa: PLC0415 - as said
+
+    show_single(
+        Execution(
+            plan=plan,
+            project=project,
+            url=url,
+            jobs=1,
+            fail_fast=False,
+            artifacts=None if artifacts_dir is None else artifacts_dir.absolute(),
+            environ=os.environ,
+            verbose=verbose,
+        )
+    )

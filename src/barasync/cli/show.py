@@ -1,0 +1,111 @@
+"""How a run of cells, and a run of one container, are shown; and what they end with."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import NoReturn
+
+from barasync.cli.execute import Executed, Execution, execute
+from barasync.cli.interrupts import Interrupts, finish
+from barasync.cli.terminal import channels, matrix_console, passthrough
+from barasync.errors import EXIT_INTERRUPTED
+from barasync.matrix.outcome import Outcome, Status
+from barasync.report.channel import Channel
+from barasync.report.files import OUTPUT_LOG, last_lines
+from barasync.report.summary import TAIL_LINES, needs_tail, summarise
+from barasync.report.terminal import OutputMode
+
+EXIT_TIMED_OUT = 124
+EXIT_REFUSED = 125
+EXIT_KILLED = 137
+
+
+def show_matrix(execution: Execution, output: OutputMode) -> NoReturn:
+    """Run a plan, show it, and end with its exit code."""
+    out, error = channels(execution.environ)
+
+    async def command(interrupts: Interrupts) -> int:
+        executed = await execute(
+            execution,
+            interrupts,
+            notify=error.print,
+            audience=lambda directory: matrix_console(
+                output, directory, out, error, execution.environ
+            ),
+            farewell=partial(_summary, channel=out),
+        )
+        return executed.result.exit_code
+
+    finish(command)
+
+
+def show_single(execution: Execution) -> NoReturn:
+    """Run a plan of one cell whose output and exit code become ours."""
+    out, error = channels(execution.environ)
+    (cell,) = execution.plan.cells
+
+    async def command(interrupts: Interrupts) -> int:
+        executed = await execute(
+            execution,
+            interrupts,
+            notify=error.print,
+            audience=lambda directory: passthrough(directory, cell.id, out, error),
+            farewell=lambda _executed: (),
+        )
+        outcome = executed.result.outcomes[cell.id]
+        for line in _last_words(outcome, executed):
+            error.print(line)
+        return single_exit_code(outcome, executed.result.exit_code)
+
+    finish(command)
+
+
+def single_exit_code(outcome: Outcome, run_exit_code: int) -> int:
+    """Return what `barasync run` ends with: the command's own code where it has one.
+
+    Otherwise as podman and coreutils do: 124 for a timeout, 125 for podman's refusal, 137 for out
+    of memory. An interruption, a missing image and a lost service keep their codes of the contract.
+    """
+    if run_exit_code == EXIT_INTERRUPTED:
+        return EXIT_INTERRUPTED
+    match outcome.status:
+        case Status.TIMED_OUT:
+            return EXIT_TIMED_OUT
+        case Status.OUT_OF_MEMORY:
+            return EXIT_KILLED
+        case Status.PASSED | Status.FAILED if outcome.exit_code is not None:
+            return outcome.exit_code
+        case Status.INFRASTRUCTURE_ERROR if run_exit_code == 1:
+            return EXIT_REFUSED
+        case _:
+            return run_exit_code
+
+
+def _last_words(outcome: Outcome, executed: Executed) -> tuple[str, ...]:
+    """Say what the command could not say itself; nothing where it simply ended."""
+    lines: list[str] = []
+    if outcome.status not in {Status.PASSED, Status.FAILED} or outcome.exit_code in {126, 127}:
+        lines.append(f"barasync: {outcome.reason}")
+        if outcome.hint:
+            lines.append(f"  hint: {outcome.hint}")
+    lines += [f"barasync: {problem}" for problem in executed.problems]
+    return tuple(lines)
+
+
+def _summary(executed: Executed, *, channel: Channel) -> tuple[str, ...]:
+    document = executed.document
+    tails = {
+        cell.id: last_lines(executed.directory.logs(cell.id, cell.attempt) / OUTPUT_LOG, TAIL_LINES)
+        for cell in document.cells
+        if needs_tail(cell)
+    }
+    lines = summarise(
+        document,
+        record=os.path.relpath(executed.directory.path),
+        artifacts=os.path.relpath(executed.artifacts),
+        tails=tails,
+        style=channel.style,
+        problems=executed.problems,
+    )
+    return tuple(lines)
