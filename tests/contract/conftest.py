@@ -1,0 +1,125 @@
+"""Real podmans for the contract tests: see `tests/rig`.
+
+A test that takes `installation`, `service`, `podman` or `busybox` runs once per rootful podman. A
+service starts with the first test that needs it and ends with the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from barasync.aiopodman import Podman
+from tests.rig import leftovers, libpod, services
+from tests.rig.busybox import native_architecture
+from tests.rig.services import Installation, RigService
+
+
+class Rig:
+    """The services of this session; one that could not be started is not tried again."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._services: dict[str, RigService] = {}
+        self._failures: dict[str, Exception] = {}
+
+    def service(self, installation: Installation) -> RigService:
+        name = installation.name
+        if name in self._failures:
+            raise self._failures[name]
+        if name not in self._services:
+            try:
+                self._services[name] = self._stack.enter_context(services.running(installation))
+            except Exception as error:
+                self._failures[name] = error
+                raise
+        return self._services[name]
+
+    def close(self) -> None:
+        """End all services; a test's leftovers that only show now are raised here."""
+        self._stack.close()
+
+
+@pytest.fixture(scope="session")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    rig = Rig()
+    yield rig
+    rig.close()
+    runs = {path.name for path in tmp_path_factory.getbasetemp().glob("**/.barasync/runs/*")}
+    left = leftovers.settled(lambda: leftovers.cgroups(runs))
+    assert not left, f"cgroups were left behind: {left}"
+
+
+@pytest.fixture(
+    scope="session",
+    params=[services.host_podman(), services.trixie_podman()],
+    ids=lambda installation: installation.name,
+)
+def installation(request: pytest.FixtureRequest) -> Installation:
+    """A podman that runs as root."""
+    chosen = request.param
+    assert isinstance(chosen, Installation)
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def service(rig: Rig, installation: Installation) -> RigService:
+    """A rootful podman service with storage of its own."""
+    return rig.service(installation)
+
+
+@pytest.fixture(scope="session")
+def rootless_service(rig: Rig) -> RigService:
+    """The host's podman as a user without privileges."""
+    return rig.service(services.rootless_podman())
+
+
+@pytest.fixture(autouse=True)
+def no_container_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test after which a container is there that was not there before, and remove it."""
+    names = {"service", "rootless_service"} & set(request.fixturenames)
+    used = [request.getfixturevalue(name) for name in sorted(names)]
+    sockets = [service.endpoint.socket_path for service in used]
+    before = [libpod.containers(socket_path) for socket_path in sockets]
+    yield
+    forgotten = []
+    for socket_path, old in zip(sockets, before, strict=True):
+        new = libpod.containers(socket_path)
+        for container in new.keys() - old.keys():
+            forgotten.append(f"{new[container]} ({container[:12]})")
+            libpod.remove_container(socket_path, container)
+    assert not forgotten, f"the test left containers: {', '.join(forgotten)}"
+
+
+@pytest.fixture
+async def podman(service: RigService) -> AsyncIterator[Podman]:
+    """A client of the rootful service."""
+    async with Podman(service.endpoint) as client:
+        yield client
+
+
+@pytest.fixture
+async def rootless_podman(rootless_service: RigService) -> AsyncIterator[Podman]:
+    """A client of the rootless service."""
+    async with Podman(rootless_service.endpoint) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def busybox(service: RigService) -> str:
+    """The ID of a busybox image of the native architecture."""
+    return service.busybox(native_architecture())
+
+
+@pytest.fixture(scope="session")
+def busybox_for(service: RigService) -> Callable[[str], str]:
+    """Gives the ID of a busybox image of an architecture in Debian's spelling, such as `arm64`."""
+    return service.busybox
+
+
+@pytest.fixture(scope="session")
+def rootless_busybox(rootless_service: RigService) -> str:
+    """The ID of a busybox image for `rootless_podman`."""
+    return rootless_service.busybox(native_architecture())

@@ -1,0 +1,150 @@
+"""A run that is stopped, killed, or loses its podman leaves nothing, or what `clean` removes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.rig import libpod, services
+from tests.rig.busybox import native_architecture
+from tests.rig.command import Barasync, read_until
+from tests.rig.services import Installation, RigService
+
+NATIVE = native_architecture()
+CELLS = 4
+
+
+def project(service: RigService, image: str, directory: Path) -> Barasync:
+    """Return the command line in a project of four cells that say so and then sleep."""
+    directory.mkdir()
+    barasync = Barasync(directory, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
+    barasync.configure(
+        f"""
+        [defaults]
+        image = "{image}"
+        command = ["sh", "-c", "trap '' TERM; echo ready; sleep 1000"]
+        timeout = 600
+        [matrix]
+        config = ["a", "b", "c", "d"]
+        """
+    )
+    return barasync
+
+
+@pytest.fixture
+def barasync(service: RigService, busybox: str, tmp_path: Path) -> Barasync:
+    return project(service, busybox, tmp_path / "project")
+
+
+def finish(process: subprocess.Popen[bytes]) -> tuple[int, str]:
+    out, err = process.communicate(timeout=40)
+    return process.returncode, (out + err).decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_run_and_leaves_nothing(
+    barasync: Barasync, service: RigService, number: signal.Signals
+) -> None:
+    with barasync.running("matrix", "tests", "--jobs", str(CELLS)) as process:
+        read_until(process, "| ready", CELLS)
+        process.send_signal(number)
+        code, said = finish(process)
+
+    assert code == 130
+    assert "4 cancelled" in said
+    assert set(barasync.statuses().values()) == {"cancelled"}
+    assert libpod.containers(service.endpoint.socket_path) == {}
+
+
+def test_a_signal_drops_what_still_waits(barasync: Barasync) -> None:
+    with barasync.running("matrix", "tests", "--jobs", "1") as process:
+        read_until(process, "| ready", 1)
+        process.send_signal(signal.SIGINT)
+        code, _ = finish(process)
+
+    assert code == 130
+    reasons = [cell["reason"] for cell in barasync.result()["cells"]]
+    assert reasons[0] == "the run was interrupted"
+    assert reasons[1:] == ["not started: the run was interrupted"] * 3
+
+
+def test_many_signals_are_not_worse_than_one(barasync: Barasync, service: RigService) -> None:
+    with barasync.running("matrix", "tests", "--jobs", str(CELLS)) as process:
+        read_until(process, "| ready", CELLS)
+        for _ in range(20):
+            process.send_signal(signal.SIGINT)
+        code, said = finish(process)
+
+    assert code == 130
+    assert "Traceback" not in said
+    assert libpod.containers(service.endpoint.socket_path) == {}
+
+
+def test_a_killed_run_leaves_containers_that_clean_removes(
+    barasync: Barasync, service: RigService
+) -> None:
+    socket_path = service.endpoint.socket_path
+    with barasync.running("matrix", "tests", "--jobs", str(CELLS)) as process:
+        read_until(process, "| ready", CELLS)
+        before = barasync("clean")
+        process.kill()
+        process.wait()
+    left = libpod.containers(socket_path)
+    timeouts = {
+        libpod.request(socket_path, "GET", f"containers/{container}/json")["Config"]["Timeout"]
+        for container in left
+    }
+    promised = barasync("clean", "--dry-run")
+    ended = barasync("clean")
+
+    assert "its run lives" in before.out
+    assert len(left) == CELLS
+    assert timeouts == {630}, "podman itself would have ended them half a minute late"
+    assert promised.out.count("would be removed") == CELLS
+    assert ended.code == 0
+    assert ended.out.count(": removed") == CELLS
+    assert libpod.containers(socket_path) == {}
+
+
+def test_podmans_own_timeout_ends_what_a_killed_run_left(
+    barasync: Barasync, service: RigService
+) -> None:
+    socket_path = service.endpoint.socket_path
+    with barasync.running("matrix", "tests", "--timeout", "1", "--config", "a") as process:
+        read_until(process, "| ready", 1)
+        process.kill()
+    (left,) = libpod.containers(socket_path)
+    code = libpod.request(socket_path, "POST", f"containers/{left}/wait")
+    barasync("clean")
+
+    assert int(code) == -1
+
+
+def test_a_podman_that_dies_in_the_middle_ends_the_run_with_4_and_keeps_the_logs(
+    installation: Installation, tmp_path: Path
+) -> None:
+    with services.private_directory() as directory:
+        environ = services.isolated_environment(directory, default_ulimits=True)
+        service = services.start(installation, environ, directory)
+        barasync = project(service, service.busybox(NATIVE), tmp_path / "project")
+        with barasync.running("matrix", "tests", "--jobs", "2") as process:
+            read_until(process, "| ready", 2)
+            os.kill(service.pid, signal.SIGKILL)
+            code, said = finish(process)
+        services.stop(service)
+        again = services.start(installation, environ, directory)
+        cleaned = barasync("clean", url=again.endpoint.url)
+        left = libpod.containers(again.endpoint.socket_path)
+        services.stop(again)
+
+    assert code == 4, said
+    assert "stopped answering in the middle of the run" in said
+    assert set(barasync.statuses().values()) <= {"infrastructure_error", "leaked"}
+    assert barasync.log(f"{NATIVE}-a") == "ready\n"
+    assert barasync.log(f"{NATIVE}-b") == "ready\n"
+    assert cleaned.out.count(": removed") == 2, cleaned.out
+    assert left == {}

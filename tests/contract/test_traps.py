@@ -1,0 +1,221 @@
+"""The table of quirks against real podmans: each trap as it is, or the way around it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from barasync.aiopodman import (
+    Conflict,
+    ContainerSpec,
+    Mount,
+    NotFound,
+    Podman,
+    Rlimit,
+    StreamTruncated,
+    quirks,
+)
+from tests.contract.running import created, ended, finish, run, shell
+from tests.rig import libpod
+from tests.rig.services import RigService
+
+pytestmark = pytest.mark.anyio
+
+MEBIBYTE = 1024**2
+
+
+def has(podman: Podman, quirk: quirks.Quirk) -> bool:
+    return quirk in quirks.active(podman.version)
+
+
+async def test_wait_polls__waiting_ends_soon_after_the_container(
+    podman: Podman, busybox: str
+) -> None:
+    async with created(podman, shell(busybox, "echo ready; sleep 1000")) as container:
+        async with container.attach() as chunks:
+            await container.start()
+            await anext(chunks)
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as group:
+                group.start_soon(container.wait)
+                await container.kill()
+            assert await container.wait() == 137
+
+
+async def test_log_headers_late__a_silent_container_can_be_followed(
+    service: RigService, busybox: str
+) -> None:
+    async with (
+        Podman(service.endpoint, timeout=1) as impatient,
+        created(impatient, shell(busybox, "sleep 2; echo late")) as container,
+    ):
+        await container.start()
+        async with container.logs(follow=True) as chunks:
+            assert b"".join([chunk.data async for chunk in chunks]) == b"late\n"
+
+
+async def test_shared_volume_deadlock__many_containers_share_a_new_volume(
+    podman: Podman, service: RigService, busybox: str
+) -> None:
+    volume = "barasync-test-shared"
+    spec = replace(shell(busybox, "true"), mounts=(Mount(volume, "/cache"),))
+
+    async def create() -> None:
+        async with created(podman, spec):
+            pass
+
+    try:
+        async with anyio.create_task_group() as group:
+            for _ in range(8):
+                group.start_soon(create)
+    finally:
+        libpod.request(service.endpoint.socket_path, "DELETE", f"volumes/{volume}")
+
+
+async def test_oom_killed_unset__an_old_podman_does_not_say_that_memory_ran_out(
+    podman: Podman, busybox: str
+) -> None:
+    spec = replace(shell(busybox, "tail /dev/zero"), memory_bytes=16 * MEBIBYTE)
+
+    state = (await run(podman, spec)).state.state
+
+    assert state.exit_code == 137
+    assert state.oom_killed is not has(podman, quirks.OOM_KILLED_UNSET)
+
+
+async def test_image_missing_is_500__it_is_not_found_all_the_same(podman: Podman) -> None:
+    with pytest.raises(NotFound) as caught:
+        await podman.containers.create(ContainerSpec(image="f" * 64))
+
+    expected = 500 if has(podman, quirks.IMAGE_MISSING_IS_500) else 404
+    assert caught.value.status == expected
+
+
+async def test_wrong_state_is_500__it_is_a_conflict_all_the_same(
+    podman: Podman, busybox: str
+) -> None:
+    async with created(podman, shell(busybox, "true")) as container:
+        with pytest.raises(Conflict) as caught:
+            await container.kill()
+
+    expected = 500 if has(podman, quirks.WRONG_STATE_IS_500) else 409
+    assert caught.value.status == expected
+
+
+async def test_attach_reinitialises__attaching_after_the_end_loses_the_exit_code(
+    podman: Podman, busybox: str
+) -> None:
+    async with created(podman, shell(busybox, "exit 7")) as container:
+        assert (await finish(container)).state.state.exit_code == 7
+
+        async with container.attach():
+            state = (await container.inspect()).state
+
+    assert not state.ended
+    assert state.exit_code == 0
+
+
+async def test_slow_reader_freezes__a_container_stands_still_until_it_is_read(
+    podman: Podman, busybox: str
+) -> None:
+    size = 12 * MEBIBYTE
+
+    async with created(podman, shell(busybox, f"head -c {size} /dev/zero")) as container:
+        async with container.attach() as chunks:
+            await container.start()
+            with anyio.move_on_after(1) as unread:
+                await container.wait()
+            received = sum([len(chunk.data) async for chunk in chunks])
+
+        assert unread.cancelled_caught
+        assert received == size
+        assert (await ended(container)).state.exit_code == 0
+
+
+async def test_slow_reader_freezes__a_container_is_removed_once_attach_is_left(
+    podman: Podman, busybox: str
+) -> None:
+    async with created(podman, shell(busybox, "while :; do echo line; done")) as container:
+        async with container.attach() as chunks:
+            await container.start()
+            await anext(chunks)
+        with anyio.fail_after(4):
+            await container.remove(force=True, timeout=0)
+
+
+async def test_archive_ends_cleanly__a_removal_meanwhile_is_noticed(
+    podman: Podman, busybox: str
+) -> None:
+    script = f"""
+        mkdir /tmp/many
+        for number in $(seq 300); do head -c {MEBIBYTE} /dev/zero > /tmp/many/$number; done
+    """
+
+    async with created(podman, shell(busybox, script)) as container:
+        await finish(container)
+        async with container.archive("/tmp/many") as data:
+            await anext(data)
+            await container.remove(force=True, timeout=0)
+            with pytest.raises(StreamTruncated):
+                [piece async for piece in data]
+
+
+async def test_archive_races_cleanup__an_archive_right_after_the_end_is_whole(
+    podman: Podman, busybox: str
+) -> None:
+    limiter = anyio.CapacityLimiter(8)
+    archives: list[bytes] = []
+
+    async def cell() -> None:
+        async with limiter, created(podman, shell(busybox, "echo result > /tmp/out")) as container:
+            await finish(container)
+            async with container.archive("/tmp/out") as data:
+                archives.append(b"".join([piece async for piece in data]))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(24):
+            group.start_soon(cell)
+
+    assert len(archives) == 24
+    assert all(b"result" in archive for archive in archives)
+
+
+async def test_timeout_exits_minus_one__the_output_so_far_is_kept(
+    podman: Podman, busybox: str
+) -> None:
+    spec = replace(shell(busybox, "echo so far; sleep 1000"), timeout=1)
+
+    with anyio.fail_after(10):
+        result = await run(podman, spec)
+
+    assert result.stdout == b"so far\n"
+    assert result.state.state.exit_code == -1
+
+
+async def test_rlimits_replace_defaults__one_limit_changes_another(
+    podman: Podman, service: RigService, busybox: str
+) -> None:
+    limited = replace(shell(busybox, "true"), rlimits=(Rlimit("nofile", 1000, 1000),))
+
+    async with created(podman, limited) as container:
+        path = f"containers/{container.id}/json"
+        found = libpod.request(service.endpoint.socket_path, "GET", path)
+
+    limits = {limit["Name"]: limit["Hard"] for limit in found["HostConfig"]["Ulimits"]}
+    assert limits["RLIMIT_NOFILE"] == 1000
+    replaced = limits.get("RLIMIT_NPROC") == 1024 * 1024
+    assert replaced is has(podman, quirks.RLIMITS_REPLACE_DEFAULTS)
+
+
+async def test_rlimits_replace_defaults__limits_that_are_given_are_kept(
+    podman: Podman, busybox: str
+) -> None:
+    limits = (Rlimit("nofile", 1000, 1000), Rlimit("nproc", 2000, 2000))
+    script = "grep -E 'processes|open files' /proc/self/limits"
+
+    result = await run(podman, replace(shell(busybox, script), rlimits=limits))
+
+    hard_limits = {line.split()[-2] for line in result.stdout.splitlines()}
+    assert hard_limits == {b"1000", b"2000"}

@@ -1,0 +1,41 @@
+"""The account of the contract tests, which lets none be forgotten."""
+
+from __future__ import annotations
+
+from tests.rig.plugin import Ledger
+
+
+def ledger(**counts: dict[str, int]) -> Ledger:
+    made = Ledger(required=("4.3.1", "5.4.2"))
+    for version, outcomes in counts.items():
+        for outcome, number in outcomes.items():
+            for _ in range(number):
+                made.count(version.strip("v").replace("_", "."), outcome)
+    return made
+
+
+def test_a_version_without_a_test_is_missing() -> None:
+    assert ledger(v4_3_1={"passed": 2}).missing() == ["5.4.2"]
+
+
+def test_a_skipped_test_has_not_run() -> None:
+    assert ledger(v4_3_1={"passed": 1}, v5_4_2={"skipped": 3}).missing() == ["5.4.2"]
+
+
+def test_a_failed_test_has_run() -> None:
+    assert ledger(v4_3_1={"passed": 1}, v5_4_2={"failed": 1}).missing() == []
+
+
+def test_the_summary_counts_per_version() -> None:
+    counted = ledger(v4_3_1={"passed": 57}, v5_4_2={"passed": 55, "failed": 1})
+    assert counted.summary() == "contract tests: 4.3.1: 57 passed, 5.4.2: 55 passed, 1 failed"
+
+
+def test_the_summary_says_where_nothing_ran() -> None:
+    assert ledger(v5_4_2={"passed": 1}).summary() == (
+        "contract tests: 4.3.1: none ran, 5.4.2: 1 passed"
+    )
+
+
+def test_what_nobody_asked_for_is_not_missing() -> None:
+    assert Ledger().missing() == []
