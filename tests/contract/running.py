@@ -44,10 +44,9 @@ def shell(image: str, script: str) -> ContainerSpec:
 
 
 async def printed(container: Container) -> dict[Stream, bytes]:
-    """Start a created container and return all that it prints, in the order that loses nothing."""
+    """Start a created container and return all that it prints."""
     pieces: dict[Stream, list[bytes]] = {stream: [] for stream in Stream}
-    async with container.attach() as chunks:
-        await container.start()
+    async with container.start_attached() as chunks:
         async for chunk in chunks:
             pieces[chunk.stream].append(chunk.data)
     return {stream: b"".join(data) for stream, data in pieces.items()}

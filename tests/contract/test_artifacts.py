@@ -167,9 +167,8 @@ async def test_artifacts_come_out_of_a_container_that_runs(
     script = "echo x >/workspace/out; echo ready; sleep 1000"
     async with (
         created(podman, shell(busybox, script)) as container,
-        container.attach() as chunks,
+        container.start_attached() as chunks,
     ):
-        await container.start()
         await anext(chunks)
         (result,) = await fetch(container, tmp_path, "out")
 

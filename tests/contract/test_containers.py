@@ -150,8 +150,7 @@ async def test_the_exit_code_is_the_commands_own(
 
 async def test_a_container_that_is_killed_exits_with_137(podman: Podman, busybox: str) -> None:
     async with created(podman, shell(busybox, "echo ready; sleep 1000")) as container:
-        async with container.attach() as chunks:
-            await container.start()
+        async with container.start_attached() as chunks:
             await anext(chunks)
             await container.kill()
             assert [chunk async for chunk in chunks] == []
@@ -164,8 +163,7 @@ async def test_stop_asks_before_it_kills(podman: Podman, busybox: str) -> None:
     spec = shell(busybox, "trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done")
 
     async with created(podman, spec) as container:
-        async with container.attach() as chunks:
-            await container.start()
+        async with container.start_attached() as chunks:
             await anext(chunks)
             await container.stop(timeout=10)
 
@@ -179,8 +177,7 @@ async def test_removal_with_no_grace_does_not_wait_for_who_ignores_term(
     spec = shell(busybox, "trap '' TERM; echo ready; while :; do sleep 1; done")
 
     async with created(podman, spec) as container:
-        async with container.attach() as chunks:
-            await container.start()
+        async with container.start_attached() as chunks:
             await anext(chunks)
         with anyio.fail_after(2):
             await container.remove(force=True, timeout=0, volumes=True)

@@ -132,8 +132,7 @@ async def in_turns(request: Callable[[], Awaitable[object]], podman: Podman) -> 
 
 async def test_podman_answers_after_many_cancelled_waits(podman: Podman, busybox: str) -> None:
     async with created(podman, shell(busybox, "echo ready; sleep 1000")) as container:
-        async with container.attach() as chunks:
-            await container.start()
+        async with container.start_attached() as chunks:
             await anext(chunks)
 
         await in_turns(container.wait, podman)
@@ -161,8 +160,7 @@ async def test_cancelling_the_output_of_printing_containers_is_quiet(
     spec = shell(busybox, "while :; do echo line; done")
 
     async def drain(container: Container, ready: anyio.Event) -> None:
-        async with container.attach() as chunks:
-            await container.start()
+        async with container.start_attached() as chunks:
             async for _ in chunks:
                 ready.set()
 

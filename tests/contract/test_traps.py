@@ -9,16 +9,20 @@ import pytest
 
 from barasync.aiopodman import (
     Conflict,
+    Container,
     ContainerSpec,
     Mount,
     NotFound,
+    OutputLost,
     Podman,
     Rlimit,
+    Stream,
     StreamTruncated,
     quirks,
 )
 from tests.contract.running import created, ended, finish, run, shell
 from tests.rig import libpod
+from tests.rig.monitor import Monitor
 from tests.rig.services import RigService
 
 pytestmark = pytest.mark.anyio
@@ -34,8 +38,7 @@ async def test_wait_polls__waiting_ends_soon_after_the_container(
     podman: Podman, busybox: str
 ) -> None:
     async with created(podman, shell(busybox, "echo ready; sleep 1000")) as container:
-        async with container.attach() as chunks:
-            await container.start()
+        async with container.start_attached() as chunks:
             await anext(chunks)
         with anyio.fail_after(5):
             async with anyio.create_task_group() as group:
@@ -104,6 +107,44 @@ async def test_wrong_state_is_500__it_is_a_conflict_all_the_same(
     assert caught.value.status == expected
 
 
+async def test_attach_misses_output__what_conmon_never_passed_on_is_read_from_the_log(
+    podman: Podman, service: RigService, busybox: str
+) -> None:
+    script = "echo one; printf '\\000\\377 two' >&2; exit 3"
+
+    async with (
+        created(podman, shell(busybox, script)) as container,
+        anyio.create_task_group() as group,
+    ):
+        await container.init()
+        with Monitor.in_place_of_conmon(service, container) as monitor:
+            group.start_soon(ignore_until_it_ends, container, monitor)
+            result = await finish(container)
+
+    assert (result.stdout, result.stderr) == (b"one\n", b"\0\377 two")
+    assert result.state.state.exit_code == 3
+
+
+async def test_attach_misses_output__a_beginning_that_conmon_did_not_pass_on_is_an_error(
+    podman: Podman, service: RigService, busybox: str
+) -> None:
+    async with created(podman, shell(busybox, "echo one; echo two")) as container:
+        await container.init()
+        with Monitor.in_place_of_conmon(service, container) as monitor:
+            async with container.start_attached() as chunks:
+                await container.wait()
+                monitor.pass_on(Stream.STDOUT, b"two\n")
+                assert (await anext(chunks)).data == b"two\n"
+                with pytest.raises(OutputLost, match="first 4 bytes of stdout"):
+                    await anext(chunks)
+
+
+async def ignore_until_it_ends(container: Container, monitor: Monitor) -> None:
+    """Do as a monitor does that learns of the connection when the container has ended."""
+    await container.wait(("exited", "stopped"))
+    monitor.close()
+
+
 async def test_attach_reinitialises__attaching_after_the_end_loses_the_exit_code(
     podman: Podman, busybox: str
 ) -> None:
@@ -123,8 +164,7 @@ async def test_slow_reader_freezes__a_container_stands_still_until_it_is_read(
     size = 12 * MEBIBYTE
 
     async with created(podman, shell(busybox, f"head -c {size} /dev/zero")) as container:
-        async with container.attach() as chunks:
-            await container.start()
+        async with container.start_attached() as chunks:
             with anyio.move_on_after(1) as unread:
                 await container.wait()
             received = sum([len(chunk.data) async for chunk in chunks])
@@ -138,8 +178,7 @@ async def test_slow_reader_freezes__a_container_is_removed_once_attach_is_left(
     podman: Podman, busybox: str
 ) -> None:
     async with created(podman, shell(busybox, "while :; do echo line; done")) as container:
-        async with container.attach() as chunks:
-            await container.start()
+        async with container.start_attached() as chunks:
             await anext(chunks)
         with anyio.fail_after(4):
             await container.remove(force=True, timeout=0)

@@ -50,7 +50,8 @@ class FakeContainer:
     ended: anyio.Event = field(default_factory=anyio.Event)
 
     @asynccontextmanager
-    async def attach(self) -> AsyncIterator[AsyncIterator[Chunk]]:
+    async def start_attached(self) -> AsyncIterator[AsyncIterator[Chunk]]:
+        self.podman.check()
         if self.script.refuses is not None:
             raise self.script.refuses
         yield self._chunks()
@@ -65,9 +66,6 @@ class FakeContainer:
             await self.ended.wait()
         else:
             self.exit_code = self.script.exit_code
-
-    async def start(self) -> None:
-        self.podman.check()
 
     async def kill(self, _signal: str) -> None:
         if self.exit_code is not None:

@@ -11,7 +11,11 @@ BARE = ContainerSpec(image="1f3a")
 
 
 def test_a_bare_spec_leaves_everything_but_the_network_to_podman() -> None:
-    assert BARE.to_body() == {"image": "1f3a", "netns": {"nsmode": "none"}}
+    assert BARE.to_body() == {
+        "image": "1f3a",
+        "netns": {"nsmode": "none"},
+        "log_configuration": {"driver": "k8s-file"},
+    }
 
 
 def test_a_full_spec_says_it_all() -> None:
@@ -53,6 +57,7 @@ def test_a_full_spec_says_it_all() -> None:
             "pids": {"limit": 100},
         },
         "netns": {"nsmode": "bridge"},
+        "log_configuration": {"driver": "k8s-file"},
         "mounts": [
             {
                 "type": "bind",

@@ -2,8 +2,7 @@
 
 async with Podman(endpoint) as podman:
     container = await podman.containers.create(ContainerSpec(image=image_id, command=("id",)))
-    async with container.attach() as chunks:
-        await container.start()
+    async with container.start_attached() as chunks:
         async for chunk in chunks:
             print(chunk.stream.name, chunk.data)
 """
@@ -30,6 +29,7 @@ from barasync.aiopodman.errors import (
     FrameError,
     NotFound,
     OCIRuntimeError,
+    OutputLost,
     PodmanError,
     ProtocolError,
     RequestTimeout,
@@ -135,6 +135,7 @@ __all__ = [
     "Networks",
     "NotFound",
     "OCIRuntimeError",
+    "OutputLost",
     "Podman",
     "PodmanError",
     "PodmanVersion",

@@ -1,13 +1,13 @@
 """Containers: the collection, and a handle on one of them.
 
-The order that never loses output (measured): create, attach and await its headers, start, read to
-the end, inspect, archive, remove.
+The order that never loses output (measured): create, init, attach and await its headers, start,
+read to the end, check against the log, inspect, archive, remove.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from datetime import datetime
 from typing import Literal
 
@@ -18,6 +18,7 @@ from barasync.aiopodman.archives import open_archive
 from barasync.aiopodman.errors import NotFound, ProtocolError, ServerError
 from barasync.aiopodman.libpod import Libpod, encode_filters, label_filters, segment
 from barasync.aiopodman.models import ContainerInspect, ContainerSummary, Created, Removed
+from barasync.aiopodman.output import complete
 from barasync.aiopodman.spec import ContainerSpec
 from barasync.aiopodman.streams import DecodedStream, Decoder
 from barasync.aiopodman.transport import Query
@@ -119,6 +120,8 @@ class Container:
     async def init(self) -> None:
         """Make the container's namespaces and its waiting process, without running the command.
 
+        Nothing happens when they are there already.
+
         Raises:
             OCIRuntimeError: The process cannot be made, `CommandNotFound` for want of the command.
 
@@ -193,8 +196,9 @@ class Container:
     ) -> AsyncIterator[AsyncIterator[Chunk]]:
         """Yield the container's output from now on, until it ends.
 
-        Attach to a container that was created or initialised, then start it: what is printed before
-        the block is entered is lost. The container is initialised by this. Never attach to one
+        What is printed before the block is entered is lost, and sometimes a moment more
+        (`ATTACH_MISSES_OUTPUT`): `start_attached` misses nothing. A container that was only created
+        is initialised by this. Never attach to one
         that has ended: podman makes it anew, and its exit code is lost (`ATTACH_REINITIALISES`);
         read its output with `logs`. Read all the time: a container whose output nobody reads
         stands still, and podman cannot even remove it (`SLOW_READER_FREEZES`). Leaving the block
@@ -212,6 +216,32 @@ class Container:
         decoder: Decoder[Chunk] = RawDecoder() if self._terminal else FrameDecoder()
         async with self._libpod.stream("POST", self._path("attach"), query) as data:
             yield DecodedStream(data, decoder)
+
+    @asynccontextmanager
+    async def start_attached(self) -> AsyncIterator[AsyncIterator[Chunk]]:
+        """Start the container, which has not run yet, and yield all that it prints until it ends.
+
+        What podman does not pass on to an attached client is read from its log, so that must be one
+        that can be read, as `create` asks for. Read all the time, and leave as `attach` says.
+
+        Raises:
+            OCIRuntimeError: The process cannot be made, `CommandNotFound` for want of the command.
+            ProtocolError: while iterating, when the stream is malformed or breaks inside a frame;
+                `OutputLost` at the end, when the beginning did not come.
+
+        Source: `POST /libpod/containers/{id}/init`, `attach` and `start`, `GET …/logs`.
+        """
+        # The later attach comes, the surer it is that conmon waits for it, asleep.
+        await self.init()
+        async with AsyncExitStack() as stack:
+            chunks = await stack.enter_async_context(self.attach())
+            await self.start()
+
+            def open_log() -> Awaitable[AsyncIterator[Chunk]]:
+                return stack.enter_async_context(self.logs())
+
+            async with aclosing(complete(chunks, open_log)) as output:
+                yield output
 
     @asynccontextmanager
     async def logs(

@@ -6,7 +6,8 @@ PodmanError
 │   └── RequestTimeout        podman did not answer in time
 ├── ProtocolError             podman sent bytes that its protocol does not allow
 │   ├── FrameError            a malformed header in a multiplexed stream
-│   └── StreamTruncated       a stream ended in the middle of a frame or a record
+│   ├── StreamTruncated       a stream ended in the middle of a frame or a record
+│   └── OutputLost            a container printed more than podman passed on
 ├── ServiceError              a private podman service could not be started
 └── APIError                  podman answered and refused (status, cause, message, method, path)
     ├── BadRequest            400
@@ -46,6 +47,10 @@ class FrameError(ProtocolError):
 
 class StreamTruncated(ProtocolError):
     """A stream ended in the middle of a frame or a record."""
+
+
+class OutputLost(ProtocolError):
+    """A container printed more than podman passed on."""
 
 
 class ServiceError(PodmanError):

@@ -123,7 +123,10 @@ class ContainerSpec:
             "image_arch": self.architecture,
         }
         given = {name: value for name, value in settings.items() if value}
-        return {"image": self.image, "netns": {"nsmode": self.network}, **given}
+        # The service's default may be a log that rotates early or that nobody can read.
+        log = {"driver": "k8s-file"}
+        netns = {"nsmode": self.network}
+        return {"image": self.image, "netns": netns, "log_configuration": log, **given}
 
     def _resource_limits(self) -> dict[str, object]:
         limits: dict[str, object] = {}

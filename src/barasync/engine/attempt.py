@@ -104,12 +104,15 @@ class Phases:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ended:
-    """How the container's part of an attempt ended; `verdict` where that is already decided."""
+    """How the container's part of an attempt ended; `verdict` where that is already decided.
+
+    `output_problem` says why the output is incomplete, `None` when it is whole.
+    """
 
     state: ContainerInspect | None = None
     deadline_hit: bool = False
     verdict: Verdict | None = None
-    stream_broke: bool = False
+    output_problem: str | None = None
     collected: tuple[Collected, ...] = ()
 
 
@@ -199,9 +202,7 @@ async def _execute(
     try:
         async with AsyncExitStack() as stack:
             with phases.measure("start"):
-                # Attaching makes the container's process, so it meets a missing command first.
-                chunks = await stack.enter_async_context(container.attach())
-                await container.start()
+                chunks = await stack.enter_async_context(container.start_attached())
             on_start(container.id)
             with phases.measure("run"):
                 await drain.run(chunks)
@@ -211,20 +212,20 @@ async def _execute(
         if verdict is None:
             raise
         return _Ended(verdict=verdict)
-    return _Ended(state=state, deadline_hit=drain.deadline_hit, stream_broke=drain.broke)
+    return _Ended(state=state, deadline_hit=drain.deadline_hit, output_problem=drain.problem)
 
 
 class _Drain:
     """Writes a container's output to its log until it ends, and kills it when its time is over.
 
-    `deadline_hit` says that the deadline came and the container was to be killed; `broke` that the
-    stream failed, or did not end although the container was killed. The end of a stream proves
+    `deadline_hit` says that the deadline came and the container was to be killed; `problem` that
+    the stream failed, or did not end although the container was killed. The end of a stream proves
     nothing: the state decides.
     """
 
     def __init__(self, container: Container, log: OutputLog, *, timeout: float | None) -> None:
         self.deadline_hit = False
-        self.broke = False
+        self.problem: str | None = None
         self._container = container
         self._log = log
         self._timeout = timeout
@@ -236,8 +237,8 @@ class _Drain:
             try:
                 async for chunk in chunks:
                     await self._log.write(chunk)
-            except PodmanError:
-                self.broke = True
+            except PodmanError as error:
+                self.problem = f"not all output has arrived: {error}"
             group.cancel_scope.cancel()
 
     async def _watch(self, drain: anyio.CancelScope) -> None:
@@ -250,12 +251,14 @@ class _Drain:
             await self._container.kill("SIGKILL")
         except Conflict:
             return  # it ended by itself in this very moment, and its exit code will tell
-        except PodmanError:
-            self.broke = True
-            drain.cancel()
+        except PodmanError as error:
+            self._give_up(drain, f"podman did not kill the container: {error}")
             return
         await anyio.sleep(_DEATH_SECONDS)
-        self.broke = True
+        self._give_up(drain, "its output did not end although the container was killed")
+
+    def _give_up(self, drain: anyio.CancelScope, problem: str) -> None:
+        self.problem = problem
         drain.cancel()
 
 
@@ -302,11 +305,11 @@ def _outcome(ended: _Ended, job: Job, place: FreshPlace) -> Outcome:
             )
         )
     missing = [item for item in ended.collected if item.problem is not None]
-    if verdict.status is Status.PASSED and ended.stream_broke:
+    if verdict.status is Status.PASSED and ended.output_problem is not None:
         verdict = Verdict(
             status=Status.INFRASTRUCTURE_ERROR,
             exit_code=verdict.exit_code,
-            reason="the connection to podman broke before all output had arrived",
+            reason=ended.output_problem,
         )
     elif verdict.status is Status.PASSED and missing:
         first = missing[0]
@@ -320,7 +323,7 @@ def _outcome(ended: _Ended, job: Job, place: FreshPlace) -> Outcome:
         exit_code=verdict.exit_code,
         reason=verdict.reason,
         hint=verdict.hint,
-        output=OutputCounts(complete=not ended.stream_broke),
+        output=OutputCounts(complete=ended.output_problem is None),
         artifacts=ended.collected,
     )
 

@@ -104,8 +104,7 @@ def explain(platform: Platform, code: int | None, output: str) -> str:
 async def _run(container: Container) -> tuple[int, str]:
     """Return the exit code and the beginning of the output."""
     output = bytearray()
-    async with container.attach() as chunks:
-        await container.start()
+    async with container.start_attached() as chunks:
         async for chunk in chunks:
             output += chunk.data[: _MAX_OUTPUT_BYTES - len(output)]
     code = await container.wait()

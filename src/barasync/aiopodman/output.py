@@ -1,0 +1,107 @@
+"""All that a container prints, also where attach alone would miss the beginning.
+
+Podman answers attach once it has connected to the container's monitor, conmon, which need not have
+accepted the connection yet. A monitor that the kernel holds up at that moment deals with what the
+container prints first, or with its end: the beginning of the output, or all of it, goes to podman's
+log only. So the log has the last word: it is replayed where nothing came, and its beginning is
+compared with what came where something did.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+
+from barasync.aiopodman.errors import OutputLost
+from barasync.aiopodman.wire.frames import Chunk, Stream
+
+BEGINNING_BYTES = 64 * 1024
+"""How much of each stream is compared; conmon reads, and misses, 8 KiB of it at a time."""
+
+_PROBE_BYTES = 4096
+# What podman writes into the stream, as if the container had, when the monitor never accepted it.
+_NOTICE = re.compile(rb"Error: read unixpacket [^\n]*: connection reset by peer\s*")
+
+
+class Beginning:
+    """The first 64 KiB of each stream, and no more, however much is added."""
+
+    def __init__(self) -> None:
+        self._streams: dict[Stream, bytearray] = {}
+
+    @property
+    def bytes(self) -> int:
+        """How much is kept, of all streams together."""
+        return sum(len(kept) for kept in self._streams.values())
+
+    @property
+    def streams(self) -> Mapping[Stream, bytearray]:
+        """What is kept, by stream; a stream without output is left out."""
+        return self._streams
+
+    def add(self, chunk: Chunk) -> None:
+        """Keep what still fits of a chunk."""
+        kept = self._streams.setdefault(chunk.stream, bytearray())
+        kept += chunk.data[: BEGINNING_BYTES - len(kept)]
+
+
+def missing_bytes(recorded: bytes, received: bytes) -> int:
+    """Return how many bytes at the beginning of `recorded` are missing from `received`.
+
+    Both are the beginnings of one stream, of `BEGINNING_BYTES` at most: as podman's log has it,
+    perhaps cut, and as attach gave it. Exact where the whole stream fits. Beyond that, output that
+    repeats itself hides its loss; output that the log does not have at all counts as complete,
+    because a log may have been rotated.
+    """
+    if len(received) < BEGINNING_BYTES and recorded.endswith(received):
+        return len(recorded) - len(received)
+    if recorded.startswith(received) or received.startswith(recorded):
+        return 0
+    return max(0, recorded.find(received[:_PROBE_BYTES]))
+
+
+async def complete(
+    attached: AsyncIterator[Chunk],
+    open_log: Callable[[], Awaitable[AsyncIterator[Chunk]]],
+) -> AsyncGenerator[Chunk]:
+    """Yield what attach gives, and at its end what only podman's log has.
+
+    `open_log` is awaited at the end of `attached`; the caller closes what it opens.
+
+    Raises:
+        OutputLost: at the end, when the beginning is missing from what was yielded.
+    """
+    received = Beginning()
+    notice: Chunk | None = None
+    async for chunk in attached:
+        if not received.bytes and notice is None and _NOTICE.fullmatch(chunk.data):
+            notice = chunk
+            continue
+        if notice is not None:
+            # More follows it, so the container printed it.
+            received.add(notice)
+            yield notice
+            notice = None
+        received.add(chunk)
+        yield chunk
+    log = await open_log()
+    if received.bytes:
+        await _compare(received, log)
+        return
+    async for chunk in log:
+        yield chunk
+
+
+async def _compare(received: Beginning, log: AsyncIterator[Chunk]) -> None:
+    recorded = Beginning()
+    async for chunk in log:
+        recorded.add(chunk)
+        if recorded.bytes >= BEGINNING_BYTES:
+            break
+    for stream, beginning in recorded.streams.items():
+        missing = missing_bytes(bytes(beginning), bytes(received.streams.get(stream, b"")))
+        if missing:
+            raise OutputLost(
+                f"podman did not pass on the first {missing} bytes of {stream.name.lower()}; "
+                "its own log has them (`podman logs`)"
+            )

@@ -1,0 +1,132 @@
+"""What a container printed is compared with podman's log, and read from it where nothing came."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barasync.aiopodman import Chunk, OutputLost, Stream
+from barasync.aiopodman.output import BEGINNING_BYTES, Beginning, complete, missing_bytes
+
+pytestmark = pytest.mark.anyio
+
+NOTICE = b"Error: read unixpacket @->/proc/self/fd/35/attach: read: connection reset by peer\r\n"
+
+
+def out(data: bytes) -> Chunk:
+    return Chunk(Stream.STDOUT, data)
+
+
+def err(data: bytes) -> Chunk:
+    return Chunk(Stream.STDERR, data)
+
+
+async def chunks_of(chunks: Iterable[Chunk]) -> AsyncIterator[Chunk]:
+    for chunk in chunks:
+        yield chunk
+
+
+async def completed(attached: Iterable[Chunk], log: Iterable[Chunk]) -> list[Chunk]:
+    async def open_log() -> AsyncIterator[Chunk]:
+        return chunks_of(log)
+
+    return [chunk async for chunk in complete(chunks_of(attached), open_log)]
+
+
+@pytest.mark.parametrize("attached", [[], [err(NOTICE)], [out(NOTICE)]])
+async def test_the_log_is_replayed_when_nothing_came(attached: list[Chunk]) -> None:
+    log = [out(b"one\n"), err(b"two\n")]
+
+    assert await completed(attached, log) == log
+
+
+async def test_a_container_that_prints_nothing_has_no_output() -> None:
+    assert await completed([], []) == []
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        [out(b"one\n"), err(b"two\n")],
+        [err(NOTICE), out(b"more\n")],
+        [out(b"before\n"), err(NOTICE)],
+        [err(NOTICE + b"and more\n")],
+    ],
+)
+async def test_what_came_is_passed_on_as_it_is(printed: list[Chunk]) -> None:
+    assert await completed(printed, printed) == printed
+
+
+async def test_a_container_may_print_podmans_words() -> None:
+    assert await completed([err(NOTICE)], [err(NOTICE)]) == [err(NOTICE)]
+
+
+@pytest.mark.parametrize(
+    ("attached", "log", "lost"),
+    [
+        ([out(b"two\n")], [out(b"one\ntwo\n")], "4 bytes of stdout"),
+        ([out(b"y\n" * 50)], [out(b"y\n" * 80)], "60 bytes of stdout"),
+        ([out(b"one\n")], [out(b"one\n"), err(b"oh\n")], "3 bytes of stderr"),
+        (
+            [out(bytes(range(256)) * 1000)],
+            [out(b"lost" + bytes(range(256)) * 1000)],
+            "4 bytes of stdout",
+        ),
+    ],
+)
+async def test_a_missing_beginning_is_an_error(
+    attached: list[Chunk], log: list[Chunk], lost: str
+) -> None:
+    with pytest.raises(OutputLost, match=lost):
+        await completed(attached, log)
+
+
+async def test_no_more_of_the_log_is_read_than_is_compared() -> None:
+    piece = bytes(8192)
+    read = 0
+
+    async def log() -> AsyncIterator[Chunk]:
+        nonlocal read
+        while True:
+            read += len(piece)
+            yield out(piece)
+
+    async def open_log() -> AsyncIterator[Chunk]:
+        return log()
+
+    output = complete(chunks_of([out(piece)] * 10), open_log)
+
+    assert sum([len(chunk.data) async for chunk in output]) == 10 * len(piece)
+    assert read == BEGINNING_BYTES
+
+
+def test_a_beginning_is_bounded() -> None:
+    beginning = Beginning()
+
+    for _ in range(100):
+        beginning.add(out(bytes(5000)))
+
+    assert beginning.bytes == BEGINNING_BYTES
+
+
+@given(st.binary(max_size=2000), st.integers(0, 2000))
+def test_every_loss_at_the_beginning_of_a_short_stream_is_counted(data: bytes, lost: int) -> None:
+    received = data[lost:]
+
+    assert missing_bytes(data, received) == len(data) - len(received)
+
+
+@given(st.binary(max_size=2000), st.integers(0, 2000))
+def test_a_log_that_was_read_in_part_is_no_loss(data: bytes, cut: int) -> None:
+    recorded = data[:cut]
+
+    assert missing_bytes(recorded, data) == 0
+
+
+def test_a_log_that_was_rotated_is_no_loss() -> None:
+    received = b"".join(b"line %d\n" % number for number in range(20_000))[:BEGINNING_BYTES]
+
+    assert missing_bytes(b"line 19999\n", received) == 0
