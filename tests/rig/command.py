@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-TIMEOUT = 50.0
+_PROGRAM = (sys.executable, "-m", "barasync")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +25,21 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Barasync:
-    """Runs `barasync` in `directory` against one service."""
+    """Runs `barasync` in `directory` against one service, `timeout` seconds at most."""
 
     directory: Path
     url: str | None
     environ: Mapping[str, str]
+    timeout: float = 50.0
 
     def __call__(self, *words: str, url: str | None = None) -> Ended:
         """Run a command to its end; `url` replaces the service's."""
-        command = self._command(words, url)
         done = subprocess.run(
-            command,
+            [*_PROGRAM, *words],
             cwd=self.directory,
-            env=dict(self.environ),
+            env=self._environ(url),
             capture_output=True,
-            timeout=TIMEOUT,
+            timeout=self.timeout,
             check=False,
             stdin=subprocess.DEVNULL,
         )
@@ -49,9 +49,9 @@ class Barasync:
     def running(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         """Run a command beside the test, which reads its stdout; it does not outlive the block."""
         process = subprocess.Popen(
-            self._command(words, None),
+            [*_PROGRAM, *words],
             cwd=self.directory,
-            env=dict(self.environ),
+            env=self._environ(None),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
@@ -84,11 +84,9 @@ class Barasync:
         """Return a log of a cell of the newest run."""
         return (self.record() / "cells" / cell / name).read_text()
 
-    def _command(self, words: Sequence[str], url: str | None) -> list[str]:
+    def _environ(self, url: str | None) -> dict[str, str]:
         chosen = url or self.url
-        where = [] if chosen is None else ["--url", chosen]
-        name, *rest = words
-        return [sys.executable, "-m", "barasync", name, *where, *rest]
+        return {**self.environ, **({} if chosen is None else {"CONTAINER_HOST": chosen})}
 
 
 def read_until(process: subprocess.Popen[bytes], marker: str, times: int) -> None:

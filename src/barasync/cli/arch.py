@@ -42,13 +42,19 @@ def check(names: Names = None, *, url: options.Url = None) -> None:
     """Execute a tiny program of each architecture in a container."""
     from barasync.cli.connect import connect  # noqa: PLC0415 - keeps `--help` quick
     from barasync.cli.interrupts import finish  # noqa: PLC0415 - keeps `--help` quick
+    from barasync.engine.identity import Identity  # noqa: PLC0415 - likewise
     from barasync.images.emulation import check as execute  # noqa: PLC0415 - likewise
 
     wanted = _parse(names)
 
     async def command(_interrupts: Interrupts) -> int:
         async with connect(url, os.environ, notify=_notify) as connection:
-            checks = await execute(connection.podman, wanted)
+            checks = await execute(
+                connection.podman,
+                wanted,
+                labels=Identity.current().labels("arch-check"),
+                rlimits=connection.rlimits,
+            )
         for one in checks:
             took = "" if one.milliseconds is None else f" ({one.milliseconds:.0f} ms)"
             verdict = f"works{took}" if one.works else f"does not work: {one.reason}"

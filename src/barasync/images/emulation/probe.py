@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import anyio
 
-from barasync.aiopodman import APIError, Container, ContainerSpec, NotFound, Podman
+from barasync.aiopodman import APIError, Container, ContainerSpec, NotFound, Podman, Rlimit
 from barasync.images.elf import EXIT_CODE, executable
 from barasync.matrix.platforms import Platform, short_name
 
@@ -47,27 +47,31 @@ async def check(
     platforms: Iterable[Platform],
     *,
     labels: Mapping[str, str] = MappingProxyType({}),
+    rlimits: tuple[Rlimit, ...] = (),
 ) -> tuple[Check, ...]:
     """Run a tiny program of every platform in a container of the service, one after the other.
 
-    `labels` are put on the containers. Left behind: an image of some hundred bytes per platform,
+    `labels` are put on the containers, `rlimits` are those that they need on a host whose hard
+    limits are below podman's defaults. Left behind: an image of some hundred bytes per platform,
     `localhost/barasync/probe:<arch>`, for the next time. When cancelled, the container is removed
     all the same.
 
     Raises:
         PodmanError: The service cannot be reached, or cannot make images or containers at all.
     """
-    return tuple([await _check(podman, platform, labels) for platform in platforms])
+    return tuple([await _check(podman, platform, labels, rlimits) for platform in platforms])
 
 
-async def _check(podman: Podman, platform: Platform, labels: Mapping[str, str]) -> Check:
-    image = await _image(podman, platform)
+async def _check(
+    podman: Podman, platform: Platform, labels: Mapping[str, str], rlimits: tuple[Rlimit, ...]
+) -> Check:
     spec = ContainerSpec(
-        image=image,
+        image=await _image(podman, platform),
         command=(_PROGRAM,),
         labels={**labels, "barasync.kind": "probe"},
         network="none",
         timeout=_RUN_SECONDS + _SECONDS_OF_GRACE,
+        rlimits=rlimits,
     )
     async with _container(podman, spec) as container:
         started = anyio.current_time()
@@ -75,7 +79,7 @@ async def _check(podman: Podman, platform: Platform, labels: Mapping[str, str]) 
             with anyio.fail_after(_RUN_SECONDS):
                 code, output = await _run(container)
         except APIError as error:
-            reason = explain(platform, None, error.cause or error.message)
+            reason = explain(platform, None, error.message or error.cause)
             return Check(platform=platform, works=False, reason=reason)
         except TimeoutError:
             reason = f"a program of three instructions did not end within {_RUN_SECONDS} seconds"

@@ -1,0 +1,234 @@
+"""Wrong usage and wrong configuration, as a person meets them: a sentence, a hint, an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import UnixStreamServer
+
+import pytest
+
+from tests.rig.command import Barasync, Ended
+
+MINIMAL = '[defaults]\nimage = "localhost/x"\n'
+NOBODY = 65534
+# Root that may only what its files' modes allow.
+WITHOUT_PRIVILEGES = ("/usr/bin/setpriv", "--bounding-set=-dac_override,-dac_read_search")
+HELP_SECONDS = 0.4
+
+
+@pytest.fixture
+def barasync(tmp_path: Path) -> Barasync:
+    """The command line in an empty project, with no podman to be found."""
+    directory = tmp_path / "project"
+    directory.mkdir()
+    environ = {"PATH": "/nonexistent", "HOME": str(tmp_path), "TERM": "dumb"}
+    return Barasync(directory, None, environ)
+
+
+def configured(barasync: Barasync, text: str, *words: str) -> Ended:
+    barasync.configure(text)
+    return barasync("matrix", "tests", *words)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[defaults]\ntimout = 3\n", ["defaults.timout", "did you mean 'timeout'", "allowed here"]),
+        ("[default]\n", ["default:", "did you mean 'defaults'"]),
+        ('[defaults]\ntimeout = "long"\n', ["defaults.timeout", "a number", "'long'"]),
+        ("[defaults]\nenv = { A = 1 }\n", ["defaults.env.A", "a string"]),
+        ('[defaults]\nmemory = "2 quarts"\n', ["defaults.memory", "2 quarts"]),
+        ('[matrix]\narch = ["amd46"]\n', ["matrix.arch[0]", "did you mean 'amd64'"]),
+        ("[matrix\n", ["line 1", "not TOML"]),
+    ],
+)
+def test_a_mistake_in_the_file_names_file_key_and_what_is_allowed(
+    barasync: Barasync, text: str, said: list[str]
+) -> None:
+    ended = configured(barasync, text)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("barasync: barasync.toml: ")
+    assert all(part in ended.err for part in said), ended.err
+
+
+def test_without_a_file_the_next_step_is_said(barasync: Barasync) -> None:
+    ended = barasync("matrix", "tests")
+
+    assert ended.code == 2
+    assert "no image is given" in ended.err
+    assert "barasync.toml" in ended.err
+    assert "--image" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--arch", "amd46"), 2, "did you mean 'amd64'"),
+        (("--arch", ""), 2, "--arch: there is an empty name"),
+        (("--memory", "lots"), 2, "--memory: 'lots'"),
+        (("--timeout", "-1"), 2, "--timeout"),
+        (("--env", "A"), 2, "--env: 'A' is not NAME=VALUE"),
+        (("--network", "public"), 2, "--network"),
+        (("--url", "tcp://far:1"), 2, "tcp:// is not supported"),
+        (("--select", "nope*"), 3, "--select 'nope*' matches no cell"),
+        (("--nonsense",), 2, "No such option: --nonsense"),
+        (("--url", "unix:///nope/podman.sock"), 4, "/nope/podman.sock does not exist"),
+    ],
+)
+def test_a_mistake_on_the_command_line_has_its_sentence_and_its_code(
+    barasync: Barasync, words: tuple[str, ...], code: int, said: str
+) -> None:
+    ended = configured(barasync, MINIMAL, *words)
+
+    assert (ended.code, ended.out) == (code, "")
+    assert said in ended.err
+
+
+def test_the_plan_needs_no_podman_and_says_where_a_value_comes_from(barasync: Barasync) -> None:
+    barasync.configure(
+        MINIMAL + '[matrix]\narch = ["amd64", "riscv64"]\nconfig = ["debug", "release"]\n'
+        "[config.release]\ntimeout = 900\n"
+    )
+
+    table = barasync("matrix", "tests", "--plan")
+    listed = barasync("matrix", "tests", "--plan", "--json", "--memory", "1g")
+
+    assert (table.code, listed.code) == (0, 0)
+    rows = [line.split()[0] for line in table.out.splitlines()]
+    cells = ["amd64-debug", "amd64-release", "riscv64-debug", "riscv64-release"]
+    assert rows == ["CELL", *cells]
+    plan = {cell["id"]: cell for cell in json.loads(listed.out)["cells"]}
+    assert list(plan) == cells
+    settings = plan["amd64-release"]["settings"]
+    assert settings["timeout"] == {
+        "value": 900.0,
+        "source": "barasync.toml: config.release.timeout",
+    }
+    assert settings["memory"]["source"] == "--memory"
+    assert settings["pids"]["source"] == "built-in"
+
+
+def test_without_any_podman_everything_that_was_tried_is_listed(barasync: Barasync) -> None:
+    ended = configured(barasync, MINIMAL)
+
+    assert ended.code == 4
+    assert "/run/podman/podman.sock" in ended.err
+    assert "a private podman service: podman is not installed" in ended.err
+    assert "apt-get install podman" in ended.err
+    assert "barasync doctor" in ended.err
+
+
+def test_the_doctor_ends_with_4_and_the_reason_where_there_is_no_podman(
+    barasync: Barasync,
+) -> None:
+    ended = barasync("doctor")
+
+    assert ended.code == 4
+    assert "podman is not installed" in ended.out
+
+
+def test_a_file_that_is_no_socket_is_said_to_be_none(barasync: Barasync) -> None:
+    place = barasync.directory / "plain"
+    place.touch()
+
+    ended = configured(barasync, MINIMAL, "--url", f"unix://{place}")
+
+    assert ended.code == 4
+    assert f"{place} is not a socket" in ended.err
+
+
+def test_a_socket_that_nobody_serves_is_said_to_be_left_over(barasync: Barasync) -> None:
+    place = barasync.directory / "stale.sock"
+    with closing(socket.socket(socket.AF_UNIX)) as listener:
+        listener.bind(str(place))
+
+    ended = configured(barasync, MINIMAL, "--url", f"unix://{place}")
+
+    assert ended.code == 4
+    assert f"nobody listens on {place}" in ended.err
+
+
+def test_a_socket_that_may_not_be_used_is_said_to_be_denied(barasync: Barasync) -> None:
+    with serving(barasync.directory / "theirs.sock", "OK") as place:
+        place.chmod(0o600)
+        os.chown(place, NOBODY, NOBODY)
+        ended = subprocess.run(
+            [*WITHOUT_PRIVILEGES, sys.executable, "-m", "barasync", "doctor", "--url", place],
+            env=dict(barasync.environ),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    assert ended.returncode == 4
+    assert f"permission denied on {place}" in ended.stdout
+
+
+@pytest.mark.parametrize("greeting", ["OK", "<html>welcome</html>"])
+def test_a_service_that_is_not_podman_is_not_taken_for_one(
+    barasync: Barasync, greeting: str
+) -> None:
+    with serving(barasync.directory / "web.sock", greeting) as place:
+        ended = configured(barasync, MINIMAL, "--url", f"unix://{place}")
+
+    assert ended.code == 4
+    assert f"the service at {place} is not podman" in ended.err
+
+
+@contextmanager
+def serving(place: Path, greeting: str) -> Iterator[Path]:
+    """A web server on a Unix socket that answers everything with a greeting."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(greeting)))
+            self.end_headers()
+            self.wfile.write(greeting.encode())
+
+        def address_string(self) -> str:
+            return "a unix socket"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with UnixStreamServer(str(place), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield place
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("matrix",), ("run",), ("image",), ("arch",), ("clean",), ("doctor",)]
+)
+def test_help_is_quick(barasync: Barasync, words: tuple[str, ...]) -> None:
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "barasync", *words, "--help"],
+            env=dict(barasync.environ),
+            capture_output=True,
+            check=True,
+        )
+        seconds.append(time.perf_counter() - started)
+
+    assert b"Usage: " in done.stdout
+    # The quickest of some: other work on the machine is not what is measured.
+    assert min(seconds) < HELP_SECONDS

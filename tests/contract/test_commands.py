@@ -1,0 +1,186 @@
+"""The commands beside `matrix` and `run`, and both over a private service of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from barasync.images.emulation import Host
+from barasync.matrix.platforms import native, parse, short_name
+from tests.contract.emulators import lent
+from tests.rig import leftovers, libpod, services
+from tests.rig.command import Barasync, read_until
+from tests.rig.services import RigService
+
+OWN = native(Host.current().machine)
+ARM64 = parse("arm64")
+SMALL = '[images.small.bootstrap]\nsuite = "trixie"\npackages = ["busybox"]\n'
+
+
+def command(service: RigService | None, directory: Path, **environ: str) -> Barasync:
+    directory.mkdir()
+    url = None if service is None else service.endpoint.url
+    return Barasync(directory, url, {**os.environ, "NO_COLOR": "1", **environ})
+
+
+@pytest.fixture
+def barasync(service: RigService, tmp_path: Path) -> Barasync:
+    return command(service, tmp_path / "project")
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Barasync]:
+    """The command line on a host where no podman service runs; storage is the test's own."""
+    with services.private_directory() as directory:
+        environ = services.isolated_environment(directory, default_ulimits=False)
+        yield command(None, tmp_path / "project", **environ)
+        left = leftovers.clear(directory)
+        assert not left
+
+
+# A private service
+
+
+def test_a_run_without_a_service_starts_one_and_leaves_nothing_of_it(alone: Barasync) -> None:
+    alone.configure(SMALL + '[defaults]\nimage = "small"\ncommand = ["busybox", "{rule}"]\n')
+
+    ended = alone("matrix", "arch")
+
+    assert ended.code == 0, ended.out + ended.err
+    assert "starting a private one" in ended.err
+    assert alone.log(short_name(OWN)) == f"{Host.current().machine}\n"
+
+
+def test_a_private_service_can_run_the_check_of_this_machine(alone: Barasync) -> None:
+    ended = alone("arch", "check", short_name(OWN))
+
+    assert ended.code == 0, ended.out
+    assert "works (" in ended.out
+
+
+def test_a_signal_in_a_run_of_its_own_service_leaves_nothing(alone: Barasync) -> None:
+    alone.configure(
+        SMALL
+        + """
+        [defaults]
+        image = "small"
+        command = ["busybox", "sh", "-c", "echo ready; sleep 1000"]
+        """
+    )
+    with alone.running("matrix", "tests") as process:
+        read_until(process, "| ready", 1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=40)
+
+    assert process.returncode == 130, out + err
+    assert set(alone.statuses().values()) == {"cancelled"}
+
+
+def test_the_option_chooses_the_service_before_the_environment_does(
+    barasync: Barasync, service: RigService
+) -> None:
+    ended = barasync("doctor", "--url", service.endpoint.url, url="unix:///nope/podman.sock")
+
+    assert ended.code == 0
+    assert f"at {service.endpoint.url} (--url)" in ended.out
+
+
+# doctor, arch
+
+
+def test_the_doctor_tells_the_service_the_host_and_the_traps(
+    barasync: Barasync, service: RigService
+) -> None:
+    ended = barasync("doctor")
+
+    assert ended.code == 0
+    assert f"{service.version} at {service.endpoint.url}" in ended.out
+    assert "attach-reinitialises" in ended.out
+    assert ("wait-polls" in ended.out) is service.version.startswith("4.")
+    assert "exact, from each cell's cgroup" in ended.out
+
+
+def test_architectures_are_listed_with_how_they_run(barasync: Barasync) -> None:
+    with lent([ARM64]):
+        ended = barasync("arch", "list")
+
+    assert ended.code == 0
+    lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in ended.out.splitlines()}
+    assert lines[short_name(OWN)] == "native"
+    assert lines["arm64"].startswith("emulated  /")
+    assert "F" in lines["arm64"].partition("(flags ")[2]
+
+
+def test_a_check_executes_a_foreign_program(barasync: Barasync) -> None:
+    with lent([ARM64]):
+        ended = barasync("arch", "check", "arm64")
+
+    assert ended.code == 0, ended.out
+    assert ended.out.startswith("arm64    works (")
+
+
+def test_a_check_of_what_cannot_run_ends_with_1_and_the_reason(barasync: Barasync) -> None:
+    missing = _without_emulator(barasync)
+
+    ended = barasync("arch", "check", missing)
+
+    assert ended.code == 1
+    assert f"no emulator for {parse(missing)}" in ended.out
+
+
+def test_a_matrix_of_what_cannot_run_ends_with_4_and_says_what_to_do(barasync: Barasync) -> None:
+    missing = _without_emulator(barasync)
+
+    ended = barasync("matrix", "tests", "--image", "localhost/x", "--arch", missing)
+
+    assert ended.code == 4
+    assert f"cannot run {parse(missing)}" in ended.err
+    assert "hint: " in ended.err
+    assert "barasync arch setup" in ended.err or "qemu-user-static" in ended.err
+
+
+def _without_emulator(barasync: Barasync) -> str:
+    """Return an architecture that this host has no emulator for at this moment."""
+    listed = barasync("arch", "list").out.splitlines()
+    return next(line.split()[0] for line in listed if line.split()[1:] == ["missing"])
+
+
+# image bootstrap, clean
+
+
+def test_an_image_is_made_ahead_of_time_for_each_architecture(
+    barasync: Barasync, service: RigService
+) -> None:
+    barasync.configure(SMALL)
+
+    first = barasync("image", "bootstrap", "small", "--arch", "amd64,arm64")
+    again = barasync("image", "bootstrap", "small", "--arch", "amd64,arm64")
+
+    assert first.code == 0, first.err
+    made = dict(line.split() for line in first.out.splitlines())
+    assert list(made) == ["amd64", "arm64"]
+    assert again.out == first.out
+    assert "reading the index" not in again.err
+    for architecture, image in made.items():
+        found = libpod.request(service.endpoint.socket_path, "GET", f"images/{image}/json")
+        assert found["Architecture"] == architecture
+
+
+def test_an_image_that_is_not_declared_is_refused_by_name(barasync: Barasync) -> None:
+    barasync.configure(SMALL)
+
+    ended = barasync("image", "bootstrap", "smal")
+
+    assert ended.code == 2
+    assert "declares no image 'smal'" in ended.err
+    assert "'small'" in ended.err
+
+
+def test_there_is_nothing_to_clean_where_nothing_was_left(barasync: Barasync) -> None:
+    ended = barasync("clean")
+
+    assert (ended.code, ended.out) == (0, "nothing was left by any run\n")
