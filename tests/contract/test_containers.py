@@ -23,7 +23,9 @@ from barasync.aiopodman import (
     ServerError,
     Stream,
 )
+from barasync.aiopodman.spec import LOG_BYTES
 from tests.contract.running import created, ended, finish, printed, run, shell
+from tests.rig.services import RigService
 
 pytestmark = pytest.mark.anyio
 
@@ -85,6 +87,20 @@ async def test_output_that_is_not_text_or_lines_arrives_as_it_is(
     result = await run(podman, shell(busybox, r"printf '\000\001\377'; head -c 300000 /dev/zero"))
 
     assert result.stdout == b"\0\1\xff" + bytes(300_000)
+
+
+async def test_podmans_log_stays_bounded_and_the_output_complete(
+    podman: Podman, service: RigService, busybox: str
+) -> None:
+    size = 3 * 1024**2  # of empty lines, which take 45 bytes each in podman's log
+
+    async with created(podman, shell(busybox, f"yes '' | head -c {size}")) as container:
+        result = await finish(container)
+        directory = service.directory / "graph/overlay-containers" / container.id / "userdata"
+        logged = sum(path.stat().st_size for path in directory.glob("ctr.log*"))
+
+    assert len(result.stdout) == size
+    assert 0 < logged <= LOG_BYTES
 
 
 async def test_a_terminal_makes_one_stream_of_two(podman: Podman, busybox: str) -> None:

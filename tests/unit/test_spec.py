@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from barasync.aiopodman.spec import ContainerSpec, Mount, Rlimit, parse_mount
+from barasync.aiopodman.spec import LOG_BYTES, ContainerSpec, Mount, Rlimit, parse_mount
 
 BARE = ContainerSpec(image="1f3a")
 
@@ -14,7 +14,7 @@ def test_a_bare_spec_leaves_everything_but_the_network_to_podman() -> None:
     assert BARE.to_body() == {
         "image": "1f3a",
         "netns": {"nsmode": "none"},
-        "log_configuration": {"driver": "k8s-file"},
+        "log_configuration": {"driver": "k8s-file", "size": LOG_BYTES},
     }
 
 
@@ -57,7 +57,7 @@ def test_a_full_spec_says_it_all() -> None:
             "pids": {"limit": 100},
         },
         "netns": {"nsmode": "bridge"},
-        "log_configuration": {"driver": "k8s-file"},
+        "log_configuration": {"driver": "k8s-file", "size": LOG_BYTES},
         "mounts": [
             {
                 "type": "bind",

@@ -6,8 +6,8 @@ read to the end, check against the log, inspect, archive, remove.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from datetime import datetime
 from typing import Literal
 
@@ -233,14 +233,9 @@ class Container:
         """
         # The later attach comes, the surer it is that conmon waits for it, asleep.
         await self.init()
-        async with AsyncExitStack() as stack:
-            chunks = await stack.enter_async_context(self.attach())
+        async with self.attach() as chunks:
             await self.start()
-
-            def open_log() -> Awaitable[AsyncIterator[Chunk]]:
-                return stack.enter_async_context(self.logs())
-
-            async with aclosing(complete(chunks, open_log)) as output:
+            async with aclosing(complete(chunks, self.logs)) as output:
                 yield output
 
     @asynccontextmanager

@@ -10,13 +10,14 @@ compared with what came where something did.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 
 from barasync.aiopodman.errors import OutputLost
 from barasync.aiopodman.wire.frames import Chunk, Stream
 
 BEGINNING_BYTES = 64 * 1024
-"""How much of each stream is compared; conmon reads, and misses, 8 KiB of it at a time."""
+"""How much of a stream is compared; conmon reads, and misses, 8 KiB of it at a time."""
 
 _PROBE_BYTES = 4096
 # What podman writes into the stream, as if the container had, when the monitor never accepted it.
@@ -24,9 +25,10 @@ _NOTICE = re.compile(rb"Error: read unixpacket [^\n]*: connection reset by peer\
 
 
 class Beginning:
-    """The first 64 KiB of each stream, and no more, however much is added."""
+    """The first `limit` bytes of each stream, and no more, however much is added."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = BEGINNING_BYTES) -> None:
+        self.limit = limit
         self._streams: dict[Stream, bytearray] = {}
 
     @property
@@ -42,18 +44,18 @@ class Beginning:
     def add(self, chunk: Chunk) -> None:
         """Keep what still fits of a chunk."""
         kept = self._streams.setdefault(chunk.stream, bytearray())
-        kept += chunk.data[: BEGINNING_BYTES - len(kept)]
+        kept += chunk.data[: self.limit - len(kept)]
 
 
-def missing_bytes(recorded: bytes, received: bytes) -> int:
+def missing_bytes(recorded: bytes, received: bytes, *, ended: bool) -> int:
     """Return how many bytes at the beginning of `recorded` are missing from `received`.
 
-    Both are the beginnings of one stream, of `BEGINNING_BYTES` at most: as podman's log has it,
-    perhaps cut, and as attach gave it. Exact where the whole stream fits. Beyond that, output that
-    repeats itself hides its loss; output that the log does not have at all counts as complete,
-    because a log may have been rotated.
+    Both are beginnings of one stream, as podman's log has it and as attach gave it. `ended` says
+    that both are all there is of it, which makes the answer exact. Otherwise either may be ahead,
+    output that repeats itself hides its loss, and output that the log does not have at all counts
+    as complete.
     """
-    if len(received) < BEGINNING_BYTES and recorded.endswith(received):
+    if ended and recorded.endswith(received):
         return len(recorded) - len(received)
     if recorded.startswith(received) or received.startswith(recorded):
         return 0
@@ -62,17 +64,18 @@ def missing_bytes(recorded: bytes, received: bytes) -> int:
 
 async def complete(
     attached: AsyncIterator[Chunk],
-    open_log: Callable[[], Awaitable[AsyncIterator[Chunk]]],
+    open_log: Callable[[], AbstractAsyncContextManager[AsyncIterator[Chunk]]],
 ) -> AsyncGenerator[Chunk]:
     """Yield what attach gives, and at its end what only podman's log has.
 
-    `open_log` is awaited at the end of `attached`; the caller closes what it opens.
+    The log is compared once 64 KiB have come, long before it is rotated, or at the end.
 
     Raises:
-        OutputLost: at the end, when the beginning is missing from what was yielded.
+        OutputLost: at either point, when the beginning is missing from what was yielded.
     """
     received = Beginning()
     notice: Chunk | None = None
+    compared = False
     async for chunk in attached:
         if not received.bytes and notice is None and _NOTICE.fullmatch(chunk.data):
             notice = chunk
@@ -84,22 +87,32 @@ async def complete(
             notice = None
         received.add(chunk)
         yield chunk
-    log = await open_log()
-    if received.bytes:
-        await _compare(received, log)
-        return
-    async for chunk in log:
-        yield chunk
+        if received.bytes >= BEGINNING_BYTES and not compared:
+            compared = True
+            await _compare(received, open_log, ended=False)
+    if not received.bytes:
+        async with open_log() as log:
+            async for chunk in log:
+                yield chunk
+    elif not compared:
+        await _compare(received, open_log, ended=True)
 
 
-async def _compare(received: Beginning, log: AsyncIterator[Chunk]) -> None:
-    recorded = Beginning()
-    async for chunk in log:
-        recorded.add(chunk)
-        if recorded.bytes >= BEGINNING_BYTES:
-            break
+async def _compare(
+    received: Beginning,
+    open_log: Callable[[], AbstractAsyncContextManager[AsyncIterator[Chunk]]],
+    *,
+    ended: bool,
+) -> None:
+    recorded = Beginning(2 * BEGINNING_BYTES)
+    async with open_log() as log:
+        async for chunk in log:
+            recorded.add(chunk)
+            if recorded.bytes >= recorded.limit:
+                break
     for stream, beginning in recorded.streams.items():
-        missing = missing_bytes(bytes(beginning), bytes(received.streams.get(stream, b"")))
+        came = bytes(received.streams.get(stream, b""))
+        missing = missing_bytes(bytes(beginning), came, ended=ended)
         if missing:
             raise OutputLost(
                 f"podman did not pass on the first {missing} bytes of {stream.name.lower()}; "

@@ -13,6 +13,13 @@ from typing import Literal
 
 Network = Literal["none", "bridge", "host"]
 
+LOG_BYTES = 32 * 1024 * 1024
+"""What podman keeps of a container's output, with 45 bytes around each line; older lines go.
+
+So much that the first 64 KiB are there still when they are compared (`output`), by when conmon may
+be some hundred KiB ahead.
+"""
+
 _CPU_PERIOD_MICROSECONDS = 100_000
 _VOLUME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _MOUNT_OPTIONS = frozenset(
@@ -123,8 +130,8 @@ class ContainerSpec:
             "image_arch": self.architecture,
         }
         given = {name: value for name, value in settings.items() if value}
-        # The service's default may be a log that rotates early or that nobody can read.
-        log = {"driver": "k8s-file"}
+        # The service's default may be a log that nobody can read, or one that fills the disk.
+        log = {"driver": "k8s-file", "size": LOG_BYTES}
         netns = {"nsmode": self.network}
         return {"image": self.image, "netns": netns, "log_configuration": log, **given}
 
