@@ -104,10 +104,31 @@ def test_a_killed_run_leaves_containers_that_clean_removes(
     assert "its run lives" in before.out
     assert len(left) == CELLS
     assert timeouts == {630}, "podman itself would have ended them half a minute late"
-    assert promised.out.count("would be removed") == CELLS
+    assert [line.split()[0] for line in promised.out.splitlines()] == [
+        *["container"] * CELLS,
+        "cgroup",
+    ]
     assert ended.code == 0
-    assert ended.out.count(": removed") == CELLS
+    assert ended.out == promised.out.replace("would be removed", "removed")
     assert libpod.containers(socket_path) == {}
+
+
+def test_clean_removes_the_cgroup_of_a_killed_run_whose_containers_are_gone(
+    barasync: Barasync, service: RigService
+) -> None:
+    socket_path = service.endpoint.socket_path
+    with barasync.running("matrix", "tests", "--config", "a") as process:
+        read_until(process, "| ready", 1)
+        process.kill()
+    (left,) = libpod.containers(socket_path)
+    libpod.remove_container(socket_path, left)
+
+    ended = barasync("clean")
+    again = barasync("clean")
+
+    assert ended.out.startswith(f"cgroup barasync-{barasync.record().name}.")
+    assert ended.out.endswith(": removed\n")
+    assert again.out == "nothing was left by any run\n"
 
 
 def test_podmans_own_timeout_ends_what_a_killed_run_left(
@@ -124,15 +145,32 @@ def test_podmans_own_timeout_ends_what_a_killed_run_left(
     assert int(code) == -1
 
 
+def test_a_cell_whose_monitor_is_killed_is_no_success(
+    barasync: Barasync, service: RigService
+) -> None:
+    with barasync.running("matrix", "tests", "--config", "a") as process:
+        read_until(process, "| ready", 1)
+        (container,) = libpod.containers(service.endpoint.socket_path)
+        path = f"containers/{container}/json"
+        found = libpod.request(service.endpoint.socket_path, "GET", path)
+        os.kill(int(Path(found["ConmonPidFile"]).read_text()), signal.SIGKILL)
+        code, said = finish(process)
+
+    assert code == 1, said
+    assert set(barasync.statuses().values()) <= {"infrastructure_error", "failed"}
+    assert libpod.containers(service.endpoint.socket_path) == {}
+
+
+@pytest.mark.parametrize("jobs", [2, CELLS], ids=["some wait", "all run"])
 def test_a_podman_that_dies_in_the_middle_ends_the_run_with_4_and_keeps_the_logs(
-    installation: Installation, tmp_path: Path
+    installation: Installation, tmp_path: Path, jobs: int
 ) -> None:
     with services.private_directory() as directory:
         environ = services.isolated_environment(directory, default_ulimits=True)
         service = services.start(installation, environ, directory)
         barasync = project(service, service.busybox(NATIVE), tmp_path / "project")
-        with barasync.running("matrix", "tests", "--jobs", "2") as process:
-            read_until(process, "| ready", 2)
+        with barasync.running("matrix", "tests", "--jobs", str(jobs)) as process:
+            read_until(process, "| ready", jobs)
             os.kill(service.pid, signal.SIGKILL)
             code, said = finish(process)
         services.stop(service)
@@ -146,5 +184,5 @@ def test_a_podman_that_dies_in_the_middle_ends_the_run_with_4_and_keeps_the_logs
     assert set(barasync.statuses().values()) <= {"infrastructure_error", "leaked"}
     assert barasync.log(f"{NATIVE}-a") == "ready\n"
     assert barasync.log(f"{NATIVE}-b") == "ready\n"
-    assert cleaned.out.count(": removed") == 2, cleaned.out
+    assert cleaned.out.count("container ") == jobs, cleaned.out
     assert left == {}

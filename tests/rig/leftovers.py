@@ -77,8 +77,7 @@ def mounts_below(directory: Path) -> list[str]:
 def cgroups(runs: Collection[str]) -> list[str]:
     """Return the cgroups that were made for some runs, given by their IDs."""
     roots = (CGROUP_ROOT, *CGROUP_ROOT.glob("*/"))
-    paths = (root / f"barasync-{run}" for root in roots for run in runs)
-    return [str(path) for path in paths if path.exists()]
+    return [str(path) for root in roots for run in runs for path in root.glob(f"barasync-{run}.*")]
 
 
 def unmount_storage(directory: Path) -> None:

@@ -21,6 +21,7 @@ from barasync.aiopodman import (
     Stream,
     TransportError,
 )
+from barasync.aiopodman.version import negotiate
 
 FOREVER = -1
 
@@ -31,13 +32,18 @@ def refused(kind: type[PodmanError], text: str) -> PodmanError:
 
 @dataclass
 class Script:
-    """What a container does: print, then end with a code, or never end by itself."""
+    """What a container does: print, then end with a code, or never end by itself.
+
+    One that outlives its monitor closes its output and is said to run for ever.
+    """
 
     output: tuple[tuple[Stream, bytes], ...] = ()
     exit_code: int = 0
     refuses: PodmanError | None = None
     breaks: bool = False
     sticks: bool = False
+    warnings: tuple[str, ...] = ()
+    outlives_its_monitor: bool = False
 
 
 @dataclass
@@ -47,6 +53,7 @@ class FakeContainer:
     spec: ContainerSpec
     script: Script
     exit_code: int | None = None
+    warnings: tuple[str, ...] = ()
     ended: anyio.Event = field(default_factory=anyio.Event)
 
     @asynccontextmanager
@@ -62,20 +69,26 @@ class FakeContainer:
         if self.script.breaks:
             self.exit_code = self.script.exit_code
             raise TransportError("the connection broke")
+        if self.script.outlives_its_monitor:
+            return
         if self.script.exit_code == FOREVER:
             await self.ended.wait()
+            self.podman.check()
         else:
             self.exit_code = self.script.exit_code
 
     async def kill(self, _signal: str) -> None:
+        self.podman.check()
+        if self.script.outlives_its_monitor:
+            return
         if self.exit_code is not None:
             raise refused(Conflict, "container state improper")
         self.exit_code = 137
         self.ended.set()
 
     async def wait(self, conditions: object = ()) -> int:  # noqa: ARG002 - it has ended
-        assert self.exit_code is not None
-        return self.exit_code
+        self.podman.check()
+        return self.exit_code or 0
 
     async def inspect(self) -> ContainerInspect:
         self.podman.check()
@@ -103,7 +116,7 @@ class PodmanErrorWithStatus(PodmanError):
 
 
 class FakePodman:
-    """Makes the container that `script_of` gives for a cell; `dead` refuses every request."""
+    """Makes the container that `script_of` gives for a cell; `die` ends it for good."""
 
     def __init__(self, script_of: Callable[[str], Script]) -> None:
         self.containers = self
@@ -111,7 +124,14 @@ class FakePodman:
         self.present: dict[str, FakeContainer] = {}
         self.created: list[ContainerSpec] = []
         self.dead = False
+        self.version = negotiate("5.4.2")
         self._script_of = script_of
+
+    def die(self) -> None:
+        """End the service: streams break, requests fail."""
+        self.dead = True
+        for container in self.present.values():
+            container.ended.set()
 
     def check(self) -> None:
         if self.dead:
@@ -122,9 +142,9 @@ class FakePodman:
 
     async def create(self, spec: ContainerSpec) -> FakeContainer:
         self.check()
-        container = FakeContainer(
-            self, f"id{len(self.created)}", spec, self._script_of(spec.labels["barasync.cell"])
-        )
+        script = self._script_of(spec.labels["barasync.cell"])
+        name = f"id{len(self.created)}"
+        container = FakeContainer(self, name, spec, script, warnings=script.warnings)
         self.created.append(spec)
         self.present[container.id] = container
         return container

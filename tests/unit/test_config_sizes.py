@@ -40,12 +40,12 @@ def test_what_is_not_a_size_is_refused_with_an_example(text: str) -> None:
 @pytest.mark.parametrize(
     ("size", "text"),
     [
-        (0, "0B"),
-        (1000, "1000B"),
-        (1024, "1KiB"),
-        (3 * 1024**3 // 2, "1536MiB"),
-        (2 * 1024**3, "2GiB"),
-        (1024**4, "1TiB"),
+        (0, "0 B"),
+        (1000, "1000 B"),
+        (1024, "1 KiB"),
+        (3 * 1024**3 // 2, "1536 MiB"),
+        (2 * 1024**3, "2 GiB"),
+        (1024**4, "1 TiB"),
     ],
 )
 def test_a_size_is_shown_in_the_largest_exact_unit(size: int, text: str) -> None:

@@ -6,13 +6,21 @@ import os
 import subprocess
 from dataclasses import replace
 
-from barasync.engine.identity import Identity, Liveness, start_time
+from barasync.engine.identity import Identity, Liveness, run_of_cgroup, start_time
 
 ME = Identity(host="here", boot="b1", namespace="pid:[1]", pid=100, start=5000)
 
 
 def labels_of(identity: Identity) -> dict[str, str]:
     return identity.labels("20261123-1200-abcd")
+
+
+def test_a_cgroup_tells_its_run_and_whether_that_lives() -> None:
+    name = ME.cgroup("20261123-1200-abcd")
+
+    assert run_of_cgroup(name, {100: 5000}.get) == ("20261123-1200-abcd", Liveness.ALIVE)
+    assert run_of_cgroup(name, {100: 5001}.get) == ("20261123-1200-abcd", Liveness.DEAD)
+    assert run_of_cgroup("barasync-of-somebody-else", {}.get) is None
 
 
 def test_the_labels_carry_the_run() -> None:

@@ -364,7 +364,7 @@ def test_a_plan_as_rows_has_a_column_for_each_heading() -> None:
         "none",
         "make tests 'a b'",
     )
-    assert rows[1][3:6] == ("900.5s", "2GiB", "-")
+    assert rows[1][3:6] == ("900.5s", "2 GiB", "-")
 
 
 def test_a_row_shows_limits_that_were_lifted_and_the_projects_own_bar() -> None:

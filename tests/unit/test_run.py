@@ -97,7 +97,7 @@ class World:
             podman=cast("Podman", self.podman),
             run="run1",
             labels={"barasync.run": "run1"},
-            cgroups=None,
+            cgroup=None,
             rlimits=(),
             clock=time.monotonic,
         )
@@ -278,17 +278,42 @@ async def test_an_image_that_cannot_be_had_ends_with_5(error: ImageError, status
     assert result.exit_code == 5
 
 
-async def test_a_service_that_dies_stops_the_run_with_4() -> None:
-    world = World({"runs": Script(exit_code=FOREVER), "fails": Script(), "waits": Script()}, jobs=2)
+@pytest.mark.parametrize("jobs", [2, 8])
+async def test_a_service_that_dies_stops_the_run_with_4(jobs: int) -> None:
+    scripts = {"runs": Script(exit_code=FOREVER), "fails": Script(), "waits": Script()}
+    world = World(scripts, jobs=jobs)
 
     def kill(event: AnyEvent) -> None:
         if isinstance(event, ContainerStarted) and event.cell == "fails":
-            world.podman.dead = True
+            world.podman.die()
 
     world.recorder.on_event = kill
     with anyio.fail_after(30):
         result = await world.result()
 
     assert result.exit_code == 4
-    assert result.outcomes["waits"].status is Status.INFRASTRUCTURE_ERROR
+    assert result.problem is not None
+    assert "stopped answering" in result.problem
     assert Status.PASSED not in {outcome.status for outcome in result.outcomes.values()}
+
+
+async def test_a_container_that_podman_says_runs_has_no_verdict(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("barasync.engine.attempt._DEATH_SECONDS", 0.05)
+    world = World({"a": Script(outlives_its_monitor=True)})
+
+    result = await world.result()
+
+    assert result.outcomes["a"].status is Status.INFRASTRUCTURE_ERROR
+    assert result.exit_code == 1
+    assert world.podman.present == {}
+
+
+async def test_what_podman_warns_of_is_in_the_outcome() -> None:
+    world = World({"a": Script(warnings=("limits are ignored",))}, memory=64 << 20)
+
+    result = await world.result()
+
+    assert result.outcomes["a"].status is Status.PASSED
+    assert result.outcomes["a"].warnings == ("podman: limits are ignored",)

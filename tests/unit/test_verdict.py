@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from barasync.engine.verdict import Observation, judge, judge_refused_start, size
+from barasync.engine.verdict import Observation, judge, judge_refused_start, remark
 from barasync.matrix.outcome import Status
 
 MIB = 1024 * 1024
@@ -61,26 +61,73 @@ def test_podmans_oom_flag_is_out_of_memory() -> None:
     verdict = judge(seen(exit_code=137, oom_killed=True, memory_limit_bytes=64 * MIB))
 
     assert verdict.status is Status.OUT_OF_MEMORY
-    assert "64 MiB" in verdict.reason
+    assert "its memory limit of 64 MiB" in verdict.reason
 
 
-def test_a_kill_at_the_memory_limit_is_out_of_memory_though_podman_does_not_say_so() -> None:
-    verdict = judge(
-        seen(exit_code=137, memory_limit_bytes=64 * MIB, peak_memory_bytes=64 * MIB - 4096)
+@pytest.mark.parametrize(("code", "status"), [(0, Status.PASSED), (3, Status.FAILED)])
+def test_a_child_that_was_killed_for_memory_is_remarked_and_no_verdict(
+    code: int, status: Status
+) -> None:
+    facts = seen(exit_code=code, oom_killed=True, memory_limit_bytes=64 * MIB)
+
+    assert (judge(facts).status, judge(facts).exit_code) == (status, code)
+    assert remark(facts) == (
+        "it reached its memory limit of 64 MiB, and one of its processes was killed"
     )
+
+
+def test_there_is_nothing_to_remark_on_what_the_verdict_says() -> None:
+    assert remark(seen(exit_code=137, oom_killed=True)) is None
+    assert remark(seen(exit_code=137, oom_killed=None)) is None
+    assert remark(seen(exit_code=0)) is None
+
+
+def silent(**facts: object) -> Observation:
+    """What an old podman leaves to be seen of a container that ended with 137."""
+    return seen(exit_code=137, oom_killed=None, memory_limit_bytes=64 * MIB, **facts)
+
+
+def test_a_kill_at_the_memory_limit_is_out_of_memory_though_podman_does_not_tell() -> None:
+    verdict = judge(silent(peak_memory_bytes=64 * MIB - 4096))
 
     assert verdict.status is Status.OUT_OF_MEMORY
 
 
-def test_a_kill_well_below_the_memory_limit_is_a_failure_by_sigkill() -> None:
-    verdict = judge(seen(exit_code=137, memory_limit_bytes=64 * MIB, peak_memory_bytes=8 * MIB))
+def test_a_kill_at_the_memory_limit_is_none_for_memory_where_podman_would_tell() -> None:
+    verdict = judge(
+        seen(exit_code=137, memory_limit_bytes=64 * MIB, peak_memory_bytes=64 * MIB - 4096)
+    )
 
     assert verdict.status is Status.FAILED
     assert "SIGKILL" in verdict.reason
+    assert verdict.hint is None
+
+
+def test_a_kill_well_below_the_memory_limit_is_a_failure_by_sigkill() -> None:
+    verdict = judge(silent(peak_memory_bytes=8 * MIB))
+
+    assert verdict.status is Status.FAILED
+    assert "SIGKILL" in verdict.reason
+    assert verdict.hint is None
+
+
+def test_where_nothing_tells_the_memory_limit_is_suspected() -> None:
+    verdict = judge(silent())
+
+    assert verdict.status is Status.FAILED
+    assert verdict.hint is not None
+    assert "its memory limit of 64 MiB" in verdict.hint
 
 
 def test_a_kill_without_any_limit_is_a_failure_by_sigkill() -> None:
     assert judge(seen(exit_code=137)).status is Status.FAILED
+
+
+def test_an_exit_code_that_podman_lost_is_no_timeout_where_there_was_no_limit() -> None:
+    verdict = judge(seen(exit_code=-1, timeout=None))
+
+    assert verdict.status is Status.INFRASTRUCTURE_ERROR
+    assert "-1" not in verdict.reason
 
 
 def test_a_signal_is_named() -> None:
@@ -118,7 +165,3 @@ def test_a_refused_start_for_a_missing_directory_is_podmans_fault_not_the_comman
     message = "crun: cannot chdir to `/nope`: No such file or directory: OCI runtime attempted"
 
     assert judge_refused_start(message, ("sh",)) is None
-
-
-def test_sizes_are_written_in_the_largest_whole_unit() -> None:
-    assert [size(512), size(64 * MIB), size(3 * 1024 * MIB)] == ["512 bytes", "64 MiB", "3 GiB"]

@@ -22,6 +22,7 @@ from barasync.config.schema import WorkspaceMode
 from barasync.engine.attempt import Session
 from barasync.engine.identity import Identity
 from barasync.engine.run import Preparation, Run, RunResult
+from barasync.engine.usage import RunCgroup
 from barasync.events import ImageProgress, PlannedCell, RunStarted
 from barasync.images.emulation import Host, require
 from barasync.images.resolve import resolve
@@ -103,12 +104,14 @@ async def _run(
     interrupts: Interrupts,
 ) -> RunResult:
     run_id = recorder.run
-    labels = Identity.current().labels(run_id)
+    identity = Identity.current()
+    labels = identity.labels(run_id)
+    cgroups = connection.cgroups
     session = Session(
         podman=connection.podman,
         run=run_id,
         labels=labels,
-        cgroups=connection.cgroups,
+        cgroup=None if cgroups is None else RunCgroup(cgroups, identity.cgroup(run_id)),
         rlimits=connection.rlimits,
         clock=time.monotonic,
     )

@@ -76,7 +76,7 @@ def single_exit_code(outcome: Outcome, run_exit_code: int) -> int:
             return EXIT_KILLED
         case Status.PASSED | Status.FAILED if outcome.exit_code is not None:
             return outcome.exit_code
-        case Status.INFRASTRUCTURE_ERROR if run_exit_code == 1:
+        case Status.INFRASTRUCTURE_ERROR | Status.LEAKED if run_exit_code == 1:
             return EXIT_REFUSED
         case _:
             return run_exit_code
@@ -89,7 +89,8 @@ def _last_words(outcome: Outcome, executed: Executed) -> tuple[str, ...]:
         lines.append(f"barasync: {outcome.reason}")
         if outcome.hint:
             lines.append(f"  hint: {outcome.hint}")
-    lines += [f"barasync: {problem}" for problem in executed.problems]
+    notes = [*outcome.warnings, *executed.problems]
+    lines += [f"barasync: {note}" for note in notes]
     return tuple(lines)
 
 

@@ -28,8 +28,8 @@ def parse_size(text: str) -> int:
 
 
 def format_size(size: int) -> str:
-    """Return a size in the largest unit that divides it, without rounding: `"1536MiB"`."""
+    """Return a size in the largest unit that divides it, without rounding: `"1536 MiB"`."""
     for unit, power in (("TiB", 4), ("GiB", 3), ("MiB", 2), ("KiB", 1)):
         if size and size % 1024**power == 0:
-            return f"{size // 1024**power}{unit}"
-    return f"{size}B"
+            return f"{size // 1024**power} {unit}"
+    return f"{size} B"

@@ -1,4 +1,4 @@
-"""One attempt of a cell: create, attach, start, drain to the end, inspect, collect, remove.
+"""One attempt of a cell: create, start attached, drain, inspect, collect, remove.
 
 The order never lost output in thousands of measured runs (`docs/podman.md`). A cell that does not
 pass is data; every podman error becomes an `Outcome` in `_infrastructure_error`, nowhere else.
@@ -7,7 +7,7 @@ pass is data; every podman error becomes an `Outcome` in `_infrastructure_error`
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, cast
@@ -26,16 +26,17 @@ from barasync.aiopodman import (
     Podman,
     PodmanError,
     Rlimit,
+    quirks,
 )
 from barasync.artifacts.collect import collect
 from barasync.artifacts.extract import Limits
 from barasync.config.volumes import parse_volume
 from barasync.engine.identity import ATTEMPT, CELL
 from barasync.engine.place import FreshPlace, server_timeout
-from barasync.engine.usage import CellCgroup, CgroupMounts
-from barasync.engine.verdict import Observation, Verdict, judge, judge_refused_start
+from barasync.engine.usage import CellCgroup, RunCgroup
+from barasync.engine.verdict import Observation, Verdict, judge, judge_refused_start, remark
 from barasync.matrix.cells import Cell
-from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Status
+from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Status, Usage
 
 SERVER_GRACE_SECONDS = 30.0
 _DEATH_SECONDS = 10.0
@@ -70,15 +71,15 @@ class Job:
 class Session:
     """What all attempts of a run share.
 
-    `cgroups` is `None` where the engine cannot see the service's cgroups; `clock` is monotonic, in
-    seconds; `rlimits` are those a container needs on a host whose hard limits are below podman's
-    defaults.
+    `cgroup` is the run's, `None` where the engine cannot see the service's; `clock` is monotonic,
+    in seconds; `rlimits` are those a container needs on a host whose hard limits are below
+    podman's defaults.
     """
 
     podman: Podman
     run: str
     labels: Mapping[str, str]
-    cgroups: CgroupMounts | None
+    cgroup: RunCgroup | None
     rlimits: tuple[Rlimit, ...]
     clock: Callable[[], float]
     limits: Limits = field(default_factory=Limits)
@@ -150,12 +151,13 @@ async def attempt(
                 if ended.state is not None and job.cell.settings.artifacts:
                     with phases.measure("collect"):
                         ended = replace(ended, collected=await _collect(container, job, session))
-            outcome = _outcome(ended, job, place)
+            outcome = _outcome(ended, job, session, place)
     except (PodmanError, TimeoutError) as error:
         outcome = _infrastructure_error(error)
     outcome = replace(
         outcome,
         container_id=container_id,
+        warnings=(*place.warnings, *outcome.warnings),
         usage=place.usage,
         phases=dict(phases.durations),
     )
@@ -266,18 +268,28 @@ async def _final_state(container: Container) -> ContainerInspect:
     """Return the state of a container whose output has ended, once podman says it has exited.
 
     Raises:
-        TimeoutError: it still ran after its output had ended and it was killed.
+        TimeoutError: it still ran, by what podman says, after it was killed.
     """
     state = await container.inspect()
     if state.state.ended:
         return state
     with anyio.move_on_after(_DEATH_SECONDS):
-        await container.wait()
-        return await container.inspect()
-    await container.kill("SIGKILL")
+        state = await _awaited(container)
+        if state.state.ended:
+            return state
+    # Podman answers at once, and with a running state, where the container's monitor has died.
+    with suppress(Conflict):
+        await container.kill("SIGKILL")
     with anyio.fail_after(_DEATH_SECONDS):
-        await container.wait()
-        return await container.inspect()
+        state = await _awaited(container)
+    if not state.state.ended:
+        raise TimeoutError
+    return state
+
+
+async def _awaited(container: Container) -> ContainerInspect:
+    await container.wait()
+    return await container.inspect()
 
 
 async def _collect(container: Container, job: Job, session: Session) -> tuple[Collected, ...]:
@@ -286,24 +298,15 @@ async def _collect(container: Container, job: Job, session: Session) -> tuple[Co
     )
 
 
-def _outcome(ended: _Ended, job: Job, place: FreshPlace) -> Outcome:
+def _outcome(ended: _Ended, job: Job, session: Session, place: FreshPlace) -> Outcome:
     """Fold what was observed into an outcome; usage and counts are filled in by the caller."""
-    settings = job.cell.settings
+    noticed: str | None = None
     if ended.verdict is not None:
         verdict = ended.verdict
     else:
-        assert ended.state is not None, "an attempt ends with a state or a verdict"
-        verdict = judge(
-            Observation(
-                exit_code=ended.state.state.exit_code,
-                command=job.command,
-                oom_killed=ended.state.state.oom_killed,
-                deadline_hit=ended.deadline_hit,
-                timeout=settings.timeout,
-                memory_limit_bytes=settings.memory,
-                peak_memory_bytes=place.usage.peak_memory_bytes,
-            )
-        )
+        seen = _observation(ended, job, session, place.usage)
+        verdict = judge(seen)
+        noticed = remark(seen)
     missing = [item for item in ended.collected if item.problem is not None]
     if verdict.status is Status.PASSED and ended.output_problem is not None:
         verdict = Verdict(
@@ -323,8 +326,23 @@ def _outcome(ended: _Ended, job: Job, place: FreshPlace) -> Outcome:
         exit_code=verdict.exit_code,
         reason=verdict.reason,
         hint=verdict.hint,
+        warnings=() if noticed is None else (noticed,),
         output=OutputCounts(complete=ended.output_problem is None),
         artifacts=ended.collected,
+    )
+
+
+def _observation(ended: _Ended, job: Job, session: Session, usage: Usage) -> Observation:
+    assert ended.state is not None, "an attempt ends with a state or a verdict"
+    told = not quirks.OOM_KILLED_UNSET.is_active(session.podman.version.release)
+    return Observation(
+        exit_code=ended.state.state.exit_code,
+        command=job.command,
+        oom_killed=ended.state.state.oom_killed if told else None,
+        deadline_hit=ended.deadline_hit,
+        timeout=job.cell.settings.timeout,
+        memory_limit_bytes=job.cell.settings.memory,
+        peak_memory_bytes=usage.peak_memory_bytes,
     )
 
 
@@ -350,6 +368,6 @@ def _leaked(outcome: Outcome, container_id: str) -> Outcome:
 
 
 def _cgroup(job: Job, session: Session) -> CellCgroup | None:
-    if session.cgroups is None:
+    if session.cgroup is None:
         return None
-    return CellCgroup(session.cgroups, f"/barasync-{session.run}/{job.cell.id}-{job.number}")
+    return session.cgroup.of_attempt(f"{job.cell.id}-{job.number}")

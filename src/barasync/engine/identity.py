@@ -6,6 +6,7 @@ A process ID alone is recycled; boot ID, PID namespace and start time together a
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ _BOOT = "barasync.boot"
 _NAMESPACE = "barasync.pidns"
 _PID = "barasync.pid"
 _START = "barasync.start"
+
+_CGROUP = re.compile(r"barasync-(?P<run>.+)\.(?P<pid>\d{1,10})\.(?P<start>\d{1,20})")
 
 
 class Liveness(Enum):
@@ -69,6 +72,10 @@ class Identity:
             _START: str(self.start),
         }
 
+    def cgroup(self, run: str) -> str:
+        """Return the name of the cgroup that holds the cells of `run`, which tells whose it is."""
+        return f"barasync-{run}.{self.pid}.{self.start}"
+
     def judge(self, labels: Mapping[str, str], start_of: Callable[[int], int | None]) -> Liveness:
         """Tell whether the process that wrote `labels` still lives, as seen from this process.
 
@@ -86,6 +93,19 @@ class Identity:
         except (KeyError, ValueError):
             return Liveness.UNKNOWN
         return Liveness.ALIVE if start_of(pid) == start else Liveness.DEAD
+
+
+def run_of_cgroup(name: str, start_of: Callable[[int], int | None]) -> tuple[str, Liveness] | None:
+    """Return the run that a cgroup was made for and whether its process lives; `None` if none was.
+
+    There are no cgroups from before the last boot. One of another PID namespace may be taken for
+    dead, which does no harm: only an empty cgroup can be removed.
+    """
+    found = _CGROUP.fullmatch(name)
+    if found is None:
+        return None
+    alive = start_of(int(found["pid"])) == int(found["start"])
+    return found["run"], Liveness.ALIVE if alive else Liveness.DEAD
 
 
 def start_time(pid: int) -> int | None:

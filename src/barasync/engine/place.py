@@ -33,8 +33,9 @@ class FreshPlace:
     answer that nobody reads would be a container that nobody knows. Leaving kills and removes it,
     shielded and bounded by `REMOVE_SECONDS`, then reads what it consumed and removes its cgroup.
 
-    After leaving, `usage` holds the figures and `leaked` the container's ID if podman would not
-    confirm that it is gone.
+    After entering, `warnings` are podman's, about limits that it ignores for example. After
+    leaving, `usage` holds the figures and `leaked` the container's ID if podman would not confirm
+    that it is gone.
 
     Raises:
         PodmanError: the container could not be created.
@@ -45,6 +46,7 @@ class FreshPlace:
     ) -> None:
         self.usage = Usage()
         self.leaked: str | None = None
+        self.warnings: tuple[str, ...] = ()
         self._podman = podman
         self._spec = spec
         self._cgroup = cgroup
@@ -58,6 +60,7 @@ class FreshPlace:
             with CancelScope(shield=True), anyio.fail_after(CREATE_SECONDS):
                 container = await self._podman.containers.create(self._spec)
         self._container = container
+        self.warnings = tuple(f"podman: {warning}" for warning in container.warnings)
         return container
 
     async def __aexit__(

@@ -10,8 +10,8 @@ import anyio
 from anyio import to_thread
 
 from barasync.aiopodman import Podman, PodmanError
-from barasync.engine.identity import CELL, RUN, Identity, Liveness, start_time
-from barasync.engine.usage import CgroupMounts, members, remove_tree
+from barasync.engine.identity import CELL, RUN, Identity, Liveness, run_of_cgroup, start_time
+from barasync.engine.usage import CgroupMounts, RunCgroup, members, remove_tree
 
 _AT_ONCE = 4
 _MONITOR_SECONDS = 5.0
@@ -42,7 +42,10 @@ async def leftovers(
     *,
     start_of: Callable[[int], int | None] = start_time,
 ) -> tuple[Leftover, ...]:
-    """List the containers of every run on this service, judged from this process."""
+    """List the containers of every run on this service, judged from this process.
+
+    A container that somebody made from a workspace layer has the label too, without a value.
+    """
     found = await podman.containers.list(labels={RUN: None}, all=True)
     return tuple(
         Leftover(
@@ -53,6 +56,7 @@ async def leftovers(
             liveness=identity.judge(summary.labels or {}, start_of),
         )
         for summary in found
+        if _label(summary.labels, RUN)
     )
 
 
@@ -90,20 +94,33 @@ async def remove_run(podman: Podman, run: str) -> None:
         )
 
 
-async def remove_run_cgroup(mounts: CgroupMounts, run: str) -> None:
-    """Remove the cgroup that held the cells of `run`, in every hierarchy.
+async def remove_cgroup(cgroup: RunCgroup) -> bool:
+    """Remove the cgroup of a run, in every hierarchy; tell whether it is gone.
 
     The monitors of the last containers (conmon, and podman's cleanup that it starts) live in it
     for a moment longer than their containers: their end is awaited, for `_MONITOR_SECONDS` at most.
     A cgroup that is still in use then stays, for `barasync clean`.
     """
-    directories = [root / f"barasync-{run}" for root in mounts.roots]
     with anyio.move_on_after(_MONITOR_SECONDS):
-        while pids := await to_thread.run_sync(members, directories):
+        while pids := await to_thread.run_sync(members, cgroup.directories):
             for pid in pids:
                 await _ended(pid)
-    for directory in directories:
+    for directory in cgroup.directories:
         await to_thread.run_sync(remove_tree, directory)
+    return not any([await anyio.Path(directory).exists() for directory in cgroup.directories])
+
+
+def dead_cgroups(
+    mounts: CgroupMounts, *, start_of: Callable[[int], int | None] = start_time
+) -> tuple[RunCgroup, ...]:
+    """Return the cgroups of runs whose process is dead; blocking, lists some directories."""
+    names = {path.name for root in mounts.roots for path in root.glob("barasync-*")}
+    found = []
+    for name in sorted(names):
+        run = run_of_cgroup(name, start_of)
+        if run is not None and run[1] is Liveness.DEAD:
+            found.append(RunCgroup(mounts, name))
+    return tuple(found)
 
 
 async def _ended(pid: int) -> None:

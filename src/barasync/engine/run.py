@@ -21,7 +21,7 @@ from barasync.aiopodman import PodmanError
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.attempt import Job, OutputLog, Session, attempt
 from barasync.engine.once import Once
-from barasync.engine.reaper import remove_run, remove_run_cgroup
+from barasync.engine.reaper import remove_cgroup, remove_run
 from barasync.engine.scheduler import Scheduler
 from barasync.errors import (
     EXIT_INTERRUPTED,
@@ -139,6 +139,13 @@ class Run:
         When cancelled from outside, the containers are removed all the same before it returns.
         """
         started = self._session.clock()
+        try:
+            await self._run_cells()
+        finally:
+            await self._sweep()
+        return self._finish(self._session.clock() - started)
+
+    async def _run_cells(self) -> None:
         send, receive = anyio.create_memory_object_stream[str](len(self._cells))
         with send, receive:
             async with anyio.create_task_group() as group:
@@ -147,8 +154,6 @@ class Run:
                         group.start_soon(self._run_cell, self._cells[cell], send.send_nowait)
                     if self._scheduler.running:
                         self._scheduler.finished(await receive.receive())
-        await self._sweep()
-        return self._finish(self._session.clock() - started)
 
     async def _sweep(self) -> None:
         """Remove what an attempt could not know of, a container whose creation timed out say."""
@@ -159,9 +164,9 @@ class Run:
             # The service is gone; the run says so already and `barasync clean` finds the rest.
             return
         finally:
-            if self._session.cgroups is not None:
+            if self._session.cgroup is not None:
                 with anyio.CancelScope(shield=True):
-                    await remove_run_cgroup(self._session.cgroups, self._session.run)
+                    await remove_cgroup(self._session.cgroup)
 
     async def _run_cell(self, cell: Cell, done: Callable[[str], None]) -> None:
         """Run a cell to its outcome; the scheduler hears of its end whatever happens."""
@@ -251,7 +256,8 @@ class Run:
         return Outcome(status=status, reason=str(error), hint=error.hint)
 
     async def _after_failure(self, cell: str, outcome: Outcome) -> None:
-        if outcome.status is Status.INFRASTRUCTURE_ERROR and not await self._service_answers():
+        suspicious = outcome.status in {Status.INFRASTRUCTURE_ERROR, Status.LEAKED}
+        if suspicious and not await self._service_answers():
             self._progress.error = EngineUnavailable(
                 "the podman service stopped answering in the middle of the run",
                 hint="`barasync clean` removes the containers it left, once podman is back",

@@ -1,9 +1,9 @@
 """What a cell consumed, read from a cgroup of its own after the container is gone.
 
-Each cell's container is created below a parent cgroup `/barasync-<run>/<cell>`. The parent outlives
-the container's cgroup and its hierarchical counters keep what the dead child used, so the figures
-are exact and need no sampling. Works with the cgroupfs manager on cgroup v1 and v2 where this
-process sees the host's cgroups; measured on podman 4.3.1 and 5.4.2.
+Each cell's container is created below a parent cgroup, `/barasync-<run>.<process>/<cell>`, that
+outlives the container's own. Its hierarchical counters keep what the dead child used, so the
+figures are exact and need no sampling. Works with the cgroupfs manager on cgroup v1 and v2 where
+this process sees the host's cgroups; measured on podman 4.3.1 and 5.4.2.
 """
 
 from __future__ import annotations
@@ -58,6 +58,23 @@ def parse_mounts(mountinfo: str) -> CgroupMounts:
         elif kind == "cgroup":
             v1.extend((option, mount_point) for option in options.split(","))
     return CgroupMounts(v1=tuple(v1), v2=v2)
+
+
+@dataclass(frozen=True, slots=True)
+class RunCgroup:
+    """The cgroup that holds the cells of a run; `name` stands at the root of every hierarchy."""
+
+    mounts: CgroupMounts
+    name: str
+
+    @property
+    def directories(self) -> tuple[Path, ...]:
+        """Where it is in each hierarchy, if it is there."""
+        return tuple(root / self.name for root in self.mounts.roots)
+
+    def of_attempt(self, name: str) -> CellCgroup:
+        """Return the cgroup of an attempt, below this one."""
+        return CellCgroup(self.mounts, f"/{self.name}/{name}")
 
 
 @dataclass(frozen=True, slots=True)

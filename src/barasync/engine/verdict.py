@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
+from barasync.config.sizes import format_size
 from barasync.matrix.outcome import Status
 
 _COMMAND_NOT_FOUND = 127
@@ -14,7 +15,7 @@ _KILLED = _SIGNAL_BASE + signal.SIGKILL
 _SERVER_TIMEOUT = -1
 # The kernel kills at the limit; the hierarchical high-water mark is updated in batches of pages.
 _PEAK_AT_LIMIT = 0.95
-_UNIT = 1024
+_MORE_MEMORY = "raise it with `memory` in the configuration or --memory"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,13 +24,14 @@ class Observation:
 
     `exit_code` as podman reports it (-1 when its own timeout killed the container). `deadline_hit`
     says that `timeout` (seconds) was over and the engine sent SIGKILL: one that ended by itself in
-    that moment has another exit code. `peak_memory_bytes` is the high-water mark of the cell's
-    cgroup where that could be read.
+    that moment has another exit code. `oom_killed` says that the kernel killed one of its
+    processes for lack of memory, `None` where this podman does not tell. `peak_memory_bytes` is the
+    high-water mark of the cell's cgroup where that could be read.
     """
 
     exit_code: int
     command: tuple[str, ...]
-    oom_killed: bool = False
+    oom_killed: bool | None = False
     deadline_hit: bool = False
     timeout: float | None = None
     memory_limit_bytes: int | None = None
@@ -48,26 +50,36 @@ class Verdict:
 
 def judge(seen: Observation) -> Verdict:
     """Decide what became of a container that has ended by itself or was killed."""
+    if seen.exit_code == _SERVER_TIMEOUT and seen.timeout is None:
+        return Verdict(
+            status=Status.INFRASTRUCTURE_ERROR,
+            exit_code=None,
+            reason="podman does not know how the command ended",
+        )
     if seen.exit_code == _SERVER_TIMEOUT or (seen.deadline_hit and seen.exit_code == _KILLED):
         return Verdict(
             status=Status.TIMED_OUT,
             exit_code=None,
-            reason=f"ran longer than {seconds(seen.timeout)} and was killed",
+            reason=f"ran longer than {seen.timeout:g} s and was killed",
             hint="raise it with `timeout` in the configuration or --timeout",
         )
     if _ran_out_of_memory(seen):
-        limit = "the host's memory"
-        if seen.memory_limit_bytes is not None:
-            limit = f"its limit of {size(seen.memory_limit_bytes)}"
         return Verdict(
             status=Status.OUT_OF_MEMORY,
             exit_code=seen.exit_code,
-            reason=f"reached {limit} and was killed",
-            hint="raise it with `memory` in the configuration or --memory",
+            reason=f"reached {_memory_limit(seen)} and was killed",
+            hint=_MORE_MEMORY,
         )
     if seen.exit_code == 0:
         return Verdict(status=Status.PASSED, exit_code=0)
-    return _failed(seen.exit_code, seen.command)
+    return _failed(seen.exit_code, seen.command, hint=_suspicion(seen))
+
+
+def remark(seen: Observation) -> str | None:
+    """Say that memory ran out where the verdict does not: the command went on without a process."""
+    if seen.oom_killed and not _ran_out_of_memory(seen):
+        return f"it reached {_memory_limit(seen)}, and one of its processes was killed"
+    return None
 
 
 def judge_refused_start(message: str, command: tuple[str, ...]) -> Verdict | None:
@@ -96,15 +108,30 @@ def judge_refused_start(message: str, command: tuple[str, ...]) -> Verdict | Non
 
 
 def _ran_out_of_memory(seen: Observation) -> bool:
-    if seen.oom_killed:
-        return True
-    if seen.exit_code != _KILLED or seen.memory_limit_bytes is None:
+    """Whether lack of memory ended the command; killing one of its children need not have."""
+    if seen.exit_code != _KILLED:
         return False
-    peak = seen.peak_memory_bytes or 0
-    return peak >= seen.memory_limit_bytes * _PEAK_AT_LIMIT
+    if seen.oom_killed is not None:
+        return seen.oom_killed
+    peak, limit = seen.peak_memory_bytes, seen.memory_limit_bytes
+    return peak is not None and limit is not None and peak >= limit * _PEAK_AT_LIMIT
 
 
-def _failed(exit_code: int, command: tuple[str, ...]) -> Verdict:
+def _suspicion(seen: Observation) -> str | None:
+    """Name the memory limit as a possible reason where nothing on this host tells."""
+    silent = seen.oom_killed is None and seen.peak_memory_bytes is None
+    if seen.exit_code == _KILLED and seen.memory_limit_bytes is not None and silent:
+        return f"perhaps it reached {_memory_limit(seen)}: this podman does not tell"
+    return None
+
+
+def _memory_limit(seen: Observation) -> str:
+    if seen.memory_limit_bytes is None:
+        return "the end of the host's memory"
+    return f"its memory limit of {format_size(seen.memory_limit_bytes)}"
+
+
+def _failed(exit_code: int, command: tuple[str, ...], *, hint: str | None = None) -> Verdict:
     program = _program(command)
     if exit_code == _COMMAND_NOT_FOUND:
         return Verdict(
@@ -125,6 +152,7 @@ def _failed(exit_code: int, command: tuple[str, ...]) -> Verdict:
             status=Status.FAILED,
             exit_code=exit_code,
             reason=f"was ended by {_signal_name(exit_code - _SIGNAL_BASE)} (exit code {exit_code})",
+            hint=hint,
         )
     return Verdict(status=Status.FAILED, exit_code=exit_code, reason=f"exit code {exit_code}")
 
@@ -138,18 +166,3 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def seconds(value: float | None) -> str:
-    """Write a duration for a person: `90 s`, `0.5 s`."""
-    return "its time limit" if value is None else f"{value:g} s"
-
-
-def size(value: int) -> str:
-    """Write a number of bytes for a person, exact where it is a whole unit: `64 MiB`."""
-    amount = float(value)
-    for unit in ("bytes", "KiB", "MiB"):
-        if amount < _UNIT:
-            return f"{amount:.4g} {unit}"
-        amount /= _UNIT
-    return f"{amount:.4g} GiB"

@@ -65,14 +65,16 @@ class Outcome:
     """The result of one attempt of a cell.
 
     `exit_code` is the command's own code where it ended by itself; `reason` is one sentence for a
-    person, empty when the cell passed; `hint` is the next step where one is known. `phases` maps a
-    phase's name to its duration in seconds.
+    person, empty when the cell passed; `hint` is the next step where one is known. `warnings` are
+    sentences about what was not as it was asked for: limits that podman ignored, say. `phases`
+    maps a phase's name to its duration in seconds.
     """
 
     status: Status
     exit_code: int | None = None
     reason: str = ""
     hint: str | None = None
+    warnings: tuple[str, ...] = ()
     container_id: str | None = None
     usage: Usage = field(default_factory=Usage)
     output: OutputCounts = field(default_factory=OutputCounts)

@@ -49,6 +49,7 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None = None
     reason: str = ""
     hint: str | None = None
+    warnings: tuple[str, ...] = ()
     attempt: int = 0
     seconds: float | None = None
     image_id: str | None = None
@@ -162,6 +163,7 @@ def _concluded(cell: CellResult, event: CellFinished, outcome: Outcome) -> CellR
         usage=outcome.usage,
         output=outcome.output,
         artifacts=outcome.artifacts,
+        warnings=outcome.warnings,
     )
 
 

@@ -113,7 +113,7 @@ def _places(document: ResultDocument, record: str, artifacts: str) -> Iterator[s
 
 def _remarks(document: ResultDocument, problems: Sequence[str], style: Style) -> Iterator[str]:
     """Say what the verdicts do not tell."""
-    remarks: list[str] = []
+    remarks: list[str] = list(_warnings(document.cells))
     for cell in document.cells:
         refused = [member for item in cell.artifacts for member in item.refused]
         if refused:
@@ -128,6 +128,17 @@ def _remarks(document: ResultDocument, problems: Sequence[str], style: Style) ->
         remarks.append("the record ends before the run did")
     for remark in remarks:
         yield style.paint(f"note: {one_line(remark)}", _YELLOW)
+
+
+def _warnings(cells: Sequence[CellResult]) -> Iterator[str]:
+    """Say once what several cells were warned of."""
+    warned: dict[str, list[str]] = {}
+    for cell in cells:
+        for warning in cell.warnings:
+            warned.setdefault(warning, []).append(cell.id)
+    for warning, ids in warned.items():
+        more = f" and {count(len(ids) - 1, 'more cell')}" if len(ids) > 1 else ""
+        yield f"{ids[0]}{more}: {warning}"
 
 
 def _conclusion(document: ResultDocument, style: Style) -> str:
