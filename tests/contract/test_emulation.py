@@ -12,7 +12,8 @@ import anyio
 import pytest
 
 from barasync.aiopodman import Podman
-from barasync.images.emulation import Host, State, check, survey
+from barasync.errors import EngineUnavailable
+from barasync.images.emulation import Host, State, check, require_there, survey
 from barasync.matrix.platforms import ARCHITECTURES, Platform, native, parse
 from tests.contract.emulators import lent
 
@@ -57,6 +58,16 @@ async def test_without_an_emulator_the_reason_is_said(podman: Podman) -> None:
 
     assert not found.works
     assert found.reason == f"the machine of the podman service has no emulator for {platform}"
+
+
+async def test_a_service_elsewhere_is_asked_by_running_a_program(podman: Podman) -> None:
+    own, missing = native(Host.current().machine), _without_emulator()
+
+    await require_there(podman, [own])
+    with pytest.raises(EngineUnavailable, match=f"cannot run {missing}") as caught:
+        await require_there(podman, [own, missing])
+
+    assert caught.value.hint is not None
 
 
 async def test_the_image_of_a_probe_is_made_once(podman: Podman) -> None:

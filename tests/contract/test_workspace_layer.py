@@ -9,7 +9,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from barasync.aiopodman import ImageInspect, Podman
+from barasync.aiopodman import ContainerSpec, ImageInspect, Podman
+from barasync.engine.identity import Identity
+from barasync.engine.reaper import leftovers
 from barasync.errors import ConfigError, ImageError
 from barasync.matrix.platforms import Platform
 from barasync.workspace.layer import ensure_layer
@@ -121,6 +123,23 @@ async def test_a_layer_is_made_once(
     other = await make(podman, busybox, scan(project))
 
     assert first == again != other
+
+
+async def test_an_image_that_somebody_makes_of_a_layer_is_not_taken_for_it(
+    podman: Podman, busybox: str, tree: Tree
+) -> None:
+    layer = await make(podman, busybox, tree)
+    spec = shell(layer, "echo changed >/workspace/a")
+    async with created(podman, spec) as container:
+        await finish(container)
+        mine = await container.commit(repository="localhost/barasync-test/mine", tag="1")
+
+    assert await make(podman, busybox, tree) == layer
+    assert mine != layer
+    async with created(podman, ContainerSpec(image=mine, command=("true",))):
+        found = await leftovers(podman, Identity.current())
+
+    assert found == ()
 
 
 async def test_cells_do_not_see_each_others_files(podman: Podman, busybox: str, tree: Tree) -> None:

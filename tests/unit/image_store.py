@@ -97,7 +97,10 @@ class ImageStore:
             document = {"cause": cause, "message": f"{name}: {cause}", "response": 404}
             return httpx2.Response(404, json=document)
         if action == "tag":
-            found.names.append(f"{query['repo']}:{query['tag']}")
+            given = f"{query['repo']}:{query['tag']}"
+            for image in self.images:
+                image.names = [name for name in image.names if name != given]
+            found.names.append(given)
             return httpx2.Response(201)
         assert action == "json", f"an unexpected request: {action} of {name}"
         return httpx2.Response(200, json=_inspect(found))

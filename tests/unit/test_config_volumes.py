@@ -3,11 +3,8 @@ from __future__ import annotations
 from pathlib import PurePath
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from barasync.aiopodman.spec import parse_mount
-from barasync.config.volumes import OPTIONS, Volume, anchor_volume, parse_volume
+from barasync.config.volumes import Volume, anchor_volume, parse_volume
 
 
 @pytest.mark.parametrize(
@@ -79,22 +76,3 @@ def test_a_source_that_cannot_be_made_absolute_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=problem):
         anchor_volume("./c:/d", folder)
-
-
-@given(
-    st.sampled_from(["/a", "./b", "..", "name", "a.b_c-d"]),
-    st.sampled_from(["/x", "/x/../y/", "//z"]),
-    st.lists(st.sampled_from(OPTIONS), max_size=3),
-)
-def test_the_client_reads_an_anchored_volume_as_it_was_meant(
-    source: str, destination: str, options: list[str]
-) -> None:
-    text = ":".join(filter(None, (source, destination, ",".join(options))))
-    anchored = anchor_volume(text, PurePath("/project"))
-    volume, mount = parse_volume(anchored), parse_mount(anchored)
-
-    assert (mount.source, mount.destination, mount.options) == (
-        volume.source,
-        volume.destination,
-        volume.options,
-    )

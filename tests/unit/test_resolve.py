@@ -151,6 +151,15 @@ async def test_a_local_image_of_another_platform_does_not_keep_a_registry_from_b
     assert (await resolved(store, HUB, ARM64)).id == remote("a", "arm64").id
 
 
+async def test_a_pull_for_another_platform_leaves_the_users_image_its_name() -> None:
+    store = ImageStore(registry={(HUB, "arm64"): remote("a", "arm64")})
+    users = store.add(HUB, "amd64")
+
+    await resolved(store, HUB, ARM64)
+
+    assert store.find(HUB) is users
+
+
 async def test_an_image_pulled_for_one_platform_is_found_again_after_a_pull_for_another() -> None:
     store = ImageStore(
         registry={(HUB, "amd64"): remote("a", "amd64"), (HUB, "arm64"): remote("b", "arm64")}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from barasync.aiopodman.spec import LOG_BYTES, ContainerSpec, Mount, Rlimit, parse_mount
+from barasync.aiopodman.spec import LOG_BYTES, ContainerSpec, Mount, Rlimit
 
 BARE = ContainerSpec(image="1f3a")
 
@@ -99,46 +99,7 @@ def test_a_limit_that_is_not_positive_is_refused(wrong: dict[str, Any]) -> None:
         replace(BARE, **wrong)
 
 
-@pytest.mark.parametrize(
-    ("text", "mount"),
-    [
-        ("/a:/b", Mount("/a", "/b")),
-        ("/a:/b:ro,Z", Mount("/a", "/b", ("ro", "Z"))),
-        ("cache:/b", Mount("cache", "/b")),
-        ("/a:/b//c/../d/", Mount("/a", "/b/d")),
-        ("/a://b", Mount("/a", "/b")),
-    ],
-)
-def test_a_mount_is_read(text: str, mount: Mount) -> None:
-    assert parse_mount(text) == mount
-
-
 def test_only_a_source_that_is_no_path_is_a_named_volume() -> None:
     spec = replace(BARE, mounts=(Mount("/a", "/b"), Mount("cache", "/c")))
 
     assert spec.named_volumes == (Mount("cache", "/c"),)
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("", "is not a mount"),
-        ("/a", "is not a mount"),
-        ("/a:", "is not a mount"),
-        (":/b", "is not a mount"),
-        ("/a:/b:ro:rw", "is not a mount"),
-        ("/a\0:/b", "is not a mount"),
-        ("./a:/b", "'./a' is a relative path"),
-        ("..:/b", "'..' is a relative path"),
-        ("a/b:/b", "'a/b' is neither an absolute path nor a volume's name"),
-        ("/a:b", "destination 'b' is not an absolute path"),
-        ("/a:/", "is the container's root"),
-        ("/a:/b/..", "is the container's root"),
-        ("/a:/b:readonly", "unknown option 'readonly'; known are .*ro, rprivate"),
-        ("/a:/b:ro,", "unknown option ''"),
-        ("/a:/b:O", "unknown option 'O'"),
-    ],
-)
-def test_what_is_no_mount_is_refused_with_the_part_that_is_wrong(text: str, problem: str) -> None:
-    with pytest.raises(ValueError, match=problem):
-        parse_mount(text)

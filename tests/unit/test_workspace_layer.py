@@ -144,11 +144,16 @@ async def test_the_container_carries_the_labels_of_the_run_and_the_image_does_no
     )
 
 
-async def test_a_layer_that_is_there_is_used_again(tree: Tree) -> None:
-    known = [ImageSummary(id="old", created=1), ImageSummary(id="new", created=2)]
+async def test_a_layer_that_is_there_is_used_again_and_not_what_was_made_of_it(tree: Tree) -> None:
+    name = f"localhost/barasync/workspace:{layer_key(BASE, tree)[:16]}"
+    known = [
+        ImageSummary(id="somebody's", repo_tags=["localhost/mine:1"], created=2),
+        ImageSummary(id="ours", repo_tags=["localhost/also:1", name], created=1),
+        ImageSummary(id="a twin without a name", created=3),
+    ]
     podman = FakePodman(known=known)
 
-    assert await make(podman, tree) == "new"
+    assert await make(podman, tree) == "ours"
     assert podman.steps == ["list"]
     assert podman.asked == {"barasync.key": layer_key(BASE, tree)}
 

@@ -42,6 +42,11 @@ from barasync.aiopodman.images import (
     Images,
     PullPolicy,
 )
+from barasync.aiopodman.lifetime import (
+    create_shielded,
+    remove_shielded,
+    temporary,
+)
 from barasync.aiopodman.models import (
     ContainerConfig,
     ContainerInspect,
@@ -74,7 +79,6 @@ from barasync.aiopodman.spec import (
     Mount,
     Network,
     Rlimit,
-    parse_mount,
 )
 from barasync.aiopodman.system import (
     System,
@@ -156,7 +160,9 @@ __all__ = [
     "TransportError",
     "Version",
     "VersionComponent",
+    "create_shielded",
     "is_image_id",
-    "parse_mount",
     "parse_reference",
+    "remove_shielded",
+    "temporary",
 ]

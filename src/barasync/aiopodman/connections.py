@@ -119,10 +119,10 @@ def _configuration(environ: Mapping[str, str]) -> Path:
 
 def _read(path: Path, parse: Callable[[str], Connections]) -> Connections:
     try:
-        text = path.read_text(encoding="utf-8")
+        return parse(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return Connections()
-    try:
-        return parse(text)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

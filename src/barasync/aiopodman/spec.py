@@ -5,8 +5,6 @@ Source: podman `pkg/specgen/specgen.go` (`SpecGenerator`), `POST /libpod/contain
 
 from __future__ import annotations
 
-import posixpath
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -21,14 +19,6 @@ be some hundred KiB ahead.
 """
 
 _CPU_PERIOD_MICROSECONDS = 100_000
-_VOLUME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_MOUNT_OPTIONS = frozenset(
-    (
-        *("ro", "rw", "z", "Z", "U", "exec", "noexec", "dev", "nodev", "suid", "nosuid"),
-        *("bind", "rbind", "shared", "rshared", "slave", "rslave", "private", "rprivate"),
-        *("copy", "nocopy"),
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,40 +136,6 @@ class ContainerSpec:
         if self.pids_limit is not None:
             limits["pids"] = {"limit": self.pids_limit}
         return limits
-
-
-def parse_mount(text: str) -> Mount:
-    """Return the mount that `SOURCE:DESTINATION[:OPTION,…]` describes.
-
-    The source is an absolute path or a volume's name, the destination an absolute path, which is
-    normalised.
-
-    Raises:
-        ValueError: The text describes none; the message says which part is wrong.
-    """
-    source, colon, rest = text.partition(":")
-    destination, _, options = rest.partition(":")
-    if not (source and colon and destination) or ":" in options or "\0" in text:
-        raise ValueError(f"{text!r} is not a mount: write 'SOURCE:DESTINATION' or '…:ro'")
-    if source.startswith("."):
-        raise ValueError(
-            f"{text!r}: the source {source!r} is a relative path; give an absolute one"
-        )
-    if not source.startswith("/") and _VOLUME_NAME.fullmatch(source) is None:
-        raise ValueError(
-            f"{text!r}: the source {source!r} is neither an absolute path nor a volume's name"
-        )
-    if not destination.startswith("/"):
-        raise ValueError(f"{text!r}: the destination {destination!r} is not an absolute path")
-    normalised = "/" + posixpath.normpath(destination).lstrip("/")
-    if normalised == "/":
-        raise ValueError(f"{text!r}: the destination is the container's root directory")
-    given = tuple(options.split(",")) if options else ()
-    for option in given:
-        if option not in _MOUNT_OPTIONS:
-            known = ", ".join(sorted(_MOUNT_OPTIONS))
-            raise ValueError(f"{text!r}: unknown option {option!r}; known are {known}")
-    return Mount(source, normalised, given)
 
 
 def _bind(mount: Mount) -> dict[str, object]:

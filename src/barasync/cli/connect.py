@@ -10,10 +10,15 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from barasync.aiopodman import Podman, PodmanError, Rlimit, ServiceError
+from barasync.aiopodman import HostInfo, Info, Podman, PodmanError, Rlimit, ServiceError
 from barasync.aiopodman.connections import read_connections
-from barasync.aiopodman.endpoint import Endpoint, candidates, first_reachable
-from barasync.aiopodman.service import private_service
+from barasync.aiopodman.endpoint import (
+    FROM_HOST_VARIABLE,
+    Endpoint,
+    candidates,
+    first_reachable,
+)
+from barasync.aiopodman.service import PrivateService, private_service
 from barasync.aiopodman.service_host import listener_rlimits
 from barasync.engine.usage import CgroupMounts, parse_mounts
 from barasync.errors import ConfigError, EngineUnavailable
@@ -25,13 +30,15 @@ _DOCTOR = "`barasync doctor` shows what this host can do"
 class Connection:
     """A podman service in use.
 
-    `rlimits` are what its containers have to be created with on this host. `cgroups` is `None`
-    where the service's cgroups cannot be seen or named from here: then usage is not exact.
+    `rlimits` are what its containers have to be created with on this host. `local` says that it
+    runs on this machine: a socket may be forwarded from another one. `cgroups` is `None` where the
+    service's cgroups cannot be seen or named from here: then usage is not exact.
     """
 
     podman: Podman
     endpoint: Endpoint
     rlimits: tuple[Rlimit, ...]
+    local: bool
     cgroups: CgroupMounts | None
     notes: tuple[str, ...] = ()
 
@@ -50,42 +57,47 @@ async def connect(
     """
     async with AsyncExitStack() as stack:
         endpoint, tried = await _find(url, environ)
-        rlimits: tuple[Rlimit, ...] = ()
-        notes: tuple[str, ...] = ()
+        service: PrivateService | None = None
         if endpoint is None:
             notify("no podman service answers; starting a private one for this command")
             try:
                 service = await stack.enter_async_context(private_service(environ=environ))
             except ServiceError as error:
                 raise _unavailable((*tried, f"a private podman service: {error}")) from error
-            endpoint, rlimits, notes = service.endpoint, service.rlimits, service.notes
-        else:
-            rlimits = await to_thread.run_sync(listener_rlimits, endpoint.socket_path)
+            endpoint = service.endpoint
         try:
             podman = await stack.enter_async_context(Podman(endpoint))
             info = await podman.system.info()
         except PodmanError as error:
             raise _unavailable((*tried, f"{endpoint}: {error}")) from error
-        visible = os.geteuid() == 0 and not info.host.security.rootless
-        yield Connection(
-            podman=podman,
-            endpoint=endpoint,
-            rlimits=rlimits,
-            cgroups=_cgroups() if visible and info.host.cgroup_manager == "cgroupfs" else None,
-            notes=notes,
-        )
+        yield await to_thread.run_sync(_connection, podman, endpoint, info, service)
+
+
+def _connection(
+    podman: Podman, endpoint: Endpoint, info: Info, service: PrivateService | None
+) -> Connection:
+    """Look at what is to be known of a service from this machine; blocking, a few small files."""
+    local = _is_here(info.host)
+    if service is not None:
+        rlimits = service.rlimits
+    else:
+        rlimits = listener_rlimits(endpoint.socket_path) if local else ()
+    visible = local and os.geteuid() == 0 and not info.host.security.rootless
+    return Connection(
+        podman=podman,
+        endpoint=endpoint,
+        rlimits=rlimits,
+        local=local,
+        cgroups=_cgroups() if visible and info.host.cgroup_manager == "cgroupfs" else None,
+        notes=() if service is None else service.notes,
+    )
 
 
 async def _find(
     url: str | None, environ: Mapping[str, str]
 ) -> tuple[Endpoint | None, tuple[str, ...]]:
     try:
-        possible = candidates(
-            url=url,
-            environ=environ,
-            connections=await to_thread.run_sync(read_connections, environ),
-            uid=os.geteuid(),
-        )
+        possible = await to_thread.run_sync(_candidates, url, environ)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     endpoint, problems = await first_reachable(possible)
@@ -94,9 +106,22 @@ async def _find(
     return endpoint, problems
 
 
+def _candidates(url: str | None, environ: Mapping[str, str]) -> tuple[Endpoint, ...]:
+    """Return the endpoints to try; podman's files are read only where they may matter."""
+    named = url is not None or bool(environ.get(FROM_HOST_VARIABLE))
+    connections = None if named else read_connections(environ)
+    return candidates(url=url, environ=environ, connections=connections, uid=os.geteuid())
+
+
 def _unavailable(tried: tuple[str, ...]) -> EngineUnavailable:
     lines = "".join(f"\n  - {line}" for line in tried)
     return EngineUnavailable(f"podman cannot be reached; tried:{lines}", hint=_DOCTOR)
+
+
+def _is_here(host: HostInfo) -> bool:
+    """Whether a service's host is this machine, by what it tells: it has no better identity."""
+    here = os.uname()
+    return (host.kernel, host.hostname) == (here.release, here.nodename)
 
 
 def _cgroups() -> CgroupMounts:

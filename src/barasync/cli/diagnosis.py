@@ -42,17 +42,20 @@ async def diagnose(url: str | None, environ: Mapping[str, str]) -> int:
     try:
         async with connect(url, environ, notify=notices.append) as connection:
             info = await connection.podman.system.info()
-            findings = [*_connection(connection, notices), *service(info)]
+            exact = connection.cgroups is not None
+            findings = [*_connection(connection, notices), *service(info, exact=exact)]
             quirks = list(_quirks(connection.podman.version))
+            code = EXIT_OK
     except EngineUnavailable as error:
         findings = [Finding("podman", str(error), well=False, fix=error.hint)]
         quirks = []
+        code = error.exit_code
     _print([*findings, *_programs(environ.get("PATH")), *_emulators(), *quirks])
-    return EXIT_OK if quirks or all(finding.subject != "podman" for finding in findings) else 4
+    return code
 
 
-def service(info: Info) -> Iterator[Finding]:
-    """Judge what the service tells of itself."""
+def service(info: Info, *, exact: bool) -> Iterator[Finding]:
+    """Judge what the service tells of itself; `exact` says whether usage can be measured."""
     host = info.host
     rootless = host.security.rootless
     yield Finding("rights", "rootless" if rootless else "rootful")
@@ -67,7 +70,6 @@ def service(info: Info) -> Iterator[Finding]:
         )
     else:
         yield Finding("limits", f"cgroups {cgroups}: cpu, memory and pids limits hold")
-    exact = host.cgroup_manager == "cgroupfs" and not rootless
     yield Finding("usage", "exact, from each cell's cgroup" if exact else "not measured here")
     yield Finding("storage", f"{info.store.graph_driver_name} in {info.store.graph_root}")
     yield Finding("runtime", host.oci_runtime.version.partition("\n")[0] or host.oci_runtime.name)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import anyio
 from anyio import to_thread
+from anyio.from_thread import check_cancelled
 from platformdirs import user_cache_path
 
 from barasync import __version__
@@ -24,7 +25,7 @@ from barasync.engine.identity import Identity
 from barasync.engine.run import Preparation, Run, RunResult
 from barasync.engine.usage import RunCgroup
 from barasync.events import ImageProgress, PlannedCell, RunStarted
-from barasync.images.emulation import Host, require
+from barasync.images.emulation import Host, require, require_there
 from barasync.images.resolve import resolve
 from barasync.matrix.plan import Plan
 from barasync.matrix.platforms import Platform
@@ -83,7 +84,7 @@ async def execute(
     """
     tree = await _tree(execution)
     async with connect(execution.url, execution.environ, notify=notify) as connection:
-        _require_emulators(execution.plan)
+        await _require_emulators(execution.plan, connection)
         directory = await to_thread.run_sync(_make_directory, execution.project.directory)
         console = audience(directory)
         with EventLog(directory.events) as events:
@@ -178,11 +179,18 @@ async def _tree(execution: Execution) -> Tree | None:
         return None
     directory = execution.project.directory
     refuse_a_whole_home(directory, execution.environ.get("HOME"))
-    return await to_thread.run_sync(scan, directory, abandon_on_cancel=True)
+    # The thread cannot be left behind: it would be waited for when the interpreter ends.
+    return await to_thread.run_sync(partial(scan, directory, checkpoint=check_cancelled))
 
 
-def _require_emulators(plan: Plan) -> None:
-    require(dict.fromkeys(cell.platform for cell in plan.cells), Host.current())
+async def _require_emulators(plan: Plan, connection: Connection) -> None:
+    """Make sure that the machine of the service can run the plan before anything is made for it."""
+    wanted = tuple(dict.fromkeys(cell.platform for cell in plan.cells))
+    if connection.local:
+        await to_thread.run_sync(require, wanted, Host.current())
+    else:
+        labels = Identity.current().labels("arch-check")
+        await require_there(connection.podman, wanted, labels=labels, rlimits=connection.rlimits)
 
 
 def _make_directory(project: Path) -> RunDirectory:

@@ -11,16 +11,17 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
 
-import anyio
 from anyio import CancelScope, to_thread
 
-from barasync.aiopodman import Container, ContainerSpec, Podman, PodmanError
+from barasync.aiopodman import (
+    Container,
+    ContainerSpec,
+    Podman,
+    create_shielded,
+    remove_shielded,
+)
 from barasync.engine.usage import CellCgroup
 from barasync.matrix.outcome import Usage
-
-CREATE_SECONDS = 120.0
-REMOVE_SECONDS = 30.0
-_REMOVE_PAUSES = (0.0, 0.1, 0.4, 1.6)
 
 Phase = Callable[[str], AbstractContextManager[None]]
 """Measures the block it opens under the given name."""
@@ -29,16 +30,15 @@ Phase = Callable[[str], AbstractContextManager[None]]
 class FreshPlace:
     """One container for one attempt.
 
-    Entering creates it. The request is shielded from cancellation, bounded by `CREATE_SECONDS`: an
-    answer that nobody reads would be a container that nobody knows. Leaving kills and removes it,
-    shielded and bounded by `REMOVE_SECONDS`, then reads what it consumed and removes its cgroup.
+    Entering creates it. Leaving kills and removes it, then reads what it consumed and removes its
+    cgroup. Both are shielded from cancellation and bounded in time.
 
     After entering, `warnings` are podman's, about limits that it ignores for example. After
     leaving, `usage` holds the figures and `leaked` the container's ID if podman would not confirm
     that it is gone.
 
     Raises:
-        PodmanError: the container could not be created.
+        PodmanError, TimeoutError: the container could not be created.
     """
 
     def __init__(
@@ -55,10 +55,7 @@ class FreshPlace:
 
     async def __aenter__(self) -> Container:
         with self._phase("create"):
-            # A cell that was cancelled while it waited need not be created at all.
-            await anyio.lowlevel.checkpoint()
-            with CancelScope(shield=True), anyio.fail_after(CREATE_SECONDS):
-                container = await self._podman.containers.create(self._spec)
+            container = await create_shielded(self._podman.containers, self._spec)
         self._container = container
         self.warnings = tuple(f"podman: {warning}" for warning in container.warnings)
         return container
@@ -70,33 +67,18 @@ class FreshPlace:
         traceback: TracebackType | None,
     ) -> None:
         assert self._container is not None, "__aexit__ runs only after __aenter__ succeeded"
-        with self._phase("remove"), CancelScope(shield=True):
-            with anyio.move_on_after(REMOVE_SECONDS):
-                gone = await _remove(self._container)
-                self.leaked = None if gone else self._container.id
-                if self._cgroup is not None and gone:
+        with self._phase("remove"):
+            gone = await remove_shielded(self._container)
+            self.leaked = None if gone else self._container.id
+            if self._cgroup is not None and gone:
+                with CancelScope(shield=True):
                     self.usage = await to_thread.run_sync(_settle, self._cgroup)
-                return
-            self.leaked = self._container.id
 
 
 def _settle(cgroup: CellCgroup) -> Usage:
     usage = cgroup.read()
     cgroup.remove()
     return usage
-
-
-async def _remove(container: Container) -> bool:
-    """Remove a container whatever it does; tell whether podman confirms that it is gone."""
-    for pause in _REMOVE_PAUSES:
-        # Another process may be at it (podman's own cleanup); a moment later it is done, or ours.
-        await anyio.sleep(pause)
-        try:
-            await container.remove(force=True, timeout=0, volumes=True, missing_ok=True)
-        except PodmanError:
-            continue
-        return True
-    return False
 
 
 def server_timeout(timeout: float | None, grace: float) -> int | None:

@@ -70,9 +70,9 @@ async def resolve(
     A declared name is made from its table, by `bootstrap`, to which `cache_dir` and `labels` go.
     Anything else is looked for among the service's images: under that name, as a member of the
     manifest list of that name, and as what was pulled for this platform before. At last it is
-    pulled, unless it is on `localhost` or an ID, and then named `localhost/barasync/pulled:…` too:
-    a pull for the next platform takes the name away. `on_progress` is called with lines for a
-    person. Works for several platforms at the same time.
+    pulled, unless it is on `localhost` or an ID, and then named `localhost/barasync/pulled:…`, as
+    well as by its own name if no image for another platform has that. `on_progress` is called with
+    lines for a person. Works for several platforms at the same time.
 
     Raises:
         WrongPlatform: There is such an image, for other platforms only.
@@ -166,9 +166,13 @@ async def _member(
 async def _pull(
     podman: Podman, reference: str, platform: Platform, on_progress: Callable[[str], None]
 ) -> str:
-    """Fetch the image for the platform, and name it so that it is found again; return its ID."""
+    """Fetch the image for the platform, and name it so that it is found again; return its ID.
+
+    An image that had the name before, for another platform, gets it back: it is the user's.
+    """
     on_progress(f"pulling {reference} for {platform}")
     with explained(f"image {reference} for {platform} is not here and cannot be pulled"):
+        before = await _names(podman)
         image_id = await podman.images.pull(
             reference,
             os=platform.os,
@@ -178,12 +182,22 @@ async def _pull(
             policy="always",
             on_progress=on_progress,
         )
+        after = await _names(podman)
+        for owner, names in before.items():
+            for name in names - after.get(owner, names):
+                taken = parse_reference(name)
+                await podman.images.tag(owner, taken.name, taken.tag)
         pulled = _platform_of(await podman.images.inspect(image_id))
         if not fits(pulled, platform):
             raise _wrong(reference, (pulled,), platform)
         repository, _, tag = _kept_name(reference, platform).rpartition(":")
         await podman.images.tag(image_id, repository, tag)
     return image_id
+
+
+async def _names(podman: Podman) -> dict[str, frozenset[str]]:
+    """Return the names of all images by their IDs."""
+    return {image.id: frozenset(image.repo_tags) for image in await podman.images.list()}
 
 
 async def _inspect(podman: Podman, reference: str) -> ImageInspect | None:

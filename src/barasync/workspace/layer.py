@@ -12,11 +12,10 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing, closing, contextmanager, suppress
+from contextlib import aclosing, closing, contextmanager
 from dataclasses import dataclass, replace
 
-import anyio
-from anyio import CancelScope, to_thread
+from anyio import to_thread
 
 from barasync.aiopodman import (
     APIError,
@@ -25,6 +24,8 @@ from barasync.aiopodman import (
     Podman,
     PodmanError,
     TransportError,
+    create_shielded,
+    remove_shielded,
 )
 from barasync.errors import EngineUnavailable, ImageError
 from barasync.matrix.platforms import Platform
@@ -38,8 +39,6 @@ KEY_LABEL = "barasync.key"
 KIND = "workspace"
 _FORMAT = 1  # part of every key: a new way to make layers leaves the old ones alone
 _TAG_DIGITS = 16
-_CREATE_SECONDS = 120.0
-_REMOVE_SECONDS = 30.0
 _NEVER_STARTED = "/barasync-workspace"
 _NO_COMMAND = "no command or entrypoint"
 
@@ -93,7 +92,7 @@ async def ensure_layer(
                 repository=REPOSITORY, tag=key[:_TAG_DIGITS], changes=draft.changes, pause=False
             )
     finally:
-        await _remove(draft.container)
+        await remove_shielded(draft.container)
     return layer
 
 
@@ -103,17 +102,15 @@ def layer_key(image_id: str, tree: Tree) -> str:
 
 
 async def _find(podman: Podman, key: str) -> str | None:
+    """Return the layer of a key; an image that somebody made of it has its label, not its name."""
+    name = f"{REPOSITORY}:{key[:_TAG_DIGITS]}"
     # One label only: podman 4.3.1 finds nothing for two of them.
     images = await podman.images.list(labels={KEY_LABEL: key})
-    return max(images, key=lambda image: (image.created, image.id)).id if images else None
+    return next((image.id for image in images if name in image.repo_tags), None)
 
 
 async def _create(podman: Podman, image_id: str, key: str, labels: Mapping[str, str]) -> _Draft:
-    """Create the container that is committed.
-
-    The request is shielded, bounded by `_CREATE_SECONDS`: an answer that nobody reads would be a
-    container that nobody knows.
-    """
+    """Create the container that is committed."""
     spec = ContainerSpec(
         image=image_id,
         name=f"barasync-layer-{key[:_TAG_DIGITS]}-{secrets.token_hex(4)}",
@@ -126,17 +123,15 @@ async def _create(podman: Podman, image_id: str, key: str, labels: Mapping[str, 
         f"LABEL {KEY_LABEL}={key}",
         f"WORKDIR {WORKSPACE}",
     ]
-    await anyio.lowlevel.checkpoint()
-    with CancelScope(shield=True), anyio.fail_after(_CREATE_SECONDS):
-        try:
-            container = await podman.containers.create(spec)
-        except APIError as error:
-            if _NO_COMMAND not in error.cause:
-                raise
-            # Podman 4.3 wants a command where the image has none, and commits it.
-            spec = replace(spec, command=(_NEVER_STARTED,))
-            container = await podman.containers.create(spec)
-            changes.append("CMD []")
+    try:
+        container = await create_shielded(podman.containers, spec)
+    except APIError as error:
+        if _NO_COMMAND not in error.cause:
+            raise
+        # Podman 4.3 wants a command where the image has none, and commits it.
+        spec = replace(spec, command=(_NEVER_STARTED,))
+        container = await create_shielded(podman.containers, spec)
+        changes.append("CMD []")
     return _Draft(container=container, changes=tuple(changes))
 
 
@@ -145,16 +140,6 @@ async def _chunks(tree: Tree) -> AsyncGenerator[bytes, None]:
     with closing(stream(tree)) as pieces:
         while (piece := await to_thread.run_sync(next, pieces, None)) is not None:
             yield piece
-
-
-async def _remove(container: Container) -> None:
-    """Remove the container whatever happens; what stays has the run's labels for `clean`."""
-    with (
-        CancelScope(shield=True),
-        anyio.move_on_after(_REMOVE_SECONDS),
-        suppress(PodmanError),
-    ):
-        await container.remove(force=True, timeout=0, volumes=True, missing_ok=True)
 
 
 @contextmanager

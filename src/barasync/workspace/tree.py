@@ -11,7 +11,7 @@ import hashlib
 import os
 import posixpath
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -79,10 +79,15 @@ class Tree:
         return False
 
 
-def scan(root: Path) -> Tree:
+def _go_on() -> None:
+    """Let a scan run to its end."""
+
+
+def scan(root: Path, *, checkpoint: Callable[[], None] = _go_on) -> Tree:
     """List the project's files and read every one of them for the key.
 
-    Blocks for as long as the disk takes: call it in a worker thread, which may be abandoned.
+    Blocks for as long as the disk takes: call it in a worker thread. `checkpoint` is called again
+    and again meanwhile; what it raises ends the scan.
 
     Raises:
         ConfigError: there is no such directory, git refuses, a file cannot be read, or it changed
@@ -94,7 +99,7 @@ def scan(root: Path) -> Tree:
         raise ConfigError(f"{_shown(root, '')} cannot be read: {error.strerror}") from error
     if not is_directory:
         raise ConfigError(f"{_shown(root, '')} is not a directory")
-    survey = _Survey(root)
+    survey = _Survey(root, checkpoint)
     # Where git knows no file (a directory that an outer repository ignores) it has no say.
     if not survey.add_repository(""):
         survey.add_directory("")
@@ -103,7 +108,7 @@ def scan(root: Path) -> Tree:
         root=root,
         entries=entries,
         skipped=tuple(sorted(survey.skipped, key=os.fsencode)),
-        key=_key(root, entries),
+        key=_key(root, entries, checkpoint),
     )
 
 
@@ -137,8 +142,9 @@ def read_file(root: Path, entry: Entry) -> Generator[bytes, None, None]:
 class _Survey:
     """Collects entries by path; `skipped` gathers what is neither file, directory nor link."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, checkpoint: Callable[[], None]) -> None:
         self.skipped: list[str] = []
+        self._checkpoint = checkpoint
         self._root = root
         self._entries: dict[str, Entry | None] = {}
 
@@ -202,6 +208,7 @@ class _Survey:
         return None if entry is None else entry.kind
 
     def _look(self, path: str) -> Entry | None:
+        self._checkpoint()
         try:
             status = os.lstat(self._root / path)
             mode, mtime = stat.S_IMODE(status.st_mode), status.st_mtime_ns // _NANOSECONDS
@@ -235,7 +242,7 @@ def _parents(path: str) -> Iterator[str]:
         position = path.find("/", position + 1)
 
 
-def _key(root: Path, entries: tuple[Entry, ...]) -> str:
+def _key(root: Path, entries: tuple[Entry, ...], checkpoint: Callable[[], None]) -> str:
     """Hash everything that goes into a layer; no field can hold the zero byte that ends it."""
     key = hashlib.sha256()
     for entry in entries:
@@ -245,6 +252,7 @@ def _key(root: Path, entries: tuple[Entry, ...]) -> str:
         if entry.kind is Kind.FILE:
             for piece in read_file(root, entry):
                 key.update(piece)
+                checkpoint()
     return key.hexdigest()
 
 

@@ -2,11 +2,21 @@
 
 Two questions with two answers: `survey` reads what this host's kernel has registered, `check`
 runs a program in a container of the service, wherever that is. `setup` mends what `survey` finds,
-`require` refuses to go on without it.
+`require` and `require_there` refuse to go on without.
 """
 
-from barasync.images.emulation.probe import Check, check
+from barasync.images.emulation.probe import Check, check, require_there
 from barasync.images.emulation.registration import setup
 from barasync.images.emulation.survey import Emulator, Host, State, require, survey
 
-__all__ = ["Check", "Emulator", "Host", "State", "check", "require", "setup", "survey"]
+__all__ = [
+    "Check",
+    "Emulator",
+    "Host",
+    "State",
+    "check",
+    "require",
+    "require_there",
+    "setup",
+    "survey",
+]

@@ -5,14 +5,22 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from types import MappingProxyType
 
 import anyio
 
-from barasync.aiopodman import APIError, Container, ContainerSpec, NotFound, Podman, Rlimit
+from barasync.aiopodman import (
+    APIError,
+    Container,
+    ContainerSpec,
+    NotFound,
+    Podman,
+    Rlimit,
+    temporary,
+)
+from barasync.errors import EngineUnavailable
 from barasync.images.elf import EXIT_CODE, executable
 from barasync.matrix.platforms import Platform, short_name
 
@@ -20,9 +28,7 @@ _REPOSITORY = "localhost/barasync/probe"
 _PROGRAM = "/probe"
 _KEY = "barasync.key"
 
-_CREATE_SECONDS = 60.0
 _RUN_SECONDS = 30
-_REMOVE_SECONDS = 15.0
 _SECONDS_OF_GRACE = 5
 _MAX_OUTPUT_BYTES = 4096
 _MILLISECONDS = 1000.0
@@ -62,6 +68,31 @@ async def check(
     return tuple([await _check(podman, platform, labels, rlimits) for platform in platforms])
 
 
+async def require_there(
+    podman: Podman,
+    platforms: Iterable[Platform],
+    *,
+    labels: Mapping[str, str] = MappingProxyType({}),
+    rlimits: tuple[Rlimit, ...] = (),
+) -> None:
+    """Make sure that the service runs programs of every platform, by running one of each.
+
+    For a service on another machine: `survey.require` can only tell about this one.
+
+    Raises:
+        EngineUnavailable: It does not; the message names the platforms and the reasons.
+        PodmanError: as `check`.
+    """
+    checks = await check(podman, platforms, labels=labels, rlimits=rlimits)
+    lacking = [one for one in checks if not one.works]
+    if lacking:
+        listed = ", ".join(f"{one.platform} ({one.reason})" for one in lacking)
+        raise EngineUnavailable(
+            f"the podman service cannot run {listed}",
+            hint="run `barasync arch setup` on its machine, or choose other architectures",
+        )
+
+
 async def _check(
     podman: Podman, platform: Platform, labels: Mapping[str, str], rlimits: tuple[Rlimit, ...]
 ) -> Check:
@@ -73,7 +104,7 @@ async def _check(
         timeout=_RUN_SECONDS + _SECONDS_OF_GRACE,
         rlimits=rlimits,
     )
-    async with _container(podman, spec) as container:
+    async with temporary(podman.containers, spec) as container:
         started = anyio.current_time()
         try:
             with anyio.fail_after(_RUN_SECONDS):
@@ -135,20 +166,6 @@ async def _image(podman: Podman, platform: Platform) -> str:
         os=platform.os,
         changes=("LABEL barasync.kind=probe", f"LABEL {_KEY}={key}"),
     )
-
-
-@asynccontextmanager
-async def _container(podman: Podman, spec: ContainerSpec) -> AsyncIterator[Container]:
-    """Create a container, and remove it whatever happens, both shielded and bounded in time."""
-    await anyio.lowlevel.checkpoint()
-    # An answer that nobody reads would be a container that nobody knows.
-    with anyio.CancelScope(shield=True), anyio.fail_after(_CREATE_SECONDS):
-        container = await podman.containers.create(spec)
-    try:
-        yield container
-    finally:
-        with anyio.move_on_after(_REMOVE_SECONDS, shield=True):
-            await container.remove(force=True, timeout=0, missing_ok=True)
 
 
 def _archive(program: bytes) -> bytes:
