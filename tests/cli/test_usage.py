@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import UnixStreamServer
@@ -136,6 +137,29 @@ def test_the_doctor_ends_with_4_and_the_reason_where_there_is_no_podman(
 
     assert ended.code == 4
     assert "podman is not installed" in ended.out
+
+
+def test_an_interrupt_ends_the_reading_of_a_large_project(barasync: Barasync) -> None:
+    large = barasync.directory / "large"
+    with large.open("wb") as file:
+        file.truncate(64 * 1024**3)
+    barasync.configure(MINIMAL)
+
+    with barasync.running("matrix", "tests") as process:
+        while not has_open(process.pid, large):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+
+    assert (process.returncode, out, err) == (130, b"", b"")
+
+
+def has_open(pid: int, path: Path) -> bool:
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since
+            if link.readlink() == path:
+                return True
+    return False
 
 
 def test_a_file_that_is_no_socket_is_said_to_be_none(barasync: Barasync) -> None:

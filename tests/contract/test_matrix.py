@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.rig.busybox import native_architecture
-from tests.rig.command import Barasync
+from tests.rig.command import Barasync, read_until
 from tests.rig.services import RigService
 
 NATIVE = native_architecture()
@@ -291,3 +293,73 @@ def test_a_reader_that_goes_away_does_not_fail_the_run(barasync: Barasync) -> No
     assert code == 0
     assert "BrokenPipe" not in errors
     assert barasync.log(f"{NATIVE}-debug").splitlines()[-1] == "100000"
+
+
+def test_a_verbose_log_that_nobody_reads_holds_nothing_up(barasync: Barasync) -> None:
+    rule(barasync, "echo done")
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while os.write(writer, bytes(4096)):
+            pass
+    os.set_blocking(writer, True)
+    with barasync.running(
+        "matrix", "tests", "--verbose", "--output", "quiet", stderr=writer
+    ) as process:
+        read_until(process, "2 passed", 1)
+        process.send_signal(signal.SIGINT)
+        code = process.wait(20)
+    os.close(reader)
+    os.close(writer)
+
+    assert code == 0
+    assert set(barasync.statuses().values()) == {"passed"}
+
+
+def test_the_verbose_log_names_every_event_and_no_output(barasync: Barasync) -> None:
+    rule(barasync, "echo the-output")
+    ended = barasync("matrix", "tests", "--verbose", "--config", "debug")
+
+    assert ended.code == 0
+    for event in ("run.started", "cell.started", "container.started", "cell.finished"):
+        assert event in ended.err
+    assert "the-output" not in ended.err
+
+
+def test_a_child_that_ran_out_of_memory_is_told_and_the_command_decides(
+    barasync: Barasync,
+) -> None:
+    rule(barasync, "tail /dev/zero; echo went on; exit 0")
+    ended = barasync("matrix", "tests", "--memory", "24m", "--config", "debug")
+
+    assert ended.code == 0, ended.out
+    (cell,) = barasync.result()["cells"]
+    assert cell["status"] == "passed"
+    # Podman 4 does not tell.
+    told = "its memory limit of 24 MiB" in " ".join(cell["warnings"])
+    assert told is ("note: " in ended.out)
+
+
+def test_limits_that_a_rootless_podman_ignores_are_told(
+    rootless_service: RigService, rootless_busybox: str, tmp_path: Path
+) -> None:
+    command = Barasync(tmp_path, rootless_service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
+    command.configure(
+        f"""
+        [defaults]
+        image = "{rootless_busybox}"
+        command = ["sh", "rule"]
+        artifacts = ["made"]
+        """
+    )
+    rule(command, "echo hello; echo made >made; exit 0")
+
+    ended = command("matrix", "tests", "--memory", "64m")
+    failed = command("matrix", "tests", "--timeout", "1", "--env", "X=1", "--artifact", "none")
+
+    assert ended.code == 0, ended.out + ended.err
+    assert "note: " in ended.out
+    assert "imits are not supported" in ended.out
+    assert failed.code == 1
+    assert "artifacts incomplete" in failed.out
+    assert command.log(NATIVE) == "hello\n"

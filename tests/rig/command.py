@@ -46,14 +46,16 @@ class Barasync:
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     @contextmanager
-    def running(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    def running(
+        self, *words: str, stderr: int = subprocess.PIPE
+    ) -> Iterator[subprocess.Popen[bytes]]:
         """Run a command beside the test, which reads its stdout; it does not outlive the block."""
         process = subprocess.Popen(
             [*_PROGRAM, *words],
             cwd=self.directory,
             env=self._environ(None),
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             stdin=subprocess.DEVNULL,
         )
         with process:

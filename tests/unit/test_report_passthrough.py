@@ -8,12 +8,17 @@ import pytest
 from anyio import to_thread
 
 from barasync.report.channel import Channel
-from barasync.report.passthrough import PassThrough
+from barasync.report.console import Consoles
+from barasync.report.passthrough import copy_views
 from tests.unit.report_examples import Capture, CellFiles, Stalled, started
 
 pytestmark = pytest.mark.anyio
 
 BINARY = bytes(range(256)) * 1024
+
+
+def consoles(logs: Path, out: Capture, error: Capture, *, together: bool) -> Consoles:
+    return Consoles(copy_views(logs, Channel(out), Channel(error), together=together))
 
 
 async def reached(event: threading.Event) -> None:
@@ -34,7 +39,7 @@ def append(files: CellFiles, *, stdout: bytes = b"", stderr: bytes = b"") -> Non
 async def test_each_stream_is_copied_to_its_own_unchanged(files: CellFiles) -> None:
     out, error = Capture(), Capture()
     logs = files.logs("amd64", 1)
-    async with PassThrough(logs, Channel(out), Channel(error), together=False) as console:
+    async with consoles(logs, out, error, together=False) as console:
         console.emit(started("amd64"))
         append(files, stdout=BINARY, stderr=b"no newline")
         console.written("amd64")
@@ -47,7 +52,7 @@ async def test_each_stream_is_copied_to_its_own_unchanged(files: CellFiles) -> N
 async def test_on_one_terminal_the_order_in_which_it_was_written_is_kept(files: CellFiles) -> None:
     out, error = Capture(), Capture()
     logs = files.logs("amd64", 1)
-    async with PassThrough(logs, Channel(out), Channel(error), together=True) as console:
+    async with consoles(logs, out, error, together=True) as console:
         for _ in range(100):
             append(files, stdout=b"out\n", stderr=b"err\n")
             console.written("amd64")
@@ -71,7 +76,7 @@ async def test_a_reader_that_stands_still_does_not_hold_up_the_other_stream(
 
     out, error = Stalled(), Announced()
     logs = files.logs("amd64", 1)
-    async with PassThrough(logs, Channel(out), Channel(error), together=False) as console:
+    async with consoles(logs, out, error, together=False) as console:
         append(files, stdout=BINARY, stderr=b"warning\n")
         console.written("amd64")
         await reached(error.seen)
@@ -87,7 +92,7 @@ async def test_a_reader_that_stands_still_does_not_hold_up_the_other_stream(
 async def test_a_command_that_prints_nothing_shows_nothing(files: CellFiles) -> None:
     out, error = Capture(), Capture()
     logs = files.logs("amd64", 1)
-    async with PassThrough(logs, Channel(out), Channel(error), together=False) as console:
+    async with consoles(logs, out, error, together=False) as console:
         await console.finish()
 
     assert (out.data, error.data) == (b"", b"")
@@ -100,7 +105,7 @@ async def test_cancelling_the_finish_gives_up_on_both_streams(
     out, error = Stalled(), Stalled()
     logs = files.logs("amd64", 1)
     with anyio.CancelScope() as scope:
-        async with PassThrough(logs, Channel(out), Channel(error), together=False) as console:
+        async with consoles(logs, out, error, together=False) as console:
             append(files, stdout=b"out", stderr=b"err")
             console.written("amd64")
             await reached(out.entered)

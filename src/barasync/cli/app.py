@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -50,8 +51,11 @@ def main() -> int:
         from barasync.cli.failures import explain  # noqa: PLC0415 - it loads the client
 
         explanation = explain(error)
-        if explanation.defect:
-            traceback.print_exc()
-        sys.stderr.write(explanation.text)
+        # Nobody may be there to read it; the exit code still tells.
+        with suppress(OSError):
+            if explanation.defect:
+                traceback.print_exc()
+            sys.stderr.write(explanation.text)
+            sys.stderr.flush()
         return explanation.exit_code
     return 0

@@ -29,11 +29,9 @@ from barasync.images.emulation import Host, require, require_there
 from barasync.images.resolve import resolve
 from barasync.matrix.plan import Plan
 from barasync.matrix.platforms import Platform
-from barasync.report.console import Console
+from barasync.report.console import Consoles
 from barasync.report.files import RunDirectory
 from barasync.report.jsonl import EventLog
-from barasync.report.passthrough import PassThrough
-from barasync.report.recorder import Audience as Listener
 from barasync.report.recorder import Recorder
 from barasync.report.result import ResultDocument, write_result
 from barasync.workspace.layer import ensure_layer
@@ -65,7 +63,7 @@ class Executed:
     problems: tuple[str, ...]
 
 
-Audience = Callable[[RunDirectory], Console | PassThrough]
+Audience = Callable[[RunDirectory], Consoles]
 Farewell = Callable[[Executed], tuple[str, ...]]
 
 
@@ -89,8 +87,7 @@ async def execute(
         console = audience(directory)
         with EventLog(directory.events) as events:
             async with console:
-                heard = _traced(console) if execution.verbose else console
-                recorder = Recorder(directory, events, heard, artifacts=execution.artifacts)
+                recorder = Recorder(directory, events, console, artifacts=execution.artifacts)
                 result = await _run(execution, connection, recorder, tree, interrupts)
                 executed = await _conclude(execution, result, recorder, directory)
                 await _finish(console, farewell(executed), interrupts)
@@ -165,13 +162,6 @@ def _preparation(
     return Preparation(image=image, workspace=workspace, has_bar=has_bar)
 
 
-def _traced(console: Console | PassThrough) -> Listener:
-    # structlog takes 80 ms to load, a third of the start.
-    from barasync.cli.trace import traced  # noqa: PLC0415 - as said
-
-    return traced(console)
-
-
 async def _tree(execution: Execution) -> Tree | None:
     """Read the project's files, if a cell wants them."""
     modes = {cell.settings.workspace for cell in execution.plan.cells}
@@ -237,9 +227,7 @@ async def _conclude(
     )
 
 
-async def _finish(
-    console: Console | PassThrough, lines: tuple[str, ...], interrupts: Interrupts
-) -> None:
+async def _finish(console: Consoles, lines: tuple[str, ...], interrupts: Interrupts) -> None:
     """Let the console catch up; a signal from here on means that nobody wants to wait for it."""
     with anyio.CancelScope() as scope, interrupts.handled_by(lambda _count: scope.cancel()):
         if interrupts.count > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from barasync.aiopodman import PodmanError
@@ -20,11 +21,15 @@ class Explanation:
 def explain(error: Exception) -> Explanation:
     """Turn an exception that ended a command into what a person needs to know.
 
-    An exception group that holds one error is that error: which task of a group failed is ours to
-    know. Podman errors that nobody handled mean that podman refused; whatever is neither a podman
-    error nor ours is a defect.
+    Of the errors in an exception group a defect is told before anything else, and what is ours
+    before what is podman's, which often follows from it. Podman errors that nobody handled mean
+    that podman refused; whatever is neither a podman error nor ours is a defect.
     """
-    leaf = _leaf(error)
+    leaves = list(_leaves(error))
+    known = (BarasyncError, PodmanError)
+    defects = [leaf for leaf in leaves if not isinstance(leaf, known)]
+    ours = [leaf for leaf in leaves if isinstance(leaf, BarasyncError)]
+    leaf = (defects or ours or leaves)[0]
     if isinstance(leaf, BarasyncError):
         return Explanation(_text(str(leaf), leaf.hint), leaf.exit_code)
     if isinstance(leaf, PodmanError):
@@ -40,11 +45,12 @@ def explain(error: Exception) -> Explanation:
     )
 
 
-def _leaf(error: Exception) -> Exception:
-    while isinstance(error, ExceptionGroup):
-        inner: tuple[Exception, ...] = error.exceptions
-        error = next((each for each in inner if isinstance(each, BarasyncError)), inner[0])
-    return error
+def _leaves(error: Exception) -> Iterator[Exception]:
+    if isinstance(error, ExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
 
 
 def _text(message: str, hint: str | None) -> str:

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from barasync.cli.execute import Executed, Execution, execute
 from barasync.cli.interrupts import Interrupts, finish
-from barasync.cli.terminal import channels, matrix_console, passthrough
+from barasync.cli.terminal import channels, consoles, matrix_view, passthrough_views
 from barasync.errors import EXIT_INTERRUPTED
 from barasync.matrix.outcome import Outcome, Status
 from barasync.report.channel import Channel
@@ -30,8 +30,9 @@ def show_matrix(execution: Execution, output: OutputMode) -> NoReturn:
             execution,
             interrupts,
             notify=error.print,
-            audience=lambda directory: matrix_console(
-                output, directory, out, error, execution.environ
+            audience=lambda directory: consoles(
+                [matrix_view(output, directory, out, error, execution.environ)],
+                trace=error if execution.verbose else None,
             ),
             farewell=partial(_summary, channel=out),
         )
@@ -50,7 +51,10 @@ def show_single(execution: Execution) -> NoReturn:
             execution,
             interrupts,
             notify=error.print,
-            audience=lambda directory: passthrough(directory, cell.id, out, error),
+            audience=lambda directory: consoles(
+                passthrough_views(directory, cell.id, out, error),
+                trace=error if execution.verbose else None,
+            ),
             farewell=lambda _executed: (),
         )
         outcome = executed.result.outcomes[cell.id]

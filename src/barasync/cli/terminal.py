@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from barasync.report.channel import Channel, Descriptor
-from barasync.report.console import Console
+from barasync.report.console import Consoles, View
 from barasync.report.files import RunDirectory
 from barasync.report.frames import Frame, GitHubFrame, PlainFrame
-from barasync.report.passthrough import PassThrough
+from barasync.report.passthrough import copy_views
 from barasync.report.terminal import OutputMode, choose_mode
 from barasync.report.views import view_for
 
@@ -25,18 +25,18 @@ def channels(environ: Mapping[str, str]) -> tuple[Channel, Channel]:
     return out, error
 
 
-def matrix_console(
+def matrix_view(
     asked: OutputMode,
     directory: RunDirectory,
     out: Channel,
     notices: Channel,
     environ: Mapping[str, str],
-) -> Console:
-    """Return the console for a run of many cells."""
+) -> View:
+    """Return the view of a run of many cells."""
     github = bool(environ.get("GITHUB_ACTIONS"))
     frame: Frame = GitHubFrame(secrets.token_hex(16)) if github else PlainFrame()
     mode = choose_mode(asked, terminal=out.terminal, environment=environ)
-    view = view_for(
+    return view_for(
         mode,
         out=out,
         notices=notices,
@@ -44,10 +44,21 @@ def matrix_console(
         frame=frame,
         clock=time.monotonic,
     )
-    return Console(view)
 
 
-def passthrough(directory: RunDirectory, cell: str, out: Channel, error: Channel) -> PassThrough:
-    """Return the console for a run of one container whose output is ours."""
+def passthrough_views(
+    directory: RunDirectory, cell: str, out: Channel, error: Channel
+) -> Sequence[View]:
+    """Return the views of one container whose output is ours."""
     together = Descriptor(_STDOUT).same_as(Descriptor(_STDERR))
-    return PassThrough(directory.logs(cell), out, error, together=together)
+    return copy_views(directory.logs(cell), out, error, together=together)
+
+
+def consoles(views: Sequence[View], *, trace: Channel | None) -> Consoles:
+    """Return consoles for some views, and one that logs events to `trace`."""
+    if trace is None:
+        return Consoles(views)
+    # structlog takes 80 ms to load, a third of the start.
+    from barasync.cli.trace import TraceView  # noqa: PLC0415 - as said
+
+    return Consoles([*views, TraceView(trace)])

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from types import TracebackType
@@ -97,10 +97,11 @@ class Console:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            await self._catch_up(())
+            if not self._abandoned:
+                await self._catch_up(())
         finally:
             if not self._ended.is_set():
-                self._abandoned = True
+                self.abandon()
                 # The view restores the terminal, unless that is where its thread hangs.
                 with anyio.move_on_after(_FAREWELL_SECONDS, shield=True):
                     await self._ended.wait()
@@ -116,21 +117,36 @@ class Console:
             self._announced.add(cell)
             self._inbox.put(_Written(cell))
 
+    def abandon(self) -> None:
+        """Show no more than what is being shown; leaving the context then waits for a moment only.
+
+        It may be in the middle of a write that never ends.
+        """
+        self._abandoned = True
+        self._tell_of_the_end(())
+
     async def finish(self, summary: Sequence[str] = ()) -> None:
         """Show what waits to be shown, then the lines of the summary, and end.
 
         Raises:
             Exception: a defect of the view, which has ended it before.
         """
-        await self._catch_up(summary)
+        try:
+            await self._catch_up(summary)
+        except anyio.get_cancelled_exc_class():
+            self.abandon()
+            raise
         if self._defect is not None:
             raise self._defect
 
     async def _catch_up(self, summary: Sequence[str]) -> None:
+        self._tell_of_the_end(summary)
+        await self._ended.wait()
+
+    def _tell_of_the_end(self, summary: Sequence[str]) -> None:
         if not self._finishing:
             self._finishing = True
             self._inbox.put(_Finish(tuple(summary)))
-        await self._ended.wait()
 
     def _serve(self, token: EventLoopToken) -> None:
         try:
@@ -175,3 +191,53 @@ class Console:
             return self._inbox.get(block=timeout != 0.0, timeout=timeout)
         except Empty:
             return None
+
+
+class Consoles:
+    """Several consoles that hear the same, each at its own pace; used like one.
+
+    The summary goes to the view that was given first.
+    """
+
+    def __init__(self, views: Sequence[View]) -> None:
+        self._consoles = [Console(view) for view in views]
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        for console in self._consoles:
+            await self._stack.enter_async_context(console)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.__aexit__(kind, error, traceback)
+
+    def emit(self, event: AnyEvent) -> None:
+        """Show an event, at some time; never waits."""
+        for console in self._consoles:
+            console.emit(event)
+
+    def written(self, cell: str) -> None:
+        """Show what was appended to the log of a cell, at some time; never waits."""
+        for console in self._consoles:
+            console.written(cell)
+
+    async def finish(self, summary: Sequence[str] = ()) -> None:
+        """Show what waits to be shown, then the lines of the summary, and end.
+
+        Raises:
+            Exception: a defect of a view, which has ended it before.
+        """
+        first, *others = self._consoles
+        try:
+            await first.finish(summary)
+            for console in others:
+                await console.finish()
+        except anyio.get_cancelled_exc_class():
+            for console in self._consoles:
+                console.abandon()
+            raise

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from barasync.events import AnyEvent
 from barasync.report.channel import Channel
-from barasync.report.console import Console
 from barasync.report.files import OUTPUT_LOG, STDERR_LOG, STDOUT_LOG
 from barasync.report.follow import PIECE_BYTES, Follower
 
@@ -44,54 +40,13 @@ class CopyView:
         self._out.print(*summary)
 
 
-class PassThrough:
-    """A console for one container: its stdout goes to ours, its stderr to ours, unchanged.
+def copy_views(logs: Path, out: Channel, error: Channel, *, together: bool) -> list[CopyView]:
+    """Return the views of one container whose stdout goes to ours, its stderr to ours, unchanged.
 
     Each stream is followed at its own pace: a reader of one that stands still does not hold up the
     other. Where both are the same (`together`: a terminal, `2>&1`), the interleaved log is followed
     instead, and the order in which the container wrote is kept.
-
-    Used like a `Console`, with the same meaning of `finish` and of cancelling it.
     """
-
-    def __init__(self, logs: Path, out: Channel, error: Channel, *, together: bool) -> None:
-        if together:
-            views = [CopyView(logs / OUTPUT_LOG, out)]
-        else:
-            views = [CopyView(logs / STDOUT_LOG, out), CopyView(logs / STDERR_LOG, error)]
-        self._consoles = [Console(view) for view in views]
-        self._stack = AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        for console in self._consoles:
-            await self._stack.enter_async_context(console)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._stack.__aexit__(kind, error, traceback)
-
-    def emit(self, event: AnyEvent) -> None:
-        """Take an event; never waits."""
-        for console in self._consoles:
-            console.emit(event)
-
-    def written(self, cell: str) -> None:
-        """Copy what was appended to the logs, at some time; never waits."""
-        for console in self._consoles:
-            console.written(cell)
-
-    async def finish(self, summary: Sequence[str] = ()) -> None:
-        """Copy what is left of both streams, then print the lines of the summary on stdout.
-
-        Raises:
-            OSError: a log cannot be read.
-        """
-        first, *others = self._consoles
-        for console in others:
-            await console.finish()
-        await first.finish(summary)
+    if together:
+        return [CopyView(logs / OUTPUT_LOG, out)]
+    return [CopyView(logs / STDOUT_LOG, out), CopyView(logs / STDERR_LOG, error)]

@@ -13,7 +13,7 @@ from barasync.report.spool import CellLog
 
 
 class Audience(Protocol):
-    """Who is told what happens: a `Console` or a `PassThrough`."""
+    """Who is told what happens: a `Console`, or several."""
 
     def emit(self, event: AnyEvent) -> None:
         """Take an event without waiting."""
