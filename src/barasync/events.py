@@ -6,7 +6,7 @@ cell's log files. `at` is wall-clock time in seconds since the epoch; durations 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -85,6 +85,3 @@ class RunFinished(Event, tag="run.finished", frozen=True, kw_only=True):
 
 
 AnyEvent = RunStarted | ImageProgress | CellStarted | ContainerStarted | CellFinished | RunFinished
-
-Emit = Callable[[AnyEvent], None]
-"""Takes an event without waiting; the engine is never held back by who listens."""

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,45 @@ def barasync(service: RigService, busybox: str, tmp_path: Path) -> Barasync:
 def rule(barasync: Barasync, script: str) -> None:
     """Write the project's one file, a shell script that every cell runs."""
     (barasync.directory / "rule").write_text(script)
+
+
+@pytest.mark.parametrize(
+    "times", [2, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+)
+def test_the_output_of_20_quick_cells_is_complete_and_in_order_every_time(
+    barasync: Barasync, busybox: str, times: int
+) -> None:
+    """Every cell prints 20 lines to each stream; a run has as many cells as all times together."""
+    cells = [f"c{number}" for number in range(20 * times)]
+    barasync.configure(
+        f"""
+        [defaults]
+        image = "{busybox}"
+        command = ["sh", "-c", "for i in $(seq 20); do echo {{config}} $i; echo $i >&2; done"]
+        workspace = "none"
+        [matrix]
+        config = {json.dumps(cells)}
+        """
+    )
+    with replace(barasync, timeout=850).running("matrix", "tests", "--jobs", "8") as process:
+        out, err = process.communicate(timeout=850)
+    assert process.returncode == 0, (out + err).decode()
+
+    shown: dict[str, list[str]] = {}
+    for line in out.decode().splitlines():
+        label, bar, text = line.partition(" | ")
+        if bar:
+            shown.setdefault(label.strip(), []).append(text)
+    numbers = [str(number) for number in range(1, 21)]
+    for cell in cells:
+        stdout = [f"{cell} {number}" for number in numbers]
+        name = f"{NATIVE}-{cell}"
+        assert barasync.log(name, "stdout.log").splitlines() == stdout
+        assert barasync.log(name, "stderr.log").splitlines() == numbers
+        together = barasync.log(name).splitlines()
+        assert [line for line in together if " " in line] == stdout
+        assert [line for line in together if " " not in line] == numbers
+        assert shown[name] == together
 
 
 def test_every_cell_runs_the_rule_with_its_arguments_and_its_own_environment(

@@ -16,6 +16,9 @@ from tests.rig import debian, services
 
 CONTRACT = Path(__file__).parents[1] / "contract"
 
+HOST_PODMAN = {"host_place", "alone"}
+"""The fixtures that are only of this host's podman."""
+
 _PROPERTY = "podman"
 
 
@@ -76,7 +79,9 @@ class ContractTests:
             self._config.hook.pytest_deselected(items=contract)
             return
         for item in contract:
-            item.user_properties.append((_PROPERTY, _version_of(item)))
+            version = _version_of(item)
+            if version is not None:
+                item.user_properties.append((_PROPERTY, version))
         if _whole_folder_selected(self._config):
             self._ledger.required = tuple(one.version for one in services.installations())
 
@@ -118,14 +123,17 @@ class ContractTests:
             reporter.write_line(line)
 
 
-def _version_of(item: pytest.Item) -> str:
+def _version_of(item: pytest.Item) -> str | None:
+    """Return the podman that a test runs against; `None` for one that stands in for podman."""
     callspec = getattr(item, "callspec", None)
     installation = callspec.params.get("installation") if callspec else None
     if isinstance(installation, services.Installation):
         return installation.version
     if any(name.startswith("rootless_") for name in getattr(item, "fixturenames", ())):
         return services.rootless_podman().version
-    return services.host_podman().version
+    if HOST_PODMAN & set(getattr(item, "fixturenames", ())):
+        return services.host_podman().version
+    return None
 
 
 def _whole_folder_selected(config: pytest.Config) -> bool:

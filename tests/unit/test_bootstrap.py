@@ -167,7 +167,6 @@ class Workshop:
                 platform=platform,
                 cache_dir=self.cache,
                 on_progress=self.progress.append,
-                labels={"barasync.run": "r1"},
                 refresh=refresh,
                 back_off=back_off,
             )

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 import anyio
+from anyio import to_thread
 
 from barasync.aiopodman.connections import Connections
 
@@ -175,7 +176,7 @@ async def probe(endpoint: Endpoint) -> str | None:
     except TimeoutError:
         return f"{path} takes no connection within {PROBE_TIMEOUT:.0f} s"
     except OSError as error:
-        return _why_unreachable(path, error)
+        return await to_thread.run_sync(_why_unreachable, path, error)
 
 
 def _why_unreachable(path: str, error: OSError) -> str:

@@ -204,7 +204,7 @@ def _collected(
         return Collected(source=source, destination=None, problem=result.problem)
     if fetch.path == path:
         return _report(source, destination / fetch.place, result.manifest)
-    inner = posixpath.relpath(path, fetch.path)
+    inner = path.removeprefix(f"{fetch.path}/")
     part = _part(result.manifest, inner)
     if not part.entries:
         return Collected(source=source, destination=None, problem=_missing(path))

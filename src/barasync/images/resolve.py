@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from types import MappingProxyType
 
 from barasync.aiopodman import (
     ImageInspect,
@@ -63,11 +62,10 @@ async def resolve(
     *,
     cache_dir: Path,
     on_progress: Callable[[str], None],
-    labels: Mapping[str, str] = MappingProxyType({}),
 ) -> ResolvedImage:
     """Find or make the image that `reference` names, for `platform`.
 
-    A declared name is made from its table, by `bootstrap`, to which `cache_dir` and `labels` go.
+    A declared name is made from its table, by `bootstrap`, to which `cache_dir` goes.
     Anything else is looked for among the service's images: under that name, as a member of the
     manifest list of that name, and as what was pulled for this platform before. At last it is
     pulled, unless it is on `localhost` or an ID, and then named `localhost/barasync/pulled:…`, as
@@ -89,7 +87,6 @@ async def resolve(
             platform=platform,
             cache_dir=cache_dir,
             on_progress=on_progress,
-            labels=labels,
         )
         return ResolvedImage(image_id, reference, platform)
     parsed = _parse(reference, declared)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -41,9 +39,8 @@ def find(cache_dir: Path, recipe: Recipe) -> Archive | None:
     return None
 
 
-@contextmanager
-def unnamed(cache_dir: Path) -> Iterator[BinaryIO]:
-    """Open an empty file in the cache that vanishes on closing, unless `keep` names it.
+def unnamed(cache_dir: Path) -> BinaryIO:
+    """Open an empty file in the cache; it vanishes when it is closed, unless `keep` names it.
 
     Raises:
         ImageError: The cache cannot be written to.
@@ -51,14 +48,12 @@ def unnamed(cache_dir: Path) -> Iterator[BinaryIO]:
     directory = cache_dir / _DIRECTORY
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        file = _open_unnamed(directory)
+        return _open_unnamed(directory)
     except OSError as error:
         raise ImageError(
             f"the cache directory {directory} cannot be written to: {error.strerror}",
             hint="make it writable, or set XDG_CACHE_HOME to a directory that is",
         ) from error
-    with file:
-        yield file
 
 
 def keep(cache_dir: Path, file: BinaryIO, recipe: Recipe, suite: str) -> None:

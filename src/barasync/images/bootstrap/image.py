@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import BinaryIO
 
 import anyio
@@ -47,7 +46,6 @@ async def bootstrap(
     platform: Platform,
     cache_dir: Path,
     on_progress: Callable[[str], None],
-    labels: Mapping[str, str] = MappingProxyType({}),
     refresh: bool = False,
     back_off: Sequence[float] = BACK_OFF,
 ) -> str:
@@ -55,7 +53,7 @@ async def bootstrap(
 
     An image of the same recipe is returned at once, and an archive of it in `cache_dir` saves the
     download; `refresh` takes new packages all the same. The image is named
-    `localhost/barasync/NAME:ARCH-KEY` and carries `labels`, its key, and the suite it was really
+    `localhost/barasync/NAME:ARCH-KEY` and carries its key and the suite it was really
     made from. `on_progress` is called with a line for a person at every step.
 
     Downloads that fail are tried again after `back_off` seconds. Where the index of a young port is
@@ -81,16 +79,16 @@ async def bootstrap(
         if not refresh:
             archive = await to_thread.run_sync(archives.find, cache_dir, recipe)
         if archive is None:
-            file = stack.enter_context(archives.unnamed(cache_dir))
+            file = stack.enter_context(await to_thread.run_sync(archives.unnamed, cache_dir))
             source = await _Maker(recipe, file, on_progress, back_off).make()
-            archives.keep(cache_dir, file, recipe, source.suite)
+            await to_thread.run_sync(archives.keep, cache_dir, file, recipe, source.suite)
             archive = Archive(file, source.suite)
         else:
             stack.enter_context(archive.file)
             _say_suite(recipe, archive.suite, on_progress)
             on_progress("taking the root file system from the cache")
         on_progress("importing it into podman")
-        return await _import(podman, recipe, archive, labels)
+        return await _import(podman, recipe, archive)
 
 
 async def _existing(podman: Podman, recipe: Recipe) -> ImageInspect | None:
@@ -113,8 +111,8 @@ class _Maker:
 
     async def make(self) -> Source:
         """Write it; return where its packages are from."""
-        if shutil.which("mmdebstrap") is None:
-            raise _lacks_mmdebstrap(self.recipe)
+        if await to_thread.run_sync(shutil.which, "mmdebstrap") is None:
+            raise await to_thread.run_sync(_lacks_mmdebstrap, self.recipe)
         *preferred, last = self.recipe.sources
         for source in preferred:
             # A broken index does not mend in seconds, and there is another suite to turn to.
@@ -153,10 +151,8 @@ class _Maker:
         return ended
 
 
-async def _import(
-    podman: Podman, recipe: Recipe, archive: Archive, labels: Mapping[str, str]
-) -> str:
-    own = {
+async def _import(podman: Podman, recipe: Recipe, archive: Archive) -> str:
+    labels = {
         "barasync.kind": "bootstrap",
         KEY_LABEL: recipe.key,
         SUITE_LABEL: archive.suite,
@@ -169,7 +165,7 @@ async def _import(
                 architecture=recipe.platform.architecture,
                 variant=recipe.platform.variant,
                 os=recipe.platform.os,
-                changes=recipe.changes({**labels, **own}),
+                changes=recipe.changes(labels),
             )
 
 
