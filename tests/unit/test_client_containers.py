@@ -233,7 +233,7 @@ async def test_attach_says_that_the_command_does_not_exist() -> None:
                 pytest.fail("the block must not be entered")
 
 
-async def test_a_container_is_initialised_attached_started_and_checked_against_its_log() -> None:
+async def test_a_container_is_attached_started_and_checked_against_its_log() -> None:
     service = answering(200, content=frame(1, b"out"))
 
     async with (
@@ -243,7 +243,7 @@ async def test_a_container_is_initialised_attached_started_and_checked_against_i
         assert [chunk async for chunk in chunks] == [Chunk(Stream.STDOUT, b"out")]
 
     asked = [f"{seen.method} {seen.path.removeprefix(CONTAINER)}" for seen in service.seen]
-    assert asked == ["POST /init", "POST /attach", "POST /start", "GET /logs"]
+    assert asked == ["POST /attach", "POST /start", "GET /logs"]
 
 
 async def test_logs_are_asked_for_as_wanted() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import NoReturn
 
 import pytest
 from hypothesis import given
@@ -38,15 +39,18 @@ async def completed(attached: Iterable[Chunk], log: Iterable[Chunk]) -> list[Chu
     return [chunk async for chunk in complete(chunks_of(attached), open_log)]
 
 
-@pytest.mark.parametrize("attached", [[], [err(NOTICE)], [out(NOTICE)]])
-async def test_the_log_is_replayed_when_nothing_came(attached: list[Chunk]) -> None:
+@pytest.mark.parametrize("notice", [err(NOTICE), out(NOTICE)], ids=["frames", "a terminal"])
+async def test_the_log_is_replayed_when_the_connection_was_never_accepted(notice: Chunk) -> None:
     log = [out(b"one\n"), err(b"two\n")]
 
-    assert await completed(attached, log) == log
+    assert await completed([notice], log) == log
 
 
-async def test_a_container_that_prints_nothing_has_no_output() -> None:
-    assert await completed([], []) == []
+async def test_the_log_of_a_container_that_prints_nothing_is_not_read() -> None:
+    def open_log() -> NoReturn:
+        raise AssertionError
+
+    assert [chunk async for chunk in complete(chunks_of([]), open_log)] == []
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Containers: the collection, and a handle on one of them.
 
-The order that never loses output (measured): create, init, attach and await its headers, start,
-read to the end, check against the log, inspect, archive, remove.
+The order that never loses output (measured): create, attach and await its headers, start, read to
+the end and check against the log, inspect, archive, remove.
 """
 
 from __future__ import annotations
@@ -229,10 +229,8 @@ class Container:
             ProtocolError: while iterating, when the stream is malformed or breaks inside a frame;
                 `OutputLost` at the end, when the beginning did not come.
 
-        Source: `POST /libpod/containers/{id}/init`, `attach` and `start`, `GET …/logs`.
+        Source: `POST /libpod/containers/{id}/attach` and `start`, `GET …/logs`.
         """
-        # The later attach comes, the surer it is that conmon waits for it, asleep.
-        await self.init()
         async with self.attach() as chunks:
             await self.start()
             async with aclosing(complete(chunks, self.logs)) as output:

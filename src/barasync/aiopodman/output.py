@@ -3,8 +3,12 @@
 Podman answers attach once it has connected to the container's monitor, conmon, which need not have
 accepted the connection yet. A monitor that the kernel holds up at that moment deals with what the
 container prints first, or with its end: the beginning of the output, or all of it, goes to podman's
-log only. So the log has the last word: it is replayed where nothing came, and its beginning is
-compared with what came where something did.
+log only. So the log has the last word. Where conmon never accepted, the kernel resets the
+connection, which podman reports in the stream, and the log is replayed. Where something came, its
+beginning is compared with the log's. Where nothing came and nothing was reset, nothing was printed.
+
+Source: `unix_release_sock` of the kernel, which resets whoever still waits to be accepted;
+`HTTPAttach` of podman, in `libpod/oci_conmon_common.go`.
 """
 
 from __future__ import annotations
@@ -66,7 +70,7 @@ async def complete(
     attached: AsyncIterator[Chunk],
     open_log: Callable[[], AbstractAsyncContextManager[AsyncIterator[Chunk]]],
 ) -> AsyncGenerator[Chunk]:
-    """Yield what attach gives, and at its end what only podman's log has.
+    """Yield what attach gives, or what podman's log has where attach could give nothing.
 
     The log is compared once 64 KiB have come, long before it is rotated, or at the end.
 
@@ -90,11 +94,11 @@ async def complete(
         if received.bytes >= BEGINNING_BYTES and not compared:
             compared = True
             await _compare(received, open_log, ended=False)
-    if not received.bytes:
+    if notice is not None:
         async with open_log() as log:
             async for chunk in log:
                 yield chunk
-    elif not compared:
+    elif received.bytes and not compared:
         await _compare(received, open_log, ended=True)
 
 
