@@ -32,6 +32,16 @@ def emulators() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def missing() -> Platform:
+    """A platform that this machine has no emulator for."""
+    everything = [row.platform for row in ARCHITECTURES]
+    for emulator in reversed(survey(everything, Host.current())):
+        if emulator.state is State.MISSING:
+            return emulator.platform
+    pytest.skip("this machine has emulators for everything")
+
+
 async def test_a_program_of_this_machine_works(podman: Podman) -> None:
     own = native(Host.current().machine)
 
@@ -51,17 +61,17 @@ async def test_programs_of_other_machines_work_with_an_emulator(podman: Podman) 
     ]
 
 
-async def test_without_an_emulator_the_reason_is_said(podman: Podman) -> None:
-    platform = _without_emulator()
-
-    (found,) = await check(podman, [platform])
+async def test_without_an_emulator_the_reason_is_said(podman: Podman, missing: Platform) -> None:
+    (found,) = await check(podman, [missing])
 
     assert not found.works
-    assert found.reason == f"the machine of the podman service has no emulator for {platform}"
+    assert found.reason == f"the machine of the podman service has no emulator for {missing}"
 
 
-async def test_a_service_elsewhere_is_asked_by_running_a_program(podman: Podman) -> None:
-    own, missing = native(Host.current().machine), _without_emulator()
+async def test_a_service_elsewhere_is_asked_by_running_a_program(
+    podman: Podman, missing: Platform
+) -> None:
+    own = native(Host.current().machine)
 
     await require_there(podman, [own])
     with pytest.raises(EngineUnavailable, match=f"cannot run {missing}") as caught:
@@ -173,11 +183,3 @@ look()
 run()
 print(json.dumps([states, done, codes]))
 """
-
-
-def _without_emulator() -> Platform:
-    everything = [row.platform for row in ARCHITECTURES]
-    for emulator in reversed(survey(everything, Host.current())):
-        if emulator.state is State.MISSING:
-            return emulator.platform
-    pytest.skip("this machine has emulators for everything")

@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio import to_thread
 
 from barasync.aiopodman import ServiceError, service_launch
 from barasync.aiopodman.service import PrivateService, private_service
@@ -166,7 +167,7 @@ def test_mounts_do_not_reach_a_host_that_shares_them(place: Place) -> None:
 
 
 async def test_an_ordinary_host_gets_no_mount_namespace(host_place: Place) -> None:
-    cover = find_cgroup_cover()
+    cover = await to_thread.run_sync(find_cgroup_cover)
     hide = 'test -z "$1" || mount --bind "$1" "$2"; shift 2; exec "$@"'
     paths = (cover.source, cover.mount_point) if cover else ("", "")
     ordinary = ("unshare", "--mount", "sh", "-c", hide, "sh", *paths)

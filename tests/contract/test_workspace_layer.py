@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from anyio import to_thread
 
 from barasync.aiopodman import ContainerSpec, ImageInspect, Podman
 from barasync.engine.identity import Identity
@@ -47,6 +48,10 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def tree(project: Path) -> Tree:
     return scan(project)
+
+
+async def scanned(project: Path) -> Tree:
+    return await to_thread.run_sync(scan, project)
 
 
 async def make(podman: Podman, image: str, tree: Tree, arch: str = "amd64") -> str:
@@ -118,9 +123,9 @@ async def test_a_layer_is_made_once(
     podman: Podman, busybox: str, tree: Tree, project: Path
 ) -> None:
     first = await make(podman, busybox, tree)
-    again = await make(podman, busybox, scan(project))
+    again = await make(podman, busybox, await scanned(project))
     write(project, {"new": ""})
-    other = await make(podman, busybox, scan(project))
+    other = await make(podman, busybox, await scanned(project))
 
     assert first == again != other
 
@@ -137,7 +142,7 @@ async def test_an_image_that_somebody_makes_of_a_layer_is_not_taken_for_it(
     assert await make(podman, busybox, tree) == layer
     assert mine != layer
     async with created(podman, ContainerSpec(image=mine, command=("true",))):
-        found = await leftovers(podman, Identity.current())
+        found = await leftovers(podman, await to_thread.run_sync(Identity.current))
 
     assert found == ()
 
@@ -245,7 +250,7 @@ async def test_names_of_any_bytes_arrive(podman: Podman, busybox: str, project: 
     names = [b"caf\xe9", b"line\nbreak", b"x" * 255, "größe".encode()]
     write(project / "names", {os.fsdecode(name): "" for name in names})
 
-    layer = await make(podman, busybox, scan(project))
+    layer = await make(podman, busybox, await scanned(project))
     done = await run(podman, shell(layer, "find names -type f -print0"))
 
     assert {path[6:] for path in done.stdout.split(b"\0") if path} == set(names)
@@ -299,7 +304,7 @@ async def test_a_layer_that_is_cancelled_while_it_is_sent_leaves_no_container(
 ) -> None:
     with (project / "large").open("wb") as file:
         file.truncate(1 << 28)
-    tree = scan(project)
+    tree = await scanned(project)
 
     async with anyio.create_task_group() as group:
         group.start_soon(make, podman, busybox, tree)

@@ -255,19 +255,24 @@ class TestTail:
             pass
 
 
-def test_a_socket_directory_is_private_and_removed(tmp_path: Path) -> None:
+@pytest.mark.anyio
+async def test_a_socket_directory_is_private_and_removed(tmp_path: Path) -> None:
     environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
-    with service_module._socket_directory(environ, rootless=True) as directory:
-        assert Path(directory).parent == tmp_path
-        assert Path(directory).stat().st_mode & 0o777 == 0o700
-    assert not Path(directory).exists()
+    async with service_module._socket_directory(environ, rootless=True) as directory:
+        place = anyio.Path(directory)
+        assert place.parent == tmp_path
+        assert (await place.stat()).st_mode & 0o777 == 0o700
+    assert not await place.exists()
 
 
-def test_a_runtime_directory_that_is_too_deep_for_a_socket_is_passed_over(tmp_path: Path) -> None:
+@pytest.mark.anyio
+async def test_a_runtime_directory_that_is_too_deep_for_a_socket_is_passed_over(
+    tmp_path: Path,
+) -> None:
     deep = tmp_path / ("d" * 100)
     deep.mkdir()
     environ = {"XDG_RUNTIME_DIR": str(deep), "TMPDIR": str(tmp_path)}
-    with service_module._socket_directory(environ, rootless=True) as directory:
+    async with service_module._socket_directory(environ, rootless=True) as directory:
         assert Path(directory).parent == tmp_path
 
 

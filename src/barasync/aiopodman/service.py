@@ -17,12 +17,13 @@ import os
 import shutil
 import socket
 import tempfile
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
-from anyio import CancelScope
+from anyio import CancelScope, to_thread
 from anyio.abc import UNIXSocketStream
 
 from barasync.aiopodman.endpoint import Endpoint, unix_url
@@ -38,7 +39,7 @@ from barasync.aiopodman.service_tail import Tail
 from barasync.aiopodman.version import PodmanVersion, negotiate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from anyio.abc import Process
 
@@ -97,14 +98,14 @@ async def private_service(
         Stopping is shielded and takes fifteen seconds at most. Rootless podman keeps its pause
         process (`catatonit -P`), which belongs to all podman commands of the user.
     """
-    _require(podman[0], environ)
+    await to_thread.run_sync(_require, podman[0], environ)
     rootless = os.geteuid() != 0
     async with AsyncExitStack() as stack:
-        directory = stack.enter_context(_socket_directory(environ, rootless=rootless))
+        directory = await stack.enter_async_context(_socket_directory(environ, rootless=rootless))
         launch = plan_launch(
             podman=podman,
             rootless=rootless,
-            cover=find_cgroup_cover(),
+            cover=await to_thread.run_sync(find_cgroup_cover),
             directory=directory,
             environ=environ,
         )
@@ -115,7 +116,7 @@ async def private_service(
             endpoint=Endpoint(unix_url(socket_path), "a private podman service"),
             version=version,
             pid=pid,
-            rlimits=service_rlimits(pid),
+            rlimits=await to_thread.run_sync(service_rlimits, pid),
             notes=launch.notes,
             errors=running.errors,
         )
@@ -129,14 +130,15 @@ def _require(program: str, environ: Mapping[str, str]) -> None:
         )
 
 
-@contextmanager
-def _socket_directory(environ: Mapping[str, str], *, rootless: bool) -> Iterator[str]:
+@asynccontextmanager
+async def _socket_directory(environ: Mapping[str, str], *, rootless: bool) -> AsyncIterator[str]:
     """Make a directory that only this user can enter, with a path short enough for a socket."""
-    directory = _make_directory(environ, rootless=rootless)
+    directory = await to_thread.run_sync(partial(_make_directory, environ, rootless=rootless))
     try:
         yield directory
     finally:
-        shutil.rmtree(directory, ignore_errors=True)  # the watcher has usually been here first
+        with CancelScope(shield=True):  # the watcher has usually been here first
+            await to_thread.run_sync(partial(shutil.rmtree, directory, ignore_errors=True))
 
 
 def _make_directory(environ: Mapping[str, str], *, rootless: bool) -> str:

@@ -46,13 +46,14 @@ def check(names: Names = None, *, url: options.Url = None) -> None:
     from barasync.images.emulation import check as execute  # noqa: PLC0415 - likewise
 
     wanted = _parse(names)
+    labels = Identity.current().labels("arch-check")
 
     async def command(_interrupts: Interrupts) -> int:
         async with connect(url, os.environ, notify=_notify) as connection:
             checks = await execute(
                 connection.podman,
                 wanted,
-                labels=Identity.current().labels("arch-check"),
+                labels=labels,
                 rlimits=connection.rlimits,
             )
         for one in checks:

@@ -25,7 +25,8 @@ async def clean_service(
     """Remove the leftovers of dead runs, and say of each container what became of it."""
     doomed = {Liveness.DEAD, Liveness.UNKNOWN} if everything else {Liveness.DEAD}
     async with connect(url, environ, notify=_notify) as connection:
-        found = await leftovers(connection.podman, Identity.current())
+        identity = await to_thread.run_sync(Identity.current)
+        found = await leftovers(connection.podman, identity)
         dead = tuple(each for each in found if each.liveness in doomed)
         for each in found:
             if each not in dead:

@@ -102,7 +102,7 @@ async def _run(
     interrupts: Interrupts,
 ) -> RunResult:
     run_id = recorder.run
-    identity = Identity.current()
+    identity = await to_thread.run_sync(Identity.current)
     labels = identity.labels(run_id)
     cgroups = connection.cgroups
     session = Session(
@@ -179,7 +179,8 @@ async def _require_emulators(plan: Plan, connection: Connection) -> None:
     if connection.local:
         await to_thread.run_sync(require, wanted, Host.current())
     else:
-        labels = Identity.current().labels("arch-check")
+        identity = await to_thread.run_sync(Identity.current)
+        labels = identity.labels("arch-check")
         await require_there(connection.podman, wanted, labels=labels, rlimits=connection.rlimits)
 
 

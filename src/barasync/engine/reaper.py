@@ -47,17 +47,21 @@ async def leftovers(
     A container that somebody made from a workspace layer has the label too, without a value.
     """
     found = await podman.containers.list(labels={RUN: None}, all=True)
-    return tuple(
-        Leftover(
-            container=summary.id,
-            run=_label(summary.labels, RUN),
-            cell=_label(summary.labels, CELL),
-            state=summary.state,
-            liveness=identity.judge(summary.labels or {}, start_of),
+
+    def judged() -> tuple[Leftover, ...]:
+        return tuple(
+            Leftover(
+                container=summary.id,
+                run=_label(summary.labels, RUN),
+                cell=_label(summary.labels, CELL),
+                state=summary.state,
+                liveness=identity.judge(summary.labels or {}, start_of),
+            )
+            for summary in found
+            if _label(summary.labels, RUN)
         )
-        for summary in found
-        if _label(summary.labels, RUN)
-    )
+
+    return await to_thread.run_sync(judged)
 
 
 async def remove(podman: Podman, found: tuple[Leftover, ...]) -> tuple[Removal, ...]:
