@@ -175,9 +175,9 @@ def test_five_thousand_cells_are_planned_in_a_second() -> None:
         exclude=[ExcludeTable(arch="arm64", config=f"c{number}") for number in range(10)],
         include=[IncludeTable(config=f"c{number}", pids=number + 1) for number in range(20)],
     )
-    started = time.perf_counter()
+    started = time.process_time()
     made = planned(matrix, select=("a*",), exclude=("arm64-c99?",))
-    took = time.perf_counter() - started
+    took = time.process_time() - started
 
     assert made is not None
     assert len(made.cells) == 5000 - 10 - 10
