@@ -65,13 +65,21 @@ class ContainerStarted(Event, tag="container.started", frozen=True, kw_only=True
     image: str
 
 
-class CellFinished(Event, tag="cell.finished", frozen=True, kw_only=True):
+class AttemptEnded(Event, frozen=True, kw_only=True):
     """The verdict on an attempt; its container is gone and its artifacts are in place."""
 
     cell: str
     attempt: int
     seconds: float
     outcome: Outcome
+
+
+class CellRetried(AttemptEnded, tag="cell.retried", frozen=True, kw_only=True):
+    """An attempt did not pass and will be followed by another one."""
+
+
+class CellFinished(AttemptEnded, tag="cell.finished", frozen=True, kw_only=True):
+    """The last attempt of a cell has ended; its verdict is the cell's."""
 
 
 class RunFinished(Event, tag="run.finished", frozen=True, kw_only=True):
@@ -84,4 +92,12 @@ class RunFinished(Event, tag="run.finished", frozen=True, kw_only=True):
     problem: str | None = None
 
 
-AnyEvent = RunStarted | ImageProgress | CellStarted | ContainerStarted | CellFinished | RunFinished
+AnyEvent = (
+    RunStarted
+    | ImageProgress
+    | CellStarted
+    | ContainerStarted
+    | CellRetried
+    | CellFinished
+    | RunFinished
+)

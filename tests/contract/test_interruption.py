@@ -171,7 +171,7 @@ def test_a_podman_that_dies_in_the_middle_ends_the_run_with_4_and_keeps_the_logs
         barasync = project(service, service.busybox(NATIVE), tmp_path / "project")
         with barasync.running("matrix", "tests", "--jobs", str(jobs)) as process:
             read_until(process, "| ready", jobs)
-            os.kill(service.pid, signal.SIGKILL)
+            service.holder.kill()
             code, said = finish(process)
         services.stop(service)
         again = services.start(installation, environ, directory)

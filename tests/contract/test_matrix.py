@@ -108,7 +108,9 @@ def test_the_record_tells_the_run(barasync: Barasync) -> None:
     assert first["output"] == {"stdout_bytes": 4, "stderr_bytes": 4, "complete": True}
     assert first["usage"]["exact"]
     assert first["usage"]["peak_memory_bytes"] > 0
-    assert {"prepare", "create", "start", "run", "remove"} <= first["phases"].keys()
+    assert {*("queue", "image", "workspace", "create", "start", "run", "remove")} == first[
+        "phases"
+    ].keys()
     assert barasync.log(cell, "stdout.log") == "out\n"
     assert barasync.log(cell, "stderr.log") == "err\n"
     lines = (barasync.record() / "events.jsonl").read_text().splitlines()

@@ -18,9 +18,11 @@ from barasync.aiopodman import (
     ContainerSummary,
     NotFound,
     PodmanError,
+    Received,
     Stream,
     TransportError,
 )
+from barasync.aiopodman.output import rest
 from barasync.aiopodman.version import negotiate
 
 FOREVER = -1
@@ -34,7 +36,9 @@ def refused(kind: type[PodmanError], text: str) -> PodmanError:
 class Script:
     """What a container does: print, then end with a code, or never end by itself.
 
-    One that outlives its monitor closes its output and is said to run for ever.
+    One that outlives its monitor closes its output and is said to run for ever. `log` is what
+    podman has kept of its output, `heeds_sigterm` the exit code it makes of SIGTERM if it does not
+    ignore it, and `again` what it does when it is made a second time.
     """
 
     output: tuple[tuple[Stream, bytes], ...] = ()
@@ -44,6 +48,9 @@ class Script:
     sticks: bool = False
     warnings: tuple[str, ...] = ()
     outlives_its_monitor: bool = False
+    log: tuple[tuple[Stream, bytes], ...] = ()
+    heeds_sigterm: int | None = None
+    again: Script | None = None
 
 
 @dataclass
@@ -57,14 +64,15 @@ class FakeContainer:
     ended: anyio.Event = field(default_factory=anyio.Event)
 
     @asynccontextmanager
-    async def start_attached(self) -> AsyncIterator[AsyncIterator[Chunk]]:
+    async def start_attached(self, received: Received) -> AsyncIterator[AsyncIterator[Chunk]]:
         self.podman.check()
         if self.script.refuses is not None:
             raise self.script.refuses
-        yield self._chunks()
+        yield self._chunks(received)
 
-    async def _chunks(self) -> AsyncIterator[Chunk]:
+    async def _chunks(self, received: Received) -> AsyncIterator[Chunk]:
         for stream, data in self.script.output:
+            received.add(Chunk(stream, data))
             yield Chunk(stream, data)
         if self.script.breaks:
             self.exit_code = self.script.exit_code
@@ -77,13 +85,31 @@ class FakeContainer:
         else:
             self.exit_code = self.script.exit_code
 
-    async def kill(self, _signal: str) -> None:
+    @asynccontextmanager
+    async def remaining_output(
+        self, received: Received, *, follow: bool
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
+        async def log() -> AsyncIterator[Chunk]:
+            for stream, data in self.script.log:
+                yield Chunk(stream, data)
+            if follow:
+                await self.ended.wait()
+
+        yield rest(received, log())
+
+    async def kill(self, signal: str) -> None:
         self.podman.check()
+        self.podman.signals.append(signal)
         if self.script.outlives_its_monitor:
             return
         if self.exit_code is not None:
             raise refused(Conflict, "container state improper")
-        self.exit_code = 137
+        if signal == "SIGTERM":
+            if self.script.heeds_sigterm is None:
+                return
+            self.exit_code = self.script.heeds_sigterm
+        else:
+            self.exit_code = 137
         self.ended.set()
 
     async def wait(self, conditions: object = ()) -> int:  # noqa: ARG002 - it has ended
@@ -123,9 +149,17 @@ class FakePodman:
         self.system = self
         self.present: dict[str, FakeContainer] = {}
         self.created: list[ContainerSpec] = []
+        self.signals: list[str] = []
         self.dead = False
         self.version = negotiate("5.4.2")
         self._script_of = script_of
+
+    @property
+    def presence(self) -> FakePodman:
+        return self
+
+    async def count(self) -> int:
+        return 0
 
     def die(self) -> None:
         """End the service: streams break, requests fail."""
@@ -143,6 +177,8 @@ class FakePodman:
     async def create(self, spec: ContainerSpec) -> FakeContainer:
         self.check()
         script = self._script_of(spec.labels["barasync.cell"])
+        if script.again is not None and spec.labels["barasync.attempt"] != "1":
+            script = script.again
         name = f"id{len(self.created)}"
         container = FakeContainer(self, name, spec, script, warnings=script.warnings)
         self.created.append(spec)

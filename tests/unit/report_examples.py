@@ -9,6 +9,7 @@ from pathlib import Path
 
 from barasync.events import (
     CellFinished,
+    CellRetried,
     CellStarted,
     ContainerStarted,
     ImageProgress,
@@ -71,6 +72,10 @@ def finished(cell: str, outcome: Outcome = PASSED, attempt: int = 1) -> CellFini
     return CellFinished(
         at=1_700_000_004.0, cell=cell, attempt=attempt, seconds=3.14, outcome=outcome
     )
+
+
+def retried(cell: str, outcome: Outcome = FAILED, attempt: int = 1) -> CellRetried:
+    return CellRetried(at=4.0, cell=cell, attempt=attempt, seconds=1.5, outcome=outcome)
 
 
 def image_progress(message: str) -> ImageProgress:

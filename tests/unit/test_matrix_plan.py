@@ -326,6 +326,7 @@ def test_a_plan_as_data_has_each_value_with_its_source() -> None:
                         "source": "barasync.toml: defaults.command",
                     },
                     "timeout": {"value": 900.5, "source": "barasync.toml: config.release.timeout"},
+                    "stop_grace": {"value": 0.0, "source": "built-in"},
                     "memory": {
                         "value": 2 * 1024**3,
                         "source": "barasync.toml: config.release.memory",
@@ -343,6 +344,8 @@ def test_a_plan_as_data_has_each_value_with_its_source() -> None:
                     "volumes": {"value": [], "source": "built-in"},
                     "workspace": {"value": "layer", "source": "built-in"},
                     "artifacts": {"value": ["out"], "source": "barasync.toml: defaults.artifacts"},
+                    "retries": {"value": 0, "source": "built-in"},
+                    "retry_on": {"value": ["infra"], "source": "built-in"},
                 },
             }
         ],

@@ -6,12 +6,20 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import NoReturn
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from barasync.aiopodman import Chunk, OutputLost, Stream
-from barasync.aiopodman.output import BEGINNING_BYTES, Beginning, complete, missing_bytes
+from barasync.aiopodman.output import (
+    BEGINNING_BYTES,
+    Beginning,
+    Received,
+    complete,
+    missing_bytes,
+    rest,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +44,7 @@ async def completed(attached: Iterable[Chunk], log: Iterable[Chunk]) -> list[Chu
     async def open_log() -> AsyncIterator[AsyncIterator[Chunk]]:
         yield chunks_of(log)
 
-    return [chunk async for chunk in complete(chunks_of(attached), open_log)]
+    return [chunk async for chunk in complete(chunks_of(attached), open_log, Received())]
 
 
 @pytest.mark.parametrize("notice", [err(NOTICE), out(NOTICE)], ids=["frames", "a terminal"])
@@ -50,7 +58,7 @@ async def test_the_log_of_a_container_that_prints_nothing_is_not_read() -> None:
     def open_log() -> NoReturn:
         raise AssertionError
 
-    assert [chunk async for chunk in complete(chunks_of([]), open_log)] == []
+    assert [chunk async for chunk in complete(chunks_of([]), open_log, Received())] == []
 
 
 @pytest.mark.parametrize(
@@ -106,7 +114,7 @@ async def test_the_log_is_compared_once_and_no_more_of_it_is_read_than_that_take
         opened += 1
         yield endless()
 
-    output = complete(chunks_of([out(piece)] * 100), open_log)
+    output = complete(chunks_of([out(piece)] * 100), open_log, Received())
 
     assert sum([len(chunk.data) async for chunk in output]) == 100 * len(piece)
     assert opened == 1
@@ -119,6 +127,53 @@ async def test_a_log_that_is_ahead_of_what_came_is_no_loss() -> None:
     printed = await completed(stdout, [err(b"soon to come\n"), *stdout])
 
     assert printed == stdout
+
+
+async def resumed(received: Received, log: Iterable[Chunk]) -> bytes:
+    return b"".join([chunk.data async for chunk in rest(received, chunks_of(log))])
+
+
+def after(*chunks: Chunk) -> Received:
+    received = Received()
+    for chunk in chunks:
+        received.add(chunk)
+    return received
+
+
+async def test_the_log_goes_on_where_the_stream_broke_off() -> None:
+    received = after(out(b"one\ntw"), err(b"x"))
+    log = [out(b"one\n"), err(b"xy"), out(b"two\n"), out(b"three\n")]
+
+    assert await resumed(received, log) == b"yo\nthree\n"
+    assert received.totals == {Stream.STDOUT: 14, Stream.STDERR: 2}
+    assert await resumed(received, log) == b""
+
+
+@given(st.binary(min_size=1, max_size=500), st.data())
+def test_wherever_a_stream_breaks_off_nothing_is_lost_or_doubled(
+    data: bytes, cuts: st.DataObject
+) -> None:
+    came = cuts.draw(st.integers(0, len(data)))
+    frame = cuts.draw(st.integers(1, 64))
+    log = [out(data[start : start + frame]) for start in range(0, len(data), frame)]
+    received = after(out(data[:came])) if came else Received()
+
+    assert anyio.run(resumed, received, log) == data[came:]
+
+
+@pytest.mark.parametrize(
+    ("log", "message"),
+    [
+        ([out(b"four\n")], "no longer holds the beginning"),
+        ([out(b"one\n")], "ends before its output was cut off"),
+        ([err(b"one\ntwo\n")], "ends before its output was cut off"),
+    ],
+)
+async def test_a_log_that_does_not_have_what_came_is_an_error(
+    log: list[Chunk], message: str
+) -> None:
+    with pytest.raises(OutputLost, match=message):
+        await resumed(after(out(b"one\ntwo\n")), log)
 
 
 def test_a_beginning_is_bounded() -> None:

@@ -7,7 +7,7 @@ from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Status, Us
 from barasync.report.result import ResultDocument, reduce_events
 from barasync.report.summary import needs_tail, summarise
 from barasync.report.terminal import Style
-from barasync.report.words import count, duration, finished_line, size, tally, verdict
+from barasync.report.words import count, duration, ended_line, size, tally, verdict
 from tests.unit.report_examples import (
     CANCELLED,
     FAILED,
@@ -197,9 +197,9 @@ def test_every_status_is_counted() -> None:
 
 
 def test_the_end_of_a_cell_in_one_line() -> None:
-    assert finished_line(finished("arm64")) == "arm64: passed after 3.1 s"
-    assert finished_line(finished("arm64", FAILED)) == "arm64: failed after 3.1 s: exit code 3"
-    assert finished_line(finished("arm64", CANCELLED, attempt=0)) == (
+    assert ended_line(finished("arm64")) == "arm64: passed after 3.1 s"
+    assert ended_line(finished("arm64", FAILED)) == "arm64: failed after 3.1 s: exit code 3"
+    assert ended_line(finished("arm64", CANCELLED, attempt=0)) == (
         "arm64: cancelled: not started: the run was interrupted"
     )
 

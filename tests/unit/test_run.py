@@ -12,11 +12,12 @@ import anyio
 import pytest
 
 from barasync.aiopodman import Chunk, CommandNotFound, Podman, ServerError, Stream
-from barasync.config.schema import CellSettings
+from barasync.config.schema import CellSettings, RetryOn
 from barasync.engine.attempt import Session
-from barasync.engine.run import Preparation, Run, RunResult
+from barasync.engine.run import Run, RunResult
+from barasync.engine.turn import Preparation
 from barasync.errors import ImageError
-from barasync.events import AnyEvent, CellStarted, ContainerStarted, RunFinished
+from barasync.events import AnyEvent, CellRetried, CellStarted, ContainerStarted, RunFinished
 from barasync.images.resolve import WrongPlatform
 from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import OutputCounts, Status
@@ -87,6 +88,7 @@ class World:
         *,
         jobs: int = 8,
         fail_fast: bool = False,
+        deadline: float | None = None,
         image: Callable[[str, Platform], Any] = prepared,
         **settings: Any,
     ) -> None:
@@ -108,6 +110,7 @@ class World:
             self.recorder,
             jobs=jobs,
             fail_fast=fail_fast,
+            deadline=deadline,
             wall_clock=lambda: 0.0,
         )
 
@@ -209,6 +212,108 @@ async def test_an_interruption_before_the_container_creates_none() -> None:
     assert world.podman.created == []
 
 
+async def test_the_end_of_the_runs_time_ends_every_cell() -> None:
+    world = World({"runs": Script(exit_code=FOREVER), "waits": Script()}, jobs=1, deadline=0.01)
+    result = await world.result()
+
+    assert result.outcomes["runs"].status is Status.TIMED_OUT
+    assert result.outcomes["runs"].reason == "the run's deadline of 0.01 s was over"
+    assert result.outcomes["waits"].status is Status.CANCELLED
+    assert result.exit_code == 1
+    assert world.podman.present == {}
+
+
+@pytest.mark.parametrize(("exit_code", "signals"), [(0, ["SIGTERM"]), (143, ["SIGTERM"])])
+async def test_a_cell_that_heeds_sigterm_at_its_deadline_is_not_killed(
+    exit_code: int, signals: list[str]
+) -> None:
+    script = Script(exit_code=FOREVER, heeds_sigterm=exit_code)
+    world = World({"a": script}, timeout=0.01, stop_grace=60.0)
+    result = await world.result()
+
+    assert result.outcomes["a"].status is Status.TIMED_OUT
+    assert result.outcomes["a"].reason == "ran longer than 0.01 s and was ended with SIGTERM"
+    assert world.podman.signals == signals
+
+
+async def test_a_cell_that_ignores_sigterm_is_killed_after_its_grace() -> None:
+    world = World({"a": Script(exit_code=FOREVER)}, timeout=0.01, stop_grace=0.01)
+    result = await world.result()
+
+    assert result.outcomes["a"].status is Status.TIMED_OUT
+    assert world.podman.signals == ["SIGTERM", "SIGKILL"]
+
+
+@pytest.mark.parametrize(("times", "heeds"), [(1, 0), (2, None)])
+async def test_an_interruption_gives_cells_their_grace_and_a_second_one_does_not(
+    times: int, heeds: int | None
+) -> None:
+    world = World({"a": Script(exit_code=FOREVER, heeds_sigterm=heeds)}, stop_grace=600.0)
+
+    def interrupt(event: AnyEvent) -> None:
+        if isinstance(event, ContainerStarted):
+            for _ in range(times):
+                world.run.interrupt()
+
+    world.recorder.on_event = interrupt
+    with anyio.fail_after(30):
+        assert await world.statuses() == {"a": Status.CANCELLED}
+
+    assert world.podman.present == {}
+
+
+async def test_a_cell_that_passes_at_a_later_attempt_is_flaky() -> None:
+    world = World(
+        {"a": Script(exit_code=3, again=Script()), "b": Script()},
+        retries=2,
+        retry_on=(RetryOn.FAILED,),
+    )
+    result = await world.result()
+
+    assert result.outcomes["a"].passed
+    assert result.outcomes["a"].flaky
+    assert not result.outcomes["b"].flaky
+    assert result.exit_code == 0
+    retried = [event for event in world.recorder.events if isinstance(event, CellRetried)]
+    assert [(event.cell, event.attempt, event.outcome.exit_code) for event in retried] == [
+        ("a", 1, 3)
+    ]
+
+
+async def test_a_cell_is_tried_again_so_often_and_no_more() -> None:
+    world = World({"a": Script(exit_code=3)}, retries=2, retry_on=(RetryOn.FAILED,))
+    result = await world.result()
+
+    assert result.outcomes["a"].status is Status.FAILED
+    assert [spec.name for spec in world.podman.created] == [
+        f"barasync-run1-a-{attempt}" for attempt in (1, 2, 3)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        (Script(exit_code=3), RetryOn.INFRA),
+        (Script(refuses=refused(ServerError, "no space left")), RetryOn.FAILED),
+        (Script(sticks=True), RetryOn.INFRA),
+    ],
+)
+async def test_other_failures_are_not_tried_again(script: Script, kind: RetryOn) -> None:
+    world = World({"a": script}, retries=2, retry_on=(kind,))
+    await world.result()
+
+    assert len(world.podman.created) == 1
+
+
+async def test_fail_fast_waits_for_the_last_attempt() -> None:
+    flaky = Script(exit_code=1, again=Script())
+    world = World(
+        {"a": flaky, "b": Script()}, fail_fast=True, retries=1, retry_on=(RetryOn.FAILED,)
+    )
+
+    assert await world.statuses() == {"a": Status.PASSED, "b": Status.PASSED}
+
+
 async def test_a_deadline_kills_and_is_a_timeout() -> None:
     world = World({"a": Script(exit_code=FOREVER)}, timeout=0.01)
     result = await world.result()
@@ -235,8 +340,18 @@ async def test_podmans_refusal_is_an_infrastructure_error() -> None:
     assert world.podman.present == {}
 
 
-async def test_output_that_broke_off_is_no_success() -> None:
-    world = World({"a": Script(breaks=True)})
+async def test_output_that_broke_off_is_completed_from_podmans_log() -> None:
+    printed = (Stream.STDOUT, b"one\ntwo\n")
+    world = World({"a": Script(output=((Stream.STDOUT, b"one\n"),), breaks=True, log=(printed,))})
+    result = await world.result()
+
+    assert result.outcomes["a"].status is Status.PASSED
+    assert result.outcomes["a"].output == OutputCounts(stdout_bytes=8)
+    assert [chunk.data for chunk in world.recorder.logs["a"].chunks] == [b"one\n", b"two\n"]
+
+
+async def test_output_that_broke_off_and_is_nowhere_is_no_success() -> None:
+    world = World({"a": Script(output=((Stream.STDOUT, b"one\n"),), breaks=True)})
     result = await world.result()
 
     assert result.outcomes["a"].status is not Status.PASSED
@@ -300,7 +415,7 @@ async def test_a_service_that_dies_stops_the_run_with_4(jobs: int) -> None:
 async def test_a_container_that_podman_says_runs_has_no_verdict(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("barasync.engine.attempt._DEATH_SECONDS", 0.05)
+    monkeypatch.setattr("barasync.engine.drain._DEATH_SECONDS", 0.05)
     world = World({"a": Script(outlives_its_monitor=True)})
 
     result = await world.result()

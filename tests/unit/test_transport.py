@@ -345,7 +345,7 @@ async def test_a_get_is_sent_again_when_its_pooled_connection_is_closed(tmp_path
         assert [head.split()[1] for head in server.requests] == [b"/first", b"/second", b"/second"]
 
 
-async def test_nothing_but_a_get_is_sent_again(tmp_path: Path) -> None:
+async def test_a_post_is_not_sent_again(tmp_path: Path) -> None:
     server = Forgetful()
 
     async with (
@@ -368,5 +368,58 @@ async def test_a_get_on_a_connection_of_its_own_is_not_sent_again(tmp_path: Path
     async with served(tmp_path, handle) as endpoint, Transport(endpoint, timeout=5) as transport:
         with pytest.raises(TransportError):
             await transport.request("GET", "/x")
+
+    assert len(requests) == 1
+
+
+async def ok(stream: SocketStream) -> None:
+    await read_request(stream)
+    await stream.send(OK)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_service_that_is_away_for_a_moment_is_waited_for(
+    tmp_path: Path, method: str
+) -> None:
+    transport = Transport(Endpoint(unix_url(str(tmp_path / "s")), "a test"), timeout=5)
+    transport.bear_outages(20)
+    answers: list[bytes] = []
+
+    async def request() -> None:
+        answers.append((await transport.request(method, "/x")).body)
+
+    async with transport, anyio.create_task_group() as group:
+        group.start_soon(request)
+        await anyio.wait_all_tasks_blocked()
+        async with served(tmp_path, ok):
+            while not answers:
+                await anyio.lowlevel.checkpoint()
+
+    assert answers == [b"OK"]
+
+
+async def test_a_service_that_stays_away_is_waited_for_once(tmp_path: Path) -> None:
+    async with Transport(Endpoint(unix_url(str(tmp_path / "s")), "x"), timeout=5) as transport:
+        transport.bear_outages(0.2)
+        with pytest.raises(ConnectError):
+            await transport.request("GET", "/x")
+        gave_up = anyio.current_time()
+        for _ in range(100):
+            with pytest.raises(ConnectError):
+                await transport.request("GET", "/x")
+
+    assert anyio.current_time() - gave_up < 10, "each of the others would have taken 0.2 s"
+
+
+async def test_what_may_have_had_an_effect_is_not_sent_again(tmp_path: Path) -> None:
+    requests: list[bytes] = []
+
+    async def handle(stream: SocketStream) -> None:
+        requests.append(await read_request(stream))
+
+    async with served(tmp_path, handle) as endpoint, Transport(endpoint, timeout=5) as transport:
+        transport.bear_outages(20)
+        with pytest.raises(TransportError):
+            await transport.request("POST", "/x")
 
     assert len(requests) == 1

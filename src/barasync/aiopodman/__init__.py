@@ -71,6 +71,12 @@ from barasync.aiopodman.models import (
 from barasync.aiopodman.networks import (
     Networks,
 )
+from barasync.aiopodman.output import (
+    Received,
+)
+from barasync.aiopodman.presence import (
+    Presence,
+)
 from barasync.aiopodman.quirks import (
     Quirk,
 )
@@ -143,10 +149,12 @@ __all__ = [
     "Podman",
     "PodmanError",
     "PodmanVersion",
+    "Presence",
     "ProgramInfo",
     "ProtocolError",
     "PullPolicy",
     "Quirk",
+    "Received",
     "Reference",
     "RequestTimeout",
     "Rlimit",

@@ -16,6 +16,7 @@ from barasync.aiopodman.images import Images
 from barasync.aiopodman.libpod import Libpod
 from barasync.aiopodman.models import Event
 from barasync.aiopodman.networks import Networks
+from barasync.aiopodman.presence import Presence
 from barasync.aiopodman.system import System
 from barasync.aiopodman.transport import HTTPTransport, Transport
 from barasync.aiopodman.version import PodmanVersion, negotiate
@@ -31,11 +32,13 @@ class Podman:
 
     Entering asks the service for its version; leaving closes every connection. `timeout`, in
     seconds, bounds each wait for an answer that podman gives at once; answers that last as long as
-    a container does have no limit of their own. One client serves any number of tasks.
+    a container does have no limit of their own. A service that goes away inside the block is waited
+    for, `outage` seconds from when the first request notices; requests that may be sent twice are.
+    One client serves any number of tasks.
     `transport` replaces the socket in tests.
 
-    Inside the block: `version`, and the collections `containers`, `images`, `networks` and
-    `system`.
+    Inside the block: `version`, `presence`, and the collections `containers`, `images`, `networks`
+    and `system`.
 
     Raises:
         ConnectError: on entering, when nobody answers or access is denied.
@@ -49,15 +52,25 @@ class Podman:
     system: System
 
     def __init__(
-        self, endpoint: Endpoint, *, timeout: float = 60.0, transport: HTTPTransport | None = None
+        self,
+        endpoint: Endpoint,
+        *,
+        timeout: float = 60.0,
+        outage: float = 0.0,
+        transport: HTTPTransport | None = None,
     ) -> None:
         self.endpoint = endpoint
+        self.presence = Presence(endpoint.socket_path)
+        self._outage = outage
         self._transport = Transport(endpoint, timeout=timeout, transport=transport)
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._transport)
             self.version = await self._negotiate()
+            # Who is not there to begin with is not waited for.
+            self._transport.bear_outages(self._outage)
+            await stack.enter_async_context(self.presence)
             libpod = self._libpod = Libpod(self._transport, self.version)
             self.containers = Containers(libpod)
             self.images = Images(libpod)
@@ -72,6 +85,7 @@ class Podman:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        await self.presence.__aexit__(exc_type, exc, traceback)
         await self._transport.__aexit__(exc_type, exc, traceback)
 
     def events(

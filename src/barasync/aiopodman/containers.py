@@ -15,10 +15,17 @@ import anyio
 
 from barasync.aiopodman import quirks
 from barasync.aiopodman.archives import open_archive
-from barasync.aiopodman.errors import NotFound, ProtocolError, ServerError
+from barasync.aiopodman.errors import (
+    ConnectError,
+    NotFound,
+    ProtocolError,
+    RequestTimeout,
+    ServerError,
+    TransportError,
+)
 from barasync.aiopodman.libpod import Libpod, encode_filters, label_filters, segment
 from barasync.aiopodman.models import ContainerInspect, ContainerSummary, Created, Removed
-from barasync.aiopodman.output import complete
+from barasync.aiopodman.output import Received, complete, rest
 from barasync.aiopodman.spec import ContainerSpec
 from barasync.aiopodman.streams import DecodedStream, Decoder
 from barasync.aiopodman.transport import Query
@@ -87,11 +94,28 @@ class Containers:
         return Container(self._libpod, container_id, terminal=terminal)
 
     async def _create(self, spec: ContainerSpec) -> Container:
-        answer = await self._libpod.post("containers/create", body=spec.to_body())
+        try:
+            answer = await self._libpod.post("containers/create", body=spec.to_body())
+        except (ConnectError, RequestTimeout):
+            raise
+        except TransportError:
+            # Podman died over it, and may have made the container before.
+            container_id = await self._find(spec)
+            if container_id is None:
+                raise
+            return Container(self._libpod, container_id, terminal=spec.terminal)
         created = decode_document(answer.body, Created)
         return Container(
             self._libpod, created.id, terminal=spec.terminal, warnings=tuple(created.warnings)
         )
+
+    async def _find(self, spec: ContainerSpec) -> str | None:
+        """Return the container that was made from `spec`: it has its name and its labels."""
+        labels: dict[str, str | None] = dict(spec.labels)
+        if spec.name is None or not labels:
+            return None
+        found = await self.list(labels=labels, all=True)
+        return next((one.id for one in found if spec.name in one.names), None)
 
 
 class Container:
@@ -218,8 +242,13 @@ class Container:
             yield DecodedStream(data, decoder)
 
     @asynccontextmanager
-    async def start_attached(self) -> AsyncIterator[AsyncIterator[Chunk]]:
+    async def start_attached(
+        self, received: Received | None = None
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
         """Start the container, which has not run yet, and yield all that it prints until it ends.
+
+        `received` counts what was yielded, for `remaining_output`. When podman dies meanwhile, the
+        output ends as if the container had: `Podman.presence` tells the one from the other.
 
         What podman does not pass on to an attached client is read from its log, so that must be one
         that can be read, as `create` asks for. Read all the time, and leave as `attach` says.
@@ -233,8 +262,26 @@ class Container:
         """
         async with self.attach() as chunks:
             await self.start()
-            async with aclosing(complete(chunks, self.logs)) as output:
+            async with aclosing(complete(chunks, self.logs, received or Received())) as output:
                 yield output
+
+    @asynccontextmanager
+    async def remaining_output(
+        self, received: Received, *, follow: bool
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
+        """Yield what podman's log has beyond `received`, and count it there.
+
+        With `follow` the output is yielded as it is printed; podman 4 may miss the end of the
+        container then, so that the caller has to know it from `wait`.
+
+        Raises:
+            OutputLost: while iterating, when the log no longer has what comes next.
+        """
+        async with (
+            self.logs(follow=follow) as log,
+            aclosing(rest(received, log)) as chunks,
+        ):
+            yield chunks
 
     @asynccontextmanager
     async def logs(

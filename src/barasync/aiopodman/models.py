@@ -64,6 +64,11 @@ class ContainerState(_Wire, frozen=True, kw_only=True):
     cgroup_path: str = ""
 
     @property
+    def started(self) -> bool:
+        """Whether the container's command was ever executed."""
+        return self.status not in {"", "created", "configured", "initialized"}
+
+    @property
     def ended(self) -> bool:
         """Whether the container's process ran and is gone."""
         return self.status in {"stopped", "exited"}

@@ -30,6 +30,7 @@ from barasync.aiopodman.endpoint import Endpoint, unix_url
 from barasync.aiopodman.errors import ProtocolError, ServiceError
 from barasync.aiopodman.service_host import find_cgroup_cover, service_rlimits
 from barasync.aiopodman.service_launch import (
+    READY_NAME,
     SOCKET_NAME,
     STOP_SECONDS,
     Launch,
@@ -61,7 +62,7 @@ _EXIT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class PrivateService:
-    """A running service: where it answers, its process, and what was done to make it run.
+    """A running service: where it answers, its first process, what was done to make it run.
 
     `rlimits` are those that its containers have to be created with on this host, usually none.
     """
@@ -84,8 +85,9 @@ async def private_service(
 ) -> AsyncIterator[PrivateService]:
     """Run a podman service for the duration of the block.
 
-    It is there when the block starts, and gone when it ends: the process, its mount namespace and
-    its socket. Containers that still run then go on, as they do under any podman.
+    It is there when the block starts, is started again if it dies (`service_launch.RESTARTS` times
+    at most), and gone when the block ends: the process, its mount namespace and its socket.
+    Containers that still run then go on, as they do under any podman.
 
     Args:
         environ: The environment of the service: whose storage and configuration it uses.
@@ -112,6 +114,7 @@ async def private_service(
         socket_path = f"{directory}/{SOCKET_NAME}"
         running = await stack.enter_async_context(_running(launch, socket_path))
         pid, version = await _await_readiness(running, socket_path)
+        await anyio.Path(directory, READY_NAME).touch()
         yield PrivateService(
             endpoint=Endpoint(unix_url(socket_path), "a private podman service"),
             version=version,

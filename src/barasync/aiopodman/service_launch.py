@@ -5,22 +5,23 @@ Everything here is a function of its arguments. The chain of programs is
     rootful   [unshare --mount]  sh GUARD  podman system service
     rootless  podman unshare [unshare --mount]  sh GUARD  podman system service
 
-The guard is a few lines of POSIX shell that become podman (`exec`, the same process) and leave a
-watcher behind. Standard input of the chain is the listening socket, standard output the *control*
-connection to us:
+The guard is a page of POSIX shell that starts the service and stays with it. Standard input of the
+chain is the listening socket, standard output the *control* connection to us:
 
 - The guard prints the process ID of the service on it.
-- The watcher reads from it. The end of input means that we let go or that we are dead, by whatever
-  signal: the kernel closes our end. It then ends the service, first with SIGTERM, and removes the
-  socket's directory.
-- Its end of file, seen by us, means that the watcher has finished and nothing is left to wait for.
+- A watcher, which the guard leaves behind, reads from it. The end of input means that we let go or
+  that we are dead, by whatever signal: the kernel closes our end. The guard then ends the service,
+  first with SIGTERM, and removes the socket's directory.
+- Its end of file, seen by us, means that the guard has finished and nothing is left to wait for.
 
 So a normal end and the death of our process take the same path, and the service never outlives us
-by more than the few seconds it is given to stop. Other ways are weaker. A parent-death signal does
-not pass through rootless podman, which runs the service in a child process (4.3.1: the parent exits
-at SIGTERM, the child stays; likewise at SIGKILL), and it fires when the thread ends that started
-the child. Podman's own `--time` would have to be so short that it closes a client's idle
-connections too.
+by more than the few seconds it is given to stop. Other ways are weaker: podman's own `--time` would
+have to be so short that it closes a client's idle connections too, and a parent-death signal alone
+does not pass through rootless podman.
+
+A service that dies although it was not told to is started again, in the same mount namespace and on
+the same listening socket: who connects meanwhile waits in its queue. Not so before we have written
+`READY_NAME`, since podman that cannot start has to be told about, and not for ever.
 """
 
 from __future__ import annotations
@@ -38,12 +39,16 @@ SOCKET_NAME = "podman.sock"
 STOP_SECONDS = 5.0
 """How long the watcher lets the service shut down before it kills it."""
 
+READY_NAME = "ready"
+"""The file in the socket's directory that says that the service has answered once."""
+
+RESTARTS = 10
+
 _POLL_SECONDS = 0.02
 
-# The watcher is a child of the service, so "its parent is still the service" is a test that no
-# recycled process ID can pass. It must hold neither the listening socket, because connecting to a
-# service that has died has to fail, nor standard error, whose end of file is that of the service's
-# last words. A mount is hidden by another one on top, because a rootless user may not unmount what
+# A child that was not waited for keeps its process ID, so none that is signalled here can be that
+# of another process. The service must die with the guard, by whatever signal, where util-linux can
+# see to that. A mount is hidden by another one on top, because a rootless user may not unmount what
 # the host has mounted.
 GUARD = f"""
 covered=$1 source=$2 directory=$3
@@ -51,29 +56,54 @@ shift 3
 if [ -n "$covered" ]; then
     mount --bind "$source" "$covered" || exit
 fi
+if command -v setpriv >/dev/null; then
+    set -- setpriv --pdeathsig KILL -- "$@"
+fi
 exec 3<&0 </dev/null
-service_lives() {{
-    read -r _ _ _ parent _ </proc/self/stat && [ "$parent" = "$$" ]
-}}
+ending= service=
+trap 'ending=1; if [ -n "$service" ]; then kill -TERM "$service"; fi' TERM
 {{
     exec 3<&- 2>/dev/null
     read -r _ <&1
-    if service_lives; then
+    if read -r _ _ _ parent _ </proc/self/stat && [ "$parent" = "$$" ]; then
         kill -TERM $$
-        polls={int(STOP_SECONDS / _POLL_SECONDS)}
-        while [ "$polls" -gt 0 ] && service_lives; do
-            sleep {_POLL_SECONDS}
-            polls=$((polls - 1))
-        done
-        if service_lives; then kill -KILL $$; fi
     fi
-    rm -f "$directory/{SOCKET_NAME}"
-    rmdir "$directory"
 }} &
-echo $$
-exec >/dev/null
-export LISTEN_PID=$$ LISTEN_FDS=1
-exec "$@"
+watcher=$!
+export LISTEN_FDS=1
+start() {{
+    sh -c 'echo $$; exec >/dev/null; export LISTEN_PID=$$; exec "$@"' sh "$@" &
+    service=$!
+    if [ -n "$ending" ]; then kill -TERM "$service"; fi
+}}
+lives() {{
+    read -r _ _ state _ 2>/dev/null <"/proc/$service/stat" && [ "$state" != Z ]
+}}
+restarts={RESTARTS}
+start "$@"
+while :; do
+    wait "$service"
+    code=$?
+    if [ -z "$ending" ] && [ -e "$directory/{READY_NAME}" ] && [ "$restarts" -gt 0 ]; then
+        restarts=$((restarts - 1))
+        start "$@"
+        continue
+    fi
+    break
+done
+polls={int(STOP_SECONDS / _POLL_SECONDS)}
+while [ "$polls" -gt 0 ] && lives; do
+    sleep {_POLL_SECONDS}
+    polls=$((polls - 1))
+done
+if lives; then kill -KILL "$service"; fi
+rm -f "$directory/{SOCKET_NAME}" "$directory/{READY_NAME}"
+rmdir "$directory"
+kill "$watcher" 2>/dev/null
+trap - TERM
+if [ -n "$ending" ]; then exit; fi
+if [ "$code" -gt 128 ]; then kill -"$((code - 128))" $$; fi
+exit "$code"
 """
 
 # The first three would make podman talk to another podman instead of being the service; the others

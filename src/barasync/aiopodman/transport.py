@@ -41,6 +41,10 @@ CONTROL_CONNECTIONS = 20
 _KEEPALIVE_SECONDS = 5.0
 _MAX_ERROR_BYTES = 64 * 1024
 _BASE_URL = "http://podman"
+# Sent again, they have the effect that they would have had once. Source: RFC 9110, section 9.2.2.
+_IDEMPOTENT = frozenset({"GET", "DELETE"})
+_FIRST_PAUSE_SECONDS = 0.02
+_LONGEST_PAUSE_SECONDS = 1.0
 _VERSION_PREFIX = re.compile(r"^/v[0-9.]+(?=/)")
 
 _TRANSLATION: dict[type[BaseException], type[PodmanError]] = {
@@ -83,6 +87,9 @@ class Transport:
     `timeout` bounds, in seconds, every wait for podman on the control client and for the headers
     of a stream. Open it with `async with`; leaving the block closes every connection.
     `transport` replaces the socket in tests.
+
+    `bear_outages` makes it wait for a service that went away and comes back. Then a request that
+    found nobody is sent again, and an idempotent one also if its answer broke off.
     """
 
     def __init__(
@@ -91,6 +98,7 @@ class Transport:
         self.endpoint = endpoint
         self.socket_path = endpoint.socket_path
         self.timeout = timeout
+        self._outage = _Outage()
         self._control = self._client(timeout, CONTROL_CONNECTIONS, transport)
         self._streaming = self._client(None, None, transport)
 
@@ -109,6 +117,10 @@ class Transport:
             await self._control.aclose()
             await self._streaming.aclose()
 
+    def bear_outages(self, seconds: float) -> None:
+        """Bear a service that is away for so long, reckoned from the first request that notices."""
+        self._outage.bearable = seconds
+
     async def request(
         self,
         method: str,
@@ -121,8 +133,8 @@ class Transport:
         """Send a request and read the whole answer.
 
         `patience` is how many seconds longer than `timeout` podman may take by the nature of the
-        request; `None` for as long as it takes. A GET whose pooled connection turns out to be
-        closed is sent once more.
+        request; `None` for as long as it takes. An idempotent request whose pooled connection
+        turns out to be closed is sent once more.
 
         Raises:
             APIError: Podman refused.
@@ -193,18 +205,26 @@ class Transport:
         whole: bool,
         within: float | None = None,
     ) -> httpx2.Response:
-        if request.method != "GET":
-            return await self._send_once(client, request, whole=whole, within=within)
-        connection = _Connection()
-        request.extensions = {**request.extensions, "trace": connection}
-        try:
-            return await self._send_once(client, request, whole=whole, within=within)
-        except (ConnectError, RequestTimeout):
-            raise
-        except TransportError:
-            if connection.is_new:
+        pause = 0.0
+        while True:
+            connection = _Connection()
+            request.extensions = {**request.extensions, "trace": connection}
+            try:
+                response = await self._send_once(client, request, whole=whole, within=within)
+            except RequestTimeout:
                 raise
-        return await self._send_once(client, request, whole=whole, within=within)
+            except TransportError as error:
+                unheard = isinstance(error, ConnectError)
+                if not unheard and request.method not in _IDEMPOTENT:
+                    raise
+                was_closed = not unheard and not connection.is_new and pause == 0
+                if not was_closed and not self._outage.is_bearable():
+                    raise
+                await anyio.sleep(pause)
+                pause = min(max(2 * pause, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+            else:
+                self._outage.end()
+                return response
 
     async def _send_once(
         self,
@@ -329,6 +349,25 @@ class _Body(AsyncIterator[bytes]):
         if data is None:
             raise StopAsyncIteration
         return data
+
+
+class _Outage:
+    """How long the service has been away, and for how long that is borne, in seconds."""
+
+    def __init__(self) -> None:
+        self.bearable = 0.0
+        self._began: float | None = None
+
+    def is_bearable(self) -> bool:
+        """Take note that the service is away; tell whether to go on waiting for it."""
+        now = anyio.current_time()
+        if self._began is None:
+            self._began = now
+        return now - self._began < self.bearable
+
+    def end(self) -> None:
+        """Take note that it has answered."""
+        self._began = None
 
 
 class _Connection:

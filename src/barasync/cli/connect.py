@@ -23,6 +23,9 @@ from barasync.aiopodman.service_host import listener_rlimits
 from barasync.engine.usage import CgroupMounts, parse_mounts
 from barasync.errors import ConfigError, EngineUnavailable
 
+_OUTAGE_SECONDS = 20.0
+"""How long a service may be away in the middle of a command: time to be started again."""
+
 _DOCTOR = "`barasync doctor` shows what this host can do"
 
 
@@ -66,7 +69,7 @@ async def connect(
                 raise _unavailable((*tried, f"a private podman service: {error}")) from error
             endpoint = service.endpoint
         try:
-            podman = await stack.enter_async_context(Podman(endpoint))
+            podman = await stack.enter_async_context(Podman(endpoint, outage=_OUTAGE_SECONDS))
             info = await podman.system.info()
         except PodmanError as error:
             raise _unavailable((*tried, f"{endpoint}: {error}")) from error

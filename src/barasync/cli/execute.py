@@ -22,7 +22,8 @@ from barasync.cli.project import Project, refuse_a_whole_home
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.attempt import Session
 from barasync.engine.identity import Identity
-from barasync.engine.run import Preparation, Run, RunResult
+from barasync.engine.run import Run, RunResult
+from barasync.engine.turn import Preparation
 from barasync.engine.usage import RunCgroup
 from barasync.events import ImageProgress, PlannedCell, RunStarted
 from barasync.images.emulation import Host, require, require_there
@@ -47,6 +48,7 @@ class Execution:
     url: str | None
     jobs: int
     fail_fast: bool
+    deadline: float | None
     artifacts: Path | None
     environ: Mapping[str, str]
     verbose: bool
@@ -120,6 +122,7 @@ async def _run(
         recorder,
         jobs=execution.jobs,
         fail_fast=execution.fail_fast,
+        deadline=execution.deadline,
         wall_clock=time.time,
     )
     recorder.emit(_started(execution, connection, recorder))

@@ -53,6 +53,9 @@ def matrix(
     volume: options.Volume = None,
     workspace: options.Workspace = None,
     artifact: options.Artifact = None,
+    stop_grace: options.StopGrace = None,
+    retries: options.Retries = None,
+    retry_on: options.RetriesOn = None,
     artifacts_dir: options.ArtifactsDir = None,
     jobs: Annotated[
         int | None,
@@ -62,6 +65,7 @@ def matrix(
         bool,
         typer.Option("--fail-fast/--keep-going", help="Stop at the first cell that fails."),
     ] = False,
+    deadline: options.Deadline = None,
     plan_only: Annotated[
         bool, typer.Option("--plan", help="Print what would run, and run nothing.")
     ] = False,
@@ -92,6 +96,9 @@ def matrix(
                 volume=volume,
                 workspace=workspace,
                 artifact=artifact,
+                stop_grace=stop_grace,
+                retries=retries,
+                retry_on=retry_on,
             ),
             directory=Path.cwd(),
             environ=os.environ,
@@ -117,6 +124,7 @@ def matrix(
             url=url,
             jobs=jobs or len(os.sched_getaffinity(0)),
             fail_fast=fail_fast,
+            deadline=options.parse_deadline(deadline),
             artifacts=None if artifacts_dir is None else artifacts_dir.absolute(),
             environ=os.environ,
             verbose=verbose,

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from msgspec import UNSET
 
-from barasync.config.schema import CellTable, WorkspaceMode
+from barasync.config.schema import CellTable, RetryOn, WorkspaceMode
+from barasync.config.spelling import did_you_mean
 from barasync.errors import ConfigError
 
 _CELL = "What a cell gets"
@@ -29,6 +30,32 @@ Timeout = Annotated[
         metavar="SECONDS",
         rich_help_panel=_CELL,
     ),
+]
+StopGrace = Annotated[
+    float | None,
+    typer.Option(
+        "--stop-grace",
+        help="Seconds between SIGTERM and SIGKILL when a cell is ended; 0 by default.",
+        metavar="SECONDS",
+        rich_help_panel=_CELL,
+    ),
+]
+Retries = Annotated[
+    int | None,
+    typer.Option("--retries", help="Try again so often.", metavar="N", rich_help_panel=_CELL),
+]
+RetriesOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--retry-on",
+        help="After these failures: infra (the default), timeout, oom, failed.",
+        metavar="KIND,…",
+        rich_help_panel=_CELL,
+    ),
+]
+Deadline = Annotated[
+    float | None,
+    typer.Option("--deadline", help="Seconds after which the whole run ends.", metavar="SECONDS"),
 ]
 Memory = Annotated[
     str | None,
@@ -86,11 +113,14 @@ def cell_table(
     volume: list[str] | None,
     workspace: WorkspaceMode | None,
     artifact: list[str] | None,
+    stop_grace: float | None,
+    retries: int | None,
+    retry_on: list[str] | None,
 ) -> CellTable:
     """Gather the options of a command into the topmost layer of settings.
 
     Raises:
-        ConfigError: an `--env` without a value.
+        ConfigError: an `--env` without a value, or an unknown kind in `--retry-on`.
     """
     return CellTable(
         image=UNSET if image is None else image,
@@ -103,7 +133,39 @@ def cell_table(
         volumes=volume or UNSET,
         workspace=UNSET if workspace is None else workspace,
         artifacts=artifact or UNSET,
+        stop_grace=UNSET if stop_grace is None else stop_grace,
+        retries=UNSET if retries is None else retries,
+        retry_on=parse_retry_on(retry_on) if retry_on else UNSET,
     )
+
+
+def parse_retry_on(values: list[str]) -> list[RetryOn]:
+    """Read `KIND,KIND`, given once or repeatedly.
+
+    Raises:
+        ConfigError: there is no such kind.
+    """
+    known = [kind.value for kind in RetryOn]
+    kinds = []
+    for name in (name.strip() for value in values for name in value.split(",")):
+        if name not in known:
+            raise ConfigError(
+                f"--retry-on: unknown kind {name!r}{did_you_mean(name, known)}",
+                hint=f"the kinds are {', '.join(known)}",
+            )
+        kinds.append(RetryOn(name))
+    return kinds
+
+
+def parse_deadline(seconds: float | None) -> float | None:
+    """Check `--deadline`.
+
+    Raises:
+        ConfigError: it is not more than nothing.
+    """
+    if seconds is not None and not 0 < seconds < float("inf"):
+        raise ConfigError(f"--deadline: {seconds:g} is not a number of seconds above 0")
+    return seconds
 
 
 def parse_env(assignments: list[str]) -> dict[str, str]:

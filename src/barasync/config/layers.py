@@ -31,8 +31,19 @@ BUILT_IN = "built-in"
 """The provenance of a setting that no layer gives."""
 
 _PREFIX = "BARASYNC_"
-# No BARASYNC_ENV, _COMMAND, _VOLUMES or _ARTIFACTS: a list in a variable needs quoting rules.
-_VARIABLES = ("image", "timeout", "memory", "cpus", "pids", "network", "workspace")
+# No BARASYNC_ENV, _COMMAND, _VOLUMES, _ARTIFACTS or _RETRY_ON: a list in a variable needs quoting
+# rules.
+_VARIABLES = (
+    "image",
+    "timeout",
+    "stop_grace",
+    "memory",
+    "cpus",
+    "pids",
+    "network",
+    "workspace",
+    "retries",
+)
 _OPTIONS = {"volumes": "--volume", "artifacts": "--artifact"}
 _NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
 
@@ -109,7 +120,8 @@ def command_line_layer(
 
     def place(*keys: str | int) -> str:
         name = str(keys[0])
-        return {**_OPTIONS, **(names or {})}.get(name, f"--{name}")
+        option = f"--{name.replace('_', '-')}"
+        return {**_OPTIONS, **(names or {})}.get(name, option)
 
     return Layer(_anchored(parse_settings(table, place), place, directory), place, adds=True)
 
@@ -160,11 +172,11 @@ def _variable(*keys: str | int) -> str:
 
 def _from_text(name: str, text: str) -> str | float | WorkspaceMode:
     """Return the text of a variable in the type that the setting has in a file."""
-    if name in {"timeout", "cpus"}:
+    if name in {"timeout", "stop_grace", "cpus"}:
         if _NUMBER.fullmatch(text) is None:
             raise ConfigError(f"{_variable(name)}: expected a number, got {text!r}")
         return float(text)
-    if name == "pids":
+    if name in {"pids", "retries"}:
         if not (text.isascii() and text.isdigit() and len(text) <= 12):  # noqa: PLR2004 as _NUMBER
             raise ConfigError(f"{_variable(name)}: expected an integer, got {text!r}")
         return int(text)

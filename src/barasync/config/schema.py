@@ -25,16 +25,26 @@ class WorkspaceMode(StrEnum):
     NONE = "none"
 
 
+class RetryOn(StrEnum):
+    """A kind of failure after which a cell may be tried again."""
+
+    INFRA = "infra"
+    TIMEOUT = "timeout"
+    OOM = "oom"
+    FAILED = "failed"
+
+
 class CellTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """The settings of a cell as one layer gives them; `UNSET` where the layer is silent.
 
-    `timeout` is in seconds, `memory` a number of bytes or a size such as `"2g"`, `cpus` in cores.
-    0 means no limit for `timeout`, `memory`, `cpus` and `pids`.
+    `timeout` and `stop_grace` are in seconds, `memory` a number of bytes or a size such as `"2g"`,
+    `cpus` in cores. 0 means no limit for `timeout`, `memory`, `cpus` and `pids`.
     """
 
     image: str | UnsetType = UNSET
     command: list[str] | UnsetType = UNSET
     timeout: float | UnsetType = UNSET
+    stop_grace: float | UnsetType = UNSET
     memory: str | int | UnsetType = UNSET
     cpus: float | UnsetType = UNSET
     pids: int | UnsetType = UNSET
@@ -43,6 +53,8 @@ class CellTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only
     volumes: list[str] | UnsetType = UNSET
     workspace: WorkspaceMode | UnsetType = UNSET
     artifacts: list[str] | UnsetType = UNSET
+    retries: int | UnsetType = UNSET
+    retry_on: list[RetryOn] | UnsetType = UNSET
 
 
 class IncludeTable(CellTable, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -99,7 +111,9 @@ class CellSettings:
     """Every setting of one cell, folded and parsed.
 
     `timeout` is in seconds, `memory` in bytes, `cpus` in cores; `None` there and for `pids` means
-    no limit. `image` is the name of a declared image or a reference; `command` still holds its
+    no limit. `stop_grace` is how many seconds a cell gets between SIGTERM and SIGKILL, 0 for
+    SIGKILL at once. `retries` is how often it may be tried again after a failure of a kind in
+    `retry_on`. `image` is the name of a declared image or a reference; `command` still holds its
     placeholders, which `matrix.command` expands; both are empty when no layer gave one. `volumes`
     keep their written form, checked. `artifacts` are paths in the container, relative ones below
     the workspace.
@@ -108,6 +122,7 @@ class CellSettings:
     image: str = ""
     command: tuple[str, ...] = ()
     timeout: float | None = 3600.0
+    stop_grace: float = 0.0
     memory: int | None = None
     cpus: float | None = None
     pids: int | None = 4096
@@ -116,3 +131,5 @@ class CellSettings:
     volumes: tuple[str, ...] = ()
     workspace: WorkspaceMode = WorkspaceMode.LAYER
     artifacts: tuple[str, ...] = ()
+    retries: int = 0
+    retry_on: tuple[RetryOn, ...] = (RetryOn.INFRA,)

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import UNSET
 
 from barasync.config.origin import Place
-from barasync.config.schema import CellTable
+from barasync.config.schema import CellTable, RetryOn
 from barasync.config.sizes import parse_size
 from barasync.config.spelling import did_you_mean
 from barasync.config.volumes import parse_volume
@@ -27,6 +27,8 @@ _PRESETS = ("public", "private", "local", "isolated")
 
 _LONGEST_TIMEOUT = 365 * 24 * 3600.0
 """A year; conmon, which enforces the server-side timeout, keeps its seconds in 32 bits."""
+_LONGEST_GRACE = 3600.0
+_MOST_RETRIES = 100
 _LEAST_MEMORY = 512 * 1024
 """Less cannot hold a process, and `memory = 2` was meant as something else."""
 _MOST_MEMORY = 2**63 - 1
@@ -116,6 +118,15 @@ def _timeout(seconds: float) -> float | None:
     return float(seconds) or None
 
 
+def _stop_grace(seconds: float) -> float:
+    if not 0 <= seconds <= _LONGEST_GRACE:
+        raise BadValue(
+            f"{seconds:.12g} is not a number of seconds between 0 and {_LONGEST_GRACE:.0f}",
+            hint="0 means SIGKILL at once",
+        )
+    return float(seconds)
+
+
 def _memory(size: str | int) -> int | None:
     try:
         number = parse_size(size) if isinstance(size, str) else size
@@ -200,6 +211,18 @@ def _artifacts(paths: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(paths))
 
 
+def _retries(number: int) -> int:
+    if not 0 <= number <= _MOST_RETRIES:
+        raise BadValue(f"{number} is not a number of retries between 0 and {_MOST_RETRIES}")
+    return number
+
+
+def _retry_on(kinds: list[RetryOn]) -> tuple[RetryOn, ...]:
+    if not kinds:
+        raise BadValue("no kind of failure is named", hint="`retries = 0` turns retries off")
+    return tuple(dict.fromkeys(kinds))
+
+
 def _refuse_nul(text: str, key: str | int) -> None:
     if "\0" in text:
         raise BadValue(f"{text!r} contains a NUL character", key)
@@ -209,6 +232,7 @@ _PARSERS: Mapping[str, Callable[[Any], object]] = {
     "image": _image,
     "command": _command,
     "timeout": _timeout,
+    "stop_grace": _stop_grace,
     "memory": _memory,
     "cpus": _cpus,
     "pids": _pids,
@@ -217,5 +241,7 @@ _PARSERS: Mapping[str, Callable[[Any], object]] = {
     "volumes": _volumes,
     "workspace": lambda mode: mode,
     "artifacts": _artifacts,
+    "retries": _retries,
+    "retry_on": _retry_on,
 }
 assert tuple(_PARSERS) == SETTINGS, "every setting has a parser"

@@ -6,8 +6,8 @@ pass is data; every podman error becomes an `Outcome` in `_infrastructure_error`
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, cast
@@ -15,8 +15,6 @@ from typing import Protocol, cast
 import anyio
 
 from barasync.aiopodman import (
-    Chunk,
-    Conflict,
     Container,
     ContainerInspect,
     ContainerSpec,
@@ -31,6 +29,7 @@ from barasync.aiopodman import (
 from barasync.artifacts.collect import collect
 from barasync.artifacts.extract import Limits
 from barasync.config.volumes import parse_volume
+from barasync.engine.drain import Drain, Sink
 from barasync.engine.identity import ATTEMPT, CELL
 from barasync.engine.place import FreshPlace, server_timeout
 from barasync.engine.usage import CellCgroup, RunCgroup
@@ -39,15 +38,11 @@ from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Status, Usage
 
 SERVER_GRACE_SECONDS = 30.0
-_DEATH_SECONDS = 10.0
 _WORKSPACE = "/workspace"
 
 
-class OutputLog(Protocol):
-    """Where a cell's output goes; it may wait for the disk, never for a terminal."""
-
-    async def write(self, chunk: Chunk) -> None:
-        """Take a piece of output, in order."""
+class OutputLog(Sink, Protocol):
+    """Where a cell's output goes."""
 
     @property
     def counts(self) -> OutputCounts:
@@ -73,7 +68,7 @@ class Session:
 
     `cgroup` is the run's, `None` where the engine cannot see the service's; `clock` is monotonic,
     in seconds; `rlimits` are those a container needs on a host whose hard limits are below
-    podman's defaults.
+    podman's defaults. `hurry` is set when nobody wants to wait for the grace of cells any more.
     """
 
     podman: Podman
@@ -83,6 +78,7 @@ class Session:
     rlimits: tuple[Rlimit, ...]
     clock: Callable[[], float]
     limits: Limits = field(default_factory=Limits)
+    hurry: anyio.Event = field(default_factory=anyio.Event)
 
 
 @dataclass(slots=True)
@@ -112,8 +108,10 @@ class _Ended:
 
     state: ContainerInspect | None = None
     deadline_hit: bool = False
+    terminated: bool = False
     verdict: Verdict | None = None
     output_problem: str | None = None
+    output_recovered: bool = False
     collected: tuple[Collected, ...] = ()
 
 
@@ -126,6 +124,7 @@ async def attempt(
     session: Session,
     log: OutputLog,
     *,
+    phases: Phases,
     on_start: Callable[[str], None],
     cancellable: Cancellable,
 ) -> Outcome:
@@ -136,7 +135,6 @@ async def attempt(
     However it ends, the container is killed and removed before this returns, or reported as
     leaked, and its output so far is in `log`, which knows how much that is.
     """
-    phases = Phases(session.clock)
     cgroup = _cgroup(job, session)
     place = FreshPlace(
         session.podman, container_spec(job, session), cgroup=cgroup, phase=phases.measure
@@ -147,7 +145,8 @@ async def attempt(
         with cancellable():
             async with place as container:
                 container_id = container.id
-                ended = await _execute(container, job, log, phases, on_start)
+                drain = _drain(container, job, session, log)
+                ended = await _execute(container, job, drain, phases, on_start)
                 if ended.state is not None and job.cell.settings.artifacts:
                     with phases.measure("collect"):
                         ended = replace(ended, collected=await _collect(container, job, session))
@@ -159,7 +158,6 @@ async def attempt(
         container_id=container_id,
         warnings=(*place.warnings, *outcome.warnings),
         usage=place.usage,
-        phases=dict(phases.durations),
     )
     return outcome if place.leaked is None else _leaked(outcome, place.leaked)
 
@@ -175,7 +173,7 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         env=job.environment,
         labels={**session.labels, CELL: job.cell.id, ATTEMPT: str(job.number)},
         work_dir=_WORKSPACE if job.in_workspace else None,
-        timeout=server_timeout(settings.timeout, SERVER_GRACE_SECONDS),
+        timeout=server_timeout(settings.timeout, settings.stop_grace + SERVER_GRACE_SECONDS),
         memory_bytes=settings.memory,
         cpus=settings.cpus,
         pids_limit=settings.pids,
@@ -193,103 +191,40 @@ def mount(volume: str) -> Mount:
 
 
 async def _execute(
-    container: Container,
-    job: Job,
-    log: OutputLog,
-    phases: Phases,
-    on_start: Callable[[str], None],
+    container: Container, job: Job, drain: Drain, phases: Phases, on_start: Callable[[str], None]
 ) -> _Ended:
     """Attach, start, drain, and read the state the container ended in."""
-    drain = _Drain(container, log, timeout=job.cell.settings.timeout)
     try:
         async with AsyncExitStack() as stack:
             with phases.measure("start"):
-                chunks = await stack.enter_async_context(container.start_attached())
+                await drain.start(stack)
             on_start(container.id)
             with phases.measure("run"):
-                await drain.run(chunks)
-                state = await _final_state(container)
+                state = await drain.run()
     except OCIRuntimeError as error:
         verdict = judge_refused_start(f"{error.message} {error.cause}", job.command)
         if verdict is None:
             raise
         return _Ended(verdict=verdict)
-    return _Ended(state=state, deadline_hit=drain.deadline_hit, output_problem=drain.problem)
+    return _Ended(
+        state=state,
+        deadline_hit=drain.deadline_hit,
+        terminated=drain.terminated,
+        output_problem=drain.problem,
+        output_recovered=drain.recovered and drain.problem is None,
+    )
 
 
-class _Drain:
-    """Writes a container's output to its log until it ends, and kills it when its time is over.
-
-    `deadline_hit` says that the deadline came and the container was to be killed; `problem` that
-    the stream failed, or did not end although the container was killed. The end of a stream proves
-    nothing: the state decides.
-    """
-
-    def __init__(self, container: Container, log: OutputLog, *, timeout: float | None) -> None:
-        self.deadline_hit = False
-        self.problem: str | None = None
-        self._container = container
-        self._log = log
-        self._timeout = timeout
-
-    async def run(self, chunks: AsyncIterator[Chunk]) -> None:
-        """Write every chunk until the stream ends, breaks, or is given up."""
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._watch, group.cancel_scope)
-            try:
-                async for chunk in chunks:
-                    await self._log.write(chunk)
-            except PodmanError as error:
-                self.problem = f"not all output has arrived: {error}"
-            group.cancel_scope.cancel()
-
-    async def _watch(self, drain: anyio.CancelScope) -> None:
-        if self._timeout is None:
-            return
-        await anyio.sleep(self._timeout)
-        # Known before the request: the stream may end, and this task with it, before its answer.
-        self.deadline_hit = True
-        try:
-            await self._container.kill("SIGKILL")
-        except Conflict:
-            return  # it ended by itself in this very moment, and its exit code will tell
-        except PodmanError as error:
-            self._give_up(drain, f"podman did not kill the container: {error}")
-            return
-        await anyio.sleep(_DEATH_SECONDS)
-        self._give_up(drain, "its output did not end although the container was killed")
-
-    def _give_up(self, drain: anyio.CancelScope, problem: str) -> None:
-        self.problem = problem
-        drain.cancel()
-
-
-async def _final_state(container: Container) -> ContainerInspect:
-    """Return the state of a container whose output has ended, once podman says it has exited.
-
-    Raises:
-        TimeoutError: it still ran, by what podman says, after it was killed.
-    """
-    state = await container.inspect()
-    if state.state.ended:
-        return state
-    with anyio.move_on_after(_DEATH_SECONDS):
-        state = await _awaited(container)
-        if state.state.ended:
-            return state
-    # Podman answers at once, and with a running state, where the container's monitor has died.
-    with suppress(Conflict):
-        await container.kill("SIGKILL")
-    with anyio.fail_after(_DEATH_SECONDS):
-        state = await _awaited(container)
-    if not state.state.ended:
-        raise TimeoutError
-    return state
-
-
-async def _awaited(container: Container) -> ContainerInspect:
-    await container.wait()
-    return await container.inspect()
+def _drain(container: Container, job: Job, session: Session, log: OutputLog) -> Drain:
+    settings = job.cell.settings
+    return Drain(
+        session.podman,
+        container,
+        log,
+        timeout=settings.timeout,
+        grace=settings.stop_grace,
+        hurry=session.hurry,
+    )
 
 
 async def _collect(container: Container, job: Job, session: Session) -> tuple[Collected, ...]:
@@ -300,13 +235,15 @@ async def _collect(container: Container, job: Job, session: Session) -> tuple[Co
 
 def _outcome(ended: _Ended, job: Job, session: Session, place: FreshPlace) -> Outcome:
     """Fold what was observed into an outcome; usage and counts are filled in by the caller."""
-    noticed: str | None = None
+    noticed: list[str] = []
+    if ended.output_recovered:
+        noticed.append("podman went away meanwhile; the output was completed from its log")
     if ended.verdict is not None:
         verdict = ended.verdict
     else:
         seen = _observation(ended, job, session, place.usage)
         verdict = judge(seen)
-        noticed = remark(seen)
+        noticed += filter(None, (remark(seen),))
     missing = [item for item in ended.collected if item.problem is not None]
     if verdict.status is Status.PASSED and ended.output_problem is not None:
         verdict = Verdict(
@@ -326,7 +263,7 @@ def _outcome(ended: _Ended, job: Job, session: Session, place: FreshPlace) -> Ou
         exit_code=verdict.exit_code,
         reason=verdict.reason,
         hint=verdict.hint,
-        warnings=() if noticed is None else (noticed,),
+        warnings=tuple(noticed),
         output=OutputCounts(complete=ended.output_problem is None),
         artifacts=ended.collected,
     )
@@ -340,6 +277,7 @@ def _observation(ended: _Ended, job: Job, session: Session, usage: Usage) -> Obs
         command=job.command,
         oom_killed=ended.state.state.oom_killed if told else None,
         deadline_hit=ended.deadline_hit,
+        terminated=ended.terminated,
         timeout=job.cell.settings.timeout,
         memory_limit_bytes=job.cell.settings.memory,
         peak_memory_bytes=usage.peak_memory_bytes,

@@ -1,28 +1,26 @@
-"""A run of a plan: schedules the cells, prepares what they share, and answers for the whole.
+"""A run of a plan: schedules the cells, tries again what may be, and answers for the whole.
 
-The only place that starts a task per cell. Failing cells are data; an interruption, a lost service
-and the first failure under `--fail-fast` all end a run the same way: what waits is dropped, what
-runs is cancelled, every cell gets an outcome.
+The only place that starts a task per cell. Failing cells are data; an interruption, the end of the
+run's time, a lost service and the first failure under `--fail-fast` all end a run the same way:
+what waits is dropped, what runs is cancelled, every cell gets an outcome.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
-from typing import Protocol
 
 import anyio
 
 from barasync.aiopodman import PodmanError
-from barasync.config.schema import WorkspaceMode
-from barasync.engine.attempt import Job, OutputLog, Session, attempt
-from barasync.engine.once import Once
+from barasync.engine.attempt import Phases, Session
 from barasync.engine.reaper import remove_cgroup, remove_run
+from barasync.engine.retry import is_retried
 from barasync.engine.scheduler import Scheduler
+from barasync.engine.turn import Preparation, Recorder, Turns
 from barasync.errors import (
     EXIT_INTERRUPTED,
     EXIT_NOT_PASSED,
@@ -30,45 +28,13 @@ from barasync.errors import (
     BarasyncError,
     EngineUnavailable,
 )
-from barasync.events import AnyEvent, CellFinished, CellStarted, ContainerStarted, RunFinished
-from barasync.images.resolve import WrongPlatform
+from barasync.events import CellFinished, CellRetried, CellStarted, RunFinished
 from barasync.matrix.cells import Cell
-from barasync.matrix.command import environment, expand
 from barasync.matrix.outcome import Outcome, Status
 from barasync.matrix.plan import Plan
-from barasync.matrix.platforms import Platform
 
-_PING_SECONDS = 5.0
+_PING_SECONDS = 30.0
 _SWEEP_SECONDS = 30.0
-
-_ImageKey = tuple[str, Platform, bool]
-
-
-class Recorder(Protocol):
-    """Where a run's events, output and artifacts go; made by whoever started the run."""
-
-    def emit(self, event: AnyEvent) -> None:
-        """Take an event without waiting."""
-
-    def open_log(self, cell: str, number: int) -> AbstractAsyncContextManager[OutputLog]:
-        """Open the log files of an attempt."""
-
-    def artifacts(self, cell: str, number: int) -> Path:
-        """Return the directory for the artifacts of an attempt; it need not exist."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preparation:
-    """How the things that cells share are made; both raise `BarasyncError`.
-
-    `image` resolves the image of a cell to an ID of its platform; `workspace` puts the project's
-    files on top of it, `None` when no cell wants them. `has_bar` says that the project brings its
-    own `./bar`.
-    """
-
-    image: Callable[[str, Platform], Awaitable[str]]
-    workspace: Callable[[str, Platform], Awaitable[str]]
-    has_bar: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,18 +47,24 @@ class RunResult:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Stopped:
-    """Why a run ended early, and the status of the cells that it ended."""
+    """Why a run ended early; the status of the cells that ran then, and of those that waited."""
 
-    status: Status
+    running: Status
+    waiting: Status
     reason: str
 
 
 @dataclass(slots=True)
 class _Progress:
-    """What has happened so far; changed by this module only."""
+    """What has happened so far; changed by this module only.
 
+    `ready` is when a cell began to wait for its turn.
+    """
+
+    attempts: Counter[str] = field(default_factory=Counter)
+    ready: dict[str, float] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     scopes: dict[str, anyio.CancelScope] = field(default_factory=dict)
     error: BarasyncError | None = None
@@ -101,7 +73,7 @@ class _Progress:
 
 
 class Run:
-    """One run of a plan over one podman service."""
+    """One run of a plan over one podman service; `deadline` is in seconds."""
 
     def __init__(
         self,
@@ -112,24 +84,26 @@ class Run:
         *,
         jobs: int,
         fail_fast: bool,
+        deadline: float | None,
         wall_clock: Callable[[], float],
     ) -> None:
         self._cells = {cell.id: cell for cell in plan.cells}
-        self._plan = plan
         self._session = session
-        self._preparation = preparation
         self._recorder = recorder
         self._fail_fast = fail_fast
+        self._deadline = deadline
         self._now = wall_clock
+        self._turns = Turns(plan, session, preparation, recorder, wall_clock=wall_clock)
         self._scheduler = Scheduler(self._cells, jobs=jobs)
         self._progress = _Progress()
-        self._images: Once[_ImageKey, str] = Once(self._prepare)
 
     def interrupt(self) -> None:
-        """Drop what waits and cancel what runs; a second call changes nothing.
+        """Drop what waits and cancel what runs; a second call cuts the grace of cells short.
 
         `execute` then returns as usual, after every container is gone.
         """
+        if self._progress.interrupted:
+            self._session.hurry.set()
         self._progress.interrupted = True
         self._stop(Status.CANCELLED, "the run was interrupted")
 
@@ -140,12 +114,17 @@ class Run:
         """
         started = self._session.clock()
         try:
-            await self._run_cells()
+            async with anyio.create_task_group() as group:
+                if self._deadline is not None:
+                    group.start_soon(self._enforce_deadline, self._deadline)
+                await self._run_cells()
+                group.cancel_scope.cancel()
         finally:
             await self._sweep()
         return self._finish(self._session.clock() - started)
 
     async def _run_cells(self) -> None:
+        self._progress.ready = dict.fromkeys(self._cells, self._session.clock())
         send, receive = anyio.create_memory_object_stream[str](len(self._cells))
         with send, receive:
             async with anyio.create_task_group() as group:
@@ -153,7 +132,13 @@ class Run:
                     for cell in self._scheduler.ready():
                         group.start_soon(self._run_cell, self._cells[cell], send.send_nowait)
                     if self._scheduler.running:
-                        self._scheduler.finished(await receive.receive())
+                        cell = await receive.receive()
+                        self._scheduler.finished(cell, again=cell not in self._progress.outcomes)
+
+    async def _enforce_deadline(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
+        reason = f"the run's deadline of {seconds:g} s was over"
+        self._stop(Status.TIMED_OUT, reason, waiting=Status.CANCELLED)
 
     async def _sweep(self) -> None:
         """Remove what an attempt could not know of, a container whose creation timed out say."""
@@ -169,68 +154,30 @@ class Run:
                     await remove_cgroup(self._session.cgroup)
 
     async def _run_cell(self, cell: Cell, done: Callable[[str], None]) -> None:
-        """Run a cell to its outcome; the scheduler hears of its end whatever happens."""
+        """Take a cell through one turn; the scheduler hears of its end whatever happens."""
         started = self._session.clock()
-        number = 1
+        self._progress.attempts[cell.id] += 1
+        number = self._progress.attempts[cell.id]
+        phases = Phases(self._session.clock, {"queue": started - self._progress.ready[cell.id]})
         self._recorder.emit(CellStarted(at=self._now(), cell=cell.id, attempt=number))
-        outcome = await self._outcome(cell, number)
+        taken = await self._turns.take(cell, number, partial(self._cancellable, cell.id), phases)
+        outcome = replace(taken.outcome, phases=dict(phases.durations))
         if outcome.status is Status.CANCELLED:
-            outcome = replace(outcome, status=self._stopped.status, reason=self._stopped.reason)
-        self._conclude(cell.id, number, outcome, self._session.clock() - started)
+            stopped = self._stopped
+            outcome = replace(outcome, status=stopped.running, reason=stopped.reason)
+        self._progress.error = self._progress.error or taken.error
+        seconds = self._session.clock() - started
         if not outcome.passed:
-            await self._after_failure(cell.id, outcome)
+            await self._look_after(outcome)
+        stays = self._progress.stopped is None and taken.error is None
+        if stays and is_retried(outcome, cell.settings, number):
+            self._retry(cell.id, number, outcome, seconds)
+        else:
+            outcome = replace(outcome, flaky=outcome.passed and number > 1)
+            self._conclude(cell.id, number, outcome, seconds)
+            if self._fail_fast and not outcome.passed and self._progress.stopped is None:
+                self._stop(Status.CANCELLED, f"{cell.id} did not pass and --fail-fast is on")
         done(cell.id)
-
-    async def _outcome(self, cell: Cell, number: int) -> Outcome:
-        started = self._session.clock()
-        try:
-            with self._cancellable(cell.id) as scope:
-                image = await self._images.get(_image_key(cell))
-        except BarasyncError as error:
-            return self._not_prepared(error)
-        if scope.cancelled_caught:
-            return Outcome(status=Status.CANCELLED)
-        prepared = self._session.clock() - started
-        job = self._job(cell, number, image)
-        async with self._recorder.open_log(cell.id, number) as log:
-            outcome = await attempt(
-                job,
-                self._session,
-                log,
-                on_start=partial(self._announce, job),
-                cancellable=partial(self._cancellable, cell.id),
-            )
-        # Only a closed log knows whether all of it reached the disk.
-        counts = log.counts
-        return replace(
-            outcome,
-            phases={"prepare": prepared, **outcome.phases},
-            output=replace(counts, complete=counts.complete and outcome.output.complete),
-        )
-
-    def _job(self, cell: Cell, number: int, image: str) -> Job:
-        return Job(
-            cell=cell,
-            number=number,
-            image=image,
-            command=expand(
-                cell, rule=self._plan.rule, args=self._plan.args, has_bar=self._preparation.has_bar
-            ),
-            environment={**environment(cell, run=self._session.run), **cell.settings.env},
-            artifacts=self._recorder.artifacts(cell.id, number),
-            in_workspace=cell.settings.workspace is not WorkspaceMode.NONE,
-        )
-
-    def _announce(self, job: Job, container: str) -> None:
-        self._recorder.emit(
-            ContainerStarted(
-                at=self._now(),
-                cell=job.cell.id,
-                attempt=job.number,
-                container=container,
-                image=job.image,
-            )
-        )
 
     @contextmanager
     def _cancellable(self, cell: str) -> Iterator[anyio.CancelScope]:
@@ -244,27 +191,16 @@ class Run:
             finally:
                 del self._progress.scopes[cell]
 
-    async def _prepare(self, key: _ImageKey) -> str:
-        reference, platform, in_workspace = key
-        image = await self._preparation.image(reference, platform)
-        return await self._preparation.workspace(image, platform) if in_workspace else image
-
-    def _not_prepared(self, error: BarasyncError) -> Outcome:
-        self._progress.error = self._progress.error or error
-        wrong = isinstance(error, WrongPlatform)
-        status = Status.WRONG_PLATFORM if wrong else Status.INFRASTRUCTURE_ERROR
-        return Outcome(status=status, reason=str(error), hint=error.hint)
-
-    async def _after_failure(self, cell: str, outcome: Outcome) -> None:
+    async def _look_after(self, outcome: Outcome) -> None:
+        """Stop the run where the service behind a failure is gone."""
         suspicious = outcome.status in {Status.INFRASTRUCTURE_ERROR, Status.LEAKED}
-        if suspicious and not await self._service_answers():
-            self._progress.error = EngineUnavailable(
-                "the podman service stopped answering in the middle of the run",
-                hint="`barasync clean` removes the containers it left, once podman is back",
-            )
-            self._stop(Status.INFRASTRUCTURE_ERROR, "the podman service is gone")
-        elif self._fail_fast and outcome.status is not Status.CANCELLED:
-            self._stop(Status.CANCELLED, f"{cell} did not pass and --fail-fast is on")
+        if not suspicious or self._progress.stopped is not None or await self._service_answers():
+            return
+        self._progress.error = EngineUnavailable(
+            "the podman service stopped answering in the middle of the run",
+            hint="`barasync clean` removes the containers it left, once podman is back",
+        )
+        self._stop(Status.INFRASTRUCTURE_ERROR, "the podman service is gone")
 
     async def _service_answers(self) -> bool:
         try:
@@ -274,12 +210,13 @@ class Run:
             return False
         return True
 
-    def _stop(self, status: Status, reason: str) -> None:
+    def _stop(self, running: Status, reason: str, *, waiting: Status | None = None) -> None:
         """Drop what waits and cancel what runs; the first reason given is the one that counts."""
         if self._progress.stopped is None:
-            self._progress.stopped = _Stopped(status, reason)
+            stopped = _Stopped(running=running, waiting=waiting or running, reason=reason)
+            self._progress.stopped = stopped
         for cell in self._scheduler.stop():
-            outcome = Outcome(status=status, reason=f"not started: {reason}")
+            outcome = Outcome(status=self._stopped.waiting, reason=f"not started: {reason}")
             self._conclude(cell, 0, outcome, 0.0)
         for scope in self._progress.scopes.values():
             scope.cancel()
@@ -288,6 +225,12 @@ class Run:
     def _stopped(self) -> _Stopped:
         assert self._progress.stopped is not None, "cells are cancelled by `_stop` only"
         return self._progress.stopped
+
+    def _retry(self, cell: str, number: int, outcome: Outcome, seconds: float) -> None:
+        self._progress.ready[cell] = self._session.clock()
+        self._recorder.emit(
+            CellRetried(at=self._now(), cell=cell, attempt=number, seconds=seconds, outcome=outcome)
+        )
 
     def _conclude(self, cell: str, number: int, outcome: Outcome, seconds: float) -> None:
         self._progress.outcomes[cell] = outcome
@@ -317,11 +260,6 @@ class Run:
             )
         )
         return result
-
-
-def _image_key(cell: Cell) -> _ImageKey:
-    settings = cell.settings
-    return settings.image, cell.platform, settings.workspace is not WorkspaceMode.NONE
 
 
 def _exit_code(

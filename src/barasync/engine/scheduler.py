@@ -41,13 +41,15 @@ class Scheduler:
         self._running.update(started)
         return started
 
-    def finished(self, cell: str) -> None:
-        """Take note that a running cell has ended, however it ended.
+    def finished(self, cell: str, *, again: bool = False) -> None:
+        """Take note that a running cell has ended, however it ended; `again` queues it once more.
 
         Raises:
             KeyError: the cell is not running.
         """
         self._running.remove(cell)
+        if again:
+            self._queue.append(cell)
 
     def stop(self) -> tuple[str, ...]:
         """Drop what waits and return it, in order; running cells stay until they finish."""

@@ -91,18 +91,21 @@ class CellCgroup:
         """
         memory, cpu = self.mounts.controller("memory"), self.mounts.controller("cpuacct")
         if memory is not None and self._at(memory).is_dir():
-            used = _number(self._at(cpu) / "cpuacct.usage") if cpu is not None else None
             return Usage(
                 peak_memory_bytes=_number(self._at(memory) / "memory.max_usage_in_bytes"),
-                cpu_seconds=None if used is None else used / _NANOSECONDS,
+                cpu_seconds=_scaled(self._at(cpu) / "cpuacct.usage") if cpu else None,
+                user_seconds=_scaled(self._at(cpu) / "cpuacct.usage_user") if cpu else None,
+                system_seconds=_scaled(self._at(cpu) / "cpuacct.usage_sys") if cpu else None,
                 exact=True,
             )
         if self.mounts.v2 is not None and self._at(self.mounts.v2).is_dir():
             directory = self._at(self.mounts.v2)
-            micro = _keyed(directory / "cpu.stat", "usage_usec")
+            times = _keyed(directory / "cpu.stat")
             return Usage(
                 peak_memory_bytes=_number(directory / "memory.peak"),
-                cpu_seconds=None if micro is None else micro / _MICROSECONDS,
+                cpu_seconds=times.get("usage_usec"),
+                user_seconds=times.get("user_usec"),
+                system_seconds=times.get("system_usec"),
                 exact=True,
             )
         return Usage()
@@ -147,10 +150,15 @@ def _number(path: Path) -> int | None:
         return None
 
 
-def _keyed(path: Path, key: str) -> int | None:
-    with suppress(OSError, ValueError):
-        for line in path.read_text(encoding="ascii").splitlines():
-            name, _, value = line.partition(" ")
-            if name == key:
-                return int(value)
-    return None
+def _scaled(path: Path) -> float | None:
+    nanoseconds = _number(path)
+    return None if nanoseconds is None else nanoseconds / _NANOSECONDS
+
+
+def _keyed(path: Path) -> dict[str, float]:
+    """Return the microseconds of a `cpu.stat` in seconds, by key; empty where it cannot be read."""
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+        return {key: int(value) / _MICROSECONDS for key, value in map(str.split, lines)}
+    except (OSError, ValueError):
+        return {}

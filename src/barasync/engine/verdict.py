@@ -24,15 +24,17 @@ class Observation:
 
     `exit_code` as podman reports it (-1 when its own timeout killed the container). `deadline_hit`
     says that `timeout` (seconds) was over and the engine sent SIGKILL: one that ended by itself in
-    that moment has another exit code. `oom_killed` says that the kernel killed one of its
-    processes for lack of memory, `None` where this podman does not tell. `peak_memory_bytes` is the
-    high-water mark of the cell's cgroup where that could be read.
+    that moment has another exit code. `terminated` says that it had sent SIGTERM then, and podman
+    had accepted that: the exit code is whatever the command makes of it. `oom_killed` says that the
+    kernel killed one of its processes for lack of memory, `None` where this podman does not tell.
+    `peak_memory_bytes` is the high-water mark of the cell's cgroup where that could be read.
     """
 
     exit_code: int
     command: tuple[str, ...]
     oom_killed: bool | None = False
     deadline_hit: bool = False
+    terminated: bool = False
     timeout: float | None = None
     memory_limit_bytes: int | None = None
     peak_memory_bytes: int | None = None
@@ -56,11 +58,13 @@ def judge(seen: Observation) -> Verdict:
             exit_code=None,
             reason="podman does not know how the command ended",
         )
-    if seen.exit_code == _SERVER_TIMEOUT or (seen.deadline_hit and seen.exit_code == _KILLED):
+    killed = seen.exit_code == _SERVER_TIMEOUT or (seen.deadline_hit and seen.exit_code == _KILLED)
+    if killed or seen.terminated:
+        end = "killed" if killed else "ended with SIGTERM"
         return Verdict(
             status=Status.TIMED_OUT,
             exit_code=None,
-            reason=f"ran longer than {seen.timeout:g} s and was killed",
+            reason=f"ran longer than {seen.timeout:g} s and was {end}",
             hint="raise it with `timeout` in the configuration or --timeout",
         )
     if _ran_out_of_memory(seen):

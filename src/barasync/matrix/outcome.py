@@ -27,11 +27,15 @@ class Usage:
     """What an attempt consumed.
 
     `exact` is true when the figures were read from the cell's own cgroup after the container was
-    gone, false when they were sampled. `None` means that the host does not tell.
+    gone, false when they were sampled. `None` means that the host does not tell. `cpu_seconds` is
+    the sum of `user_seconds`, in user space, and `system_seconds`, in the kernel on its behalf, as
+    far as the kernel accounts for them separately.
     """
 
     peak_memory_bytes: int | None = None
     cpu_seconds: float | None = None
+    user_seconds: float | None = None
+    system_seconds: float | None = None
     exact: bool = False
 
 
@@ -67,7 +71,8 @@ class Outcome:
     `exit_code` is the command's own code where it ended by itself; `reason` is one sentence for a
     person, empty when the cell passed; `hint` is the next step where one is known. `warnings` are
     sentences about what was not as it was asked for: limits that podman ignored, say. `phases`
-    maps a phase's name to its duration in seconds.
+    maps a phase's name to its duration in seconds. `flaky` marks a cell that passed only after an
+    earlier attempt did not.
     """
 
     status: Status
@@ -80,6 +85,7 @@ class Outcome:
     output: OutputCounts = field(default_factory=OutputCounts)
     phases: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     artifacts: tuple[Collected, ...] = ()
+    flaky: bool = False
 
     @property
     def passed(self) -> bool:

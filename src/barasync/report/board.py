@@ -18,6 +18,7 @@ from rich.text import Text
 from barasync.events import (
     AnyEvent,
     CellFinished,
+    CellRetried,
     CellStarted,
     ContainerStarted,
     ImageProgress,
@@ -30,7 +31,7 @@ from barasync.report.files import OUTPUT_LOG, last_lines
 from barasync.report.notices import notice
 from barasync.report.terminal import Style, one_line
 from barasync.report.views import LogsOf
-from barasync.report.words import duration, tally, verdict
+from barasync.report.words import duration, tally, words
 
 _REFRESH_SECONDS = 0.2
 _LAST_LINE_BYTES = 4096
@@ -94,6 +95,8 @@ class Board:
             case CellFinished():
                 state = self._cells.setdefault(event.cell, _CellState(event.cell))
                 state.outcome, state.seconds = event.outcome, event.seconds
+            case CellRetried():
+                self._cells[event.cell] = _CellState(event.cell)
             case ContainerStarted() | RunFinished():
                 self._message = ""
 
@@ -139,7 +142,7 @@ def _row(cell: _CellState, now: float) -> Row:
     if cell.outcome is not None:
         elapsed = "" if cell.seconds is None or not cell.attempt else duration(cell.seconds)
         status = cell.outcome.status
-        return Row(cell.id, verdict(status), elapsed, one_line(cell.outcome.reason), status)
+        return Row(cell.id, words(cell.outcome), elapsed, one_line(cell.outcome.reason), status)
     if cell.started is not None:
         return Row(cell.id, "running", duration(now - cell.started), cell.last_line)
     return Row(cell.id, "queued", "", "")

@@ -5,31 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from barasync.events import CellFinished
+from barasync.events import AttemptEnded, CellRetried
 from barasync.matrix.outcome import Status
 from barasync.report.terminal import Style
-from barasync.report.words import finished_line, verdict_colour
+from barasync.report.words import ended_line, verdict_colour
 
 
 class Frame(Protocol):
     """What a block is framed by."""
 
-    def head(self, event: CellFinished, style: Style) -> Sequence[str]:
+    def head(self, event: AttemptEnded, style: Style) -> Sequence[str]:
         """Return the lines before the output of a cell."""
 
-    def foot(self, event: CellFinished, style: Style) -> Sequence[str]:
+    def foot(self, event: AttemptEnded, style: Style) -> Sequence[str]:
         """Return the lines after the output of a cell."""
 
 
 class PlainFrame:
     """A heading in front, an empty line behind."""
 
-    def head(self, event: CellFinished, style: Style) -> Sequence[str]:
+    def head(self, event: AttemptEnded, style: Style) -> Sequence[str]:
         """Return the heading, in the colour of the verdict."""
-        heading = f"=== {finished_line(event)} ==="
+        heading = f"=== {ended_line(event)} ==="
         return (style.paint(heading, verdict_colour(event.outcome.status)),)
 
-    def foot(self, event: CellFinished, style: Style) -> Sequence[str]:  # noqa: ARG002 - a Frame
+    def foot(self, event: AttemptEnded, style: Style) -> Sequence[str]:  # noqa: ARG002 - a Frame
         """Return an empty line."""
         return ("",)
 
@@ -46,18 +46,20 @@ class GitHubFrame:
     def __init__(self, token: str) -> None:
         self._token = token
 
-    def head(self, event: CellFinished, style: Style) -> Sequence[str]:  # noqa: ARG002 - a Frame
+    def head(self, event: AttemptEnded, style: Style) -> Sequence[str]:  # noqa: ARG002 - a Frame
         """Open the group and stop the runner from listening."""
         return (
-            f"::group::{_command_data(finished_line(event))}",
+            f"::group::{_command_data(ended_line(event))}",
             f"::stop-commands::{self._token}",
         )
 
-    def foot(self, event: CellFinished, style: Style) -> Sequence[str]:  # noqa: ARG002 - a Frame
+    def foot(self, event: AttemptEnded, style: Style) -> Sequence[str]:  # noqa: ARG002 - a Frame
         """Let the runner listen again, close the group, annotate a failure."""
         lines = [f"::{self._token}::", "::endgroup::"]
-        if event.outcome.status not in {Status.PASSED, Status.CANCELLED}:
-            lines.append(f"::error::{_command_data(finished_line(event))}")
+        retried = isinstance(event, CellRetried)
+        if retried or event.outcome.status not in {Status.PASSED, Status.CANCELLED}:
+            level = "warning" if retried else "error"
+            lines.append(f"::{level}::{_command_data(ended_line(event))}")
         return lines
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from barasync.events import (
     AnyEvent,
-    CellFinished,
+    AttemptEnded,
     CellStarted,
     ContainerStarted,
     ImageProgress,
@@ -12,7 +12,7 @@ from barasync.events import (
     RunStarted,
 )
 from barasync.report.terminal import Style, one_line
-from barasync.report.words import count, finished_line, verdict_colour
+from barasync.report.words import count, ended_line, verdict_colour
 
 
 def notice(event: AnyEvent, style: Style) -> str | None:
@@ -26,7 +26,7 @@ def notice(event: AnyEvent, style: Style) -> str | None:
         case CellStarted():
             again = f" again, attempt {event.attempt}" if event.attempt > 1 else ""
             return f"{event.cell}: started{again}"
-        case CellFinished():
-            return style.paint(finished_line(event), verdict_colour(event.outcome.status))
+        case AttemptEnded():
+            return style.paint(ended_line(event), verdict_colour(event.outcome.status))
         case ContainerStarted() | RunFinished():
             return None

@@ -11,7 +11,8 @@ import msgspec
 
 from barasync.events import (
     AnyEvent,
-    CellFinished,
+    AttemptEnded,
+    CellRetried,
     CellStarted,
     ContainerStarted,
     PlannedCell,
@@ -33,12 +34,28 @@ class Logs(msgspec.Struct, frozen=True, kw_only=True):
     output: str
 
 
+class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt that was followed by another one, and its verdict."""
+
+    attempt: int
+    status: Status
+    exit_code: int | None
+    reason: str
+    seconds: float
+    phases: Mapping[str, float]
+    usage: Usage
+    output: OutputCounts
+    logs: Logs
+
+
 class CellResult(msgspec.Struct, frozen=True, kw_only=True):
     """A cell and its verdict.
 
     `status` is `None` for a cell without a verdict: the record ends before. `attempt` is the last
     attempt, 0 when the cell never started, and then `logs` is `None` too. `image` is what was asked
     for, `image_id` what the container was made from. `phases` maps a phase to its seconds.
+    `retried` are the attempts before the last one, and `flaky` says that the last one passed where
+    they did not.
     """
 
     id: str
@@ -59,6 +76,8 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
     output: OutputCounts = OutputCounts()
     logs: Logs | None = None
     artifacts: tuple[Collected, ...] = ()
+    flaky: bool = False
+    retried: tuple[AttemptResult, ...] = ()
 
 
 class ResultDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +121,7 @@ def reduce_events(events: Iterable[AnyEvent]) -> ResultDocument:
                 cells = {cell.id: _planned(cell) for cell in event.cells}
             case RunFinished():
                 finished = event
-            case CellStarted() | ContainerStarted() | CellFinished():
+            case CellStarted() | ContainerStarted() | AttemptEnded():
                 if event.cell in cells:
                     cells[event.cell] = _advance(cells[event.cell], event)
             case _:
@@ -133,24 +152,41 @@ def _planned(cell: PlannedCell) -> CellResult:
     return CellResult(id=cell.id, platform=cell.platform, config=cell.config, image=cell.image)
 
 
-def _advance(cell: CellResult, event: CellStarted | ContainerStarted | CellFinished) -> CellResult:
-    """Return a cell as it is after an event; a new attempt forgets the one before."""
+def _advance(cell: CellResult, event: CellStarted | ContainerStarted | AttemptEnded) -> CellResult:
+    """Return a cell as it is after an event; of an earlier attempt only its verdict is kept."""
     match event:
         case CellStarted():
             return msgspec.structs.replace(
                 CellResult(
                     id=cell.id, platform=cell.platform, config=cell.config, image=cell.image
                 ),
+                retried=cell.retried,
                 attempt=event.attempt,
                 logs=_logs(event.cell, event.attempt),
             )
         case ContainerStarted():
             return msgspec.structs.replace(cell, image_id=event.image, container_id=event.container)
-        case CellFinished():
+        case CellRetried():
+            return msgspec.structs.replace(cell, retried=(*cell.retried, _retried(event)))
+        case AttemptEnded():
             return _concluded(cell, event, event.outcome)
 
 
-def _concluded(cell: CellResult, event: CellFinished, outcome: Outcome) -> CellResult:
+def _retried(event: CellRetried) -> AttemptResult:
+    return AttemptResult(
+        attempt=event.attempt,
+        status=event.outcome.status,
+        exit_code=event.outcome.exit_code,
+        reason=event.outcome.reason,
+        seconds=event.seconds,
+        phases=dict(event.outcome.phases),
+        usage=event.outcome.usage,
+        output=event.outcome.output,
+        logs=_logs(event.cell, event.attempt),
+    )
+
+
+def _concluded(cell: CellResult, event: AttemptEnded, outcome: Outcome) -> CellResult:
     return msgspec.structs.replace(
         cell,
         status=outcome.status,
@@ -164,6 +200,7 @@ def _concluded(cell: CellResult, event: CellFinished, outcome: Outcome) -> CellR
         output=outcome.output,
         artifacts=outcome.artifacts,
         warnings=outcome.warnings,
+        flaky=outcome.flaky,
     )
 
 

@@ -92,7 +92,7 @@ def _row(cell: CellResult, style: Style) -> tuple[str, ...]:
     return (
         _sign(cell, style) + cell.id,
         cell.platform,
-        verdict(cell.status),
+        f"{verdict(cell.status)}, flaky" if cell.flaky else verdict(cell.status),
         duration(cell.seconds) if cell.attempt and cell.seconds is not None else "",
         "" if peak is None else f"{about}{size(peak)}",
         _reason(cell),
@@ -119,6 +119,12 @@ def _remarks(document: ResultDocument, problems: Sequence[str], style: Style) ->
         if refused:
             members = count(len(refused), "archive member")
             remarks.append(f"{cell.id}: {members} left out: {refused[0]}")
+        if cell.flaky:
+            first = cell.retried[0]
+            why = one_line(first.reason) or verdict(first.status)
+            remarks.append(
+                f"{cell.id}: flaky, it passed at attempt {cell.attempt}; the first: {why}"
+            )
         if cell.logs is not None and not cell.output.complete:
             remarks.append(f"{cell.id}: its output is incomplete")
     remarks += problems

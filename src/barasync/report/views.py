@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from barasync.events import AnyEvent, CellFinished, CellStarted, RunStarted
+from barasync.events import AnyEvent, CellFinished, CellRetried, CellStarted, RunStarted
 from barasync.report.channel import Channel
 from barasync.report.console import View
 from barasync.report.files import OUTPUT_LOG
@@ -74,7 +74,7 @@ class StreamView:
                 key = event.cell, event.attempt
                 self._latest[event.cell] = key
                 self._feeds[key] = _Feed.of(self._logs(*key), self._label(event.cell), self._out)
-            case CellFinished() if (event.cell, event.attempt) in self._feeds:
+            case CellRetried() | CellFinished() if (event.cell, event.attempt) in self._feeds:
                 key = event.cell, event.attempt
                 self._feeds[key].finished = event
                 self._queue(key)
@@ -127,12 +127,12 @@ class GroupView:
         self._notices = notices
         self._logs = logs
         self._frame = frame
-        self._ended: deque[CellFinished] = deque()
-        self._block: tuple[CellFinished, _Feed] | None = None
+        self._ended: deque[CellRetried | CellFinished] = deque()
+        self._block: tuple[CellRetried | CellFinished, _Feed] | None = None
 
     def event(self, event: AnyEvent) -> None:
         """Queue a cell that has ended; print a notice of everything else."""
-        if isinstance(event, CellFinished) and event.attempt > 0:
+        if isinstance(event, CellRetried | CellFinished) and event.attempt > 0:
             self._ended.append(event)
         else:
             _announce(self._notices, event)
@@ -197,7 +197,7 @@ class _Feed:
     follower: Follower
     lines: LabelledLines
     out: Channel
-    finished: CellFinished | None = None
+    finished: CellRetried | CellFinished | None = None
 
     @classmethod
     def of(cls, logs: Path, label: str, out: Channel) -> _Feed:

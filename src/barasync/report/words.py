@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from barasync.events import CellFinished
-from barasync.matrix.outcome import Status
+from barasync.events import AttemptEnded, CellRetried
+from barasync.matrix.outcome import Outcome, Status
 from barasync.report.terminal import one_line
 
 _VERDICTS: Mapping[Status | None, str] = {
@@ -44,6 +44,11 @@ def verdict(status: Status | None) -> str:
     return _VERDICTS[status]
 
 
+def words(outcome: Outcome) -> str:
+    """Return the words for an outcome: those for its status, and whether it took a retry."""
+    return f"{verdict(outcome.status)}, flaky" if outcome.flaky else verdict(outcome.status)
+
+
 def verdict_colour(status: Status | None) -> str:
     """Return the SGR code for a status."""
     if status is Status.PASSED:
@@ -51,12 +56,14 @@ def verdict_colour(status: Status | None) -> str:
     return _YELLOW if status in {Status.CANCELLED, None} else _RED
 
 
-def finished_line(event: CellFinished) -> str:
-    """Say what became of a cell in one line: `arm64: failed after 3.1 s: exit code 3`."""
-    line = f"{event.cell}: {verdict(event.outcome.status)}"
+def ended_line(event: AttemptEnded) -> str:
+    """Say what became of an attempt in one line: `arm64: failed after 3.1 s: exit code 3`."""
+    line = f"{event.cell}: {words(event.outcome)}"
     if event.attempt > 0:
         line += f" after {duration(event.seconds)}"
-    return f"{line}: {one_line(event.outcome.reason)}" if event.outcome.reason else line
+    if event.outcome.reason:
+        line += f": {one_line(event.outcome.reason)}"
+    return f"{line}; trying again" if isinstance(event, CellRetried) else line
 
 
 def tally(counts: Mapping[Status | None, int]) -> str:

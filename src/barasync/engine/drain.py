@@ -1,0 +1,250 @@
+"""A running container until its end: its output into the log, its deadline, its last state.
+
+The end of a stream proves nothing. Where the container goes on, either it has closed its output, or
+podman died and came back, or the container's monitor died: what podman says of the container tells.
+After a podman that died, the output is completed from podman's log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from typing import Protocol
+
+import anyio
+from anyio import CancelScope, get_cancelled_exc_class
+
+from barasync.aiopodman import (
+    APIError,
+    Chunk,
+    Conflict,
+    Container,
+    ContainerInspect,
+    OutputLost,
+    Podman,
+    PodmanError,
+    Received,
+    TransportError,
+)
+
+_DEATH_SECONDS = 10.0
+
+
+class Sink(Protocol):
+    """Takes output; it may wait for the disk, never for a terminal."""
+
+    async def write(self, chunk: Chunk) -> None:
+        """Take a piece of output, in order."""
+
+
+class Drain:
+    """Writes a container's output to its log until it ends, and ends it when its time is over.
+
+    `timeout` and `grace` are in seconds: the container's deadline, and what it gets between SIGTERM
+    and SIGKILL, there and when the drain is cancelled; `hurry` cuts that short.
+
+    Afterwards `deadline_hit` says that the deadline came and the container was to be killed,
+    `terminated` that it took SIGTERM then, `problem` why its output is not complete, and
+    `recovered` that podman's log had to complete it.
+    """
+
+    def __init__(
+        self,
+        podman: Podman,
+        container: Container,
+        sink: Sink,
+        *,
+        timeout: float | None,
+        grace: float,
+        hurry: anyio.Event,
+    ) -> None:
+        self.deadline_hit = False
+        self.terminated = False
+        self.recovered = False
+        self.problem: str | None = None
+        self._received = Received()
+        self._chunks: AsyncIterator[Chunk] | None = None
+        self._presence = 0
+        self._podman = podman
+        self._container = container
+        self._sink = sink
+        self._timeout = timeout
+        self._grace = grace
+        self._hurry = hurry
+        self._ended = anyio.Event()
+        self._reading = CancelScope()
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Start the container, attached until `stack` is closed.
+
+        Raises:
+            OCIRuntimeError, PodmanError: as `Container.start_attached`.
+        """
+        self._presence = await self._podman.presence.count()
+        try:
+            await self._attach(stack)
+        except TransportError:
+            state = await self._container.inspect()
+            # Podman died over it. Once the command runs its output is in the log, from the start.
+            if not state.state.started:
+                await self._attach(stack)
+
+    async def run(self) -> ContainerInspect:
+        """Take the output to its end and return the state the container ended in.
+
+        Raises:
+            TimeoutError: the container did not end although it was killed.
+            PodmanError: podman does not say how it ended.
+        """
+        state: ContainerInspect | None = None
+        failure: PodmanError | TimeoutError | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._watch)
+            # Whoever cancels us cancels the watcher, which gives the container its grace.
+            with CancelScope(shield=True) as self._reading:
+                try:
+                    state = await self._read()
+                except (PodmanError, TimeoutError) as error:
+                    failure = error
+            self._ended.set()
+            group.cancel_scope.cancel()
+        await anyio.lowlevel.checkpoint()
+        if failure is not None:
+            raise failure
+        return await _brought_to_an_end(self._container) if state is None else state
+
+    async def _attach(self, stack: AsyncExitStack) -> None:
+        attached = self._container.start_attached(self._received)
+        self._chunks = await stack.enter_async_context(attached)
+
+    async def _read(self) -> ContainerInspect:
+        whole = self._chunks is not None and await self._pump(self._chunks)
+        state = await self._container.inspect()
+        cut = not whole or await self._podman.presence.count() != self._presence
+        while not state.state.ended:
+            state = await self._next_state(follow=cut)
+            cut = cut or await self._podman.presence.count() != self._presence
+        if cut:
+            self.problem = None
+            self.recovered = True
+            await self._complete(follow=False)
+        return state
+
+    async def _pump(self, chunks: AsyncIterator[Chunk]) -> bool:
+        """Write what comes; tell whether the stream has ended in order, as far as that can be told.
+
+        What podman should have passed on and did not is lost from here: where it would have stood
+        there is other output.
+        """
+        try:
+            async for chunk in chunks:
+                await self._sink.write(chunk)
+        except OutputLost as error:
+            self.problem = f"not all output has arrived: {error}"
+        except PodmanError as error:
+            self.problem = f"not all output has arrived: {error}"
+            return False
+        return True
+
+    async def _next_state(self, *, follow: bool) -> ContainerInspect:
+        """Wait for the container to end; return earlier, with its state, if podman goes away."""
+        podman_went = False
+        async with anyio.create_task_group() as group:
+            if follow:
+                group.start_soon(partial(self._complete, follow=True))
+            try:
+                await self._container.wait()
+            except TransportError:
+                podman_went = True
+            except APIError:
+                pass  # of a container without a monitor old podmans know no exit code
+            group.cancel_scope.cancel()
+        state = await self._container.inspect()
+        if state.state.ended or podman_went:
+            return state
+        # Podman answers at once, and with a running state, where the monitor has died.
+        return await _brought_to_an_end(self._container)
+
+    async def _complete(self, *, follow: bool) -> None:
+        """Write what podman's log has beyond what has come."""
+        try:
+            async with self._container.remaining_output(self._received, follow=follow) as chunks:
+                async for chunk in chunks:
+                    await self._sink.write(chunk)
+        except PodmanError as error:
+            self.problem = f"podman died, and not all output could be recovered: {error}"
+
+    async def _watch(self) -> None:
+        try:
+            if self._timeout is None:
+                await anyio.sleep_forever()
+            else:
+                await anyio.sleep(self._timeout)
+                await self._enforce_deadline()
+        except get_cancelled_exc_class():
+            if not self._ended.is_set():
+                with CancelScope(shield=True):
+                    await self._wind_down()
+                self._reading.cancel()
+            raise
+
+    async def _wind_down(self) -> None:
+        """Let a container that is to be given up end by itself, if it may."""
+        if not self._grace or self.terminated or self._hurry.is_set():
+            return
+        with suppress(PodmanError):
+            await self._container.kill("SIGTERM")
+            await self._wait_for_end()
+
+    async def _enforce_deadline(self) -> None:
+        if self._grace:
+            # Not to be cut short by the end that it brings about: the answer decides the verdict.
+            with CancelScope(shield=True), suppress(PodmanError):
+                await self._container.kill("SIGTERM")
+                self.terminated = True
+            await self._wait_for_end()
+        # Known before the request: the stream may end, and this task with it, before its answer.
+        self.deadline_hit = True
+        try:
+            await self._container.kill("SIGKILL")
+        except Conflict:
+            return  # it ended by itself in this very moment, and its exit code will tell
+        except PodmanError as error:
+            self._give_up(f"podman did not kill the container: {error}")
+            return
+        await anyio.sleep(_DEATH_SECONDS)
+        self._give_up("its output did not end although the container was killed")
+
+    async def _wait_for_end(self) -> None:
+        """Wait for the container's end, for the grace at most, and not when there is a hurry."""
+        async with anyio.create_task_group() as group:
+            group.cancel_scope.deadline = anyio.current_time() + self._grace
+
+            async def until(event: anyio.Event) -> None:
+                await event.wait()
+                group.cancel_scope.cancel()
+
+            group.start_soon(until, self._ended)
+            group.start_soon(until, self._hurry)
+
+    def _give_up(self, problem: str) -> None:
+        self.problem = problem
+        self._reading.cancel()
+
+
+async def _brought_to_an_end(container: Container) -> ContainerInspect:
+    """Kill a container that ought to have ended; return its state once podman says it has exited.
+
+    Raises:
+        TimeoutError: it still runs, by what podman says.
+    """
+    with suppress(Conflict):
+        await container.kill("SIGKILL")
+    with anyio.fail_after(_DEATH_SECONDS):
+        with suppress(APIError):
+            await container.wait()
+        state = await container.inspect()
+    if not state.state.ended:
+        raise TimeoutError
+    return state

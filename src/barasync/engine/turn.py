@@ -1,0 +1,148 @@
+"""A cell's turn: its image, its layer, and an attempt in a container of its own, recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from barasync.config.schema import WorkspaceMode
+from barasync.engine.attempt import Cancellable, Job, OutputLog, Phases, Session, attempt
+from barasync.engine.once import Once
+from barasync.errors import BarasyncError
+from barasync.events import AnyEvent, ContainerStarted
+from barasync.images.resolve import WrongPlatform
+from barasync.matrix.cells import Cell
+from barasync.matrix.command import environment, expand
+from barasync.matrix.outcome import Outcome, Status
+from barasync.matrix.plan import Plan
+from barasync.matrix.platforms import Platform
+
+
+class Recorder(Protocol):
+    """Where a run's events, output and artifacts go; made by whoever started the run."""
+
+    def emit(self, event: AnyEvent) -> None:
+        """Take an event without waiting."""
+
+    def open_log(self, cell: str, number: int) -> AbstractAsyncContextManager[OutputLog]:
+        """Open the log files of an attempt."""
+
+    def artifacts(self, cell: str, number: int) -> Path:
+        """Return the directory for the artifacts of an attempt; it need not exist."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """How the things that cells share are made; both raise `BarasyncError`.
+
+    `image` resolves the image of a cell to an ID of its platform; `workspace` puts the project's
+    files on top of it, `None` when no cell wants them. `has_bar` says that the project brings its
+    own `./bar`.
+    """
+
+    image: Callable[[str, Platform], Awaitable[str]]
+    workspace: Callable[[str, Platform], Awaitable[str]]
+    has_bar: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What came of a turn; `error` where the image or the layer could not be made."""
+
+    outcome: Outcome
+    error: BarasyncError | None = None
+
+
+class Turns:
+    """Takes the cells of a plan through their turns; what they share is made once."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        session: Session,
+        preparation: Preparation,
+        recorder: Recorder,
+        *,
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._plan = plan
+        self._session = session
+        self._preparation = preparation
+        self._recorder = recorder
+        self._now = wall_clock
+        self._images: Once[tuple[str, Platform], str] = Once(lambda key: preparation.image(*key))
+        self._layers: Once[tuple[str, Platform], str] = Once(
+            lambda key: preparation.workspace(*key)
+        )
+
+    async def take(
+        self, cell: Cell, number: int, cancellable: Cancellable, phases: Phases
+    ) -> Taken:
+        """Run one attempt of a cell, with what it needs made first.
+
+        When a scope of `cancellable` is cancelled the outcome is `CANCELLED`, without a reason; as
+        `attempt` says, nothing is left then. The phases are added to `phases`.
+        """
+        try:
+            with cancellable() as scope:
+                image = await self._image(cell, phases)
+        except BarasyncError as error:
+            return Taken(outcome=_not_prepared(error), error=error)
+        if scope.cancelled_caught:
+            return Taken(outcome=Outcome(status=Status.CANCELLED))
+        job = self._job(cell, number, image)
+        async with self._recorder.open_log(cell.id, number) as log:
+            outcome = await attempt(
+                job,
+                self._session,
+                log,
+                phases=phases,
+                on_start=partial(self._announce, job),
+                cancellable=cancellable,
+            )
+        # Only a closed log knows whether all of it reached the disk.
+        counts = log.counts
+        complete = counts.complete and outcome.output.complete
+        return Taken(outcome=replace(outcome, output=replace(counts, complete=complete)))
+
+    async def _image(self, cell: Cell, phases: Phases) -> str:
+        with phases.measure("image"):
+            image = await self._images.get((cell.settings.image, cell.platform))
+        if cell.settings.workspace is WorkspaceMode.NONE:
+            return image
+        with phases.measure("workspace"):
+            return await self._layers.get((image, cell.platform))
+
+    def _job(self, cell: Cell, number: int, image: str) -> Job:
+        return Job(
+            cell=cell,
+            number=number,
+            image=image,
+            command=expand(
+                cell, rule=self._plan.rule, args=self._plan.args, has_bar=self._preparation.has_bar
+            ),
+            environment={**environment(cell, run=self._session.run), **cell.settings.env},
+            artifacts=self._recorder.artifacts(cell.id, number),
+            in_workspace=cell.settings.workspace is not WorkspaceMode.NONE,
+        )
+
+    def _announce(self, job: Job, container: str) -> None:
+        self._recorder.emit(
+            ContainerStarted(
+                at=self._now(),
+                cell=job.cell.id,
+                attempt=job.number,
+                container=container,
+                image=job.image,
+            )
+        )
+
+
+def _not_prepared(error: BarasyncError) -> Outcome:
+    wrong = isinstance(error, WrongPlatform)
+    status = Status.WRONG_PLATFORM if wrong else Status.INFRASTRUCTURE_ERROR
+    return Outcome(status=status, reason=str(error), hint=error.hint)
