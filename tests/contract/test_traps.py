@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import anyio
@@ -258,3 +259,21 @@ async def test_rlimits_replace_defaults__limits_that_are_given_are_kept(
 
     hard_limits = {line.split()[-2] for line in result.stdout.splitlines()}
     assert hard_limits == {b"1000", b"2000"}
+
+
+async def test_volume_labels_are_any__volumes_carry_every_label_that_was_asked_for(
+    podman: Podman, service: RigService
+) -> None:
+    name = "barasync-test-labels"
+    both = {"test.a": "1", "test.b": "3"}
+    await podman.volumes.create(name, labels={"test.a": "1", "test.b": "2"})
+    try:
+        wanted = [f"{label}={value}" for label, value in both.items()]
+        query = {"filters": json.dumps({"label": wanted})}
+        raw = libpod.request(service.endpoint.socket_path, "GET", "volumes/json", query=query)
+        found = await podman.volumes.list(labels={**both})
+    finally:
+        await podman.volumes.remove(name)
+
+    assert bool(raw) is has(podman, quirks.VOLUME_LABELS_ARE_ANY)
+    assert found == []

@@ -99,13 +99,6 @@ async def test_events_are_decoded_as_they_come() -> None:
     assert service.only.filters == {"container": [ID]}
 
 
-async def test_networks_are_listed() -> None:
-    async with answering(200, json=[{"name": "podman", "driver": "bridge"}]).client() as podman:
-        (network,) = await podman.networks.list()
-
-    assert (network.name, network.driver) == ("podman", "bridge")
-
-
 async def test_the_service_tells_of_itself() -> None:
     components = [{"Name": "Conmon", "Version": "2.1.6"}]
     service = answering(200, json={"Version": "5.4.2", "Components": components})

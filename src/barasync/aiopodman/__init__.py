@@ -67,6 +67,7 @@ from barasync.aiopodman.models import (
     StoreInfo,
     Version,
     VersionComponent,
+    VolumeSummary,
 )
 from barasync.aiopodman.networks import (
     Networks,
@@ -91,6 +92,9 @@ from barasync.aiopodman.system import (
 )
 from barasync.aiopodman.version import (
     PodmanVersion,
+)
+from barasync.aiopodman.volumes import (
+    Volumes,
 )
 from barasync.aiopodman.wire.frames import (
     Chunk,
@@ -168,6 +172,8 @@ __all__ = [
     "TransportError",
     "Version",
     "VersionComponent",
+    "VolumeSummary",
+    "Volumes",
     "create_shielded",
     "is_image_id",
     "parse_reference",

@@ -20,6 +20,7 @@ from barasync.aiopodman.presence import Presence
 from barasync.aiopodman.system import System
 from barasync.aiopodman.transport import HTTPTransport, Transport
 from barasync.aiopodman.version import PodmanVersion, negotiate
+from barasync.aiopodman.volumes import Volumes
 
 _VERSION_HEADER = "libpod-api-version"
 
@@ -37,8 +38,8 @@ class Podman:
     One client serves any number of tasks.
     `transport` replaces the socket in tests.
 
-    Inside the block: `version`, `presence`, and the collections `containers`, `images`, `networks`
-    and `system`.
+    Inside the block: `version`, `presence`, and the collections `containers`, `images`, `networks`,
+    `volumes` and `system`.
 
     Raises:
         ConnectError: on entering, when nobody answers or access is denied.
@@ -49,6 +50,7 @@ class Podman:
     containers: Containers
     images: Images
     networks: Networks
+    volumes: Volumes
     system: System
 
     def __init__(
@@ -75,6 +77,7 @@ class Podman:
             self.containers = Containers(libpod)
             self.images = Images(libpod)
             self.networks = Networks(libpod)
+            self.volumes = Volumes(libpod)
             self.system = System(libpod)
             stack.pop_all()
         return self

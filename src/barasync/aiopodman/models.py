@@ -103,10 +103,11 @@ class ImageSummary(_Wire, frozen=True, kw_only=True):
     """An image in a list; `size` in bytes, `created` in seconds since the epoch.
 
     `digest` is that of its manifest, by which a manifest list names it. `architecture` is empty
-    before podman 5.
+    before podman 5. `parent_id` is the image it was committed from, empty once that is removed.
     """
 
     id: str
+    parent_id: str = ""
     digest: str = ""
     repo_tags: list[str] = []
     repo_digests: list[str] = []
@@ -186,6 +187,16 @@ class NetworkSummary(msgspec.Struct, frozen=True, kw_only=True):
     internal: bool = False
     dns_enabled: bool = False
     labels: dict[str, str] = {}
+
+
+class VolumeSummary(_Wire, frozen=True, kw_only=True):
+    """A volume in a list; `anonymous` where podman made it for a container, and named it."""
+
+    name: str
+    driver: str = ""
+    mountpoint: str = ""
+    labels: dict[str, str] = {}
+    anonymous: bool = False
 
 
 class EventActor(_Wire, frozen=True, kw_only=True):

@@ -119,6 +119,13 @@ RLIMITS_REPLACE_DEFAULTS = Quirk(
     evidence="measured on 4.3.1, gone in 5.4.2",
     fixed=(5, 0, 0),
 )
+VOLUME_LABELS_ARE_ANY = Quirk(
+    name="volume-labels-are-any",
+    trap="volumes asked for by several labels are those that carry any of them",
+    workaround="volumes.list looks at the labels itself",
+    evidence="measured on 4.3.1, gone in 5.4.2",
+    fixed=(5, 0, 0),
+)
 
 QUIRKS = (
     WAIT_POLLS,
@@ -134,6 +141,7 @@ QUIRKS = (
     ARCHIVE_RACES_CLEANUP,
     TIMEOUT_EXITS_MINUS_ONE,
     RLIMITS_REPLACE_DEFAULTS,
+    VOLUME_LABELS_ARE_ANY,
 )
 
 

@@ -35,6 +35,9 @@ _BY_CAUSE: tuple[tuple[str, type[APIError]], ...] = (
     ("can only kill running containers", Conflict),
     ("that name is already in use", Conflict),
     ("image is in use by a container", Conflict),
+    ("network is being used", Conflict),
+    ("volume is being used", Conflict),
+    ("volume already exists", Conflict),
 )
 _BY_STATUS: dict[int, type[APIError]] = {400: BadRequest, 404: NotFound, 409: Conflict}
 

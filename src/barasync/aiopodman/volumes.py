@@ -1,0 +1,67 @@
+"""Named volumes: list, make and remove them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from barasync.aiopodman.errors import NotFound
+from barasync.aiopodman.libpod import Libpod, encode_filters, label_filters, segment
+from barasync.aiopodman.models import VolumeSummary
+from barasync.aiopodman.wire.documents import decode_document
+
+
+class Volumes:
+    """The volumes of one podman service, the anonymous ones of containers among them."""
+
+    def __init__(self, libpod: Libpod) -> None:
+        self._libpod = libpod
+
+    async def list(self, *, labels: Mapping[str, str | None] | None = None) -> list[VolumeSummary]:
+        """Return the volumes that carry every one of `labels`, all of them by default.
+
+        A label whose value is `None` matches whatever its value is.
+
+        Source: `GET /libpod/volumes/json`.
+        """
+        query = {"filters": encode_filters({"label": label_filters(labels)})}
+        found = await self._libpod.get("volumes/json", list[VolumeSummary], query)
+        # An old podman lists what has any of the labels (`quirks.VOLUME_LABELS_ARE_ANY`).
+        return [volume for volume in found if _has(volume.labels, labels or {})]
+
+    async def create(
+        self, name: str, *, labels: Mapping[str, str] = MappingProxyType({})
+    ) -> VolumeSummary:
+        """Make an empty volume.
+
+        When cancelled in flight, podman may have made it all the same: shield the call, or find it
+        by its labels.
+
+        Raises:
+            Conflict: The name is in use.
+
+        Source: `POST /libpod/volumes/create`.
+        """
+        answer = await self._libpod.post(
+            "volumes/create", body={"Name": name, "Label": dict(labels)}
+        )
+        return decode_document(answer.body, VolumeSummary)
+
+    async def remove(self, name: str, *, missing_ok: bool = False) -> None:
+        """Remove a volume and what is in it.
+
+        Raises:
+            Conflict: A container uses it.
+            NotFound: It does not exist, and `missing_ok` is false.
+
+        Source: `DELETE /libpod/volumes/{name}`.
+        """
+        try:
+            await self._libpod.delete(f"volumes/{segment(name)}", patience=None)
+        except NotFound:
+            if not missing_ok:
+                raise
+
+
+def _has(labels: Mapping[str, str], wanted: Mapping[str, str | None]) -> bool:
+    return all(name in labels and value in {None, labels[name]} for name, value in wanted.items())
