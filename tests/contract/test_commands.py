@@ -149,7 +149,7 @@ def _without_emulator(barasync: Barasync) -> str:
     return next(line.split()[0] for line in listed if line.split()[1:] == ["missing"])
 
 
-# image bootstrap, clean
+# image bootstrap
 
 
 def test_an_image_is_made_ahead_of_time_for_each_architecture(
@@ -178,9 +178,3 @@ def test_an_image_that_is_not_declared_is_refused_by_name(barasync: Barasync) ->
     assert ended.code == 2
     assert "declares no image 'smal'" in ended.err
     assert "'small'" in ended.err
-
-
-def test_there_is_nothing_to_clean_where_nothing_was_left(barasync: Barasync) -> None:
-    ended = barasync("clean")
-
-    assert (ended.code, ended.out) == (0, "nothing was left by any run\n")

@@ -84,53 +84,6 @@ def test_many_signals_are_not_worse_than_one(barasync: Barasync, service: RigSer
     assert libpod.containers(service.endpoint.socket_path) == {}
 
 
-def test_a_killed_run_leaves_containers_that_clean_removes(
-    barasync: Barasync, service: RigService
-) -> None:
-    socket_path = service.endpoint.socket_path
-    with barasync.running("matrix", "tests", "--jobs", str(CELLS)) as process:
-        read_until(process, "| ready", CELLS)
-        before = barasync("clean")
-        process.kill()
-        process.wait()
-    left = libpod.containers(socket_path)
-    timeouts = {
-        libpod.request(socket_path, "GET", f"containers/{container}/json")["Config"]["Timeout"]
-        for container in left
-    }
-    promised = barasync("clean", "--dry-run")
-    ended = barasync("clean")
-
-    assert "its run lives" in before.out
-    assert len(left) == CELLS
-    assert timeouts == {630}, "podman itself would have ended them half a minute late"
-    assert [line.split()[0] for line in promised.out.splitlines()] == [
-        *["container"] * CELLS,
-        "cgroup",
-    ]
-    assert ended.code == 0
-    assert ended.out == promised.out.replace("would be removed", "removed")
-    assert libpod.containers(socket_path) == {}
-
-
-def test_clean_removes_the_cgroup_of_a_killed_run_whose_containers_are_gone(
-    barasync: Barasync, service: RigService
-) -> None:
-    socket_path = service.endpoint.socket_path
-    with barasync.running("matrix", "tests", "--config", "a") as process:
-        read_until(process, "| ready", 1)
-        process.kill()
-    (left,) = libpod.containers(socket_path)
-    libpod.remove_container(socket_path, left)
-
-    ended = barasync("clean")
-    again = barasync("clean")
-
-    assert ended.out.startswith(f"cgroup barasync-{barasync.record().name}.")
-    assert ended.out.endswith(": removed\n")
-    assert again.out == "nothing was left by any run\n"
-
-
 def test_podmans_own_timeout_ends_what_a_killed_run_left(
     barasync: Barasync, service: RigService
 ) -> None:

@@ -85,10 +85,10 @@ async def test_a_network_that_a_container_uses_is_not_removed(
     podman: Podman, service: RigService, busybox: str
 ) -> None:
     socket_path = service.endpoint.socket_path
-    network = {"netns": {"nsmode": "bridge"}, "Networks": {NAME: {}}}
+    body = {"image": busybox, "command": ["true"], "netns": {"nsmode": "bridge"}}
     await podman.networks.create(NAME)
     container = libpod.request(
-        socket_path, "POST", "containers/create", body={"image": busybox, **network}
+        socket_path, "POST", "containers/create", body={**body, "Networks": {NAME: {}}}
     )["Id"]
 
     try:

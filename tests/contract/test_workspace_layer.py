@@ -12,7 +12,7 @@ from anyio import to_thread
 
 from barasync.aiopodman import ContainerSpec, ImageInspect, Podman
 from barasync.engine.identity import Identity
-from barasync.engine.reaper import leftovers
+from barasync.engine.reaper import Kind, leftovers
 from barasync.errors import ConfigError, ImageError
 from barasync.matrix.platforms import Platform
 from barasync.workspace.layer import ensure_layer
@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("layers")]
 
 BASE = "localhost/barasync-test-base"
 RUN = {"barasync.run": "layer-test", "barasync.pid": "1"}
+MAKER = {"barasync.maker.run": "layer-test", "barasync.maker.host": "pid:[1] somewhere"}
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ async def scanned(project: Path) -> Tree:
 
 async def make(podman: Podman, image: str, tree: Tree, arch: str = "amd64") -> str:
     return await ensure_layer(
-        podman, image_id=image, platform=Platform(arch), tree=tree, labels=RUN
+        podman, image_id=image, platform=Platform(arch), tree=tree, labels=RUN, maker=MAKER
     )
 
 
@@ -142,9 +143,9 @@ async def test_an_image_that_somebody_makes_of_a_layer_is_not_taken_for_it(
     assert await make(podman, busybox, tree) == layer
     assert mine != layer
     async with created(podman, ContainerSpec(image=mine, command=("true",))):
-        found = await leftovers(podman, await to_thread.run_sync(Identity.current))
+        found = await leftovers(podman, await to_thread.run_sync(Identity.current), None)
 
-    assert found == ()
+    assert [(each.kind, each.key) for each in found] == [(Kind.LAYER, layer)]
 
 
 async def test_cells_do_not_see_each_others_files(podman: Podman, busybox: str, tree: Tree) -> None:
@@ -167,12 +168,15 @@ async def test_the_image_below_keeps_its_settings(podman: Podman, busybox: str, 
     assert layer.config.working_dir == "/workspace"
 
 
-async def test_the_layer_belongs_to_no_run(podman: Podman, busybox: str, tree: Tree) -> None:
+async def test_the_layer_tells_its_maker_and_is_not_the_runs(
+    podman: Podman, busybox: str, tree: Tree
+) -> None:
     layer = await podman.images.inspect(await make(podman, busybox, tree))
 
     assert layer.labels["barasync.kind"] == "workspace"
     assert len(layer.labels["barasync.key"]) == 64
     assert {layer.labels.get(name, "") for name in RUN} == {""}
+    assert {name: layer.labels[name] for name in MAKER} == MAKER
     assert layer.repo_tags == [f"localhost/barasync/workspace:{layer.labels['barasync.key'][:16]}"]
 
 

@@ -23,7 +23,7 @@ from barasync.aiopodman import (
 )
 from barasync.errors import BarasyncError, ConfigError, EngineUnavailable, ImageError
 from barasync.matrix.platforms import Platform
-from barasync.workspace.layer import ensure_layer, layer_key
+from barasync.workspace.layer import ensure_layer, layer_key, layers
 from barasync.workspace.tree import Tree, scan
 from tests.unit.projects import write
 
@@ -32,6 +32,7 @@ BASE = "b" * 64
 LAYER = "1" * 64
 ARM64 = Platform("arm64")
 RUN = {"barasync.run": "r1", "barasync.pid": "42"}
+MAKER = {"barasync.maker.run": "r1", "barasync.maker.pid": "42"}
 
 
 def refusal(cause: str) -> APIError:
@@ -101,7 +102,7 @@ class FakePodman:
 
 async def make(podman: FakePodman, tree: Tree) -> str:
     return await ensure_layer(
-        cast("Podman", podman), image_id=BASE, platform=ARM64, tree=tree, labels=RUN
+        cast("Podman", podman), image_id=BASE, platform=ARM64, tree=tree, labels=RUN, maker=MAKER
     )
 
 
@@ -120,7 +121,7 @@ async def test_a_layer_is_a_container_that_is_filled_committed_and_removed(tree:
         assert archive.getnames() == ["workspace", "workspace/a", "workspace/d", "workspace/d/b"]
 
 
-async def test_the_container_carries_the_labels_of_the_run_and_the_image_does_not(
+async def test_the_container_carries_the_labels_of_the_run_and_the_image_those_of_its_maker(
     tree: Tree,
 ) -> None:
     podman = FakePodman()
@@ -138,6 +139,9 @@ async def test_the_container_carries_the_labels_of_the_run_and_the_image_does_no
             "LABEL barasync.pid=",
             "LABEL barasync.kind=workspace",
             f"LABEL barasync.key={key}",
+            f"LABEL barasync.base={BASE}",
+            "LABEL barasync.maker.run=r1",
+            "LABEL barasync.maker.pid=42",
             "WORKDIR /workspace",
         ),
         False,
@@ -250,3 +254,28 @@ async def test_a_layer_that_is_cancelled_early_makes_no_container(tree: Tree) ->
         await make(podman, tree)
 
     assert podman.steps == ["list"]
+
+
+async def test_what_somebody_made_of_a_layer_is_not_a_layer() -> None:
+    name = "localhost/barasync/workspace:0123456789abcdef"
+    labels = {"barasync.kind": "workspace", "barasync.base": BASE}
+
+    def image(key: str, parent: str, *names: str) -> ImageSummary:
+        return ImageSummary(id=key, parent_id=parent, repo_tags=list(names), labels=labels)
+
+    found = [
+        image("named", BASE, name),
+        image("the image below is gone", "", name),
+        image("its twin has the name", BASE),
+        image("made of it", LAYER, "localhost/mine:1"),
+        image("made of it, no name", LAYER),
+        image("made of one that is gone, no name", ""),
+    ]
+
+    listed = await layers(cast("Podman", FakePodman(known=found)))
+
+    assert [each.id for each in listed] == [
+        "named",
+        "the image below is gone",
+        "its twin has the name",
+    ]

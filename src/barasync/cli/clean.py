@@ -23,7 +23,10 @@ def clean(
     ] = False,
     url: options.Url = None,
 ) -> None:
-    """Remove the containers of runs whose process is dead; those of live runs stay."""
+    """Remove what runs left whose process is dead; whatever a live run has made stays.
+
+    Containers, networks, volumes, workspace layers and cgroups.
+    """
     # The client takes 0.2 s to load; `--help` does without.
     from barasync.cli.cleaning import clean_service  # noqa: PLC0415 - as said
     from barasync.cli.interrupts import finish  # noqa: PLC0415 - as said

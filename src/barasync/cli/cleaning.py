@@ -2,70 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import typer
 from anyio import to_thread
 
 from barasync.cli.connect import Connection, connect
 from barasync.engine.identity import Identity, Liveness
-from barasync.engine.reaper import Leftover, dead_cgroups, leftovers, remove, remove_cgroup
-from barasync.engine.usage import RunCgroup
+from barasync.engine.reaper import Fate, Kind, Leftover, Removal, leftovers, remove
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
 
-_SHOWN = {
-    Liveness.ALIVE: "its run lives, kept",
-    Liveness.UNKNOWN: "made on another host or in another PID namespace, kept; --all removes it",
+_KEPT = {
+    Liveness.ALIVE: "kept, its run lives",
+    Liveness.UNKNOWN: "kept, its run cannot be judged from here"
+    " (another host or PID namespace, or a hidden process); --all removes it",
 }
 
 
 async def clean_service(
     url: str | None, environ: Mapping[str, str], *, dry_run: bool, everything: bool
 ) -> int:
-    """Remove the leftovers of dead runs, and say of each container what became of it."""
+    """Remove the leftovers of dead runs, and say of everything found what became of it."""
     doomed = {Liveness.DEAD, Liveness.UNKNOWN} if everything else {Liveness.DEAD}
     async with connect(url, environ, notify=_notify) as connection:
+        podman, cgroups = connection.podman, connection.cgroups
         identity = await to_thread.run_sync(Identity.current)
-        found = await leftovers(connection.podman, identity)
-        dead = tuple(each for each in found if each.liveness in doomed)
+        found = await leftovers(podman, identity, cgroups)
+        dead = [each for each in found if each.liveness in doomed]
         for each in found:
-            if each not in dead:
-                typer.echo(f"{_name(each)}: {_SHOWN[each.liveness]}")
+            if each.liveness not in doomed:
+                typer.echo(f"{_name(each)}: {_KEPT[each.liveness]}")
+        if not found:
+            typer.echo("nothing was left by any run")
         if dry_run:
-            cgroups = await _dead_cgroups(connection)
-            for name in (*map(_name, dead), *(f"cgroup {cgroup.name}" for cgroup in cgroups)):
-                typer.echo(f"{name}: would be removed")
-            _tell_if_nothing(found, cgroups)
+            for each in dead:
+                typer.echo(f"{_name(each)}: would be removed")
             return EXIT_OK
-        removals = await remove(connection.podman, dead)
-        # A cgroup can only go after the containers that were in it.
-        cgroups = await _dead_cgroups(connection)
-        gone = [await remove_cgroup(cgroup) for cgroup in cgroups]
+        removals = await remove(podman, cgroups, dead)
     for removal in removals:
-        end = "removed" if removal.problem is None else f"still there: {removal.problem}"
-        typer.echo(f"{_name(removal.leftover)}: {end}")
-    for cgroup, removed in zip(cgroups, gone, strict=True):
-        end = "removed" if removed else "kept: containers of another service are in it"
-        typer.echo(f"cgroup {cgroup.name}: {end}")
-    _tell_if_nothing(found, cgroups)
-    failed = any(removal.problem is not None for removal in removals)
+        typer.echo(f"{_name(removal.leftover)}: {_end(removal)}")
+    failed = any(removal.fate is Fate.FAILED for removal in removals)
     return EXIT_NOT_PASSED if failed else EXIT_OK
 
 
-async def _dead_cgroups(connection: Connection) -> tuple[RunCgroup, ...]:
-    if connection.cgroups is None:
-        return ()
-    return await to_thread.run_sync(dead_cgroups, connection.cgroups)
+async def note_on_dead_runs(connection: Connection, identity: Identity) -> str | None:
+    """Return a line about the containers that dead runs left on a service, `None` without any.
 
-
-def _tell_if_nothing(found: Sequence[Leftover], cgroups: Sequence[RunCgroup]) -> None:
-    if not found and not cgroups:
-        typer.echo("nothing was left by any run")
+    One request: it is made at the start of every run.
+    """
+    found = await leftovers(connection.podman, identity, None, kinds={Kind.CONTAINER})
+    dead = sum(each.liveness is Liveness.DEAD for each in found)
+    if dead == 0:
+        return None
+    containers = (
+        "1 container of a dead run is" if dead == 1 else f"{dead} containers of dead runs are"
+    )
+    return f"{containers} left on this service; `barasync clean` removes what dead runs left"
 
 
 def _name(leftover: Leftover) -> str:
-    cell = leftover.cell or "a layer"
-    return f"container {leftover.container[:12]} ({leftover.run}, {cell}, {leftover.state})"
+    detail = f", {leftover.detail}" if leftover.detail else ""
+    return f"{leftover.kind.value} {leftover.name} (run {leftover.run}{detail})"
+
+
+def _end(removal: Removal) -> str:
+    match removal.fate:
+        case Fate.REMOVED:
+            return "removed"
+        case Fate.IN_USE:
+            return f"kept, in use: {removal.reason}"
+        case Fate.FAILED:
+            return f"still there: {removal.reason}"
 
 
 def _notify(line: str) -> None:

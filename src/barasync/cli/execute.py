@@ -16,6 +16,7 @@ from anyio.from_thread import check_cancelled
 from platformdirs import user_cache_path
 
 from barasync import __version__
+from barasync.cli.cleaning import note_on_dead_runs
 from barasync.cli.connect import Connection, connect
 from barasync.cli.interrupts import Interrupts
 from barasync.cli.project import Project, refuse_a_whole_home
@@ -84,13 +85,18 @@ async def execute(
     """
     tree = await _tree(execution)
     async with connect(execution.url, execution.environ, notify=notify) as connection:
-        await _require_emulators(execution.plan, connection)
+        identity = await to_thread.run_sync(Identity.current)
+        if (note := await note_on_dead_runs(connection, identity)) is not None:
+            notify(note)
+        await _require_emulators(execution.plan, connection, identity)
         directory = await to_thread.run_sync(_make_directory, execution.project.directory)
         console = audience(directory)
         with EventLog(directory.events) as events:
             async with console:
                 recorder = Recorder(directory, events, console, artifacts=execution.artifacts)
-                result = await _run(execution, connection, recorder, tree, interrupts)
+                result = await _run(
+                    execution, connection, recorder, tree, interrupts, identity=identity
+                )
                 executed = await _conclude(execution, result, recorder, directory)
                 await _finish(console, farewell(executed), interrupts)
     return executed
@@ -102,15 +108,15 @@ async def _run(
     recorder: Recorder,
     tree: Tree | None,
     interrupts: Interrupts,
+    *,
+    identity: Identity,
 ) -> RunResult:
     run_id = recorder.run
-    identity = await to_thread.run_sync(Identity.current)
-    labels = identity.labels(run_id)
     cgroups = connection.cgroups
     session = Session(
         podman=connection.podman,
         run=run_id,
-        labels=labels,
+        labels=identity.labels(run_id),
         cgroup=None if cgroups is None else RunCgroup(cgroups, identity.cgroup(run_id)),
         rlimits=connection.rlimits,
         clock=time.monotonic,
@@ -118,7 +124,7 @@ async def _run(
     run = Run(
         execution.plan,
         session,
-        _preparation(execution, connection, recorder, tree, labels),
+        _preparation(execution, connection, recorder, tree, identity),
         recorder,
         jobs=execution.jobs,
         fail_fast=execution.fail_fast,
@@ -135,7 +141,7 @@ def _preparation(
     connection: Connection,
     recorder: Recorder,
     tree: Tree | None,
-    labels: Mapping[str, str],
+    identity: Identity,
 ) -> Preparation:
     document = execution.project.document
 
@@ -158,7 +164,12 @@ def _preparation(
     async def workspace(image_id: str, platform: Platform) -> str:
         assert tree is not None, "a tree is scanned when a cell wants a workspace"
         return await ensure_layer(
-            connection.podman, image_id=image_id, platform=platform, tree=tree, labels=labels
+            connection.podman,
+            image_id=image_id,
+            platform=platform,
+            tree=tree,
+            labels=identity.labels(recorder.run),
+            maker=identity.maker_labels(recorder.run),
         )
 
     has_bar = tree is not None and tree.has_executable("bar")
@@ -176,13 +187,12 @@ async def _tree(execution: Execution) -> Tree | None:
     return await to_thread.run_sync(partial(scan, directory, checkpoint=check_cancelled))
 
 
-async def _require_emulators(plan: Plan, connection: Connection) -> None:
+async def _require_emulators(plan: Plan, connection: Connection, identity: Identity) -> None:
     """Make sure that the machine of the service can run the plan before anything is made for it."""
     wanted = tuple(dict.fromkeys(cell.platform for cell in plan.cells))
     if connection.local:
         await to_thread.run_sync(require, wanted, Host.current())
     else:
-        identity = await to_thread.run_sync(Identity.current)
         labels = identity.labels("arch-check")
         await require_there(connection.podman, wanted, labels=labels, rlimits=connection.rlimits)
 

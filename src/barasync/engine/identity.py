@@ -1,10 +1,15 @@
-"""Whose container is this: the labels of a run, and whether the process behind them still lives.
+"""Whose is this: the labels of a run, and whether the process behind them still lives.
 
 A process ID alone is recycled; boot ID, PID namespace and start time together are not.
+
+Containers, networks and volumes carry the labels themselves. A container inherits the labels of its
+image, so a layer tells who made it under names of its own: what is made from a layer is not taken
+for something of the run that made the layer.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import socket
@@ -13,21 +18,31 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-RUN = "barasync.run"
-CELL = "barasync.cell"
-ATTEMPT = "barasync.attempt"
+_OWNER = "barasync."
+_MAKER = "barasync.maker."
 
-_HOST = "barasync.host"
-_BOOT = "barasync.boot"
-_NAMESPACE = "barasync.pidns"
-_PID = "barasync.pid"
-_START = "barasync.start"
+RUN = f"{_OWNER}run"
+CELL = f"{_OWNER}cell"
+ATTEMPT = f"{_OWNER}attempt"
 
-_CGROUP = re.compile(r"barasync-(?P<run>.+)\.(?P<pid>\d{1,10})\.(?P<start>\d{1,20})")
+_HOST = f"{_OWNER}host"
+_BOOT = f"{_OWNER}boot"
+_NAMESPACE = f"{_OWNER}pidns"
+_PID = f"{_OWNER}pid"
+_START = f"{_OWNER}start"
+
+_CGROUP = re.compile(
+    r"barasync-(?P<run>.+)\.(?P<namespace>\d{1,20})\.(?P<pid>\d{1,10})\.(?P<start>\d{1,20})"
+)
+_MACHINE_ID = Path("/etc/machine-id")
+_DIGITS = 12
+
+StartOf = Callable[[int], int | None]
+"""Gives the start time of a process, as `start_time` does."""
 
 
 class Liveness(Enum):
-    """What the labels of a container tell about the process that made it."""
+    """What is known of the process that made something."""
 
     ALIVE = "alive"
     DEAD = "dead"
@@ -38,7 +53,8 @@ class Liveness(Enum):
 class Identity:
     """A process, identified so that no later process can be taken for it.
 
-    `start` is the process's start time in clock ticks since boot (`/proc/PID/stat`, field 22).
+    `host` is the name of its machine, `namespace` the number of its PID namespace. `start` is its
+    start time in clock ticks since boot (`/proc/PID/stat`, field 22).
     """
 
     host: str
@@ -54,15 +70,15 @@ class Identity:
         start = start_time(pid)
         assert start is not None, "this process is running"
         return cls(
-            host=socket.gethostname(),
+            host=_host(),
             boot=Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip(),
-            namespace=str(Path("/proc/self/ns/pid").readlink()),
+            namespace=str(Path("/proc/self/ns/pid").stat().st_ino),
             pid=pid,
             start=start,
         )
 
     def labels(self, run: str) -> dict[str, str]:
-        """Return the labels that everything made by `run` carries."""
+        """Return the labels of every container, network and volume of `run`."""
         return {
             RUN: run,
             _HOST: self.host,
@@ -72,15 +88,21 @@ class Identity:
             _START: str(self.start),
         }
 
+    def maker_labels(self, run: str) -> dict[str, str]:
+        """Return the labels of every image that `run` makes; `of_maker` reads them."""
+        return {
+            _MAKER + name.removeprefix(_OWNER): value for name, value in self.labels(run).items()
+        }
+
     def cgroup(self, run: str) -> str:
         """Return the name of the cgroup that holds the cells of `run`, which tells whose it is."""
-        return f"barasync-{run}.{self.pid}.{self.start}"
+        return f"barasync-{run}.{self.namespace}.{self.pid}.{self.start}"
 
-    def judge(self, labels: Mapping[str, str], start_of: Callable[[int], int | None]) -> Liveness:
+    def judge(self, labels: Mapping[str, str], start_of: StartOf) -> Liveness:
         """Tell whether the process that wrote `labels` still lives, as seen from this process.
 
-        `start_of` gives the start time of a PID, `None` when there is no such process. A process
-        on another host, or in a PID namespace that is not ours, cannot be judged from here.
+        A process on another host, in a PID namespace that is not ours, or of another user where
+        `/proc` hides those, cannot be judged from here.
         """
         if labels.get(_HOST) != self.host:
             return Liveness.UNKNOWN
@@ -89,34 +111,76 @@ class Identity:
         if labels.get(_NAMESPACE) != self.namespace:
             return Liveness.UNKNOWN
         try:
-            pid, start = int(labels[_PID]), int(labels[_START])
-        except (KeyError, ValueError):
+            alive = start_of(int(labels[_PID])) == int(labels[_START])
+        except (KeyError, ValueError, PermissionError):
             return Liveness.UNKNOWN
-        return Liveness.ALIVE if start_of(pid) == start else Liveness.DEAD
+        return Liveness.ALIVE if alive else Liveness.DEAD
+
+    def of_cgroup(self, name: str) -> dict[str, str] | None:
+        """Return the labels that the name of a cgroup stands for, `None` if it is no run's.
+
+        There are no cgroups of another host, nor from before the last boot.
+        """
+        found = _CGROUP.fullmatch(name)
+        if found is None:
+            return None
+        return {
+            RUN: found["run"],
+            _HOST: self.host,
+            _BOOT: self.boot,
+            _NAMESPACE: found["namespace"],
+            _PID: found["pid"],
+            _START: found["start"],
+        }
 
 
-def run_of_cgroup(name: str, start_of: Callable[[int], int | None]) -> tuple[str, Liveness] | None:
-    """Return the run that a cgroup was made for and whether its process lives; `None` if none was.
-
-    There are no cgroups from before the last boot. One of another PID namespace may be taken for
-    dead, which does no harm: only an empty cgroup can be removed.
-    """
-    found = _CGROUP.fullmatch(name)
-    if found is None:
-        return None
-    alive = start_of(int(found["pid"])) == int(found["start"])
-    return found["run"], Liveness.ALIVE if alive else Liveness.DEAD
+def of_maker(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels of the run that made an image, from those of the image."""
+    return {
+        _OWNER + name.removeprefix(_MAKER): value
+        for name, value in labels.items()
+        if name.startswith(_MAKER)
+    }
 
 
-def start_time(pid: int) -> int | None:
+def start_time(pid: int, proc: Path = Path("/proc")) -> int | None:
     """Return the start time of a process in clock ticks since boot, `None` if there is none.
 
     A zombie counts as gone: it holds nothing any more. Source: proc(5), `/proc/pid/stat`.
+
+    Raises:
+        PermissionError: there is such a process, and `proc` does not show it: with the mount option
+            `hidepid` only to its own user.
     """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        stat = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
+        if _exists(pid):
+            raise PermissionError(f"process {pid} is hidden") from None
         return None
     # The command name is in parentheses and may hold anything, a parenthesis too.
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] in {"Z", "X"} else int(fields[19])
+
+
+def _exists(pid: int) -> bool:
+    """Tell whether there is such a process, whoever it belongs to. Source: kill(2), signal 0."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _host() -> str:
+    """Return a name for this machine: many are called `localhost`, so its ID is a part of it.
+
+    The ID itself is not for everybody to see. Source: machine-id(5).
+    """
+    try:
+        machine = _MACHINE_ID.read_bytes().strip()
+    except OSError:
+        return socket.gethostname()
+    return f"{socket.gethostname()}-{hashlib.sha256(b'barasync' + machine).hexdigest()[:_DIGITS]}"

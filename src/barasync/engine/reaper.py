@@ -1,89 +1,155 @@
-"""What dead runs left on a service, found by label and removed."""
+"""What runs left on a service and its host: found by label or name, judged, and removed.
+
+A leftover is of a kind. All kinds are judged alike, by the process that made them, and removed in
+an order in which nothing is in the way: containers, networks and volumes, layers, cgroups.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 
 import anyio
 from anyio import to_thread
 
-from barasync.aiopodman import Podman, PodmanError
-from barasync.engine.identity import CELL, RUN, Identity, Liveness, run_of_cgroup, start_time
+from barasync.aiopodman import Conflict, Podman, PodmanError
+from barasync.engine.identity import CELL, RUN, Identity, Liveness, StartOf, of_maker, start_time
 from barasync.engine.usage import CgroupMounts, RunCgroup, members, remove_tree
+from barasync.workspace.layer import layers
 
 _AT_ONCE = 4
 _MONITOR_SECONDS = 5.0
+_ID_DIGITS = 12
+_NO_LABELS: Mapping[str, str] = {}
+
+
+class Kind(Enum):
+    """What a run can leave."""
+
+    CONTAINER = "container"
+    NETWORK = "network"
+    VOLUME = "volume"
+    LAYER = "layer"
+    CGROUP = "cgroup"
+
+
+# A network, a volume and a layer are in use while their containers are there, a cgroup as well.
+_ORDER = (
+    frozenset({Kind.CONTAINER}),
+    frozenset({Kind.NETWORK, Kind.VOLUME}),
+    frozenset({Kind.LAYER}),
+    frozenset({Kind.CGROUP}),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftover:
-    """A container of a run, and what is known of the process that made it."""
+    """Something that a run made, and what is known of its process.
 
-    container: str
+    `key` is what podman or the host knows it by; `name` is for people, `detail` may say more.
+    """
+
+    kind: Kind
+    key: str
+    name: str
     run: str
-    cell: str
-    state: str
     liveness: Liveness
+    detail: str = ""
+
+
+class Fate(Enum):
+    """What became of a leftover that was to be removed."""
+
+    REMOVED = "removed"
+    IN_USE = "in use"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """What became of a leftover; `problem` is podman's reason where it is still there."""
+    """What became of a leftover; `reason` says why it is still there, where it is."""
 
     leftover: Leftover
-    problem: str | None = None
+    fate: Fate
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """Something that may be a run's, with labels that tell."""
+
+    kind: Kind
+    key: str
+    name: str
+    labels: Mapping[str, str]
+    detail: str = ""
 
 
 async def leftovers(
     podman: Podman,
     identity: Identity,
+    cgroups: CgroupMounts | None,
     *,
-    start_of: Callable[[int], int | None] = start_time,
+    kinds: Collection[Kind] = frozenset(Kind),
+    start_of: StartOf = start_time,
 ) -> tuple[Leftover, ...]:
-    """List the containers of every run on this service, judged from this process.
+    """List what is there of every run, live ones too, judged from this process.
 
-    A container that somebody made from a workspace layer has the label too, without a value.
+    The order is that of `Kind`. `cgroups` is `None` where those of the service cannot be seen from
+    here. What somebody made of a layer is nobody's, though it inherits the layer's labels.
+
+    Raises:
+        PodmanError: the service does not answer, or refuses.
     """
-    found = await podman.containers.list(labels={RUN: None}, all=True)
+    found: list[_Found] = []
+    for kind, listed in _LISTED.items():
+        if kind in kinds:
+            found += await listed(podman)
 
     def judged() -> tuple[Leftover, ...]:
+        if cgroups is not None and Kind.CGROUP in kinds:
+            found.extend(_cgroups(cgroups, identity))
         return tuple(
             Leftover(
-                container=summary.id,
-                run=_label(summary.labels, RUN),
-                cell=_label(summary.labels, CELL),
-                state=summary.state,
-                liveness=identity.judge(summary.labels or {}, start_of),
+                kind=each.kind,
+                key=each.key,
+                name=each.name,
+                run=each.labels[RUN],
+                liveness=identity.judge(each.labels, start_of),
+                detail=each.detail,
             )
-            for summary in found
-            if _label(summary.labels, RUN)
+            for each in found
+            if each.labels.get(RUN)
         )
 
     return await to_thread.run_sync(judged)
 
 
-async def remove(podman: Podman, found: tuple[Leftover, ...]) -> tuple[Removal, ...]:
-    """Kill and remove containers, a few at a time; return what became of each, in order."""
-    removals: dict[str, Removal] = {}
+async def remove(
+    podman: Podman, cgroups: CgroupMounts | None, found: Iterable[Leftover]
+) -> tuple[Removal, ...]:
+    """Remove leftovers, a few at a time; return what became of each, in the order of removal.
+
+    Containers are killed. What something else uses stays, which is no failure.
+    """
+    removals: dict[Leftover, Removal] = {}
     limiter = anyio.CapacityLimiter(_AT_ONCE)
+    todo = tuple(found)
 
     async def remove_one(leftover: Leftover) -> None:
-        problem: str | None = None
         async with limiter:
-            try:
-                await podman.containers.handle(leftover.container).remove(
-                    force=True, timeout=0, volumes=True, missing_ok=True
-                )
-            except PodmanError as error:
-                problem = str(error)
-        removals[leftover.container] = Removal(leftover=leftover, problem=problem)
+            removals[leftover] = await _removed(podman, cgroups, leftover)
 
-    async with anyio.create_task_group() as group:
-        for leftover in found:
-            group.start_soon(remove_one, leftover)
-    return tuple(removals[leftover.container] for leftover in found)
+    for kinds in _ORDER:
+        async with anyio.create_task_group() as group:
+            for leftover in todo:
+                if leftover.kind in kinds:
+                    group.start_soon(remove_one, leftover)
+    return tuple(
+        removals[leftover] for kinds in _ORDER for leftover in todo if leftover.kind in kinds
+    )
 
 
 async def remove_run(podman: Podman, run: str) -> None:
@@ -93,9 +159,7 @@ async def remove_run(podman: Podman, run: str) -> None:
         PodmanError: the service does not answer, or refuses.
     """
     for summary in await podman.containers.list(labels={RUN: run}, all=True):
-        await podman.containers.handle(summary.id).remove(
-            force=True, timeout=0, volumes=True, missing_ok=True
-        )
+        await _remove_container(podman, summary.id)
 
 
 async def remove_cgroup(cgroup: RunCgroup) -> bool:
@@ -114,17 +178,107 @@ async def remove_cgroup(cgroup: RunCgroup) -> bool:
     return not any([await anyio.Path(directory).exists() for directory in cgroup.directories])
 
 
-def dead_cgroups(
-    mounts: CgroupMounts, *, start_of: Callable[[int], int | None] = start_time
-) -> tuple[RunCgroup, ...]:
-    """Return the cgroups of runs whose process is dead; blocking, lists some directories."""
+# Listed
+
+
+async def _containers(podman: Podman) -> list[_Found]:
+    return [
+        _Found(
+            kind=Kind.CONTAINER,
+            key=each.id,
+            name=each.names[0] if each.names else each.id[:_ID_DIGITS],
+            labels=each.labels,
+            detail=", ".join(filter(None, (each.labels.get(CELL), each.state))),
+        )
+        for each in await podman.containers.list(labels={RUN: None}, all=True)
+    ]
+
+
+async def _networks(podman: Podman) -> list[_Found]:
+    return [
+        _Found(kind=Kind.NETWORK, key=each.name, name=each.name, labels=each.labels)
+        for each in await podman.networks.list(labels={RUN: None})
+    ]
+
+
+async def _volumes(podman: Podman) -> list[_Found]:
+    return [
+        _Found(kind=Kind.VOLUME, key=each.name, name=each.name, labels=each.labels)
+        for each in await podman.volumes.list(labels={RUN: None})
+    ]
+
+
+async def _layers(podman: Podman) -> list[_Found]:
+    return [
+        _Found(
+            kind=Kind.LAYER,
+            key=each.id,
+            name=each.repo_tags[0] if each.repo_tags else each.id[:_ID_DIGITS],
+            labels=of_maker(each.labels),
+        )
+        for each in await layers(podman)
+    ]
+
+
+_LISTED: Mapping[Kind, Callable[[Podman], Awaitable[list[_Found]]]] = {
+    Kind.CONTAINER: _containers,
+    Kind.NETWORK: _networks,
+    Kind.VOLUME: _volumes,
+    Kind.LAYER: _layers,
+}
+
+
+def _cgroups(mounts: CgroupMounts, identity: Identity) -> list[_Found]:
+    """Return the cgroups of runs; blocking, lists some directories."""
     names = {path.name for root in mounts.roots for path in root.glob("barasync-*")}
-    found = []
-    for name in sorted(names):
-        run = run_of_cgroup(name, start_of)
-        if run is not None and run[1] is Liveness.DEAD:
-            found.append(RunCgroup(mounts, name))
-    return tuple(found)
+    return [
+        _Found(
+            kind=Kind.CGROUP,
+            key=name,
+            name=name,
+            labels=identity.of_cgroup(name) or _NO_LABELS,
+        )
+        for name in sorted(names)
+    ]
+
+
+# Removed
+
+
+async def _removed(podman: Podman, cgroups: CgroupMounts | None, leftover: Leftover) -> Removal:
+    if leftover.kind is Kind.CGROUP:
+        assert cgroups is not None, "a cgroup is listed below known mounts only"
+        if await remove_cgroup(RunCgroup(cgroups, leftover.key)):
+            return Removal(leftover=leftover, fate=Fate.REMOVED)
+        reason = "containers of another service are in it"
+        return Removal(leftover=leftover, fate=Fate.IN_USE, reason=reason)
+    try:
+        await _remove_from_podman(podman, leftover)
+    except Conflict as error:
+        # A container is removed by force: whatever keeps it there is no user of it.
+        fate = Fate.FAILED if leftover.kind is Kind.CONTAINER else Fate.IN_USE
+        return Removal(leftover=leftover, fate=fate, reason=str(error))
+    except PodmanError as error:
+        return Removal(leftover=leftover, fate=Fate.FAILED, reason=str(error))
+    return Removal(leftover=leftover, fate=Fate.REMOVED)
+
+
+async def _remove_from_podman(podman: Podman, leftover: Leftover) -> None:
+    match leftover.kind:
+        case Kind.CONTAINER:
+            await _remove_container(podman, leftover.key)
+        case Kind.NETWORK:
+            await podman.networks.remove(leftover.key, missing_ok=True)
+        case Kind.VOLUME:
+            await podman.volumes.remove(leftover.key, missing_ok=True)
+        case _:
+            await podman.images.remove(leftover.key, missing_ok=True)
+
+
+async def _remove_container(podman: Podman, container: str) -> None:
+    await podman.containers.handle(container).remove(
+        force=True, timeout=0, volumes=True, missing_ok=True
+    )
 
 
 async def _ended(pid: int) -> None:
@@ -137,7 +291,3 @@ async def _ended(pid: int) -> None:
         await anyio.wait_readable(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _label(labels: Mapping[str, str] | None, name: str) -> str:
-    return (labels or {}).get(name, "")

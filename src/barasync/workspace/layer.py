@@ -21,6 +21,7 @@ from barasync.aiopodman import (
     APIError,
     Container,
     ContainerSpec,
+    ImageSummary,
     Podman,
     PodmanError,
     TransportError,
@@ -36,8 +37,9 @@ WORKSPACE = f"/{PREFIX}"
 REPOSITORY = "localhost/barasync/workspace"
 KIND_LABEL = "barasync.kind"
 KEY_LABEL = "barasync.key"
+BASE_LABEL = "barasync.base"
 KIND = "workspace"
-_FORMAT = 1  # part of every key: a new way to make layers leaves the old ones alone
+_FORMAT = 2  # part of every key: a new way to make layers leaves the old ones alone
 _TAG_DIGITS = 16
 _NEVER_STARTED = "/barasync-workspace"
 _NO_COMMAND = "no command or entrypoint"
@@ -58,15 +60,17 @@ async def ensure_layer(
     platform: Platform,
     tree: Tree,
     labels: Mapping[str, str],
+    maker: Mapping[str, str],
 ) -> str:
     """Return the ID of an image with `tree` at `/workspace` on top of the image `image_id`.
 
     One that was made before, by whatever run, is used again. `labels` mark the container that is
-    needed for a moment, not the image: that belongs to no run. `platform` is for messages.
+    needed for a moment, `maker` the image: the containers made from it inherit those, so they must
+    not be the labels of a run's containers. `platform` is for messages.
 
     Processes that make the same layer at the same time do not meet: each has a container of its
-    own, their images are alike, the tag goes to the last. Podman may even answer one's commit with
-    the other's ID. Within one process, call it once per image and tree.
+    own, their images are alike, the tag goes to the last. Within one process, call it once per
+    image and tree.
 
     When cancelled, the container is removed before this returns; an image may have been made.
 
@@ -82,7 +86,7 @@ async def ensure_layer(
     if known is not None:
         return known
     with _step(where, "creating a container"):
-        draft = await _create(podman, image_id, key, labels)
+        draft = await _create(podman, image_id, key, labels, maker)
     try:
         with _step(where, "sending the files"):
             async with aclosing(_chunks(tree)) as chunks:
@@ -94,6 +98,24 @@ async def ensure_layer(
     finally:
         await remove_shielded(draft.container)
     return layer
+
+
+async def layers(podman: Podman) -> list[ImageSummary]:
+    """Return the layers on a service, by whatever process; not what somebody made of them.
+
+    Raises:
+        PodmanError: the service does not answer, or refuses.
+    """
+    images = await podman.images.list(labels={KIND_LABEL: KIND})
+    return [image for image in images if _is_layer(image)]
+
+
+def _is_layer(image: ImageSummary) -> bool:
+    """Tell a layer from what was made of one, which has its labels and another name, or none."""
+    if image.repo_tags:
+        return any(name.startswith(f"{REPOSITORY}:") for name in image.repo_tags)
+    # It lost its name to a twin.
+    return image.parent_id != "" and image.parent_id == image.labels.get(BASE_LABEL)
 
 
 def layer_key(image_id: str, tree: Tree) -> str:
@@ -109,7 +131,13 @@ async def _find(podman: Podman, key: str) -> str | None:
     return next((image.id for image in images if name in image.repo_tags), None)
 
 
-async def _create(podman: Podman, image_id: str, key: str, labels: Mapping[str, str]) -> _Draft:
+async def _create(
+    podman: Podman,
+    image_id: str,
+    key: str,
+    labels: Mapping[str, str],
+    maker: Mapping[str, str],
+) -> _Draft:
     """Create the container that is committed."""
     spec = ContainerSpec(
         image=image_id,
@@ -121,6 +149,8 @@ async def _create(podman: Podman, image_id: str, key: str, labels: Mapping[str, 
         *(f"LABEL {name}=" for name in labels),
         f"LABEL {KIND_LABEL}={KIND}",
         f"LABEL {KEY_LABEL}={key}",
+        f"LABEL {BASE_LABEL}={image_id}",
+        *(f"LABEL {name}={value}" for name, value in maker.items()),
         f"WORKDIR {WORKSPACE}",
     ]
     try:

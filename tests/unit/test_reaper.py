@@ -1,0 +1,193 @@
+"""What dead runs left: how it is judged, in which order it goes, and what stays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+import pytest
+
+from barasync.aiopodman import (
+    Conflict,
+    ContainerSummary,
+    ImageSummary,
+    NetworkSummary,
+    Podman,
+    ServerError,
+    VolumeSummary,
+)
+from barasync.engine.identity import Identity, Liveness
+from barasync.engine.reaper import Fate, Kind, Leftover, leftovers, remove
+from barasync.engine.usage import CgroupMounts
+from tests.unit.fake_podman import refused
+
+pytestmark = pytest.mark.anyio
+
+ME = Identity(host="here", boot="b1", namespace="1", pid=100, start=5000)
+DEAD = replace(ME, pid=7)
+ELSEWHERE = replace(DEAD, host="there")
+LAYER = "localhost/barasync/workspace:0123456789abcdef"
+
+
+@dataclass
+class Collection:
+    """A collection of the client that lists `found`, and remembers what it removed."""
+
+    podman: Store
+    kind: Kind
+    found: list[Any] = field(default_factory=list)
+
+    async def list(self, *, labels: Mapping[str, str | None], **_: object) -> list[Any]:
+        assert len(labels) == 1
+        return self.found
+
+    def handle(self, key: str) -> Handle:
+        return Handle(self, key)
+
+    async def remove(self, key: str, *, missing_ok: bool) -> None:
+        assert missing_ok
+        await anyio.lowlevel.checkpoint()
+        if key in self.podman.refuses:
+            raise self.podman.refuses[key]
+        self.podman.removed.append((self.kind, key))
+
+
+@dataclass
+class Handle:
+    collection: Collection
+    key: str
+
+    async def remove(self, **how: object) -> None:
+        assert how == {"force": True, "timeout": 0, "volumes": True, "missing_ok": True}
+        await self.collection.remove(self.key, missing_ok=True)
+
+
+class Store:
+    """Stands for the client: one of each kind for every identity it is given."""
+
+    def __init__(self, **runs: Identity) -> None:
+        self.removed: list[tuple[Kind, str]] = []
+        self.refuses: dict[str, Exception] = {}
+        self.containers = Collection(self, Kind.CONTAINER)
+        self.networks = Collection(self, Kind.NETWORK)
+        self.volumes = Collection(self, Kind.VOLUME)
+        self.images = Collection(self, Kind.LAYER)
+        for run, identity in runs.items():
+            labels = identity.labels(run)
+            maker = {"barasync.kind": "workspace", **identity.maker_labels(run)}
+            cell = {**labels, "barasync.cell": "amd64-a"}
+            self.containers.found.append(
+                ContainerSummary(id=f"{run}-c", names=["c"], state="running", labels=cell)
+            )
+            self.networks.found.append(NetworkSummary(name=f"{run}-n", labels=labels))
+            self.volumes.found.append(VolumeSummary(name=f"{run}-v", labels=labels))
+            self.images.found.append(ImageSummary(id=f"{run}-l", repo_tags=[LAYER], labels=maker))
+
+    async def leftovers(self, cgroups: CgroupMounts | None = None) -> tuple[Leftover, ...]:
+        return await leftovers(cast("Podman", self), ME, cgroups, start_of={100: 5000}.get)
+
+
+async def test_every_kind_is_judged_by_the_process_that_made_it(tmp_path: Path) -> None:
+    runs = {"dead": DEAD, "alive": ME, "elsewhere": ELSEWHERE}
+    for run, identity in {**runs, "elsewhere": replace(DEAD, namespace="2")}.items():
+        (tmp_path / identity.cgroup(run)).mkdir()
+    (tmp_path / "barasync-of-somebody-else").mkdir()
+
+    found = await Store(**runs).leftovers(CgroupMounts(v1=(), v2=tmp_path))
+
+    judged = {
+        kind: {each.run: each.liveness for each in found if each.kind is kind} for kind in Kind
+    }
+    expected = {
+        "dead": Liveness.DEAD,
+        "alive": Liveness.ALIVE,
+        "elsewhere": Liveness.UNKNOWN,
+    }
+    assert judged == dict.fromkeys(Kind, expected)
+
+
+async def test_a_leftover_says_what_it_is() -> None:
+    container, network, volume, layer = await Store(dead=DEAD).leftovers()
+
+    assert (container.key, container.name, container.detail) == ("dead-c", "c", "amd64-a, running")
+    assert (network.name, volume.name) == ("dead-n", "dead-v")
+    assert (layer.key, layer.name) == ("dead-l", LAYER)
+
+
+async def test_what_was_made_from_a_layer_is_nobodys() -> None:
+    """A commit empties the labels of a run, and a container made from it inherits that."""
+    podman = Store()
+    labels = {**dict.fromkeys(DEAD.labels("x"), ""), **DEAD.maker_labels("x")}
+    podman.containers.found = [ContainerSummary(id="somebody's", labels=labels)]
+
+    assert await podman.leftovers() == ()
+
+
+async def test_only_the_kinds_that_are_asked_for_are_looked_at() -> None:
+    podman = cast("Podman", Store(dead=DEAD))
+
+    found = await leftovers(podman, ME, None, kinds={Kind.CONTAINER}, start_of={}.get)
+
+    assert [each.kind for each in found] == [Kind.CONTAINER]
+
+
+async def test_volume_removal_deadlock__volumes_go_after_the_containers_and_before_the_layers() -> (
+    None
+):
+    podman = Store(one=DEAD, two=DEAD)
+
+    found = await podman.leftovers()
+    removals = await remove(cast("Podman", podman), None, reversed(found))
+
+    kinds = [kind for kind, _ in podman.removed]
+    assert kinds[:2] == [Kind.CONTAINER] * 2
+    assert set(kinds[2:6]) == {Kind.NETWORK, Kind.VOLUME}
+    assert kinds[6:] == [Kind.LAYER] * 2
+    assert {removal.fate for removal in removals} == {Fate.REMOVED}
+    assert [removal.leftover.kind for removal in removals][:2] == [Kind.CONTAINER] * 2
+
+
+async def test_a_cgroup_is_removed_whatever_hierarchy_it_is_in(tmp_path: Path) -> None:
+    name = DEAD.cgroup("dead")
+    for hierarchy in ("memory", "pids"):
+        (tmp_path / hierarchy / name / "cell").mkdir(parents=True)
+    mounts = CgroupMounts(
+        v1=(("memory", tmp_path / "memory"), ("pids", tmp_path / "pids")), v2=None
+    )
+    podman = Store()
+
+    (removal,) = await remove(cast("Podman", podman), mounts, await podman.leftovers(mounts))
+
+    assert removal.fate is Fate.REMOVED
+    assert not await anyio.Path(tmp_path, "memory", name).exists()
+    assert not await anyio.Path(tmp_path, "pids", name).exists()
+
+
+async def test_what_is_used_stays_and_is_no_failure() -> None:
+    podman = Store(dead=DEAD)
+    for key in ("dead-n", "dead-v", "dead-l"):
+        podman.refuses[key] = refused(Conflict, "it is being used")
+
+    removals = await remove(cast("Podman", podman), None, await podman.leftovers())
+
+    fates = {removal.leftover.kind: removal.fate for removal in removals}
+    assert fates.pop(Kind.CONTAINER) is Fate.REMOVED
+    assert set(fates.values()) == {Fate.IN_USE}
+    assert "it is being used" in removals[-1].reason
+
+
+@pytest.mark.parametrize("kind", [Conflict, ServerError])
+async def test_a_container_that_podman_does_not_remove_is_a_failure_and_the_rest_goes(
+    kind: type[ServerError],
+) -> None:
+    podman = Store(dead=DEAD)
+    podman.refuses["dead-c"] = refused(kind, "cannot stop container")
+
+    removals = await remove(cast("Podman", podman), None, await podman.leftovers())
+
+    assert removals[0].fate is Fate.FAILED
+    assert "cannot stop container" in removals[0].reason
+    assert {removal.fate for removal in removals[1:]} == {Fate.REMOVED}
