@@ -142,7 +142,10 @@ class PodmanErrorWithStatus(PodmanError):
 
 
 class FakePodman:
-    """Makes the container that `script_of` gives for a cell; `die` ends it for good."""
+    """Makes the container that `script_of` gives for a cell; `die` ends it for good.
+
+    An image whose ID is in `missing` was removed.
+    """
 
     def __init__(self, script_of: Callable[[str], Script]) -> None:
         self.containers = self
@@ -151,6 +154,7 @@ class FakePodman:
         self.created: list[ContainerSpec] = []
         self.signals: list[str] = []
         self.dead = False
+        self.missing: set[str] = set()
         self.version = negotiate("5.4.2")
         self._script_of = script_of
 
@@ -176,6 +180,8 @@ class FakePodman:
 
     async def create(self, spec: ContainerSpec) -> FakeContainer:
         self.check()
+        if spec.image in self.missing:
+            raise refused(NotFound, "no such image")
         script = self._script_of(spec.labels["barasync.cell"])
         if script.again is not None and spec.labels["barasync.attempt"] != "1":
             script = script.again

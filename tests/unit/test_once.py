@@ -78,3 +78,20 @@ async def test_when_the_maker_is_cancelled_the_next_one_makes_it() -> None:
         first.cancel()
 
     assert (made, got) == (["a", "a"], ["a"])
+
+
+async def test_a_value_is_forgotten_once_however_many_found_it_stale() -> None:
+    made: list[str] = []
+
+    async def make(key: str) -> int:
+        made.append(key)
+        return len(made)
+
+    once = Once(make)
+    stale = await once.get("a")
+    once.forget("a", stale)
+    fresh = await once.get("a")
+    once.forget("a", stale)
+    once.forget("b", stale)
+
+    assert (stale, fresh, await once.get("a")) == (1, 2, 2)

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from barasync.aiopodman import Chunk, CommandNotFound, Podman, ServerError, Stream
-from barasync.config.schema import CellSettings, RetryOn
+from barasync.config.schema import CellSettings, RetryOn, WorkspaceMode
 from barasync.engine.attempt import Session
 from barasync.engine.run import Run, RunResult
 from barasync.engine.turn import Preparation
@@ -432,3 +432,47 @@ async def test_what_podman_warns_of_is_in_the_outcome() -> None:
 
     assert result.outcomes["a"].status is Status.PASSED
     assert result.outcomes["a"].warnings == ("podman: limits are ignored",)
+
+
+class Images:
+    """Prepares an image of a new ID each time; `removed` of them are removed right away."""
+
+    def __init__(self, *, removed: int) -> None:
+        self.made = 0
+        self.removed = removed
+        self.world: World | None = None
+
+    async def __call__(self, _image: str, _platform: Platform) -> str:
+        assert self.world is not None
+        self.made += 1
+        name = f"image-{self.made}"
+        if self.made <= self.removed:
+            self.world.podman.missing.add(name)
+        return name
+
+
+async def run_over(images: Images) -> RunResult:
+    images.world = World({"a": Script(), "b": Script()}, image=images, workspace=WorkspaceMode.NONE)
+    result = await images.world.result()
+    assert images.world.podman.present == {}
+    return result
+
+
+async def test_an_image_that_is_removed_meanwhile_is_prepared_again_for_all_its_cells() -> None:
+    images = Images(removed=1)
+
+    result = await run_over(images)
+
+    assert result.exit_code == 0
+    assert images.made == 2
+
+
+async def test_an_image_that_is_removed_every_time_is_an_infrastructure_error() -> None:
+    images = Images(removed=100)
+
+    result = await run_over(images)
+
+    outcomes = result.outcomes.values()
+    assert {outcome.status for outcome in outcomes} == {Status.INFRASTRUCTURE_ERROR}
+    assert all("no such image" in outcome.reason for outcome in outcomes)
+    assert images.made <= 4

@@ -20,6 +20,7 @@ from barasync.aiopodman import (
     ContainerSpec,
     Mount,
     Network,
+    NotFound,
     OCIRuntimeError,
     Podman,
     PodmanError,
@@ -39,6 +40,10 @@ from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Status, Us
 
 SERVER_GRACE_SECONDS = 30.0
 _WORKSPACE = "/workspace"
+
+
+class ImageGone(Exception):
+    """The image was removed after it was prepared; nothing was created and nothing has run."""
 
 
 class OutputLog(Sink, Protocol):
@@ -134,6 +139,9 @@ async def attempt(
     `cancellable` is cancelled the outcome is `CANCELLED`, without a reason: the caller knows it.
     However it ends, the container is killed and removed before this returns, or reported as
     leaked, and its output so far is in `log`, which knows how much that is.
+
+    Raises:
+        ImageGone: there is no image of the job's ID any more.
     """
     cgroup = _cgroup(job, session)
     place = FreshPlace(
@@ -152,6 +160,8 @@ async def attempt(
                         ended = replace(ended, collected=await _collect(container, job, session))
             outcome = _outcome(ended, job, session, place)
     except (PodmanError, TimeoutError) as error:
+        if container_id is None and isinstance(error, NotFound):
+            raise ImageGone(str(error)) from error
         outcome = _infrastructure_error(error)
     outcome = replace(
         outcome,

@@ -42,3 +42,8 @@ class Once(Generic[Key, Value]):
                     self._errors[key] = error
                     raise
             return self._values[key]
+
+    def forget(self, key: Key, value: Value) -> None:
+        """Make the value of `key` anew for the next who asks, unless that has been done."""
+        if self._values.get(key) == value:
+            del self._values[key]

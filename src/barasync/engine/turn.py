@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from barasync.config.schema import WorkspaceMode
-from barasync.engine.attempt import Cancellable, Job, OutputLog, Phases, Session, attempt
+from barasync.engine.attempt import Cancellable, ImageGone, Job, OutputLog, Phases, Session, attempt
 from barasync.engine.once import Once
 from barasync.errors import BarasyncError
 from barasync.events import AnyEvent, ContainerStarted
@@ -57,6 +57,14 @@ class Taken:
     error: BarasyncError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The ID of a cell's image, and of what it runs in: a layer on top, or the image itself."""
+
+    base: str
+    image: str
+
+
 class Turns:
     """Takes the cells of a plan through their turns; what they share is made once."""
 
@@ -84,38 +92,63 @@ class Turns:
     ) -> Taken:
         """Run one attempt of a cell, with what it needs made first.
 
+        Where the image was removed meanwhile it is made again, once: a layer whose maker is dead
+        goes with `barasync clean`, whoever else is about to use it.
+
         When a scope of `cancellable` is cancelled the outcome is `CANCELLED`, without a reason; as
         `attempt` says, nothing is left then. The phases are added to `phases`.
         """
         try:
+            return await self._take(cell, number, cancellable, phases)
+        except ImageGone:
+            pass
+        try:
+            return await self._take(cell, number, cancellable, phases)
+        except ImageGone as error:
+            outcome = Outcome(status=Status.INFRASTRUCTURE_ERROR, reason=f"podman: {error}")
+            return Taken(outcome=outcome)
+
+    async def _take(
+        self, cell: Cell, number: int, cancellable: Cancellable, phases: Phases
+    ) -> Taken:
+        try:
             with cancellable() as scope:
-                image = await self._image(cell, phases)
+                made = await self._made(cell, phases)
         except BarasyncError as error:
             return Taken(outcome=_not_prepared(error), error=error)
         if scope.cancelled_caught:
             return Taken(outcome=Outcome(status=Status.CANCELLED))
-        job = self._job(cell, number, image)
+        job = self._job(cell, number, made.image)
         async with self._recorder.open_log(cell.id, number) as log:
-            outcome = await attempt(
-                job,
-                self._session,
-                log,
-                phases=phases,
-                on_start=partial(self._announce, job),
-                cancellable=cancellable,
-            )
+            try:
+                outcome = await attempt(
+                    job,
+                    self._session,
+                    log,
+                    phases=phases,
+                    on_start=partial(self._announce, job),
+                    cancellable=cancellable,
+                )
+            except ImageGone:
+                self._forget(cell, made)
+                raise
         # Only a closed log knows whether all of it reached the disk.
         counts = log.counts
         complete = counts.complete and outcome.output.complete
         return Taken(outcome=replace(outcome, output=replace(counts, complete=complete)))
 
-    async def _image(self, cell: Cell, phases: Phases) -> str:
+    async def _made(self, cell: Cell, phases: Phases) -> _Made:
         with phases.measure("image"):
-            image = await self._images.get((cell.settings.image, cell.platform))
+            base = await self._images.get((cell.settings.image, cell.platform))
         if cell.settings.workspace is WorkspaceMode.NONE:
-            return image
+            return _Made(base, base)
         with phases.measure("workspace"):
-            return await self._layers.get((image, cell.platform))
+            return _Made(base, await self._layers.get((base, cell.platform)))
+
+    def _forget(self, cell: Cell, made: _Made) -> None:
+        """Have both made anew: what is below a layer that is gone may be gone as well."""
+        self._layers.forget((made.base, cell.platform), made.image)
+        self._images.forget((cell.settings.image, cell.platform), made.base)
 
     def _job(self, cell: Cell, number: int, image: str) -> Job:
         return Job(
