@@ -17,9 +17,10 @@ import anyio
 
 from barasync.aiopodman import PodmanError
 from barasync.engine.attempt import Phases, Session
+from barasync.engine.claims import Capacity
 from barasync.engine.reaper import remove_cgroup, remove_run
 from barasync.engine.retry import is_retried
-from barasync.engine.scheduler import Scheduler
+from barasync.engine.scheduler import Scheduler, Task
 from barasync.engine.turn import Preparation, Recorder, Turns
 from barasync.errors import (
     EXIT_INTERRUPTED,
@@ -94,7 +95,8 @@ class Run:
         self._deadline = deadline
         self._now = wall_clock
         self._turns = Turns(plan, session, preparation, recorder, wall_clock=wall_clock)
-        self._scheduler = Scheduler(self._cells, jobs=jobs)
+        tasks = (Task(id=cell) for cell in self._cells)
+        self._scheduler = Scheduler(tasks, Capacity(jobs=jobs))
         self._progress = _Progress()
 
     def interrupt(self) -> None:
@@ -130,10 +132,19 @@ class Run:
             async with anyio.create_task_group() as group:
                 while not self._scheduler.done:
                     for cell in self._scheduler.ready():
+                        self._scheduler.started(cell)
                         group.start_soon(self._run_cell, self._cells[cell], send.send_nowait)
                     if self._scheduler.running:
-                        cell = await receive.receive()
-                        self._scheduler.finished(cell, again=cell not in self._progress.outcomes)
+                        self._take_back(await receive.receive())
+
+    def _take_back(self, cell: str) -> None:
+        """Tell the scheduler that a cell has ended; without an outcome it is to be tried again."""
+        again = cell not in self._progress.outcomes
+        self._scheduler.finished(cell, again=again)
+        if again and self._progress.stopped is not None:
+            stopped = self._progress.stopped
+            reason = f"not tried again: {stopped.reason}"
+            self._conclude(cell, 0, Outcome(status=stopped.waiting, reason=reason), 0.0)
 
     async def _enforce_deadline(self, seconds: float) -> None:
         await anyio.sleep(seconds)

@@ -1,0 +1,132 @@
+"""Schedules on a simulated clock: the scheduler's, and the list schedules it is measured by.
+
+The best list schedule is not known for more than a few cells: there are as many as orders of the
+cells. What stands for it is the shortest of some hundred random orders and of those by duration,
+each carried out greedily; no schedule at all is shorter than `lower_bound`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from barasync.engine.claims import Capacity, Claim
+from barasync.engine.scheduler import Scheduler, Task
+
+EMULATION = 8.0
+GIBIBYTE = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Cells with the durations they turn out to have, in seconds; `tasks` hold what is expected."""
+
+    tasks: tuple[Task, ...]
+    seconds: dict[str, float]
+
+
+def matrix(cells: int, seed: int, *, claims: Sequence[Claim] = (Claim(cpus=1),)) -> Load:
+    """Make durations as a matrix of test suites has them, and expect each to be what it is.
+
+    Log-normal around 20 s: most cells are like each other, a few take ten times as long. A third of
+    them is emulated. The claims are dealt at random.
+    """
+    source = random.Random(seed)
+    tasks = []
+    for number in range(cells):
+        seconds = source.lognormvariate(3.0, 0.8) * (EMULATION if source.random() < 1 / 3 else 1)
+        task = Task(id=f"cell{number}", claim=source.choice(claims), expected_seconds=seconds)
+        tasks.append(task)
+    return Load(tuple(tasks), {task.id: task.expected_seconds for task in tasks})
+
+
+def misjudged(load: Load, spread: float, seed: int) -> Load:
+    """Return the same cells with expectations that are off by a log-normal factor."""
+    source = random.Random(seed)
+    return Load(
+        tuple(
+            replace(task, expected_seconds=task.expected_seconds * source.lognormvariate(0, spread))
+            for task in load.tasks
+        ),
+        load.seconds,
+    )
+
+
+def makespan(load: Load, capacity: Capacity) -> float:
+    """Return when the last cell ends under the scheduler; every cell has to run once."""
+    scheduler = Scheduler(load.tasks, capacity)
+    ends: list[tuple[float, str]] = []
+    now = 0.0
+    started = 0
+    while not scheduler.done:
+        for cell in scheduler.ready():
+            scheduler.started(cell)
+            heapq.heappush(ends, (now + load.seconds[cell], cell))
+            started += 1
+        now, cell = heapq.heappop(ends)
+        scheduler.finished(cell)
+    assert started == len(load.tasks)
+    return now
+
+
+def best_list_schedule(load: Load, capacity: Capacity, *, orders: int, seed: int) -> float:
+    """Return the shortest of `orders` random list schedules, of longest first and of the plan."""
+    source = random.Random(seed)
+    by_duration = sorted(load.tasks, key=lambda task: -load.seconds[task.id])
+    best = min(_greedy(order, load, capacity) for order in (by_duration, list(load.tasks)))
+    for _ in range(orders):
+        order = list(load.tasks)
+        source.shuffle(order)
+        best = min(best, _greedy(order, load, capacity))
+    return best
+
+
+def lower_bound(load: Load, capacity: Capacity) -> float:
+    """Return what no schedule is shorter than: its longest cell, and its work by the capacity."""
+    bounds = [max(load.seconds.values())]
+    for limit, amounts in (
+        (capacity.jobs, [1.0] * len(load.tasks)),
+        (capacity.cpus, [task.claim.cpus for task in load.tasks]),
+        (capacity.memory_bytes, [task.claim.memory_bytes for task in load.tasks]),
+    ):
+        if limit is not None:
+            work = zip(amounts, load.tasks, strict=True)
+            bounds.append(sum(amount * load.seconds[task.id] for amount, task in work) / limit)
+    return max(bounds)
+
+
+def _greedy(order: list[Task], load: Load, capacity: Capacity) -> float:
+    """Carry out a list schedule: whenever a cell ends, start in order whatever fits."""
+    infinity = float("inf")
+    free = [
+        infinity if limit is None else limit
+        for limit in (capacity.jobs, capacity.cpus, capacity.memory_bytes)
+    ]
+    waiting = order
+    ends: list[tuple[float, int, Task]] = []
+    now = 0.0
+    sequence = 0
+    while waiting or ends:
+        left = []
+        for position, task in enumerate(waiting):
+            if free[0] < 1:
+                left += waiting[position:]
+                break
+            if task.claim.cpus <= free[1] and task.claim.memory_bytes <= free[2]:
+                _take(free, task, 1)
+                sequence += 1
+                heapq.heappush(ends, (now + load.seconds[task.id], sequence, task))
+            else:
+                left.append(task)
+        waiting = left
+        now, _, task = heapq.heappop(ends)
+        _take(free, task, -1)
+    return now
+
+
+def _take(free: list[float], task: Task, times: int) -> None:
+    free[0] -= times
+    free[1] -= times * task.claim.cpus
+    free[2] -= times * task.claim.memory_bytes

@@ -1,0 +1,242 @@
+"""What the scheduler does with a few cells, one situation a test."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import pytest
+
+from barasync.engine.claims import Capacity, Claim
+from barasync.engine.scheduler import Scheduler, Task
+from tests.rig import schedules
+
+
+def scheduler(
+    *tasks: Task,
+    jobs: int | None = None,
+    cpus: float | None = None,
+    memory: int | None = None,
+    passes: int = 0,
+) -> Scheduler:
+    return Scheduler(tasks, Capacity(jobs=jobs, cpus=cpus, memory_bytes=memory), passes=passes)
+
+
+def task(
+    name: str, cpus: float = 0, memory: int = 0, *, seconds: float = 0, priority: int = 0
+) -> Task:
+    claim = Claim(cpus=cpus, memory_bytes=memory)
+    return Task(id=name, claim=claim, expected_seconds=seconds, priority=priority)
+
+
+def start(cells: Scheduler) -> tuple[str, ...]:
+    """Start all that is ready, as an engine does."""
+    ready = cells.ready()
+    for cell in ready:
+        cells.started(cell)
+    return ready
+
+
+def test_the_longest_expected_cell_goes_first_and_equals_in_the_plans_order() -> None:
+    cells = scheduler(task("a", seconds=1), task("b", seconds=5), task("c", seconds=5))
+
+    assert cells.ready() == ("b", "c", "a")
+
+
+def test_a_higher_priority_goes_before_a_longer_cell() -> None:
+    cells = scheduler(task("long", seconds=9), task("failed", seconds=1, priority=1))
+
+    assert cells.ready() == ("failed", "long")
+
+
+def test_of_cells_equally_long_the_one_that_claims_more_goes_first() -> None:
+    tasks = [task(f"small{number}", cpus=1, seconds=10) for number in range(20)]
+    cells = scheduler(*tasks, task("large", cpus=3, seconds=10), cpus=4)
+
+    assert cells.ready(1) == ("large",)
+
+
+def test_a_cell_that_takes_as_long_as_the_run_goes_first_however_little_it_claims() -> None:
+    tasks = [task(f"large{number}", cpus=4, seconds=10) for number in range(3)]
+    cells = scheduler(*tasks, task("long", cpus=0.5, seconds=40), cpus=4)
+
+    assert cells.ready(1) == ("long",)
+
+
+def test_asking_changes_nothing_and_a_bound_cuts_the_answer() -> None:
+    cells = scheduler(task("a"), task("b"), task("c"), jobs=2)
+
+    assert cells.ready(0) == ()
+    assert cells.ready(1) == ("a",)
+    assert cells.ready() == cells.ready() == ("a", "b")
+    assert set(cells.waiting) == {"a", "b", "c"}
+    assert not cells.running
+
+
+def test_no_more_jobs_run_than_allowed_and_the_next_follows_one_that_finished() -> None:
+    cells = scheduler(task("a"), task("b"), task("c"), jobs=2)
+
+    assert start(cells) == ("a", "b")
+    assert cells.ready() == ()
+    cells.finished("b")
+    assert start(cells) == ("c",)
+    assert set(cells.running) == {"a", "c"}
+
+
+def test_cpus_and_memory_are_limits_each_of_its_own() -> None:
+    tasks = [task("cpu", cpus=3), task("memory", memory=3), task("both", cpus=1, memory=1)]
+    cells = scheduler(*tasks, task("more", cpus=1), cpus=4, memory=4)
+
+    assert start(cells) == ("cpu", "memory", "both")
+    cells.finished("memory")
+    assert cells.ready() == ()
+
+
+def test_tenths_of_a_cpu_add_up() -> None:
+    cells = scheduler(*(task(f"cell{number}", cpus=0.1) for number in range(11)), cpus=1)
+
+    assert len(start(cells)) == 10
+
+
+def test_a_cell_without_claims_starts_whatever_is_taken() -> None:
+    cells = scheduler(task("all", cpus=4, memory=4), task("nothing"), cpus=4, memory=4)
+
+    assert start(cells) == ("all", "nothing")
+
+
+def test_a_cell_that_claims_more_than_there_is_runs_alone() -> None:
+    tasks = [task("small", cpus=1), task("huge", cpus=9), task("later", cpus=1), task("nothing")]
+    cells = scheduler(*tasks, cpus=4)
+
+    assert start(cells) == ("small",)
+    cells.finished("small")
+    assert start(cells) == ("huge",)
+    assert cells.ready() == ()
+    cells.finished("huge")
+    assert start(cells) == ("later", "nothing")
+
+
+def test_small_cells_use_what_is_free_beside_a_large_one_that_waits() -> None:
+    small = [task(f"small{number}", cpus=1) for number in range(3)]
+    cells = scheduler(task("runs", cpus=3), task("large", cpus=3), *small, cpus=4)
+
+    assert start(cells) == ("runs", "small0")
+    cells.finished("small0")
+    assert start(cells) == ("small1",)
+    cells.finished("runs")
+    assert start(cells) == ("large",)
+
+
+def test_only_so_many_small_cells_pass_over_a_large_one_that_they_keep_waiting() -> None:
+    small = [task(f"small{number}", cpus=1) for number in range(9)]
+    cells = scheduler(task("runs", cpus=2), task("all", cpus=4), *small, cpus=4, passes=3)
+
+    assert start(cells) == ("runs", "small0", "small1")
+    cells.finished("small0")
+    assert start(cells) == ("small2",)
+    for cell in ("small1", "small2"):
+        cells.finished(cell)
+        assert cells.ready() == ()
+    cells.finished("runs")
+    assert start(cells) == ("all",)
+
+
+def test_a_cell_to_be_run_again_waits_at_its_old_place() -> None:
+    cells = scheduler(task("a"), task("b"), task("c"), jobs=1)
+    start(cells)
+    cells.finished("a", again=True)
+
+    assert "a" in cells.waiting
+    assert start(cells) == ("a",)
+    cells.finished("a")
+    assert start(cells) == ("b",)
+
+
+def test_what_passed_over_a_cell_before_does_not_count_when_it_is_run_again() -> None:
+    tasks = [task("runs", cpus=2), task("large", cpus=2), task("x", cpus=1), task("y", cpus=1)]
+    cells = scheduler(*tasks, task("z", cpus=1), cpus=3)
+
+    assert start(cells) == ("runs", "x")
+    cells.finished("runs")
+    assert start(cells) == ("large",)
+    cells.finished("large", again=True)
+    cells.finished("x")
+    assert start(cells) == ("large", "y")
+
+
+def test_stopping_drops_what_waits_in_the_plans_order_and_leaves_what_runs() -> None:
+    tasks = [task("a", seconds=1), task("b", seconds=3), task("c", seconds=2)]
+    cells = scheduler(*tasks, task("d", seconds=9), jobs=1)
+    start(cells)
+
+    assert cells.stop() == ("a", "b", "c")
+    assert cells.stop() == ()
+    assert set(cells.running) == {"d"}
+    cells.finished("d", again=True)
+    assert cells.done
+
+
+def test_under_pressure_nothing_starts_but_one_cell_when_none_runs() -> None:
+    cells = scheduler(task("a"), task("b"), task("c"))
+    cells.hold(on=True)
+
+    assert start(cells) == ("a",)
+    assert cells.ready() == ()
+    cells.finished("a")
+    assert start(cells) == ("b",)
+    cells.hold(on=False)
+    assert start(cells) == ("c",)
+
+
+def test_without_cells_it_is_done() -> None:
+    assert scheduler().done
+    assert scheduler().ready() == ()
+
+
+def test_what_the_engine_gets_wrong_is_an_error() -> None:
+    cells = scheduler(task("a", cpus=1), task("b", cpus=1), cpus=1)
+
+    with pytest.raises(KeyError):
+        cells.finished("a")
+    cells.started("a")
+    with pytest.raises(KeyError):
+        cells.started("a")
+    with pytest.raises(ValueError, match="b does not fit"):
+        cells.started("b")
+    with pytest.raises(ValueError, match="one id"):
+        scheduler(task("a"), task("a"))
+
+
+def test_amounts_that_mean_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one job"):
+        Capacity(jobs=0)
+    with pytest.raises(ValueError, match="more than nothing"):
+        Capacity(cpus=0)
+    with pytest.raises(ValueError, match="more than nothing"):
+        Capacity(memory_bytes=0)
+    with pytest.raises(ValueError, match="negative"):
+        Claim(memory_bytes=-1)
+    with pytest.raises(ValueError, match="without end"):
+        Claim(cpus=math.inf)
+    with pytest.raises(ValueError, match="cannot be expected"):
+        Task(id="a", expected_seconds=math.nan)
+
+
+def test_many_cells_of_many_different_claims_are_all_run() -> None:
+    tasks = [task(f"cell{number}", cpus=1 + number / 1000) for number in range(300)]
+    cells = scheduler(*tasks, cpus=4, passes=5)
+    begun: list[str] = []
+    while not cells.done:
+        begun += start(cells)
+        cells.finished(next(iter(cells.running)))
+
+    assert sorted(begun) == sorted(task.id for task in tasks)
+
+
+def test_10_000_cells_are_scheduled_in_a_fraction_of_their_allowance() -> None:
+    """100,000 may take 10 s; the bound is generous, because a test host may be busy."""
+    load = schedules.matrix(10_000, seed=1, claims=[Claim(cpus=cpus) for cpus in (0.5, 1, 2)])
+    started = time.process_time()
+    schedules.makespan(load, Capacity(cpus=16))
+
+    assert time.process_time() - started < 5
