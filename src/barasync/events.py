@@ -49,6 +49,15 @@ class ImageProgress(Event, tag="image.progress", frozen=True, kw_only=True):
     message: str
 
 
+class AdmissionHeld(Event, tag="admission.held", frozen=True, kw_only=True):
+    """The host runs short of memory: while cells run no other is started; `reason` says how short.
+
+    Empty, it says that this is over.
+    """
+
+    reason: str
+
+
 class CellStarted(Event, tag="cell.started", frozen=True, kw_only=True):
     """A cell has left the queue; its container is about to be made."""
 
@@ -95,6 +104,7 @@ class RunFinished(Event, tag="run.finished", frozen=True, kw_only=True):
 AnyEvent = (
     RunStarted
     | ImageProgress
+    | AdmissionHeld
     | CellStarted
     | ContainerStarted
     | CellRetried

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from barasync.events import (
+    AdmissionHeld,
     CellFinished,
     CellRetried,
     CellStarted,
@@ -76,6 +77,10 @@ def finished(cell: str, outcome: Outcome = PASSED, attempt: int = 1) -> CellFini
 
 def retried(cell: str, outcome: Outcome = FAILED, attempt: int = 1) -> CellRetried:
     return CellRetried(at=4.0, cell=cell, attempt=attempt, seconds=1.5, outcome=outcome)
+
+
+def admission_held(reason: str) -> AdmissionHeld:
+    return AdmissionHeld(at=2.0, reason=reason)
 
 
 def image_progress(message: str) -> ImageProgress:

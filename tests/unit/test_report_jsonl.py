@@ -15,6 +15,7 @@ from barasync.matrix.outcome import Collected, Outcome, Status
 from barasync.report.jsonl import EventLog, encode, read_events
 from tests.unit.report_examples import (
     FAILED,
+    admission_held,
     container_started,
     finished,
     image_progress,
@@ -30,6 +31,7 @@ EVERY_KIND: tuple[AnyEvent, ...] = (
     started("amd64"),
     container_started("amd64"),
     finished("amd64"),
+    admission_held("512 MiB of memory are available"),
     retried("arm64", FAILED),
     finished("arm64", FAILED, attempt=2),
     run_finished(1, "podman went away"),

@@ -14,10 +14,18 @@ import pytest
 from barasync.aiopodman import Chunk, CommandNotFound, Podman, ServerError, Stream
 from barasync.config.schema import CellSettings, RetryOn, WorkspaceMode
 from barasync.engine.attempt import Session
+from barasync.engine.memory import LookAtMemory, Shortage
 from barasync.engine.run import Run, RunResult
 from barasync.engine.turn import Preparation
 from barasync.errors import ImageError
-from barasync.events import AnyEvent, CellRetried, CellStarted, ContainerStarted, RunFinished
+from barasync.events import (
+    AdmissionHeld,
+    AnyEvent,
+    CellRetried,
+    CellStarted,
+    ContainerStarted,
+    RunFinished,
+)
 from barasync.images.resolve import WrongPlatform
 from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import OutputCounts, Status
@@ -89,6 +97,7 @@ class World:
         jobs: int = 8,
         fail_fast: bool = False,
         deadline: float | None = None,
+        look_at_memory: LookAtMemory | None = None,
         image: Callable[[str, Platform], Any] = prepared,
         **settings: Any,
     ) -> None:
@@ -102,6 +111,7 @@ class World:
             cgroup=None,
             rlimits=(),
             clock=time.monotonic,
+            look_at_memory=look_at_memory,
         )
         self.run = Run(
             Plan(rule="tests", args=(), cells=cells),
@@ -312,6 +322,61 @@ async def test_fail_fast_waits_for_the_last_attempt() -> None:
     )
 
     assert await world.statuses() == {"a": Status.PASSED, "b": Status.PASSED}
+
+
+async def test_cells_are_held_back_while_memory_is_short_and_the_run_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("barasync.engine.run._LOOK_SECONDS", 0.001)
+    looks = iter([Shortage(reason="little is left"), Shortage(reason="less"), None])
+    world = World(
+        {"a": Script(exit_code=FOREVER), "b": Script()},
+        jobs=2,
+        timeout=0.2,
+        look_at_memory=lambda: next(looks, None),
+    )
+
+    assert await world.statuses() == {"a": Status.TIMED_OUT, "b": Status.PASSED}
+    held = [event.reason for event in world.recorder.events if isinstance(event, AdmissionHeld)]
+    assert held == ["little is left", ""]
+
+
+async def test_a_run_whose_host_stays_short_of_memory_runs_one_cell_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("barasync.engine.run._LOOK_SECONDS", 0.001)
+    names = "abcdef"
+    world = World(
+        {name: Script(exit_code=FOREVER) for name in names},
+        jobs=2,
+        timeout=0.05,
+        look_at_memory=lambda: Shortage(reason="none is left"),
+    )
+    counts: list[int] = []
+
+    def watch(event: AnyEvent) -> None:
+        if isinstance(event, ContainerStarted):
+            counts.append(len(world.podman.present))
+
+    world.recorder.on_event = watch
+
+    assert set((await world.statuses()).values()) == {Status.TIMED_OUT}
+    assert counts[2:] == [1] * 4
+
+
+async def test_a_cell_that_would_be_tried_again_is_not_once_the_run_has_been_stopped() -> None:
+    world = World({"a": Script(exit_code=1)}, retries=5, retry_on=(RetryOn.FAILED,))
+
+    def interrupt(event: AnyEvent) -> None:
+        if isinstance(event, CellRetried):
+            world.run.interrupt()
+
+    world.recorder.on_event = interrupt
+    result = await world.result()
+
+    assert result.outcomes["a"].status is Status.CANCELLED
+    assert result.outcomes["a"].reason == "not tried again: the run was interrupted"
+    assert len(world.podman.created) == 1
 
 
 async def test_a_deadline_kills_and_is_a_timeout() -> None:

@@ -24,9 +24,16 @@ from barasync.aiopodman.errors import (
     TransportError,
 )
 from barasync.aiopodman.libpod import Libpod, encode_filters, label_filters, segment
-from barasync.aiopodman.models import ContainerInspect, ContainerSummary, Created, Removed
+from barasync.aiopodman.models import (
+    ContainerInspect,
+    ContainerSummary,
+    Created,
+    Removed,
+    StatsReport,
+)
 from barasync.aiopodman.output import Received, complete, rest
 from barasync.aiopodman.spec import ContainerSpec
+from barasync.aiopodman.stats import open_stats
 from barasync.aiopodman.streams import DecodedStream, Decoder
 from barasync.aiopodman.transport import Query
 from barasync.aiopodman.wire.documents import decode_document
@@ -85,6 +92,16 @@ class Containers:
         """
         query = {"all": all, "filters": encode_filters({"label": label_filters(labels)})}
         return await self._libpod.get("containers/json", list[ContainerSummary], query)
+
+    def stats(self) -> AbstractAsyncContextManager[AsyncIterator[StatsReport]]:
+        """Open podman's statistics: what all running containers consume, each second, for ever.
+
+        Raises:
+            Conflict: podman has none, as without root on cgroup v1.
+
+        Source: `GET /libpod/containers/stats`.
+        """
+        return open_stats(self._libpod)
 
     def handle(self, container_id: str, *, terminal: bool = False) -> Container:
         """Return a handle on an existing container, by ID or name, without a request.

@@ -47,6 +47,21 @@ class ContainerSummary(_Wire, frozen=True, kw_only=True):
     pid: int = 0
 
 
+class ContainerStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What a container consumes: bytes of memory now, nanoseconds of CPU since its start."""
+
+    container_id: str = field(default="", name="ContainerID")
+    memory_bytes: int = field(default=0, name="MemUsage")
+    cpu_nanoseconds: int = field(default=0, name="CPUNano")
+
+
+class StatsReport(_Wire, frozen=True, kw_only=True):
+    """A sample of podman's statistics; `stats` is `None` where no container runs."""
+
+    error: Any = None
+    stats: list[ContainerStats] | None = None
+
+
 class ContainerState(_Wire, frozen=True, kw_only=True):
     """The state of a container; `exit_code` means something once `ended` is true.
 

@@ -23,7 +23,9 @@ from barasync.cli.project import Project, refuse_a_whole_home
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.attempt import Session
 from barasync.engine.identity import Identity
+from barasync.engine.memory import read_shortage
 from barasync.engine.run import Run, RunResult
+from barasync.engine.sampler import Sampler
 from barasync.engine.turn import Preparation
 from barasync.engine.usage import RunCgroup
 from barasync.events import ImageProgress, PlannedCell, RunStarted
@@ -120,6 +122,8 @@ async def _run(
         cgroup=None if cgroups is None else RunCgroup(cgroups, identity.cgroup(run_id)),
         rlimits=connection.rlimits,
         clock=time.monotonic,
+        look_at_memory=read_shortage if connection.local else None,
+        sampler=Sampler(connection.podman) if cgroups is None else None,
     )
     run = Run(
         execution.plan,

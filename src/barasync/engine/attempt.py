@@ -31,8 +31,11 @@ from barasync.artifacts.collect import collect
 from barasync.artifacts.extract import Limits
 from barasync.config.volumes import parse_volume
 from barasync.engine.drain import Drain, Sink
+from barasync.engine.gate import Gates
 from barasync.engine.identity import ATTEMPT, CELL
+from barasync.engine.memory import LookAtMemory
 from barasync.engine.place import FreshPlace, server_timeout
+from barasync.engine.sampler import Sampler
 from barasync.engine.usage import CellCgroup, RunCgroup
 from barasync.engine.verdict import Observation, Verdict, judge, judge_refused_start, remark
 from barasync.matrix.cells import Cell
@@ -71,9 +74,11 @@ class Job:
 class Session:
     """What all attempts of a run share.
 
-    `cgroup` is the run's, `None` where the engine cannot see the service's; `clock` is monotonic,
-    in seconds; `rlimits` are those a container needs on a host whose hard limits are below
-    podman's defaults. `hurry` is set when nobody wants to wait for the grace of cells any more.
+    `cgroup` is the run's, `None` where the engine cannot see the service's; then `sampler`, if
+    any, measures usage. `clock` is monotonic, in seconds. `rlimits` are those a container needs on
+    a host whose hard limits are below podman's defaults. `look_at_memory` tells whether the host of
+    the cells runs short of it, `None` where that cannot be seen. `gates` bound what podman is asked
+    at once. `hurry` is set when nobody wants to wait for the grace of cells any more.
     """
 
     podman: Podman
@@ -83,6 +88,9 @@ class Session:
     rlimits: tuple[Rlimit, ...]
     clock: Callable[[], float]
     limits: Limits = field(default_factory=Limits)
+    look_at_memory: LookAtMemory | None = None
+    sampler: Sampler | None = None
+    gates: Gates = field(default_factory=Gates)
     hurry: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -145,7 +153,11 @@ async def attempt(
     """
     cgroup = _cgroup(job, session)
     place = FreshPlace(
-        session.podman, container_spec(job, session), cgroup=cgroup, phase=phases.measure
+        session.podman,
+        container_spec(job, session),
+        gates=session.gates,
+        cgroup=cgroup,
+        phase=phases.measure,
     )
     container_id: str | None = None
     outcome = Outcome(status=Status.CANCELLED, output=OutputCounts(complete=False))
@@ -167,7 +179,7 @@ async def attempt(
         outcome,
         container_id=container_id,
         warnings=(*place.warnings, *outcome.warnings),
-        usage=place.usage,
+        usage=_usage(place.usage, container_id, session),
     )
     return outcome if place.leaked is None else _leaked(outcome, place.leaked)
 
@@ -233,6 +245,7 @@ def _drain(container: Container, job: Job, session: Session, log: OutputLog) -> 
         log,
         timeout=settings.timeout,
         grace=settings.stop_grace,
+        gate=session.gates.start,
         hurry=session.hurry,
     )
 
@@ -241,6 +254,13 @@ async def _collect(container: Container, job: Job, session: Session) -> tuple[Co
     return await collect(
         container, job.cell.settings.artifacts, job.artifacts, session.limits, workspace=_WORKSPACE
     )
+
+
+def _usage(read: Usage, container_id: str | None, session: Session) -> Usage:
+    """Return what the cell's cgroup told, else what was sampled."""
+    if read.exact or session.sampler is None or container_id is None:
+        return read
+    return session.sampler.usage(container_id)
 
 
 def _outcome(ended: _Ended, job: Job, session: Session, place: FreshPlace) -> Outcome:

@@ -27,6 +27,7 @@ from barasync.aiopodman import (
     Received,
     TransportError,
 )
+from barasync.engine.gate import Gate
 
 _DEATH_SECONDS = 10.0
 
@@ -41,8 +42,9 @@ class Sink(Protocol):
 class Drain:
     """Writes a container's output to its log until it ends, and ends it when its time is over.
 
-    `timeout` and `grace` are in seconds: the container's deadline, and what it gets between SIGTERM
-    and SIGKILL, there and when the drain is cancelled; `hurry` cuts that short.
+    `gate` bounds how many are started at once. `timeout` and `grace` are in seconds: the
+    container's deadline, and what it gets between SIGTERM and SIGKILL, there and when the drain is
+    cancelled; `hurry` cuts that short.
 
     Afterwards `deadline_hit` says that the deadline came and the container was to be killed,
     `terminated` that it took SIGTERM then, `problem` why its output is not complete, and
@@ -57,6 +59,7 @@ class Drain:
         *,
         timeout: float | None,
         grace: float,
+        gate: Gate,
         hurry: anyio.Event,
     ) -> None:
         self.deadline_hit = False
@@ -71,6 +74,7 @@ class Drain:
         self._sink = sink
         self._timeout = timeout
         self._grace = grace
+        self._gate = gate
         self._hurry = hurry
         self._ended = anyio.Event()
         self._reading = CancelScope()
@@ -81,14 +85,15 @@ class Drain:
         Raises:
             OCIRuntimeError, PodmanError: as `Container.start_attached`.
         """
-        self._presence = await self._podman.presence.count()
-        try:
-            await self._attach(stack)
-        except TransportError:
-            state = await self._container.inspect()
-            # Podman died over it. Once the command runs its output is in the log, from the start.
-            if not state.state.started:
+        async with self._gate.passed():
+            self._presence = await self._podman.presence.count()
+            try:
                 await self._attach(stack)
+            except TransportError:
+                state = await self._container.inspect()
+                # Podman died over it. Once the command runs its output is in the log, all of it.
+                if not state.state.started:
+                    await self._attach(stack)
 
     async def run(self) -> ContainerInspect:
         """Take the output to its end and return the state the container ended in.

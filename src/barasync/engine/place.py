@@ -20,6 +20,7 @@ from barasync.aiopodman import (
     create_shielded,
     remove_shielded,
 )
+from barasync.engine.gate import Gates
 from barasync.engine.usage import CellCgroup
 from barasync.matrix.outcome import Usage
 
@@ -42,12 +43,19 @@ class FreshPlace:
     """
 
     def __init__(
-        self, podman: Podman, spec: ContainerSpec, *, cgroup: CellCgroup | None, phase: Phase
+        self,
+        podman: Podman,
+        spec: ContainerSpec,
+        *,
+        gates: Gates,
+        cgroup: CellCgroup | None,
+        phase: Phase,
     ) -> None:
         self.usage = Usage()
         self.leaked: str | None = None
         self.warnings: tuple[str, ...] = ()
         self._podman = podman
+        self._gates = gates
         self._spec = spec
         self._cgroup = cgroup
         self._phase = phase
@@ -55,7 +63,8 @@ class FreshPlace:
 
     async def __aenter__(self) -> Container:
         with self._phase("create"):
-            container = await create_shielded(self._podman.containers, self._spec)
+            async with self._gates.create.passed():
+                container = await create_shielded(self._podman.containers, self._spec)
         self._container = container
         self.warnings = tuple(f"podman: {warning}" for warning in container.warnings)
         return container
@@ -68,7 +77,10 @@ class FreshPlace:
     ) -> None:
         assert self._container is not None, "__aexit__ runs only after __aenter__ succeeded"
         with self._phase("remove"):
-            gone = await remove_shielded(self._container)
+            # Whoever waits here waits for removals that are bounded in time.
+            with CancelScope(shield=True):
+                async with self._gates.remove.passed():
+                    gone = await remove_shielded(self._container)
             self.leaked = None if gone else self._container.id
             if self._cgroup is not None and gone:
                 with CancelScope(shield=True):

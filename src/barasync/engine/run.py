@@ -7,6 +7,7 @@ what waits is dropped, what runs is cancelled, every cell gets an outcome.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,10 +15,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import anyio
+from anyio import to_thread
+from anyio.abc import TaskGroup
 
 from barasync.aiopodman import PodmanError
 from barasync.engine.attempt import Phases, Session
 from barasync.engine.claims import Capacity
+from barasync.engine.memory import LookAtMemory
 from barasync.engine.reaper import remove_cgroup, remove_run
 from barasync.engine.retry import is_retried
 from barasync.engine.scheduler import Scheduler, Task
@@ -29,12 +33,13 @@ from barasync.errors import (
     BarasyncError,
     EngineUnavailable,
 )
-from barasync.events import CellFinished, CellRetried, CellStarted, RunFinished
+from barasync.events import AdmissionHeld, CellFinished, CellRetried, CellStarted, RunFinished
 from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import Outcome, Status
 from barasync.matrix.plan import Plan
 
 _PING_SECONDS = 30.0
+_LOOK_SECONDS = 1.0
 _SWEEP_SECONDS = 30.0
 
 
@@ -116,29 +121,40 @@ class Run:
         """
         started = self._session.clock()
         try:
-            async with anyio.create_task_group() as group:
-                if self._deadline is not None:
-                    group.start_soon(self._enforce_deadline, self._deadline)
-                await self._run_cells()
-                group.cancel_scope.cancel()
+            await self._run_cells()
         finally:
             await self._sweep()
         return self._finish(self._session.clock() - started)
 
     async def _run_cells(self) -> None:
         self._progress.ready = dict.fromkeys(self._cells, self._session.clock())
-        send, receive = anyio.create_memory_object_stream[str](len(self._cells))
+        # A cell that has ended, or `None` where there is another reason to ask the scheduler.
+        send, receive = anyio.create_memory_object_stream[str | None](math.inf)
         with send, receive:
-            async with anyio.create_task_group() as group:
-                while not self._scheduler.done:
-                    for cell in self._scheduler.ready():
-                        self._scheduler.started(cell)
-                        group.start_soon(self._run_cell, self._cells[cell], send.send_nowait)
-                    if self._scheduler.running:
-                        self._take_back(await receive.receive())
+            async with anyio.create_task_group() as watchers:
+                self._watch(watchers, partial(send.send_nowait, None))
+                async with anyio.create_task_group() as group:
+                    while not self._scheduler.done:
+                        for cell in self._scheduler.ready():
+                            self._scheduler.started(cell)
+                            group.start_soon(self._run_cell, self._cells[cell], send.send_nowait)
+                        if self._scheduler.running:
+                            self._take_back(await receive.receive())
+                watchers.cancel_scope.cancel()
 
-    def _take_back(self, cell: str) -> None:
+    def _watch(self, group: TaskGroup, wake: Callable[[], None]) -> None:
+        """Start what goes on beside the cells and is to end with them."""
+        if self._deadline is not None:
+            group.start_soon(self._enforce_deadline, self._deadline)
+        if self._session.sampler is not None:
+            group.start_soon(self._session.sampler.run)
+        if self._session.look_at_memory is not None:
+            group.start_soon(self._watch_memory, self._session.look_at_memory, wake)
+
+    def _take_back(self, cell: str | None) -> None:
         """Tell the scheduler that a cell has ended; without an outcome it is to be tried again."""
+        if cell is None:
+            return
         again = cell not in self._progress.outcomes
         self._scheduler.finished(cell, again=again)
         if again and self._progress.stopped is not None:
@@ -150,6 +166,20 @@ class Run:
         await anyio.sleep(seconds)
         reason = f"the run's deadline of {seconds:g} s was over"
         self._stop(Status.TIMED_OUT, reason, waiting=Status.CANCELLED)
+
+    async def _watch_memory(self, look: LookAtMemory, wake: Callable[[], None]) -> None:
+        """Hold cells back while the host runs short of memory."""
+        held = False
+        while True:
+            await anyio.sleep(_LOOK_SECONDS)
+            found = await to_thread.run_sync(look)
+            if (found is not None) == held:
+                continue
+            held = found is not None
+            self._scheduler.hold(on=held)
+            reason = "" if found is None else found.reason
+            self._recorder.emit(AdmissionHeld(at=self._now(), reason=reason))
+            wake()
 
     async def _sweep(self) -> None:
         """Remove what an attempt could not know of, a container whose creation timed out say."""

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from barasync.events import (
+    AdmissionHeld,
     AnyEvent,
     CellFinished,
     CellRetried,
@@ -88,6 +89,8 @@ class Board:
             case RunStarted():
                 self.began = now
                 self._cells = {cell.id: _CellState(cell.id) for cell in event.cells}
+            case AdmissionHeld():
+                self._message = (notice(event, Style()) or "") if event.reason else ""
             case ImageProgress():
                 self._message = notice(event, Style()) or ""
             case CellStarted():

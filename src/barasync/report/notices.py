@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from barasync.events import (
+    AdmissionHeld,
     AnyEvent,
     AttemptEnded,
     CellStarted,
@@ -23,6 +24,8 @@ def notice(event: AnyEvent, style: Style) -> str | None:
             return f"run {event.run}: {cells}, podman {event.podman}, record in {event.directory}"
         case ImageProgress():
             return f"{event.image} ({event.platform}): {one_line(event.message)}"
+        case AdmissionHeld():
+            return _admission(event)
         case CellStarted():
             again = f" again, attempt {event.attempt}" if event.attempt > 1 else ""
             return f"{event.cell}: started{again}"
@@ -30,3 +33,9 @@ def notice(event: AnyEvent, style: Style) -> str | None:
             return style.paint(ended_line(event), verdict_colour(event.outcome.status))
         case ContainerStarted() | RunFinished():
             return None
+
+
+def _admission(event: AdmissionHeld) -> str:
+    if not event.reason:
+        return "there is memory again, cells are started as usual"
+    return f"{event.reason}: no more cells are started until some have ended"

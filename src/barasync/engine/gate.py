@@ -1,0 +1,66 @@
+"""How many requests of one kind podman gets at once: few at first, and fewer again when it fails.
+
+Starting a container costs podman some 100 ms of CPU and storage locks that all its requests share,
+so that a burst of them makes each slow and the host unusable (podman #19824, #14941). What runs in
+a started container is bounded by the scheduler; this bounds what podman itself is asked to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from barasync.aiopodman import ServerError, TransportError
+
+MOST = 8
+"""Requests of one kind at once; measured on 2 cores, more than 4 gain nothing."""
+
+
+class Gate:
+    """Lets requests through, `most` at once.
+
+    It opens from one by one more with each success, and closes to half when podman fails, by an
+    error of its own or by not answering.
+    """
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._limiter = anyio.CapacityLimiter(1)
+
+    @property
+    def width(self) -> int:
+        """How many requests are let through at once by now."""
+        return int(self._limiter.total_tokens)
+
+    @asynccontextmanager
+    async def passed(self) -> AsyncIterator[None]:
+        """Wait for a place and hold it for the block, which makes one request."""
+        # Not the task, which may hold a place at another gate already, but the passage.
+        borrower = object()
+        async with _held(self._limiter, borrower):
+            try:
+                yield
+            except (ServerError, TransportError, TimeoutError):
+                self._limiter.total_tokens = max(1, self.width // 2)
+                raise
+        self._limiter.total_tokens = min(self._most, self.width + 1)
+
+
+@asynccontextmanager
+async def _held(limiter: anyio.CapacityLimiter, borrower: object) -> AsyncIterator[None]:
+    await limiter.acquire_on_behalf_of(borrower)
+    try:
+        yield
+    finally:
+        limiter.release_on_behalf_of(borrower)
+
+
+class Gates:
+    """The gates of a run: creating, starting and removing containers do not wait for each other."""
+
+    def __init__(self) -> None:
+        self.create = Gate()
+        self.start = Gate()
+        self.remove = Gate()

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from barasync.aiopodman import NotFound, ServerError, TransportError
+from barasync.engine.gate import Gate
+from tests.unit.fake_podman import refused
+
+pytestmark = pytest.mark.anyio
+
+
+async def success(gate: Gate) -> None:
+    async with gate.passed():
+        pass
+
+
+async def failure(gate: Gate, error: Exception) -> None:
+    with pytest.raises(type(error)):
+        async with gate.passed():
+            raise error
+
+
+async def test_each_success_lets_one_more_through_up_to_a_bound() -> None:
+    gate = Gate(3)
+    widths = [gate.width]
+    for _ in range(4):
+        await success(gate)
+        widths.append(gate.width)
+
+    assert widths == [1, 2, 3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    "error", [refused(ServerError, "database is locked"), TransportError("x"), TimeoutError()]
+)
+async def test_a_failure_of_podman_halves_what_is_let_through(error: Exception) -> None:
+    gate = Gate(8)
+    for _ in range(8):
+        await success(gate)
+    await failure(gate, error)
+
+    assert gate.width == 4
+
+
+async def test_what_is_no_failure_of_podman_changes_nothing() -> None:
+    gate = Gate(8)
+    await success(gate)
+    await failure(gate, refused(NotFound, "no such image"))
+
+    assert gate.width == 2
+
+
+async def test_no_more_pass_at_once_than_the_gate_is_wide() -> None:
+    gate = Gate(4)
+    inside, most = 0, 0
+
+    async def passage() -> None:
+        nonlocal inside, most
+        async with gate.passed():
+            inside += 1
+            most = max(most, inside)
+            assert inside <= gate.width
+            await anyio.lowlevel.checkpoint()
+            inside -= 1
+
+    async with anyio.create_task_group() as group:
+        for _ in range(40):
+            group.start_soon(passage)
+
+    assert most == 4
+
+
+async def test_one_task_may_pass_several_times_at_once() -> None:
+    gate = Gate(2)
+    await success(gate)
+
+    async with gate.passed(), gate.passed():
+        assert gate.width == 2
+
+
+async def test_who_is_cancelled_while_it_waits_takes_no_place() -> None:
+    gate = Gate(1)
+    async with gate.passed():
+        with anyio.move_on_after(0):
+            await success(gate)
+    with anyio.fail_after(5):
+        await success(gate)
