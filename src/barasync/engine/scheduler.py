@@ -5,9 +5,8 @@ The engine tells it what happened (`started`, `finished`, `stop`, `hold`) and as
 claims the longest expected weighs most. Where claims differ a cell weighs what it takes of the
 host, duration × share, so that large cells are not left to the end, where they would run alone;
 and one that is long against the whole run weighs its duration whatever it claims, because it
-decides when the run ends. Over mixed claims, longest first alone gave schedules more than 5 %
-longer than the best known list schedule in one case of five, this weight in one of twenty-five;
-`script/bench scheduler` measures it.
+decides when the run ends. In 100 cases of mixed claims, longest first alone made 16 schedules more
+than 5 % longer than the best known, this weight made one (`script/bench scheduler`).
 
 What does not fit into the capacity waits, and what comes after it may start meanwhile, within
 bounds that keep a large cell from waiting for ever. The *first* cell is the one that would start
