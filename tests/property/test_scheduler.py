@@ -17,13 +17,13 @@ from tests.rig import schedules
 from tests.rig.schedules import GIBIBYTE
 
 claims = st.builds(
-    Claim, cpus=st.sampled_from((0.0, 0.1, 0.5, 1.0, 3.0)), memory_bytes=st.integers(0, 5)
+    Claim, cpus=st.sampled_from((0.1, 0.5, 1.0, 3.0, 0.0)), memory_bytes=st.integers(0, 5)
 )
 capacities = st.builds(
     Capacity,
-    jobs=st.none() | st.integers(1, 5),
+    jobs=st.none() | st.integers(1, 9),
     cpus=st.none() | st.sampled_from((0.3, 1.0, 4.0)),
-    memory_bytes=st.none() | st.integers(1, 8),
+    memory_bytes=st.none() | st.integers(1, 12),
 )
 
 
@@ -50,7 +50,11 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.scheduler = Scheduler((), self.capacity)
 
     @initialize(
-        wanted=st.lists(st.tuples(claims, st.integers(0, 1)), max_size=20),
+        wanted=st.integers(0, 30).flatmap(
+            lambda size: st.lists(
+                st.tuples(claims, st.integers(0, 1)), min_size=size, max_size=size
+            )
+        ),
         capacity=capacities,
         passes=st.integers(0, 3),
     )
@@ -66,7 +70,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.passes = passes
         self.scheduler = Scheduler(self.tasks.values(), capacity, passes=passes)
 
-    @rule(most=st.none() | st.integers(0, 3), begun=st.integers(0, 30))
+    @rule(most=st.none() | st.integers(0, 3), begun=st.just(30) | st.integers(0, 3))
     def start(self, most: int | None, begun: int) -> None:
         """Start what is ready, or only the beginning of it."""
         ready = self.scheduler.ready(most)
@@ -91,6 +95,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.scheduler.hold(on=on)
         self.held = on
 
+    @precondition(lambda self: len(self.ended) > len(self.tasks) // 2)
     @rule()
     def stop(self) -> None:
         waiting = set(self.scheduler.waiting)

@@ -74,13 +74,18 @@ def makespan(load: Load, capacity: Capacity) -> float:
 def best_list_schedule(load: Load, capacity: Capacity, *, orders: int, seed: int) -> float:
     """Return the shortest of `orders` random list schedules, of longest first and of the plan."""
     source = random.Random(seed)
-    by_duration = sorted(load.tasks, key=lambda task: -load.seconds[task.id])
-    best = min(_greedy(order, load, capacity) for order in (by_duration, list(load.tasks)))
+    best = min(longest_first(load, capacity), _greedy(list(load.tasks), load, capacity))
     for _ in range(orders):
         order = list(load.tasks)
         source.shuffle(order)
         best = min(best, _greedy(order, load, capacity))
     return best
+
+
+def longest_first(load: Load, capacity: Capacity) -> float:
+    """Return the makespan of the list schedule by duration alone, whatever a cell claims."""
+    by_duration = sorted(load.tasks, key=lambda task: -load.seconds[task.id])
+    return _greedy(by_duration, load, capacity)
 
 
 def lower_bound(load: Load, capacity: Capacity) -> float:

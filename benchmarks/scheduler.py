@@ -1,0 +1,118 @@
+"""The scheduler on a simulated clock: its own speed, and how long its schedules are.
+
+The speed is that of a whole run of many cells: every question and every answer. The length is the
+makespan against two things: the best list schedule that is known, and the lower bound. The best
+list schedule cannot be computed; the shortest of 300 random ones (fewer above 60 cells, 20 at
+least), of longest first and of the plan's order stands for it, so a ratio below 1 is possible. The
+durations are made up, as a matrix of test suites has them (`tests/rig/schedules.py`), from seeds.
+
+At the end it counts the schedules that are more than 5 % longer than the best known, and how many
+longest first alone would have made so.
+
+    script/bench scheduler [--cells N] [--seeds N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from barasync.engine.claims import Capacity, Claim
+from tests.rig import schedules
+from tests.rig.schedules import GIBIBYTE
+
+SIZES = (20, 60, 200, 600, 2000)
+ONE_CPU = (Claim(cpus=1),)
+MIXED = tuple(
+    Claim(cpus=cpus, memory_bytes=size * GIBIBYTE)
+    for cpus in (0.5, 1, 2, 4)
+    for size in (0, 1, 2, 4)
+)
+LARGE_AND_SMALL = (Claim(cpus=3), Claim(cpus=1))
+WHOLE_AND_SMALL = (Claim(cpus=4), *ONE_CPU * 3)
+CASES: dict[str, tuple[Capacity, Sequence[Claim]]] = {
+    "1 CPU each, on 2": (Capacity(cpus=2), ONE_CPU),
+    "1 CPU each, on 4": (Capacity(cpus=4), ONE_CPU),
+    "1 CPU each, on 16": (Capacity(cpus=16), ONE_CPU),
+    "16 claims, on 4 CPUs, 8 GiB": (Capacity(cpus=4, memory_bytes=8 * GIBIBYTE), MIXED),
+    "16 claims, on 16 CPUs, 32 GiB": (Capacity(cpus=16, memory_bytes=32 * GIBIBYTE), MIXED),
+    "3 CPUs or 1, on 4": (Capacity(cpus=4), LARGE_AND_SMALL),
+    "4 CPUs or 1, on 4": (Capacity(cpus=4), WHOLE_AND_SMALL),
+}
+# Durations remembered are seldom exact: nine of ten are off by less than a third.
+SPREAD = 0.2
+ORDERS = 300
+TOLERANCE = 1.05
+
+
+def speed(cells: int) -> None:
+    for name in ("1 CPU each, on 16", "16 claims, on 16 CPUs, 32 GiB"):
+        capacity, claims = CASES[name]
+        load = schedules.matrix(cells, seed=1, claims=claims)
+        started = time.perf_counter()
+        schedules.makespan(load, capacity)
+        print(f"{time.perf_counter() - started:5.2f} s for {cells:,} cells: {name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Makespans of one load, each divided by that of the best list schedule known."""
+
+    ours: float
+    misjudged: float
+    longest_first: float
+    lower_bound: float
+
+
+def lengths(capacity: Capacity, claims: Sequence[Claim], cells: int, seed: int) -> Lengths:
+    load = schedules.matrix(cells, seed, claims=claims)
+    # The large ones vary little from order to order, and cost the most.
+    orders = max(20, ORDERS * 60 // max(cells, 60))
+    best = schedules.best_list_schedule(load, capacity, orders=orders, seed=seed)
+    return Lengths(
+        ours=schedules.makespan(load, capacity) / best,
+        misjudged=schedules.makespan(schedules.misjudged(load, SPREAD, seed), capacity) / best,
+        longest_first=schedules.longest_first(load, capacity) / best,
+        lower_bound=schedules.lower_bound(load, capacity) / best,
+    )
+
+
+def length(seeds: int) -> None:
+    print(f"makespan, median and worst of {seeds} seeds, by the best list schedule known;")
+    print("the same with durations misjudged, and with longest first; then the lower bound:")
+    everything: list[Lengths] = []
+    for name, (capacity, claims) in CASES.items():
+        for cells in SIZES:
+            found = [lengths(capacity, claims, cells, seed) for seed in range(seeds)]
+            everything += found
+            columns = (
+                [each.ours for each in found],
+                [each.misjudged for each in found],
+                [each.longest_first for each in found],
+            )
+            figures = [f"{statistics.median(each):.3f} {max(each):.3f}" for each in columns]
+            figures.append(f"{statistics.median(each.lower_bound for each in found):.3f}")
+            print(f"  {cells:5,} cells  {'  '.join(figures)}  {name}", flush=True)
+    ours = sum(each.ours > TOLERANCE for each in everything)
+    longest_first = sum(each.longest_first > TOLERANCE for each in everything)
+    print(f"of {len(everything)} more than 5 % longer: {ours}; with longest first {longest_first}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--cells", type=int, default=100_000)
+    parser.add_argument("--seeds", type=int, default=5)
+    options = parser.parse_args()
+    speed(options.cells)
+    length(options.seeds)
+
+
+if __name__ == "__main__":
+    main()
