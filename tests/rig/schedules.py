@@ -1,8 +1,8 @@
 """Schedules on a simulated clock: the scheduler's, and the list schedules it is measured by.
 
 The best list schedule is not known for more than a few cells: there are as many as orders of the
-cells. What stands for it is the shortest of some hundred random orders and of those by duration,
-each carried out greedily; no schedule at all is shorter than `lower_bound`.
+cells. What stands for it is the shortest of many random orders, of longest first and of the plan's
+order, each carried out greedily; no schedule at all is shorter than `lower_bound`.
 """
 
 from __future__ import annotations
