@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ NOTHING = "nothing was left by any run\n"
 def project(service: RigService, image: str, directory: Path) -> Barasync:
     """Return the command line in a project of four cells that say so and then sleep."""
     directory.mkdir()
+    (directory / "name").write_text(directory.name)  # a tree of its own has a layer of its own
     barasync = Barasync(directory, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
     barasync.configure(
         f"""
@@ -103,8 +105,8 @@ def present(socket_path: str, run: str) -> dict[str, int]:
 
 def said(text: str, run: str) -> list[str]:
     """Return what was said of a run, as `kind end`."""
-    lines = [line for line in text.splitlines() if run in line]
-    return [f"{line.split()[0]} {line.rpartition('): ')[2]}" for line in lines]
+    lines = re.findall(rf"^(\w+) \S+ \(run {run}[^)]*\): (.*)$", text, re.MULTILINE)
+    return [f"{kind} {end}" for kind, end in lines]
 
 
 def each(end: str, *, containers: int = CELLS) -> list[str]:

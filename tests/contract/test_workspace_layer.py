@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("layers")]
 
 BASE = "localhost/barasync-test-base"
 RUN = {"barasync.run": "layer-test", "barasync.pid": "1"}
-MAKER = {"barasync.maker.run": "layer-test", "barasync.maker.host": "pid:[1] somewhere"}
+MAKER = {"barasync.maker.run": "layer-test", "barasync.maker.host": "a-1.b_2"}
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ async def test_a_foreign_image_without_any_file_or_command_gets_a_layer(
 @pytest.mark.parametrize(
     ("user", "owner"), [("nobody", "65534:65534"), ("1234:2345", "1234:2345"), ("1234", "1234:0")]
 )
-async def test_the_images_user_owns_the_files_and_can_write(
+async def test_upload_changes_owner__the_images_user_owns_the_files_and_can_write(
     podman: Podman, busybox: str, tree: Tree, user: str, owner: str
 ) -> None:
     base = await derived(podman, busybox, "true", f"USER {user}")

@@ -111,7 +111,7 @@ def tree(tmp_path: Path) -> Tree:
     return scan(write(tmp_path / "project", {"a": "1", "d/b": b"2" * 700_000}))
 
 
-async def test_a_layer_is_a_container_that_is_filled_committed_and_removed(tree: Tree) -> None:
+async def test_upload_refuses_links__a_layer_begins_with_a_directory_of_its_own(tree: Tree) -> None:
     podman = FakePodman()
 
     assert await make(podman, tree) == LAYER

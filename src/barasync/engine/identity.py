@@ -175,12 +175,13 @@ def _exists(pid: int) -> bool:
 
 
 def _host() -> str:
-    """Return a name for this machine: many are called `localhost`, so its ID is a part of it.
+    """Return a word for this machine: many are called `localhost`, so its ID is a part of it.
 
     The ID itself is not for everybody to see. Source: machine-id(5).
     """
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", socket.gethostname())
     try:
         machine = _MACHINE_ID.read_bytes().strip()
     except OSError:
-        return socket.gethostname()
-    return f"{socket.gethostname()}-{hashlib.sha256(b'barasync' + machine).hexdigest()[:_DIGITS]}"
+        return name
+    return f"{name}-{hashlib.sha256(b'barasync' + machine).hexdigest()[:_DIGITS]}"

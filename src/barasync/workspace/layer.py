@@ -66,7 +66,8 @@ async def ensure_layer(
 
     One that was made before, by whatever run, is used again. `labels` mark the container that is
     needed for a moment, `maker` the image: the containers made from it inherit those, so they must
-    not be the labels of a run's containers. `platform` is for messages.
+    not be the labels of a run's containers. They are plain words: podman's versions differ in how
+    they read others. `platform` is for messages.
 
     Processes that make the same layer at the same time do not meet: each has a container of its
     own, their images are alike, the tag goes to the last. Within one process, call it once per
@@ -126,7 +127,6 @@ def layer_key(image_id: str, tree: Tree) -> str:
 async def _find(podman: Podman, key: str) -> str | None:
     """Return the layer of a key; an image that somebody made of it has its label, not its name."""
     name = f"{REPOSITORY}:{key[:_TAG_DIGITS]}"
-    # One label only: podman 4.3.1 finds nothing for two of them.
     images = await podman.images.list(labels={KEY_LABEL: key})
     return next((image.id for image in images if name in image.repo_tags), None)
 
