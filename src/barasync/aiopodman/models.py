@@ -293,10 +293,12 @@ class HostInfo(_Camel, frozen=True, kw_only=True):
 
 
 class StoreInfo(_Camel, frozen=True, kw_only=True):
-    """Where containers and images lie."""
+    """Where containers and images lie; the size of that file system, and its use, in bytes."""
 
     graph_driver_name: str = ""
     graph_root: str = ""
+    graph_root_allocated: int = 0
+    graph_root_used: int = 0
     run_root: str = ""
 
 

@@ -136,20 +136,29 @@ def service_rlimits(pid: int) -> tuple[Rlimit, ...]:
     )
 
 
-def listener_rlimits(socket_path: str) -> tuple[Rlimit, ...]:
-    """Apply `rlimits_for` to whoever listens on a Unix socket, a service we did not start.
+def listener_pid(socket_path: str) -> int | None:
+    """Return the process that listens on a Unix socket; where podman starts on demand, systemd.
 
-    Where podman is started on demand, that is systemd. Empty when nobody listens: whoever connects
-    next gets the better error. A `PrivateService` knows its `rlimits`.
+    `None` when nobody listens, or one that cannot be seen from here. Source: unix(7), SO_PEERCRED.
     """
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(socket_path)
         except OSError:
-            return ()
+            return None
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     pid, _, _ = _UCRED.unpack(credentials)
-    return service_rlimits(pid) if pid > 0 else ()
+    return int(pid) or None
+
+
+def listener_rlimits(socket_path: str) -> tuple[Rlimit, ...]:
+    """Apply `rlimits_for` to whoever listens on a Unix socket, a service we did not start.
+
+    Empty when nobody listens: whoever connects next gets the better error. A `PrivateService` knows
+    its `rlimits`.
+    """
+    pid = listener_pid(socket_path)
+    return () if pid is None else service_rlimits(pid)
 
 
 def _text(path: Path) -> str:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Architectures: native, emulated, missing.", no_args_is_help=True)
 
-_USUAL = ("amd64", "arm64", "riscv64", "armv7", "ppc64le", "s390x", "386")
+USUAL = ("amd64", "arm64", "riscv64", "armv7", "ppc64le", "s390x", "386")
+"""What is looked at where nobody says which."""
 
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="ARCH…", help="The usual ones by default.")
@@ -77,7 +78,7 @@ def setup(names: Names = None) -> None:
 
 
 def _parse(names: list[str] | None) -> tuple[Platform, ...]:
-    return tuple(platforms.parse(name, "ARCH") for name in names or _USUAL)
+    return tuple(platforms.parse(name, "ARCH") for name in names or USUAL)
 
 
 def _notify(line: str) -> None:

@@ -1,88 +1,113 @@
-"""What `barasync doctor` finds: facts about the service and the host, each with what to do."""
+"""How `barasync doctor` goes about it: facts of the host and the service, findings, and a print."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
+import anyio
 import typer
+from anyio import to_thread
 
-from barasync.aiopodman import Info, PodmanVersion
-from barasync.aiopodman.quirks import active
+from barasync.aiopodman import Info, PodmanError
+from barasync.cli import findings
+from barasync.cli.arch import USUAL
 from barasync.cli.connect import Connection, connect
+from barasync.cli.findings import Finding
+from barasync.cli.host_facts import HostFacts, ServiceFacts, host_facts, service_facts
+from barasync.engine.identity import Identity
 from barasync.errors import EXIT_OK, EngineUnavailable
-from barasync.images.emulation import Host, survey
+from barasync.images.emulation import Check, Emulator, Host, check, survey
 from barasync.matrix import platforms
-from barasync.matrix.platforms import short_name
+from barasync.matrix.platforms import Platform
 
-_ARCHITECTURES = ("amd64", "arm64", "riscv64")
-_PROGRAMS = {
-    "git": "tells which files belong to the project; without it all of them do",
-    "mmdebstrap": "makes images from Debian packages (package mmdebstrap)",
-    "nft": "will enforce network presets (package nftables)",
-}
-_CONTROLLERS = ("cpu", "memory", "pids")
-_FEW_LOCKS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the diagnosis; `fix` is what to do where something is not well."""
-
-    subject: str
-    text: str
-    well: bool = True
-    fix: str | None = None
+_EXECUTION_SECONDS = 30.0
 
 
 async def diagnose(url: str | None, environ: Mapping[str, str]) -> int:
     """Print the diagnosis; end with 4 where podman cannot be had."""
+    wanted = tuple(map(platforms.parse, USUAL))
+    host = await to_thread.run_sync(host_facts, Path.cwd(), environ.get("PATH"))
+    here = await to_thread.run_sync(_survey, wanted)
     notices: list[str] = []
     try:
         async with connect(url, environ, notify=notices.append) as connection:
-            info = await connection.podman.system.info()
-            exact = connection.cgroups is not None
-            findings = [*_connection(connection, notices), *service(info, exact=exact)]
-            quirks = list(_quirks(connection.podman.version))
+            found = await _with_service(connection, notices, host, wanted, here)
             code = EXIT_OK
     except EngineUnavailable as error:
-        findings = [Finding("podman", str(error), well=False, fix=error.hint)]
-        quirks = []
+        found = [
+            Finding("podman", str(error), well=False, fix=error.hint),
+            *findings.host(host),
+            *findings.architectures(
+                wanted, checks={}, emulators=here, untried="there is no podman service"
+            ),
+        ]
         code = error.exit_code
-    _print([*findings, *_programs(environ.get("PATH")), *_emulators(), *quirks])
+    _print(found)
     return code
 
 
-def service(info: Info, *, exact: bool) -> Iterator[Finding]:
-    """Judge what the service tells of itself; `exact` says whether usage can be measured."""
-    host = info.host
-    rootless = host.security.rootless
-    yield Finding("rights", "rootless" if rootless else "rootful")
-    missing = [name for name in _CONTROLLERS if name not in host.cgroup_controllers]
-    cgroups = f"{host.cgroup_version}, manager {host.cgroup_manager or 'unknown'}"
-    if missing:
-        yield Finding(
-            "limits",
-            f"cgroups {cgroups}: no {', '.join(missing)} limits",
-            well=False,
-            fix="rootless limits need cgroup v2 with these controllers delegated to the user",
+async def _with_service(
+    connection: Connection,
+    notices: Sequence[str],
+    host: HostFacts,
+    wanted: Sequence[Platform],
+    here: Mapping[Platform, Emulator],
+) -> list[Finding]:
+    podman = connection.podman
+    info = await podman.system.info()
+    seen = ServiceFacts()
+    if connection.local:
+        seen = await to_thread.run_sync(
+            service_facts, connection.endpoint.socket_path, info.store.graph_root
         )
-    else:
-        yield Finding("limits", f"cgroups {cgroups}: cpu, memory and pids limits hold")
-    yield Finding("usage", "exact, from each cell's cgroup" if exact else "not measured here")
-    yield Finding("storage", f"{info.store.graph_driver_name} in {info.store.graph_root}")
-    yield Finding("runtime", host.oci_runtime.version.partition("\n")[0] or host.oci_runtime.name)
-    if host.free_locks is not None:
-        yield Finding(
-            "locks",
-            f"{host.free_locks} free",
-            well=host.free_locks >= _FEW_LOCKS,
-            fix="`podman volume prune` frees the locks of leaked volumes",
-        )
+    checks, untried = await _execute(connection, wanted)
+    return [
+        *_connection(connection, notices),
+        *findings.service(info, exact=connection.cgroups is not None),
+        *findings.limits(info, seen.delegated),
+        await _locks(connection, info),
+        *findings.open_files(host.open_files, seen.open_files, cpus=info.host.cpus),
+        *findings.storage(info, seen.space),
+        *findings.host(host),
+        *findings.architectures(
+            wanted, checks=checks, emulators=here if connection.local else {}, untried=untried
+        ),
+        *findings.quirks(podman.version),
+    ]
 
 
-def _connection(connection: Connection, notices: list[str]) -> Iterator[Finding]:
+async def _locks(connection: Connection, info: Info) -> Finding:
+    if info.host.free_locks is not None:
+        return findings.locks(info, containers=0, volumes=0)
+    containers = await connection.podman.containers.list(all=True)
+    volumes = await connection.podman.volumes.list()
+    return findings.locks(info, containers=len(containers), volumes=len(volumes))
+
+
+async def _execute(
+    connection: Connection, wanted: Iterable[Platform]
+) -> tuple[dict[Platform, Check], str]:
+    """Run a program of each architecture; return how that went, and why the rest was not tried."""
+    identity = await to_thread.run_sync(Identity.current)
+    labels = identity.labels("doctor")
+    checks: dict[Platform, Check] = {}
+    with anyio.move_on_after(_EXECUTION_SECONDS):
+        for platform in wanted:
+            try:
+                (checks[platform],) = await check(
+                    connection.podman, [platform], labels=labels, rlimits=connection.rlimits
+                )
+            except (PodmanError, TimeoutError) as error:
+                return checks, f"podman made no container for it: {error}"
+    return checks, f"the others took {_EXECUTION_SECONDS:.0f} seconds"
+
+
+def _survey(wanted: Sequence[Platform]) -> dict[Platform, Emulator]:
+    return {emulator.platform: emulator for emulator in survey(wanted, Host.current())}
+
+
+def _connection(connection: Connection, notices: Sequence[str]) -> Iterator[Finding]:
     yield Finding("podman", f"{connection.podman.version} at {connection.endpoint}")
     for note in (*notices, *connection.notes):
         yield Finding("", note)
@@ -91,30 +116,9 @@ def _connection(connection: Connection, notices: list[str]) -> Iterator[Finding]
         yield Finding("", f"containers are created within this host's hard limits: {limits}")
 
 
-def _quirks(version: PodmanVersion) -> Iterator[Finding]:
-    for quirk in active(version):
-        yield Finding(quirk.name, f"{quirk.trap}; {quirk.workaround}")
-
-
-def _programs(path: str | None) -> Iterator[Finding]:
-    for program, purpose in _PROGRAMS.items():
-        found = shutil.which(program, path=path)
-        yield Finding(program, found or f"missing; it {purpose}", well=found is not None)
-
-
-def _emulators() -> Iterator[Finding]:
-    for emulator in survey([platforms.parse(name) for name in _ARCHITECTURES], Host.current()):
-        yield Finding(
-            short_name(emulator.platform),
-            emulator.state.value,
-            well=emulator.usable,
-            fix=emulator.fix,
-        )
-
-
-def _print(findings: list[Finding]) -> None:
-    width = max(len(finding.subject) for finding in findings)
-    for finding in findings:
+def _print(found: Sequence[Finding]) -> None:
+    width = max(len(finding.subject) for finding in found)
+    for finding in found:
         sign = " " if finding.well else "!"
         typer.echo(f"{sign} {finding.subject:<{width}}  {finding.text}")
         if not finding.well and finding.fix is not None:
