@@ -89,7 +89,7 @@ async def test_what_is_missing_is_said_and_the_rest_arrives(
     assert names(tmp_path) == ["there"]
 
 
-async def test_what_could_do_harm_here_is_left_out_and_listed(
+async def test_archive_holds_anything__what_could_do_harm_here_is_left_out_and_listed(
     podman: Podman, busybox: str, tmp_path: Path
 ) -> None:
     script = """
@@ -107,7 +107,7 @@ async def test_what_could_do_harm_here_is_left_out_and_listed(
     }
 
 
-async def test_a_source_that_is_a_link_gives_what_it_leads_to(
+async def test_archive_follows_the_path__a_source_that_is_a_link_gives_what_it_leads_to(
     podman: Podman, busybox: str, tmp_path: Path
 ) -> None:
     script = "cd /workspace; mkdir build-17; echo x >build-17/app; ln -s build-17 latest"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,11 +98,26 @@ def test_the_doctor_tells_the_service_the_host_and_the_traps(
 ) -> None:
     ended = barasync("doctor")
 
-    assert ended.code == 0
-    assert f"{service.version} at {service.endpoint.url}" in ended.out
-    assert "attach-reinitialises" in ended.out
-    assert ("wait-polls" in ended.out) is service.version.startswith("4.")
-    assert "exact, from each cell's cgroup" in ended.out
+    found = findings(ended.out)
+    assert ended.code == 0, ended.err
+    assert f"{service.version} at {service.endpoint.url}" in found["podman"]
+    assert found["usage"] == "exact, from each cell's cgroup"
+    assert f"overlay in {service.directory}/graph" in found["storage"]
+    assert str(barasync.directory) in found["runs"]
+    assert ended.out.count("GiB free of") == 2
+    assert ended.out.count("cells at once") == 2
+    assert re.search(r"native, executed in \d+ ms", found[short_name(OWN)])
+    old = service.version.startswith("4.")
+    assert ("this podman does not tell" in found["locks"]) is old
+    assert "attach-reinitialises" in found
+    assert ("wait-polls" in found) is old
+    assert ("dead-monitor-looks-alive" in found) is not old
+
+
+def findings(text: str) -> dict[str, str]:
+    """Return what was found by subject; signs and advice are left out."""
+    lines = [line[2:].split(maxsplit=1) for line in text.splitlines() if line[2] != " "]
+    return {words[0]: words[1] for words in lines if len(words) == 2}
 
 
 def test_architectures_are_listed_with_how_they_run(barasync: Barasync) -> None:

@@ -87,7 +87,7 @@ async def test_output_that_is_not_text_or_lines_arrives_as_it_is(
     assert result.stdout == b"\0\1\xff" + bytes(300_000)
 
 
-async def test_podmans_log_stays_bounded_and_the_output_complete(
+async def test_log_is_the_services__it_stays_bounded_and_the_output_complete(
     podman: Podman, service: RigService, busybox: str
 ) -> None:
     size = 3 * 1024**2  # of empty lines, which take 45 bytes each in podman's log

@@ -135,7 +135,7 @@ async def test_a_pull_of_what_is_here_takes_it_without_a_registry(podman: Podman
         assert await podman.images.pull(f"{NAME}:here", policy="never") == image
 
 
-async def test_a_pull_that_fails_says_why(podman: Podman) -> None:
+async def test_pull_fails_after_200__it_says_why(podman: Podman) -> None:
     with pytest.raises(ServerError, match=r"barasync-test:absent could not be pulled: .+"):
         await podman.images.pull(f"{NAME}:absent", policy="never")
 

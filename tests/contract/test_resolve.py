@@ -54,7 +54,7 @@ async def test_a_local_image_is_resolved_to_its_id(
     assert found == ResolvedImage(image_id, "localhost/busybox:arm64", ARM64)
 
 
-async def test_a_local_image_of_another_architecture_is_refused_with_both_named(
+async def test_image_of_any_architecture__another_one_is_refused_with_both_named(
     podman: Podman, busybox_for: Callable[[str], str]
 ) -> None:
     busybox_for("arm64")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import json
+import os
+import signal
 from dataclasses import replace
 
 import anyio
@@ -17,6 +21,7 @@ from barasync.aiopodman import (
     OutputLost,
     Podman,
     Rlimit,
+    ServerError,
     Stream,
     StreamTruncated,
     quirks,
@@ -277,3 +282,164 @@ async def test_volume_labels_are_any__volumes_carry_every_label_that_was_asked_f
 
     assert bool(raw) is has(podman, quirks.VOLUME_LABELS_ARE_ANY)
     assert found == []
+
+
+async def test_image_labels_exclude__images_carry_every_label_that_was_asked_for(
+    podman: Podman, service: RigService, busybox: str
+) -> None:
+    wanted = {"test.a": "1", "test.b": "2"}
+    changes = [f"LABEL {name}={value}" for name, value in wanted.items()]
+    async with created(podman, shell(busybox, "true")) as container:
+        image = await container.commit(
+            repository="localhost/barasync-test/labels", tag="1", changes=changes
+        )
+    try:
+        labels = [f"{label}={value}" for label, value in wanted.items()]
+        query = {"filters": json.dumps({"label": labels})}
+        raw = libpod.request(service.endpoint.socket_path, "GET", "images/json", query=query)
+        found = await podman.images.list(labels={**wanted})
+        other = await podman.images.list(labels={**wanted, "test.b": "3"})
+    finally:
+        await podman.images.remove(image)
+
+    assert (raw == []) is has(podman, quirks.IMAGE_LABELS_EXCLUDE)
+    assert [each.id for each in found] == [image]
+    assert other == []
+
+
+async def test_wait_of_unstarted_is_zero__such_a_container_has_not_ended(
+    podman: Podman, busybox: str
+) -> None:
+    async with created(podman, shell(busybox, "exit 7")) as container:
+        with anyio.fail_after(5):
+            assert await container.wait() == 0
+        assert not (await container.inspect()).state.ended
+
+
+async def test_dead_monitor_looks_alive__such_a_container_has_not_ended(
+    podman: Podman, service: RigService, busybox: str
+) -> None:
+    async with created(podman, shell(busybox, "sleep 1000")) as container:
+        await container.start()
+        path = f"containers/{container.id}/json"
+        found = libpod.request(service.endpoint.socket_path, "GET", path)
+        monitor = int(await anyio.Path(found["ConmonPidFile"]).read_text())
+        os.kill(monitor, signal.SIGKILL)
+        await anyio.wait_readable(os.pidfd_open(monitor))
+        with anyio.move_on_after(2) as waiting:
+            assert await container.wait() == 0
+        state = (await container.inspect()).state
+
+    assert waiting.cancelled_caught is not has(podman, quirks.DEAD_MONITOR_LOOKS_ALIVE)
+    assert not state.ended
+
+
+async def test_oom_killed_for_any__a_command_that_goes_on_keeps_its_exit_code(
+    podman: Podman, busybox: str
+) -> None:
+    spec = replace(shell(busybox, "tail /dev/zero; exit 3"), memory_bytes=16 * MEBIBYTE)
+
+    state = (await run(podman, spec)).state.state
+
+    assert state.exit_code == 3
+    assert state.oom_killed is has(podman, quirks.OOM_KILLED_FOR_ANY)
+
+
+async def test_timeout_is_whole_seconds__a_fraction_is_refused(
+    service: RigService, busybox: str
+) -> None:
+    body = {"image": busybox, "command": ["true"], "timeout": 1.5}
+
+    with pytest.raises(libpod.RefusedError, match=r"500 .*cannot unmarshal number 1\.5"):
+        libpod.request(service.endpoint.socket_path, "POST", "containers/create", body=body)
+
+
+async def test_command_is_demanded__an_image_without_one_may_be_refused(
+    podman: Podman, busybox: str
+) -> None:
+    with contextlib.ExitStack() as stack:
+        if has(podman, quirks.COMMAND_IS_DEMANDED):
+            stack.enter_context(pytest.raises(ServerError, match="no command or entrypoint"))
+        async with created(podman, ContainerSpec(image=busybox)):
+            pass
+
+
+async def test_auto_remove_loses_the_code__who_asks_after_the_end_finds_nothing(
+    podman: Podman, service: RigService, busybox: str
+) -> None:
+    body = {"image": busybox, "command": ["sh", "-c", "exit 7"], "remove": True}
+    socket_path = service.endpoint.socket_path
+    key = libpod.request(socket_path, "POST", "containers/create", body=body)["Id"]
+
+    container = podman.containers.handle(key)
+    async with podman.events(filters={"container": [key], "event": ["remove"]}) as events:
+        await container.start()
+        await anext(events)
+
+    with pytest.raises(NotFound):
+        await container.inspect()
+
+
+async def test_removal_waits__with_a_timeout_of_0_it_does_not(
+    podman: Podman, service: RigService, busybox: str
+) -> None:
+    script = "trap '' TERM; echo ready; while :; do sleep 1; done"
+    body = {"image": busybox, "command": ["sh", "-c", script], "stop_timeout": 2}
+    took = []
+    for patience in (None, 0):
+        key = libpod.request(service.endpoint.socket_path, "POST", "containers/create", body=body)
+        container = podman.containers.handle(key["Id"])
+        async with container.start_attached() as chunks:
+            await anext(chunks)
+        started = anyio.current_time()
+        await container.remove(force=True, timeout=patience)
+        took.append(anyio.current_time() - started)
+
+    assert took[0] >= 2 > took[1]
+
+
+async def test_anonymous_volumes_stay__unless_they_are_removed_with_the_container(
+    podman: Podman, busybox: str
+) -> None:
+    async with created(podman, shell(busybox, "true")) as container:
+        image = await container.commit(
+            repository="localhost/barasync-test/volume", tag="1", changes=["VOLUME /data"]
+        )
+    before = {volume.name for volume in await podman.volumes.list()}
+    left = []
+    try:
+        for volumes in (False, True):
+            container = await podman.containers.create(shell(image, "true"))
+            await container.remove(force=True, timeout=0, volumes=volumes)
+            left.append({volume.name for volume in await podman.volumes.list()} - before)
+            for name in left[-1]:
+                await podman.volumes.remove(name)
+    finally:
+        await podman.images.remove(image)
+
+    assert [len(names) for names in left] == [1, 0]
+
+
+async def test_commit_pauses__unless_it_is_told_not_to(
+    podman: Podman, service: RigService, busybox: str
+) -> None:
+    name = "localhost/barasync-test/paused"
+    began = dt.datetime.now(dt.UTC)
+
+    async def pauses(container: Container) -> int:
+        filters = {"container": [container.id], "event": ["pause"]}
+        until = dt.datetime.now(dt.UTC)
+        async with podman.events(filters=filters, stream=False, since=began, until=until) as events:
+            return len([event async for event in events])
+
+    async with created(podman, shell(busybox, "sleep 1000")) as container:
+        await container.start()
+        image = await container.commit(repository=name, tag="1")
+        unpaused = await pauses(container)
+        query = {"container": container.id, "repo": name, "tag": "2"}
+        libpod.request(service.endpoint.socket_path, "POST", "commit", query=query)
+        paused = await pauses(container)
+    for image in (f"{name}:1", f"{name}:2"):
+        await podman.images.remove(image)
+
+    assert (unpaused, paused) == (0, 1)

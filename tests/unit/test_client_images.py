@@ -45,13 +45,26 @@ async def test_an_image_is_asked_for_by_its_reference() -> None:
 
 
 async def test_images_are_listed_by_name_and_label() -> None:
-    service = answering(200, json=[{"Id": "1f3a", "RepoTags": None, "Size": 3}])
+    found = {"Id": "1f3a", "RepoTags": None, "Size": 3, "ParentId": "2e", "Labels": {"a": "1"}}
+    service = answering(200, json=[found, {**found, "Id": "9c", "Labels": {"a": "1", "b": "2"}}])
 
     async with service.client() as podman:
-        (image,) = await podman.images.list(reference="localhost/*", labels={"a": None})
+        image, _ = await podman.images.list(reference="localhost/*", labels={"a": None})
 
     assert (image.id, image.repo_tags, image.size) == ("1f3a", [], 3)
+    assert image.parent_id == "2e"
     assert service.only.filters == {"reference": ["localhost/*"], "label": ["a"]}
+
+
+async def test_images_carry_every_label_though_podman_is_asked_for_one() -> None:
+    found = [{"Id": "1f3a", "Labels": {"a": "1"}}, {"Id": "9c", "Labels": {"a": "1", "b": "2"}}]
+    service = answering(200, json=found)
+
+    async with service.client() as podman:
+        (image,) = await podman.images.list(labels={"a": None, "b": "2"})
+
+    assert image.id == "9c"
+    assert service.only.filters == {"label": ["a"]}
 
 
 async def test_import_sends_the_archive_and_returns_the_bare_id() -> None:

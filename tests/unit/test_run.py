@@ -431,7 +431,7 @@ async def test_an_artifact_that_is_missing_is_no_success() -> None:
     assert "out" in result.outcomes["a"].reason
 
 
-async def test_a_container_that_cannot_be_removed_is_reported_as_leaked() -> None:
+async def test_stopping_for_ever__a_container_that_stays_is_reported_as_leaked() -> None:
     world = World({"a": Script(exit_code=3, sticks=True)})
     result = await world.result()
 
@@ -477,7 +477,7 @@ async def test_a_service_that_dies_stops_the_run_with_4(jobs: int) -> None:
     assert Status.PASSED not in {outcome.status for outcome in result.outcomes.values()}
 
 
-async def test_a_container_that_podman_says_runs_has_no_verdict(
+async def test_kill_returns_early__a_container_that_podman_says_runs_has_no_verdict(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("barasync.engine.drain._DEATH_SECONDS", 0.05)

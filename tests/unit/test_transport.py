@@ -331,7 +331,7 @@ class Forgetful:
             await stream.send(OK)
 
 
-async def test_a_get_is_sent_again_when_its_pooled_connection_is_closed(tmp_path: Path) -> None:
+async def test_idle_connections_close__a_get_is_sent_again(tmp_path: Path) -> None:
     server = Forgetful()
 
     async with (

@@ -97,6 +97,13 @@ def label_filters(labels: Mapping[str, str | None] | None) -> list[str]:
     return [name if value is None else f"{name}={value}" for name, value in (labels or {}).items()]
 
 
+def carries(labels: Mapping[str, str], wanted: Mapping[str, str | None] | None) -> bool:
+    """Tell whether something has every one of the labels that were asked for."""
+    return all(
+        name in labels and value in {None, labels[name]} for name, value in (wanted or {}).items()
+    )
+
+
 def encode_filters(filters: Mapping[str, Sequence[str]]) -> str | None:
     """Return filters as podman's query takes them, a JSON object of lists; `None` for none."""
     wanted = {name: list(values) for name, values in filters.items() if values}

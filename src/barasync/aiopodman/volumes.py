@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from barasync.aiopodman.errors import NotFound
-from barasync.aiopodman.libpod import Libpod, encode_filters, label_filters, segment
+from barasync.aiopodman.libpod import Libpod, carries, encode_filters, label_filters, segment
 from barasync.aiopodman.models import VolumeSummary
 from barasync.aiopodman.wire.documents import decode_document
 
@@ -27,7 +27,7 @@ class Volumes:
         query = {"filters": encode_filters({"label": label_filters(labels)})}
         found = await self._libpod.get("volumes/json", list[VolumeSummary], query)
         # An old podman lists what has any of the labels (`quirks.VOLUME_LABELS_ARE_ANY`).
-        return [volume for volume in found if _has(volume.labels, labels or {})]
+        return [volume for volume in found if carries(volume.labels, labels)]
 
     async def create(
         self, name: str, *, labels: Mapping[str, str] = MappingProxyType({})
@@ -61,7 +61,3 @@ class Volumes:
         except NotFound:
             if not missing_ok:
                 raise
-
-
-def _has(labels: Mapping[str, str], wanted: Mapping[str, str | None]) -> bool:
-    return all(name in labels and value in {None, labels[name]} for name, value in wanted.items())
