@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import typer
 from anyio import to_thread
@@ -17,6 +17,7 @@ _KEPT = {
     Liveness.UNKNOWN: "kept, its run cannot be judged from here"
     " (another host or PID namespace, or a hidden process); --all removes it",
 }
+_ENDS = {Fate.REMOVED: "removed", Fate.IN_USE: "kept, in use", Fate.FAILED: "still there"}
 
 
 async def clean_service(
@@ -40,7 +41,19 @@ async def clean_service(
             return EXIT_OK
         removals = await remove(podman, cgroups, dead)
     for removal in removals:
-        typer.echo(f"{_name(removal.leftover)}: {_end(removal)}")
+        typer.echo(told(removal))
+    return exit_code(removals)
+
+
+def told(removal: Removal) -> str:
+    """Return the line that says what became of a leftover."""
+    end = _ENDS[removal.fate]
+    reason = f": {removal.reason}" if removal.reason else ""
+    return f"{_name(removal.leftover)}: {end}{reason}"
+
+
+def exit_code(removals: Iterable[Removal]) -> int:
+    """Return the exit code of `barasync clean`: what is in use is meant to stay."""
     failed = any(removal.fate is Fate.FAILED for removal in removals)
     return EXIT_NOT_PASSED if failed else EXIT_OK
 
@@ -54,25 +67,14 @@ async def note_on_dead_runs(connection: Connection, identity: Identity) -> str |
     dead = sum(each.liveness is Liveness.DEAD for each in found)
     if dead == 0:
         return None
-    containers = (
-        "1 container of a dead run is" if dead == 1 else f"{dead} containers of dead runs are"
-    )
-    return f"{containers} left on this service; `barasync clean` removes what dead runs left"
+    if dead == 1:
+        return "1 container of a dead run is left on this service; `barasync clean` removes it"
+    return f"{dead} containers of dead runs are left on this service; `barasync clean` removes them"
 
 
 def _name(leftover: Leftover) -> str:
     detail = f", {leftover.detail}" if leftover.detail else ""
     return f"{leftover.kind.value} {leftover.name} (run {leftover.run}{detail})"
-
-
-def _end(removal: Removal) -> str:
-    match removal.fate:
-        case Fate.REMOVED:
-            return "removed"
-        case Fate.IN_USE:
-            return f"kept, in use: {removal.reason}"
-        case Fate.FAILED:
-            return f"still there: {removal.reason}"
 
 
 def _notify(line: str) -> None:

@@ -22,6 +22,7 @@ from barasync.matrix import platforms
 from barasync.matrix.platforms import Platform
 
 _EXECUTION_SECONDS = 30.0
+_NO_SERVICE = "start one with `systemctl start podman.socket`, or name one that runs with --url"
 
 
 async def diagnose(url: str | None, environ: Mapping[str, str]) -> int:
@@ -36,7 +37,7 @@ async def diagnose(url: str | None, environ: Mapping[str, str]) -> int:
             code = EXIT_OK
     except EngineUnavailable as error:
         found = [
-            Finding("podman", str(error), well=False, fix=error.hint),
+            Finding("podman", str(error), well=False, fix=_NO_SERVICE),
             *findings.host(host),
             *findings.architectures(
                 wanted, checks={}, emulators=here, untried="there is no podman service"
