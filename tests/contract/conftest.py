@@ -1,20 +1,36 @@
 """Real podmans for the contract tests: see `tests/rig`.
 
-A test that takes `installation`, `service`, `podman` or `busybox` runs once per rootful podman. A
-service starts with the first test that needs it and ends with the session.
+A test that takes `installation`, `service`, `podman` or `busybox` runs once per rootful podman, and
+with the mark `also_fake` against the fake (`tests/fake`) as well. A service starts with the first
+test that needs it and ends with the session.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 
 import pytest
 
 from barasync.aiopodman import Podman
+from tests.fake.installation import FAKES, FakeInstallation
+from tests.fake.service import FakeService
 from tests.rig import leftovers, libpod, services
 from tests.rig.busybox import native_architecture
 from tests.rig.services import Installation, RigService
+
+AnyInstallation = Installation | FakeInstallation
+AnyService = RigService | FakeService
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what takes `installation` against every podman it is meant for."""
+    if "installation" in metafunc.fixturenames:
+        chosen: list[AnyInstallation] = [services.host_podman(), services.trixie_podman()]
+        if metafunc.definition.get_closest_marker("also_fake") is not None:
+            chosen += FAKES
+        ids = [installation.name for installation in chosen]
+        metafunc.parametrize("installation", chosen, ids=ids, indirect=True, scope="session")
 
 
 class Rig:
@@ -22,16 +38,16 @@ class Rig:
 
     def __init__(self) -> None:
         self._stack = ExitStack()
-        self._services: dict[str, RigService] = {}
+        self._services: dict[str, AnyService] = {}
         self._failures: dict[str, Exception] = {}
 
-    def service(self, installation: Installation) -> RigService:
+    def service(self, installation: AnyInstallation) -> AnyService:
         name = installation.name
         if name in self._failures:
             raise self._failures[name]
         if name not in self._services:
             try:
-                self._services[name] = self._stack.enter_context(services.running(installation))
+                self._services[name] = self._stack.enter_context(_running(installation))
             except Exception as error:
                 self._failures[name] = error
                 raise
@@ -40,6 +56,12 @@ class Rig:
     def close(self) -> None:
         """End all services; a test's leftovers that only show now are raised here."""
         self._stack.close()
+
+
+def _running(installation: AnyInstallation) -> AbstractContextManager[AnyService]:
+    if isinstance(installation, FakeInstallation):
+        return installation.running()
+    return services.running(installation)
 
 
 @pytest.fixture(scope="session")
@@ -52,26 +74,22 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     assert not left, f"cgroups were left behind: {left}"
 
 
-@pytest.fixture(
-    scope="session",
-    params=[services.host_podman(), services.trixie_podman()],
-    ids=lambda installation: installation.name,
-)
-def installation(request: pytest.FixtureRequest) -> Installation:
-    """A podman that runs as root."""
+@pytest.fixture(scope="session")
+def installation(request: pytest.FixtureRequest) -> AnyInstallation:
+    """A podman that runs as root, or the fake."""
     chosen = request.param
-    assert isinstance(chosen, Installation)
+    assert isinstance(chosen, AnyInstallation)
     return chosen
 
 
 @pytest.fixture(scope="session")
-def service(rig: Rig, installation: Installation) -> RigService:
-    """A rootful podman service with storage of its own."""
+def service(rig: Rig, installation: AnyInstallation) -> AnyService:
+    """A rootful podman service with storage of its own, or the fake."""
     return rig.service(installation)
 
 
 @pytest.fixture(scope="session")
-def rootless_service(rig: Rig) -> RigService:
+def rootless_service(rig: Rig) -> AnyService:
     """The host's podman as a user without privileges."""
     return rig.service(services.rootless_podman())
 
@@ -94,32 +112,32 @@ def no_container_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-async def podman(service: RigService) -> AsyncIterator[Podman]:
+async def podman(service: AnyService) -> AsyncIterator[Podman]:
     """A client of the rootful service."""
     async with Podman(service.endpoint) as client:
         yield client
 
 
 @pytest.fixture
-async def rootless_podman(rootless_service: RigService) -> AsyncIterator[Podman]:
+async def rootless_podman(rootless_service: AnyService) -> AsyncIterator[Podman]:
     """A client of the rootless service."""
     async with Podman(rootless_service.endpoint) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
-def busybox(service: RigService) -> str:
+def busybox(service: AnyService) -> str:
     """The ID of a busybox image of the native architecture."""
     return service.busybox(native_architecture())
 
 
 @pytest.fixture(scope="session")
-def busybox_for(service: RigService) -> Callable[[str], str]:
+def busybox_for(service: AnyService) -> Callable[[str], str]:
     """Gives the ID of a busybox image of an architecture in Debian's spelling, such as `arm64`."""
     return service.busybox
 
 
 @pytest.fixture(scope="session")
-def rootless_busybox(rootless_service: RigService) -> str:
+def rootless_busybox(rootless_service: AnyService) -> str:
     """The ID of a busybox image for `rootless_podman`."""
     return rootless_service.busybox(native_architecture())

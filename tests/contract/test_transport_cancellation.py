@@ -20,7 +20,7 @@ from barasync.aiopodman.endpoint import unix_url
 from barasync.aiopodman.transport import CONTROL_CONNECTIONS, Transport
 from tests.contract.running import created, shell
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.also_fake]
 
 CANCELLED = 300
 SECONDS = 10

@@ -40,6 +40,7 @@ def has(podman: Podman, quirk: quirks.Quirk) -> bool:
     return quirk in quirks.active(podman.version)
 
 
+@pytest.mark.also_fake
 async def test_wait_polls__waiting_ends_soon_after_the_container(
     podman: Podman, busybox: str
 ) -> None:
@@ -53,6 +54,7 @@ async def test_wait_polls__waiting_ends_soon_after_the_container(
             assert await container.wait() == 137
 
 
+@pytest.mark.also_fake
 async def test_log_headers_late__a_silent_container_can_be_followed(
     service: RigService, busybox: str
 ) -> None:
@@ -94,6 +96,7 @@ async def test_oom_killed_unset__an_old_podman_does_not_say_that_memory_ran_out(
     assert state.oom_killed is not has(podman, quirks.OOM_KILLED_UNSET)
 
 
+@pytest.mark.also_fake
 async def test_image_missing_is_500__it_is_not_found_all_the_same(podman: Podman) -> None:
     with pytest.raises(NotFound) as caught:
         await podman.containers.create(ContainerSpec(image="f" * 64))
@@ -102,6 +105,7 @@ async def test_image_missing_is_500__it_is_not_found_all_the_same(podman: Podman
     assert caught.value.status == expected
 
 
+@pytest.mark.also_fake
 async def test_wrong_state_is_500__it_is_a_conflict_all_the_same(
     podman: Podman, busybox: str
 ) -> None:
@@ -151,6 +155,7 @@ async def ignore_until_it_ends(container: Container, monitor: Monitor) -> None:
     monitor.close()
 
 
+@pytest.mark.also_fake
 async def test_attach_reinitialises__attaching_after_the_end_loses_the_exit_code(
     podman: Podman, busybox: str
 ) -> None:
@@ -164,6 +169,7 @@ async def test_attach_reinitialises__attaching_after_the_end_loses_the_exit_code
     assert state.exit_code == 0
 
 
+@pytest.mark.also_fake
 async def test_slow_reader_freezes__a_container_stands_still_until_it_is_read(
     podman: Podman, busybox: str
 ) -> None:
@@ -180,6 +186,7 @@ async def test_slow_reader_freezes__a_container_stands_still_until_it_is_read(
         assert (await ended(container)).state.exit_code == 0
 
 
+@pytest.mark.also_fake
 async def test_slow_reader_freezes__a_container_is_removed_once_attach_is_left(
     podman: Podman, busybox: str
 ) -> None:
@@ -207,6 +214,7 @@ async def test_archive_ends_cleanly__a_removal_meanwhile_is_noticed(
                 [piece async for piece in data]
 
 
+@pytest.mark.also_fake
 async def test_archive_races_cleanup__an_archive_right_after_the_end_is_whole(
     podman: Podman, busybox: str
 ) -> None:
@@ -214,7 +222,7 @@ async def test_archive_races_cleanup__an_archive_right_after_the_end_is_whole(
     archives: list[bytes] = []
 
     async def cell() -> None:
-        async with limiter, created(podman, shell(busybox, "echo result > /tmp/out")) as container:
+        async with limiter, created(podman, shell(busybox, "echo result > tmp/out")) as container:
             await finish(container)
             async with container.archive("/tmp/out") as data:
                 archives.append(b"".join([piece async for piece in data]))
@@ -227,6 +235,7 @@ async def test_archive_races_cleanup__an_archive_right_after_the_end_is_whole(
     assert all(b"result" in archive for archive in archives)
 
 
+@pytest.mark.also_fake
 async def test_timeout_exits_minus_one__the_output_so_far_is_kept(
     podman: Podman, busybox: str
 ) -> None:

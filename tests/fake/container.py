@@ -1,0 +1,287 @@
+"""A container of the fake: its files, its state, and who reads its output."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from barasync.aiopodman import Stream
+from tests.fake.images import Image
+from tests.fake.log import Log, framed
+from tests.fake.process import PATH, Process, executable
+from tests.fake.wire import Refusal
+
+_REMOVE_SECONDS = 5.0
+_NEVER = "0001-01-01T00:00:00Z"
+
+Report = Callable[["Container", str], None]
+"""Takes note of what happened to a container, in podman's word for it."""
+
+
+class Attachment:
+    """The output of a container from now on, framed; the container waits for who reads it."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        self._send, self._receive = anyio.create_memory_object_stream[bytes](0)
+        container.attachments.append(self)
+
+    def __aiter__(self) -> Attachment:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await self._receive.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+    async def pass_on(self, frame: bytes) -> None:
+        """Wait until the reader has taken a frame, or has left."""
+        try:
+            await self._send.send(frame)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            return
+
+    def end(self) -> None:
+        """Tell the reader that nothing more comes."""
+        self._send.close()
+
+    async def aclose(self) -> None:
+        """Leave."""
+        self._send.close()
+        self._receive.close()
+        if self in self._container.attachments:
+            self._container.attachments.remove(self)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Container:
+    """A container; `body` is what it was created with.
+
+    `changed` is replaced and set whenever the state changes or output comes.
+    """
+
+    id: str
+    name: str
+    body: Mapping[str, Any]
+    image: Image
+    root: Path
+    report: Report
+    status: str = "created"
+    exit_code: int = 0
+    started: datetime | None = None
+    finished: datetime | None = None
+    mounts: int = 0
+    attachments: list[Attachment] = field(default_factory=list)
+    changed: anyio.Event = field(default_factory=anyio.Event)
+    log: Log = field(init=False)
+    process: Process | None = None
+    _monitor: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+    def __post_init__(self) -> None:
+        self.log = Log(self.body.get("log_configuration", {}).get("size"))
+        shutil.copytree(self.image.root, self.root, symlinks=True)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of the image and its own."""
+        return {**self.image.labels, **self.body.get("labels", {})}
+
+    @property
+    def command(self) -> list[str]:
+        """What is executed."""
+        given = [*self.body.get("entrypoint", ()), *self.body.get("command", ())]
+        return given or self.image.command or ["sh"]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it ran and is over."""
+        return self.status == "exited"
+
+    @property
+    def is_unwatched(self) -> bool:
+        """Whether its monitor was killed: what podman knows of it does not change any more."""
+        return self.status == "running" and self._monitor.cancel_called
+
+    def change(self, status: str) -> None:
+        """Go to another state and wake whoever waits for one."""
+        self.status = status
+        self.wake()
+
+    def wake(self) -> None:
+        """Wake whoever waits for something to change."""
+        event, self.changed = self.changed, anyio.Event()
+        event.set()
+
+    def init(self) -> None:
+        """Make ready to run; one that has ended is made anew, and forgets its exit code.
+
+        Raises:
+            Refusal: the command cannot be executed.
+        """
+        executable(self.command[0], self._work_dir(), self._env()["PATH"])
+        self.exit_code, self.process, self.finished = 0, None, None
+        self.change("initialized")
+
+    def start(self, group: TaskGroup) -> None:
+        """Run the command and watch it in `group`.
+
+        Raises:
+            Refusal: the command cannot be executed.
+        """
+        if self.status != "initialized":
+            self.init()
+        env, work_dir = self._env(), self._work_dir()
+        program = executable(self.command[0], work_dir, env["PATH"])
+        self.process = Process(self.command, program=program, work_dir=work_dir, env=env)
+        self.started = datetime.now(UTC)
+        self._monitor = anyio.CancelScope()
+        self.change("running")
+        self.report(self, "start")
+        group.start_soon(self._watch, self.process)
+
+    def kill_monitor(self) -> None:
+        """End what watches the process, which goes on; nobody will know of its end."""
+        self._monitor.cancel()
+        self.wake()
+
+    async def remove(self, grace: float) -> None:
+        """Kill what runs, after `grace` seconds of asking, and remove the files.
+
+        Raises:
+            Refusal: its end cannot be seen, because nobody reads its output.
+        """
+        if self.process is not None and self.status == "running":
+            if self.is_unwatched:
+                self.process.kill_all()
+                await self.process.ended()
+                self.process.reap()
+            else:
+                await self.stop(grace)
+        self.change("removed")
+        shutil.rmtree(self.root)
+        self.report(self, "remove")
+
+    async def stop(self, grace: float) -> None:
+        """Ask the command to end, and kill it after `grace` seconds.
+
+        Raises:
+            Refusal: its end cannot be seen, because nobody reads its output.
+        """
+        assert self.process is not None
+        if grace > 0:
+            self.process.send(signal.SIGTERM)
+            with anyio.move_on_after(grace):
+                await self.until_ended()
+        if not self.has_ended:
+            self.process.kill_all()
+            with anyio.move_on_after(_REMOVE_SECONDS):
+                await self.until_ended()
+        if not self.has_ended:
+            cause = "given PID did not die within timeout"
+            raise Refusal(500, cause, f"cannot remove container {self.id}: {cause}")
+
+    async def until_ended(self) -> None:
+        """Wait until it has ended, or is gone."""
+        while self.status not in {"exited", "removed"}:
+            await self.changed.wait()
+
+    def inspect(self) -> dict[str, Any]:
+        """Return what `inspect` tells."""
+        running = self.status == "running" and self.process is not None
+        return {
+            "Id": self.id,
+            "Name": self.name,
+            "Created": self.image.created.isoformat(),
+            "Image": self.image.id,
+            "ImageName": self.body["image"],
+            "State": {
+                "Status": self.status,
+                "Running": running,
+                "ExitCode": self.exit_code,
+                "OOMKilled": False,
+                "Pid": self.process.pid if running and self.process is not None else 0,
+                "Error": "",
+                "StartedAt": self.started.isoformat() if self.started else _NEVER,
+                "FinishedAt": self.finished.isoformat() if self.finished else _NEVER,
+                "CgroupPath": "",
+            },
+            "Config": {
+                "Image": self.body["image"],
+                "Cmd": self.command,
+                "Env": [f"{name}={value}" for name, value in self._env().items()],
+                "Labels": self.labels,
+                "WorkingDir": self._place(),
+                "Timeout": self.body.get("timeout", 0),
+            },
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """Return what a list tells."""
+        return {
+            "Id": self.id,
+            "Names": [self.name],
+            "Image": self.body["image"],
+            "ImageID": self.image.id,
+            "State": self.status,
+            "ExitCode": self.exit_code,
+            "Labels": self.labels,
+            "Pid": self.process.pid if self.process and self.status == "running" else 0,
+        }
+
+    def inside(self, path: str) -> Path:
+        """Return where a path of the container is on this host, links followed.
+
+        Raises:
+            Refusal: it is not there.
+        """
+        found = (self.root / path.lstrip("/")).resolve()
+        if found.is_relative_to(self.root.resolve()) and found.exists():
+            return found
+        cause = "no such file or directory"
+        text = f'"{path}" could not be found on container {self.id}: {cause}'
+        raise Refusal(404, cause, text)
+
+    async def _watch(self, process: Process) -> None:
+        timeout = self.body.get("timeout") or None
+        code: int | None = None
+        with self._monitor:
+            code = await process.watch(self._take, seconds=timeout)
+        if code is not None and self.status == "running":
+            self.exit_code, self.finished = code, datetime.now(UTC)
+            self.change("exited")
+            self.report(self, "died")
+        for attachment in self.attachments:
+            attachment.end()
+
+    async def _take(self, stream: Stream, data: bytes) -> None:
+        self.log.add(datetime.now(UTC), stream, data)
+        self.wake()
+        for attachment in list(self.attachments):
+            await attachment.pass_on(framed(stream, data))
+
+    def _place(self) -> str:
+        return str(self.body.get("work_dir") or self.image.work_dir or "/")
+
+    def _work_dir(self) -> Path:
+        place = self._place()
+        directory = self.root / place.lstrip("/")
+        if place == self.image.work_dir:
+            directory.mkdir(parents=True, exist_ok=True)
+        if not directory.is_dir():
+            cause = f'workdir "{place}" does not exist on container {self.id}'
+            raise Refusal(500, cause, cause)
+        return directory
+
+    def _env(self) -> dict[str, str]:
+        image = dict(setting.split("=", 1) for setting in self.image.env)
+        base = {"PATH": PATH, "HOME": "/", "HOSTNAME": self.id[:12]}
+        return {**base, **image, **self.body.get("env", {})}

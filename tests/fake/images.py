@@ -1,0 +1,191 @@
+"""The images of the fake, each with a directory for its files."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.fake.wire import Refusal
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def native_architecture() -> str:
+    """Return this machine's architecture in OCI's spelling."""
+    machine = os.uname().machine
+    return _ARCHITECTURES.get(machine, machine)
+
+
+@dataclass(slots=True, kw_only=True)
+class Image:
+    """An image: its files below `root`, its names, and what it gives to its containers."""
+
+    id: str
+    root: Path
+    architecture: str
+    os: str = "linux"
+    names: list[str] = field(default_factory=list)
+    labels: dict[str, str] = field(default_factory=dict)
+    env: list[str] = field(default_factory=list)
+    command: list[str] = field(default_factory=list)
+    work_dir: str = ""
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def inspect(self) -> dict[str, object]:
+        """Return what `inspect` tells."""
+        return {
+            "Id": self.id,
+            "Digest": f"sha256:{self.id}",
+            "RepoTags": self.names,
+            "RepoDigests": [],
+            "Architecture": self.architecture,
+            "Os": self.os,
+            "Size": 0,
+            "Created": self.created.isoformat(),
+            "Labels": self.labels,
+            "Config": {"Env": self.env, "Cmd": self.command, "WorkingDir": self.work_dir},
+        }
+
+    def summary(self) -> dict[str, object]:
+        """Return what a list tells."""
+        return {
+            "Id": self.id,
+            "Digest": f"sha256:{self.id}",
+            "RepoTags": self.names,
+            "Labels": self.labels,
+            "Size": 0,
+            "Created": int(self.created.timestamp()),
+            "Arch": self.architecture,
+        }
+
+    def take_files(self, root: Path) -> None:
+        """Have the files of a container."""
+        shutil.copytree(root, self.root, symlinks=True, dirs_exist_ok=True)
+
+    def change(self, changes: Sequence[str]) -> None:
+        """Apply Containerfile instructions: LABEL, WORKDIR, ENV; others change nothing."""
+        for instruction in changes:
+            word, _, rest = instruction.partition(" ")
+            name, _, value = rest.partition("=")
+            if word == "LABEL":
+                self.labels[name] = value
+            elif word == "ENV":
+                self.env.append(rest)
+            elif word == "WORKDIR":
+                self.work_dir = rest
+
+
+class Images:
+    """All images of a service, below `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._images: dict[str, Image] = {}
+        self._made = 0
+
+    def make(self, name: str, *, architecture: str, like: Image | None = None) -> Image:
+        """Make an image without files, which takes the name from any other."""
+        self._made += 1
+        identity = hashlib.sha256(f"image {self._made}".encode()).hexdigest()
+        root = self._directory / identity[:12]
+        root.mkdir(parents=True)
+        image = Image(id=identity, root=root, architecture=architecture or native_architecture())
+        if like is not None:
+            image.env, image.command = list(like.env), list(like.command)
+            image.work_dir, image.labels = like.work_dir, dict(like.labels)
+        self._images[identity] = image
+        if name:
+            self.name(image, name)
+        return image
+
+    def name(self, image: Image, name: str) -> None:
+        """Give an image one more name."""
+        full = full_name(name)
+        for other in self._images.values():
+            if full in other.names:
+                other.names.remove(full)
+        image.names.append(full)
+
+    def unname(self, image: Image, name: str) -> None:
+        """Take a name from an image, which stays, even without one."""
+        full = full_name(name)
+        if full in image.names:
+            image.names.remove(full)
+
+    def find(self, reference: str, *, missing_status: int = 404) -> Image:
+        """Return an image by ID, or the beginning of one, or by name.
+
+        Raises:
+            Refusal: there is none.
+        """
+        wanted = reference.removeprefix("sha256:")
+        for image in self._images.values():
+            if full_name(reference) in image.names or image.id.startswith(wanted):
+                return image
+        cause = "image not known"
+        raise Refusal(missing_status, cause, f"{reference}: {cause}")
+
+    def remove(self, reference: str) -> None:
+        """Take a name from an image, and remove it with its last, or when it is given by ID."""
+        image = self.find(reference)
+        self.unname(image, reference)
+        if image.names and not image.id.startswith(reference.removeprefix("sha256:")):
+            return
+        del self._images[image.id]
+        shutil.rmtree(image.root)
+
+    def listed(self, filters: dict[str, list[str]]) -> list[Image]:
+        """Return the images that match podman's filters, `reference` and `label`."""
+        names = {full_name(name) for name in filters.get("reference", ())}
+        return [
+            image
+            for image in self._images.values()
+            if (not names or names & set(image.names))
+            and carries(image.labels, filters.get("label", ()))
+        ]
+
+
+def full_name(reference: str) -> str:
+    """Complete a short name as podman does for what is local."""
+    last = reference.rpartition("/")[2]
+    tagged = reference if ":" in last or "@" in last else f"{reference}:latest"
+    return tagged if "/" in reference else f"localhost/{tagged}"
+
+
+def carries(labels: dict[str, str], wanted: Sequence[str]) -> bool:
+    """Tell whether labels match every filter, `name` or `name=value`."""
+    for text in wanted:
+        name, equals, value = text.partition("=")
+        if name not in labels or (equals and labels[name] != value):
+            return False
+    return True
+
+
+def unpack(archive: bytes, directory: Path) -> None:
+    """Unpack a tar archive of a test into a directory, which is made if it is missing.
+
+    Raises:
+        Refusal: it is no archive.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:*") as tar:
+            tar.extractall(directory, filter="tar")
+    except tarfile.TarError as error:
+        raise Refusal(500, str(error), f"error creating archive: {error}") from error
+
+
+def packed(path: Path, name: str) -> bytes:
+    """Return a tar archive of a file or directory under a name, which ends with its end marker."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        tar.add(path, arcname=name)
+        end = tar.offset
+    return buffer.getvalue()[:end] + bytes(1024)
