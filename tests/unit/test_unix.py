@@ -138,3 +138,35 @@ async def test_a_missing_socket_is_an_error_that_names_its_number(tmp_path: Path
         await UnixBackend().connect_unix_socket(str(tmp_path / "none"), timeout=5)
 
     assert isinstance(caught.value.__cause__, FileNotFoundError)
+
+
+async def test_a_full_queue_of_connections_is_waited_for(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+        listener.bind(path)
+        listener.listen(0)
+        first.connect(path)
+
+        with pytest.raises(httpcore2.ConnectTimeout):
+            await UnixBackend().connect_unix_socket(path, timeout=0.02)
+
+        listener.accept()[0].close()
+        stream = await UnixBackend().connect_unix_socket(path, timeout=5)
+        await stream.aclose()
+
+
+async def test_connecting_may_be_cancelled_while_the_queue_is_full(tmp_path: Path) -> None:
+    # anyio's plugin fails a test whose event loop reports an error: with anyio's own connecting
+    # this one fails on asyncio.
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+        listener.bind(path)
+        listener.listen(0)
+        first.connect(path)
+
+        for turns in range(8):
+            async with anyio.create_task_group() as group:
+                group.start_soon(UnixBackend().connect_unix_socket, path, 5)
+                for _ in range(turns):
+                    await checkpoint()
+                group.cancel_scope.cancel()

@@ -2,7 +2,9 @@
 
 anyio's own unix stream loses a race on asyncio: when a read is cancelled in the very moment in
 which data arrives, its callback fails and asyncio logs a traceback (measured with anyio 4.16: in 8
-of 60 cancellations of eight printing containers). `anyio.wait_readable` knows that moment.
+of 60 cancellations of eight printing containers). `anyio.wait_readable` knows that moment. Its
+connecting has the same race, and keeps a core busy, where the service's queue of connections is
+full: the kernel calls such a socket writable, and refuses again.
 """
 
 from __future__ import annotations
@@ -14,16 +16,17 @@ from typing import Any
 
 import anyio
 import httpcore2
-from anyio.abc import SocketAttribute, UNIXSocketStream
 from anyio.lowlevel import checkpoint
+
+# The kernel does not tell when a full queue has room again.
+_QUEUE_PAUSE_SECONDS = 0.01
 
 
 class UnixStream(httpcore2.AsyncNetworkStream):
-    """One connection; its errors are those that the pool expects."""
+    """One connection, which owns its socket; its errors are those that the pool expects."""
 
-    def __init__(self, stream: UNIXSocketStream) -> None:
-        self._stream = stream
-        self._socket = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 not Django's
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 the pool's signature
         """Return the next bytes, none at the end; wait `timeout` seconds at most."""
@@ -51,7 +54,8 @@ class UnixStream(httpcore2.AsyncNetworkStream):
         """Close the connection, also under a task that is reading from it."""
         if self._socket.fileno() >= 0:
             anyio.notify_closing(self._socket)
-        await self._stream.aclose()
+        self._socket.close()
+        await checkpoint()
 
     def get_extra_info(self, info: str) -> Any:
         """Answer the pool's question whether an idle connection has ended (`is_readable`)."""
@@ -81,11 +85,28 @@ class UnixBackend(httpcore2.AsyncNetworkBackend):
             _translated(httpcore2.ConnectTimeout, httpcore2.ConnectError),
             anyio.fail_after(timeout),
         ):
-            return UnixStream(await anyio.connect_unix(path))
+            return UnixStream(await _connected(path))
 
     async def sleep(self, seconds: float) -> None:
         """Pause, as the pool does between attempts."""
         await anyio.sleep(seconds)
+
+
+async def _connected(path: str) -> socket.socket:
+    await checkpoint()
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.settimeout(0)
+        while True:
+            try:
+                connection.connect(path)
+            except BlockingIOError:
+                await anyio.sleep(_QUEUE_PAUSE_SECONDS)
+            else:
+                return connection
+    except BaseException:
+        connection.close()
+        raise
 
 
 @contextmanager
