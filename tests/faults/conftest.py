@@ -1,0 +1,26 @@
+"""The fake for the tests of faults; see `tests/fake`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fake.installation import FAKES, FakeInstallation
+from tests.fake.service import FakeService
+
+
+@pytest.fixture(params=FAKES, ids=lambda installation: installation.name)
+def service(request: pytest.FixtureRequest) -> Iterator[FakeService]:
+    """A service without faults or containers, as each of the podmans that are supported."""
+    installation = request.param
+    assert isinstance(installation, FakeInstallation)
+    with installation.running() as service:
+        yield service
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the engine try what does not work once, and wait for a death for a moment only."""
+    monkeypatch.setattr("barasync.aiopodman.lifetime._REMOVE_PAUSES", (0.0,))
+    monkeypatch.setattr("barasync.engine.attempt._DEATH_SECONDS", 0.05)

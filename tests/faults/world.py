@@ -1,0 +1,134 @@
+"""A run of cells by the real engine and the real client, on the fake."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from barasync.aiopodman import Chunk, Podman, Stream
+from barasync.config.schema import CellSettings
+from barasync.engine.attempt import Session
+from barasync.engine.run import Preparation, Run, RunResult
+from barasync.events import AnyEvent
+from barasync.matrix.cells import Cell
+from barasync.matrix.outcome import Outcome, OutputCounts
+from barasync.matrix.plan import Plan
+from barasync.matrix.platforms import Platform
+from tests.fake.images import native_architecture
+from tests.fake.service import FakeService
+
+CLIENT_SECONDS = 0.5
+CELL = "barasync.cell"
+
+_PLATFORM = Platform(native_architecture())
+
+
+class Output:
+    """The log of an attempt, in memory."""
+
+    def __init__(self) -> None:
+        self.streams = dict.fromkeys(Stream, b"")
+
+    async def write(self, chunk: Chunk) -> None:
+        self.streams[chunk.stream] += chunk.data
+
+    @property
+    def counts(self) -> OutputCounts:
+        return OutputCounts(
+            stdout_bytes=len(self.streams[Stream.STDOUT]),
+            stderr_bytes=len(self.streams[Stream.STDERR]),
+        )
+
+
+class Record:
+    """Keeps the output of every cell; artifacts go below `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.outputs: dict[str, Output] = {}
+        self._directory = directory
+
+    def emit(self, event: AnyEvent) -> None:
+        pass
+
+    @asynccontextmanager
+    async def open_log(self, cell: str, _number: int) -> AsyncIterator[Output]:
+        self.outputs[cell] = Output()
+        yield self.outputs[cell]
+
+    def artifacts(self, cell: str, _number: int) -> Path:
+        return self._directory / cell
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A run that has ended, and what its cells printed."""
+
+    result: RunResult
+    record: Record
+
+    def outcome(self, cell: str = "a") -> Outcome:
+        return self.result.outcomes[cell]
+
+    def stdout(self, cell: str = "a") -> bytes:
+        return self.record.outputs[cell].streams[Stream.STDOUT]
+
+    def stderr(self, cell: str = "a") -> bytes:
+        return self.record.outputs[cell].streams[Stream.STDERR]
+
+
+async def run(
+    service: FakeService,
+    scripts: str | Mapping[str, str],
+    *,
+    destination: Path = Path("/nonexistent"),
+    **settings: Any,
+) -> Ran:
+    """Run a shell script per cell, or one in the cell `a`, all at once."""
+    cells = {"a": scripts} if isinstance(scripts, str) else scripts
+    image = service.image("localhost/cell")
+
+    async def prepared(_reference: str, _platform: Platform) -> str:
+        return image
+
+    record = Record(destination)
+    async with Podman(service.endpoint, timeout=CLIENT_SECONDS) as podman:
+        session = Session(
+            podman=podman,
+            run="run1",
+            labels={"barasync.run": "run1"},
+            cgroup=None,
+            rlimits=(),
+            clock=time.monotonic,
+        )
+        plan = Plan(
+            rule="tests",
+            args=(),
+            cells=tuple(_cell(name, script, settings) for name, script in cells.items()),
+        )
+        preparation = Preparation(image=prepared, workspace=prepared, has_bar=False)
+        started = Run(
+            plan,
+            session,
+            preparation,
+            record,
+            jobs=len(cells),
+            fail_fast=False,
+            wall_clock=lambda: 0.0,
+        )
+        return Ran(await started.execute(), record)
+
+
+def _cell(name: str, script: str, settings: Mapping[str, Any]) -> Cell:
+    given = {"image": "image", "command": ("sh", "-c", script), "timeout": None, **settings}
+    return Cell(
+        id=name,
+        arch=_PLATFORM.architecture,
+        platform=_PLATFORM,
+        config=name,
+        settings=CellSettings(**given),
+        provenance={},
+    )
