@@ -23,4 +23,4 @@ def service(request: pytest.FixtureRequest) -> Iterator[FakeService]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the engine try what does not work once, and wait for a death for a moment only."""
     monkeypatch.setattr("barasync.aiopodman.lifetime._REMOVE_PAUSES", (0.0,))
-    monkeypatch.setattr("barasync.engine.attempt._DEATH_SECONDS", 0.05)
+    monkeypatch.setattr("barasync.engine.drain._DEATH_SECONDS", 0.05)

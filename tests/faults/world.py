@@ -12,7 +12,10 @@ from typing import Any
 from barasync.aiopodman import Chunk, Podman, Stream
 from barasync.config.schema import CellSettings
 from barasync.engine.attempt import Session
-from barasync.engine.run import Preparation, Run, RunResult
+from barasync.engine.claims import Capacity
+from barasync.engine.run import Run, RunResult
+from barasync.engine.scheduler import Scheduler, Task
+from barasync.engine.turn import Preparation
 from barasync.events import AnyEvent
 from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import Outcome, OutputCounts
@@ -115,8 +118,9 @@ async def run(
             session,
             preparation,
             record,
-            jobs=len(cells),
+            scheduler=Scheduler([Task(id=name) for name in cells], Capacity()),
             fail_fast=False,
+            deadline=None,
             wall_clock=lambda: 0.0,
         )
         return Ran(await started.execute(), record)

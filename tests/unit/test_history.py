@@ -6,13 +6,12 @@ import json
 import tempfile
 import threading
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 
 from barasync.engine import history as module
 from barasync.engine.history import Ended, History, Record, read_history, remember
-from barasync.matrix.outcome import Outcome, Status
+from barasync.matrix.outcome import Status
 from tests.unit.projects import without_privileges
 
 
@@ -91,10 +90,10 @@ def test_what_says_nothing_about_the_cell_changes_nothing(status: Status) -> Non
 
 
 def test_the_preparation_of_an_image_is_not_the_cells_own_time() -> None:
-    outcome = Outcome(status=Status.PASSED, phases=MappingProxyType({"prepare": 30.0, "run": 2.0}))
+    phases = {"image": 20.0, "workspace": 10.0, "run": 2.0}
 
-    assert Ended.of("tests", "amd64", outcome, 33.0) == ended(3)
-    assert Ended.of("tests", "amd64", outcome, 29.0) == ended(0)
+    assert Ended.of("tests", "amd64", Status.PASSED, 33.0, phases) == ended(3)
+    assert Ended.of("tests", "amd64", Status.PASSED, 29.0, phases) == ended(0)
 
 
 def test_only_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

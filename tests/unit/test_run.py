@@ -14,8 +14,10 @@ import pytest
 from barasync.aiopodman import Chunk, CommandNotFound, Podman, ServerError, Stream
 from barasync.config.schema import CellSettings, RetryOn, WorkspaceMode
 from barasync.engine.attempt import Session
+from barasync.engine.claims import Capacity
 from barasync.engine.memory import LookAtMemory, Shortage
 from barasync.engine.run import Run, RunResult
+from barasync.engine.scheduler import Scheduler, Task
 from barasync.engine.turn import Preparation
 from barasync.errors import ImageError
 from barasync.events import (
@@ -118,7 +120,7 @@ class World:
             session,
             Preparation(image=image, workspace=prepared, has_bar=False),
             self.recorder,
-            jobs=jobs,
+            scheduler=Scheduler([Task(id=name) for name in scripts], Capacity(jobs=jobs)),
             fail_fast=fail_fast,
             deadline=deadline,
             wall_clock=lambda: 0.0,

@@ -35,11 +35,13 @@ class Connection:
 
     `rlimits` are what its containers have to be created with on this host. `local` says that it
     runs on this machine: a socket may be forwarded from another one. `cgroups` is `None` where the
-    service's cgroups cannot be seen or named from here: then usage is not exact.
+    service's cgroups cannot be seen or named from here: then usage is not exact. `host` is what
+    podman tells of the machine.
     """
 
     podman: Podman
     endpoint: Endpoint
+    host: HostInfo
     rlimits: tuple[Rlimit, ...]
     local: bool
     cgroups: CgroupMounts | None
@@ -89,6 +91,7 @@ def _connection(
     return Connection(
         podman=podman,
         endpoint=endpoint,
+        host=info.host,
         rlimits=rlimits,
         local=local,
         cgroups=_cgroups() if visible and info.host.cgroup_manager == "cgroupfs" else None,

@@ -21,18 +21,21 @@ from barasync.cli.connect import Connection, connect
 from barasync.cli.interrupts import Interrupts
 from barasync.cli.project import Project, refuse_a_whole_home
 from barasync.config.schema import WorkspaceMode
+from barasync.engine.admission import capacity, tasks
 from barasync.engine.attempt import Session
+from barasync.engine.history import Ended, History, read_history, remember
 from barasync.engine.identity import Identity
 from barasync.engine.memory import read_shortage
 from barasync.engine.run import Run, RunResult
 from barasync.engine.sampler import Sampler
+from barasync.engine.scheduler import Scheduler
 from barasync.engine.turn import Preparation
 from barasync.engine.usage import RunCgroup
 from barasync.events import ImageProgress, PlannedCell, RunStarted
 from barasync.images.emulation import Host, require, require_there
 from barasync.images.resolve import resolve
 from barasync.matrix.plan import Plan
-from barasync.matrix.platforms import Platform
+from barasync.matrix.platforms import Platform, parse
 from barasync.report.console import Consoles
 from barasync.report.files import RunDirectory
 from barasync.report.jsonl import EventLog
@@ -43,14 +46,28 @@ from barasync.workspace.tree import Tree, scan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What all cells may take together, as far as that was said; memory in bytes."""
+
+    jobs: int | None = None
+    cpus_total: float | None = None
+    memory_total: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """How a plan is to be carried out; the command line's side of a run."""
+    """How a plan is to be carried out; the command line's side of a run.
+
+    `history` is the file that remembers how long cells took, `None` for a run that is not to be
+    remembered.
+    """
 
     plan: Plan
     project: Project
     url: str | None
-    jobs: int
+    limits: Limits
     fail_fast: bool
+    history: Path | None
     deadline: float | None
     artifacts: Path | None
     environ: Mapping[str, str]
@@ -130,7 +147,7 @@ async def _run(
         session,
         _preparation(execution, connection, recorder, tree, identity),
         recorder,
-        jobs=execution.jobs,
+        scheduler=await _scheduler(execution, connection),
         fail_fast=execution.fail_fast,
         deadline=execution.deadline,
         wall_clock=time.time,
@@ -178,6 +195,24 @@ def _preparation(
 
     has_bar = tree is not None and tree.has_executable("bar")
     return Preparation(image=image, workspace=workspace, has_bar=has_bar)
+
+
+async def _scheduler(execution: Execution, connection: Connection) -> Scheduler:
+    """Put what is known of the cells and of the host of the service together."""
+    history = History()
+    if execution.history is not None:
+        history = await to_thread.run_sync(read_history, execution.history)
+    host, limits = connection.host, execution.limits
+    return Scheduler(
+        tasks(execution.plan, history, native=parse(host.arch), fail_fast=execution.fail_fast),
+        capacity(
+            host_cpus=host.cpus,
+            host_memory_bytes=host.mem_total,
+            jobs=limits.jobs,
+            cpus_total=limits.cpus_total,
+            memory_total_bytes=limits.memory_total,
+        ),
+    )
 
 
 async def _tree(execution: Execution) -> Tree | None:
@@ -236,6 +271,7 @@ async def _conclude(
         await to_thread.run_sync(write_result, directory.result, document)
     except OSError as error:
         problems += (f"the result could not be written: {error}",)
+    problems += await _remember(execution, document)
     return Executed(
         result=result,
         document=document,
@@ -243,6 +279,22 @@ async def _conclude(
         artifacts=execution.artifacts or directory.path / "artifacts",
         problems=problems,
     )
+
+
+async def _remember(execution: Execution, document: ResultDocument) -> tuple[str, ...]:
+    """Remember how long cells took; nothing but the order of the next run depends on it."""
+    if execution.history is None:
+        return ()
+    ended = [
+        Ended.of(document.rule, cell.id, cell.status, cell.seconds, cell.phases)
+        for cell in document.cells
+        if cell.status is not None and cell.seconds is not None and cell.attempt
+    ]
+    try:
+        await to_thread.run_sync(remember, execution.history, ended)
+    except OSError as error:
+        return (f"how long the cells took could not be remembered: {error}",)
+    return ()
 
 
 async def _finish(console: Consoles, lines: tuple[str, ...], interrupts: Interrupts) -> None:

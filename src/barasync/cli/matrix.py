@@ -16,6 +16,7 @@ from barasync.matrix.listing import COLUMNS, as_data, as_rows
 from barasync.matrix.plan import Plan, Request
 from barasync.matrix.plan import plan as make_plan
 from barasync.matrix.platforms import native
+from barasync.report.files import history_file
 from barasync.report.terminal import OutputMode
 
 _MATRIX = "Which cells"
@@ -59,8 +60,15 @@ def matrix(
     artifacts_dir: options.ArtifactsDir = None,
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", "-j", min=1, help="Cells at once; the CPUs by default."),
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            help="Cells at once; by default as many as the CPUs and the memory allow.",
+        ),
     ] = None,
+    cpus_total: options.CpusTotal = None,
+    memory_total: options.MemoryTotal = None,
     fail_fast: Annotated[
         bool,
         typer.Option("--fail-fast/--keep-going", help="Stop at the first cell that fails."),
@@ -114,7 +122,7 @@ def matrix(
         _print_plan(plan, project, as_json=as_json)
         return
     # The engine takes 0.2 s to load; `--help` and `--plan` do without.
-    from barasync.cli.execute import Execution  # noqa: PLC0415 - as said
+    from barasync.cli.execute import Execution, Limits  # noqa: PLC0415 - as said
     from barasync.cli.show import show_matrix  # noqa: PLC0415 - as said
 
     show_matrix(
@@ -122,7 +130,12 @@ def matrix(
             plan=plan,
             project=project,
             url=url,
-            jobs=jobs or len(os.sched_getaffinity(0)),
+            limits=Limits(
+                jobs=jobs,
+                cpus_total=options.parse_cpus_total(cpus_total),
+                memory_total=options.parse_memory_total(memory_total),
+            ),
+            history=history_file(project.directory),
             fail_fast=fail_fast,
             deadline=options.parse_deadline(deadline),
             artifacts=None if artifacts_dir is None else artifacts_dir.absolute(),

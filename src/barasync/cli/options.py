@@ -9,6 +9,7 @@ import typer
 from msgspec import UNSET
 
 from barasync.config.schema import CellTable, RetryOn, WorkspaceMode
+from barasync.config.sizes import parse_size
 from barasync.config.spelling import did_you_mean
 from barasync.errors import ConfigError
 
@@ -51,6 +52,22 @@ RetriesOn = Annotated[
         help="After these failures: infra (the default), timeout, oom, failed.",
         metavar="KIND,…",
         rich_help_panel=_CELL,
+    ),
+]
+CpusTotal = Annotated[
+    float | None,
+    typer.Option(
+        "--cpus-total",
+        help="Cores that all cells may take together; the host's by default.",
+        metavar="CPUS",
+    ),
+]
+MemoryTotal = Annotated[
+    str | None,
+    typer.Option(
+        "--memory-total",
+        help="Memory that all cells may take together; nine tenths of the host's by default.",
+        metavar="SIZE",
     ),
 ]
 Deadline = Annotated[
@@ -166,6 +183,34 @@ def parse_deadline(seconds: float | None) -> float | None:
     if seconds is not None and not 0 < seconds < float("inf"):
         raise ConfigError(f"--deadline: {seconds:g} is not a number of seconds above 0")
     return seconds
+
+
+def parse_cpus_total(cores: float | None) -> float | None:
+    """Check `--cpus-total`.
+
+    Raises:
+        ConfigError: it is not more than nothing.
+    """
+    if cores is not None and not 0 < cores < float("inf"):
+        raise ConfigError(f"--cpus-total: {cores:g} is not a number of cores above 0")
+    return cores
+
+
+def parse_memory_total(size: str | None) -> int | None:
+    """Read `--memory-total`, in bytes.
+
+    Raises:
+        ConfigError: it is no size, or nothing.
+    """
+    if size is None:
+        return None
+    try:
+        number = parse_size(size)
+    except ValueError as error:
+        raise ConfigError(f"--memory-total: {error}") from None
+    if number <= 0:
+        raise ConfigError(f"--memory-total: {size!r} is not more than nothing")
+    return number
 
 
 def parse_env(assignments: list[str]) -> dict[str, str]:

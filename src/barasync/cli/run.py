@@ -86,7 +86,7 @@ def run(
     for note in plan.notes:
         typer.echo(f"note: {note}", err=True)
     # The engine takes 0.2 s to load; `--help` does without.
-    from barasync.cli.execute import Execution  # noqa: PLC0415 - as said
+    from barasync.cli.execute import Execution, Limits  # noqa: PLC0415 - as said
     from barasync.cli.show import show_single  # noqa: PLC0415 - as said
 
     show_single(
@@ -94,7 +94,8 @@ def run(
             plan=plan,
             project=project,
             url=url,
-            jobs=1,
+            limits=Limits(jobs=1),
+            history=None,
             fail_fast=False,
             deadline=None,
             artifacts=None if artifacts_dir is None else artifacts_dir.absolute(),

@@ -267,7 +267,7 @@ def _outcome(ended: _Ended, job: Job, session: Session, place: FreshPlace) -> Ou
     """Fold what was observed into an outcome; usage and counts are filled in by the caller."""
     noticed: list[str] = []
     if ended.output_recovered:
-        noticed.append("podman went away meanwhile; the output was completed from its log")
+        noticed.append("podman broke off the output, which was completed from its log")
     if ended.verdict is not None:
         verdict = ended.verdict
     else:

@@ -30,6 +30,7 @@ from barasync.aiopodman import (
 from barasync.engine.gate import Gate
 
 _DEATH_SECONDS = 10.0
+_SOON_SECONDS = 0.05
 
 
 class Sink(Protocol):
@@ -125,14 +126,15 @@ class Drain:
 
     async def _read(self) -> ContainerInspect:
         whole = self._chunks is not None and await self._pump(self._chunks)
+        output_ended = anyio.current_time()
         state = await self._container.inspect()
         cut = not whole or await self._podman.presence.count() != self._presence
         while not state.state.ended:
             state = await self._next_state(follow=cut)
             cut = cut or await self._podman.presence.count() != self._presence
-        if cut:
-            self.problem = None
-            self.recovered = True
+        if cut or anyio.current_time() - output_ended > _SOON_SECONDS:
+            # What goes on for so long has closed its output, or may have printed more.
+            self.problem = None if cut else self.problem
             await self._complete(follow=False)
         return state
 
@@ -176,9 +178,10 @@ class Drain:
         try:
             async with self._container.remaining_output(self._received, follow=follow) as chunks:
                 async for chunk in chunks:
+                    self.recovered = True
                     await self._sink.write(chunk)
         except PodmanError as error:
-            self.problem = f"podman died, and not all output could be recovered: {error}"
+            self.problem = f"not all output has arrived, and podman's log has no more: {error}"
 
     async def _watch(self) -> None:
         try:

@@ -7,7 +7,7 @@ a project. The file only makes runs shorter: whatever is wrong with it, a run go
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from barasync.matrix.outcome import Outcome, Status
+from barasync.matrix.outcome import Status
 
 MOST_RECORDS = 10_000
 
@@ -23,6 +23,7 @@ _LONGEST_NAME = 500
 # Several times what the longest history takes: a larger file was not written here.
 _MOST_BYTES = 32 << 20
 _ENDED_BY_ITSELF = frozenset({Status.PASSED, Status.FAILED, Status.ARTIFACTS_INCOMPLETE})
+_PREPARATION = ("image", "workspace")
 _NOT_PASSED = frozenset(
     {Status.FAILED, Status.ARTIFACTS_INCOMPLETE, Status.TIMED_OUT, Status.OUT_OF_MEMORY}
 )
@@ -58,10 +59,13 @@ class Ended:
     seconds: float
 
     @classmethod
-    def of(cls, rule: str, cell: str, outcome: Outcome, seconds: float) -> Ended:
-        """Make it from an outcome and the `seconds` of the whole attempt."""
-        own = max(0.0, seconds - outcome.phases.get("prepare", 0.0))
-        return cls(rule=rule, cell=cell, status=outcome.status, seconds=own)
+    def of(
+        cls, rule: str, cell: str, status: Status, seconds: float, phases: Mapping[str, float]
+    ) -> Ended:
+        """Make it from a verdict, the `seconds` of the whole attempt and those of its phases."""
+        preparation = sum(phases.get(phase, 0.0) for phase in _PREPARATION)
+        own = max(0.0, seconds - preparation)
+        return cls(rule=rule, cell=cell, status=status, seconds=own)
 
 
 class History:

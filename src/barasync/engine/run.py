@@ -20,11 +20,10 @@ from anyio.abc import TaskGroup
 
 from barasync.aiopodman import PodmanError
 from barasync.engine.attempt import Phases, Session
-from barasync.engine.claims import Capacity
 from barasync.engine.memory import LookAtMemory
 from barasync.engine.reaper import remove_cgroup, remove_run
 from barasync.engine.retry import is_retried
-from barasync.engine.scheduler import Scheduler, Task
+from barasync.engine.scheduler import Scheduler
 from barasync.engine.turn import Preparation, Recorder, Turns
 from barasync.errors import (
     EXIT_INTERRUPTED,
@@ -79,7 +78,10 @@ class _Progress:
 
 
 class Run:
-    """One run of a plan over one podman service; `deadline` is in seconds."""
+    """One run of a plan over one podman service.
+
+    `scheduler` holds the cells of the plan and nothing else; `deadline` is in seconds.
+    """
 
     def __init__(
         self,
@@ -88,7 +90,7 @@ class Run:
         preparation: Preparation,
         recorder: Recorder,
         *,
-        jobs: int,
+        scheduler: Scheduler,
         fail_fast: bool,
         deadline: float | None,
         wall_clock: Callable[[], float],
@@ -100,8 +102,7 @@ class Run:
         self._deadline = deadline
         self._now = wall_clock
         self._turns = Turns(plan, session, preparation, recorder, wall_clock=wall_clock)
-        tasks = (Task(id=cell) for cell in self._cells)
-        self._scheduler = Scheduler(tasks, Capacity(jobs=jobs))
+        self._scheduler = scheduler
         self._progress = _Progress()
 
     def interrupt(self) -> None:

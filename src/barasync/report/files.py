@@ -2,6 +2,7 @@
 
     .barasync/
     ├── .gitignore                    everything below is ours
+    ├── history.json                  how long cells took, and how they ended
     └── runs/
         ├── latest -> RUN
         └── RUN/
@@ -39,6 +40,11 @@ def cell_logs(cell: str, attempt: int) -> PurePosixPath:
     """Return the directory of an attempt's log files, relative to the run's directory."""
     directory = PurePosixPath("cells", cell)
     return directory if attempt <= 1 else directory / f"attempt-{attempt}"
+
+
+def history_file(project: Path) -> Path:
+    """Return the file in which the runs of a project remember how long cells took."""
+    return project.absolute() / _STATE_DIRECTORY / "history.json"
 
 
 @dataclass(frozen=True, slots=True)
