@@ -65,7 +65,8 @@ class Containers:
         """Create a container and return a handle on it; it does not run yet.
 
         When cancelled in flight, podman may have created it all the same: shield the call, or find
-        the container by its labels.
+        the container by its labels. Where podman died over it, one with a name is found or asked
+        for once more.
 
         Raises:
             NotFound: The image does not exist.
@@ -112,27 +113,35 @@ class Containers:
 
     async def _create(self, spec: ContainerSpec) -> Container:
         try:
-            answer = await self._libpod.post("containers/create", body=spec.to_body())
+            return await self._ask_for(spec)
         except (ConnectError, RequestTimeout):
             raise
         except TransportError:
             # Podman died over it, and may have made the container before.
-            container_id = await self._find(spec)
-            if container_id is None:
+            container = await self._find(spec)
+            if container is not None:
+                return container
+            if spec.name is None:
                 raise
-            return Container(self._libpod, container_id, terminal=spec.terminal)
+        # A name is given once: there will be no second container.
+        return await self._ask_for(spec)
+
+    async def _ask_for(self, spec: ContainerSpec) -> Container:
+        answer = await self._libpod.post("containers/create", body=spec.to_body())
         created = decode_document(answer.body, Created)
         return Container(
             self._libpod, created.id, terminal=spec.terminal, warnings=tuple(created.warnings)
         )
 
-    async def _find(self, spec: ContainerSpec) -> str | None:
+    async def _find(self, spec: ContainerSpec) -> Container | None:
         """Return the container that was made from `spec`: it has its name and its labels."""
         labels: dict[str, str | None] = dict(spec.labels)
         if spec.name is None or not labels:
             return None
-        found = await self.list(labels=labels, all=True)
-        return next((one.id for one in found if spec.name in one.names), None)
+        for found in await self.list(labels=labels, all=True):
+            if spec.name in found.names:
+                return Container(self._libpod, found.id, terminal=spec.terminal)
+        return None
 
 
 class Container:
