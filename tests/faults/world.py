@@ -88,9 +88,13 @@ async def run(
     scripts: str | Mapping[str, str],
     *,
     destination: Path = Path("/nonexistent"),
+    outage: float = 0.0,
     **settings: Any,
 ) -> Ran:
-    """Run a shell script per cell, or one in the cell `a`, all at once."""
+    """Run a shell script per cell, or one in the cell `a`, all at once.
+
+    Artifacts go below `destination`; a service that is away is waited for `outage` seconds.
+    """
     cells = {"a": scripts} if isinstance(scripts, str) else scripts
     image = service.image("localhost/cell")
 
@@ -98,7 +102,7 @@ async def run(
         return image
 
     record = Record(destination)
-    async with Podman(service.endpoint, timeout=CLIENT_SECONDS) as podman:
+    async with Podman(service.endpoint, timeout=CLIENT_SECONDS, outage=outage) as podman:
         session = Session(
             podman=podman,
             run="run1",

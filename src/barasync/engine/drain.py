@@ -132,10 +132,11 @@ class Drain:
         while not state.state.ended:
             state = await self._next_state(follow=cut)
             cut = cut or await self._podman.presence.count() != self._presence
-        if cut or anyio.current_time() - output_ended > _SOON_SECONDS:
-            # What goes on for so long has closed its output, or may have printed more.
-            self.problem = None if cut else self.problem
+        if cut:
+            self.problem = None
             await self._complete(follow=False)
+        elif anyio.current_time() - output_ended > _SOON_SECONDS:
+            await self._add_what_came_late()
         return state
 
     async def _pump(self, chunks: AsyncIterator[Chunk]) -> bool:
@@ -182,6 +183,22 @@ class Drain:
                     await self._sink.write(chunk)
         except PodmanError as error:
             self.problem = f"not all output has arrived, and podman's log has no more: {error}"
+
+    async def _add_what_came_late(self) -> None:
+        """Write what was printed after the stream had ended, as far as podman's log tells.
+
+        Nearly always that is nothing: the container has closed its output and gone on. That the
+        log is cut to its limit is no sign of a loss.
+        """
+        try:
+            async with self._container.remaining_output(self._received, follow=False) as chunks:
+                async for chunk in chunks:
+                    self.recovered = True
+                    await self._sink.write(chunk)
+        except OutputLost:
+            return
+        except PodmanError as error:
+            self.problem = f"not all output has arrived: {error}"
 
     async def _watch(self) -> None:
         try:
