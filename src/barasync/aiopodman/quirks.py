@@ -92,6 +92,14 @@ LOG_HEADERS_LATE = Quirk(
     evidence="podman #23712, measured on 4.3.1",
     fixed=(5, 3, 0),
 )
+LOG_FOLLOW_MAY_NOT_END = Quirk(
+    name="log-follow-may-not-end",
+    trap="logs that follow never end where the container ended before they listened for that",
+    workaround="the caller stops following once wait has answered, and reads the rest without",
+    evidence="read in container_log.go of 4.3.1",
+    on_demand=False,
+    fixed=(5, 3, 0),
+)
 WAIT_POLLS = Quirk(
     name="wait-polls",
     trap="wait polls the container at an interval, 250 ms by default, under the container's lock",
@@ -318,6 +326,7 @@ QUIRKS = (
     SLOW_READER_FREEZES,
     LOG_IS_THE_SERVICES,
     LOG_HEADERS_LATE,
+    LOG_FOLLOW_MAY_NOT_END,
     WAIT_POLLS,
     WAIT_OF_UNSTARTED_IS_ZERO,
     DEAD_MONITOR_LOOKS_ALIVE,
