@@ -43,6 +43,8 @@ from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Status, Us
 
 SERVER_GRACE_SECONDS = 30.0
 _WORKSPACE = "/workspace"
+# The cause that podman gives.
+_NO_CONTAINER = "no such container"
 
 
 class ImageGone(Exception):
@@ -316,12 +318,19 @@ def _observation(ended: _Ended, job: Job, session: Session, usage: Usage) -> Obs
 
 def _infrastructure_error(error: Exception) -> Outcome:
     """Say that podman, not the cell, failed."""
+    hint = None
     if isinstance(error, TimeoutError):
         reason = "podman did not bring the container to an end in time"
+    elif isinstance(error, NotFound) and error.cause == _NO_CONTAINER:
+        reason = "its container was removed while it ran, and not by this run"
+        hint = "does something else clean up on this service, with `podman rm --force` say?"
     else:
         reason = f"podman: {error}"
     return Outcome(
-        status=Status.INFRASTRUCTURE_ERROR, reason=reason, output=OutputCounts(complete=False)
+        status=Status.INFRASTRUCTURE_ERROR,
+        reason=reason,
+        hint=hint,
+        output=OutputCounts(complete=False),
     )
 
 
