@@ -44,10 +44,16 @@ class SlowServer:
                     await self._serve(stream)
         finally:
             self.open -= 1
+            self._tell()
 
     async def until_waiting(self, requests: int) -> None:
         """Wait until so many requests are in flight."""
         while self.waiting < requests:
+            await self.changed.wait()
+
+    async def until_open(self, connections: int) -> None:
+        """Wait until so many connections are open."""
+        while self.open != connections:
             await self.changed.wait()
 
     async def _serve(self, stream: SocketStream) -> None:
@@ -64,6 +70,9 @@ class SlowServer:
 
     def _count(self, change: int) -> None:
         self.waiting += change
+        self._tell()
+
+    def _tell(self) -> None:
         self.changed.set()
         self.changed = anyio.Event()
 
@@ -118,6 +127,36 @@ async def test_requests_cancelled_in_the_queue_leave_it(tmp_path: Path) -> None:
 
         with anyio.fail_after(SECONDS):
             assert (await transport.request("GET", "/quick")).body == b"OK"
+
+
+@pytest.mark.parametrize("kind", ["requests", "streams"])
+async def test_cancelling_twice_leaves_no_connection(tmp_path: Path, kind: str) -> None:
+    async with (
+        slow_server(tmp_path) as (server, endpoint),
+        Transport(endpoint, timeout=SECONDS) as transport,
+    ):
+
+        async def stream() -> None:
+            async with transport.stream("GET", "/slow", headers_within=None):
+                pass
+
+        async def request() -> None:
+            await transport.request("GET", "/slow")
+
+        for _ in range(2):
+            async with anyio.create_task_group() as group:
+                for _ in range(CONTROL_CONNECTIONS):
+                    group.start_soon(stream if kind == "streams" else request)
+                with anyio.fail_after(SECONDS):
+                    await server.until_waiting(CONTROL_CONNECTIONS)
+                group.cancel_scope.cancel()
+            with anyio.fail_after(SECONDS):
+                await server.until_open(0)
+
+        with anyio.fail_after(SECONDS):
+            answer = await transport.request("GET", "/quick")
+
+    assert answer.body == b"OK"
 
 
 async def in_turns(request: Callable[[], Awaitable[object]], podman: Podman) -> None:
