@@ -21,6 +21,7 @@ from barasync.aiopodman import (
 )
 from barasync.aiopodman.output import rest
 from barasync.engine.drain import Drain
+from barasync.engine.gate import Gate
 
 pytestmark = pytest.mark.anyio
 
@@ -91,6 +92,7 @@ async def test_log_follow_may_not_end__the_containers_end_is_the_end_of_followin
         written,
         timeout=None,
         grace=0.0,
+        gate=Gate(),
         hurry=anyio.Event(),
     )
 
@@ -101,4 +103,4 @@ async def test_log_follow_may_not_end__the_containers_end_is_the_end_of_followin
 
     assert state.state.ended
     assert written.data == b"before after"
-    assert (drain.recovered, drain.problem) == (True, None)
+    assert drain.problem is None
