@@ -181,8 +181,9 @@ async def test_what_is_used_stays_and_is_no_failure() -> None:
 
 @pytest.mark.parametrize("kind", [Conflict, ServerError])
 async def test_a_container_that_podman_does_not_remove_is_a_failure_and_the_rest_goes(
-    kind: type[ServerError],
+    kind: type[ServerError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("barasync.aiopodman.lifetime._REMOVE_PAUSES", (0.0, 0.0))
     podman = Store(dead=DEAD)
     podman.refuses["dead-c"] = refused(kind, "cannot stop container")
 

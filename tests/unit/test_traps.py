@@ -57,3 +57,12 @@ async def test_attach_misframes_logs__attach_does_not_ask_for_them() -> None:
 
     assert query["stream"] == ["true"]
     assert "logs" not in query
+
+
+async def test_commit_pauses__commit_says_no_to_it() -> None:
+    service = answering(200, json={"Id": "1f3a"})
+
+    async with service.client() as podman:
+        await podman.containers.handle(ID).commit(repository="localhost/x", tag="y")
+
+    assert service.only.query["pause"] == ["false"]

@@ -44,6 +44,7 @@ from barasync.aiopodman.images import (
 )
 from barasync.aiopodman.lifetime import (
     create_shielded,
+    remove_persistently,
     remove_shielded,
     temporary,
 )
@@ -181,6 +182,7 @@ __all__ = [
     "create_shielded",
     "is_image_id",
     "parse_reference",
+    "remove_persistently",
     "remove_shielded",
     "temporary",
 ]

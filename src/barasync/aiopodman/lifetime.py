@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 
@@ -33,20 +33,37 @@ async def create_shielded(containers: Containers, spec: ContainerSpec) -> Contai
         return await containers.create(spec)
 
 
+async def remove_persistently(container: Container) -> None:
+    """Kill and remove a container whatever it does; where podman refuses, try a few times.
+
+    Raises:
+        PodmanError: podman refused to the last.
+    """
+    *pauses, last = _REMOVE_PAUSES
+    for pause in pauses:
+        await anyio.sleep(pause)
+        with suppress(PodmanError):
+            return await _remove(container)
+    await anyio.sleep(last)
+    return await _remove(container)
+
+
 async def remove_shielded(container: Container) -> bool:
-    """Kill and remove a container whatever it does; tell whether podman confirms that it is gone.
+    """Do as `remove_persistently`; tell whether podman confirms that the container is gone.
 
     Goes on when cancelled, for `REMOVE_SECONDS` at most.
     """
     with anyio.move_on_after(REMOVE_SECONDS, shield=True):
-        for pause in _REMOVE_PAUSES:
-            await anyio.sleep(pause)
-            try:
-                await container.remove(force=True, timeout=0, volumes=True, missing_ok=True)
-            except PodmanError:
-                continue
-            return True
+        try:
+            await remove_persistently(container)
+        except PodmanError:
+            return False
+        return True
     return False
+
+
+async def _remove(container: Container) -> None:
+    await container.remove(force=True, timeout=0, volumes=True, missing_ok=True)
 
 
 @asynccontextmanager

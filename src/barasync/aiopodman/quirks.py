@@ -217,6 +217,13 @@ REMOVAL_WAITS = Quirk(
     workaround="the caller removes with a timeout of 0",
     evidence="measured on 4.3.1: 10.1 s, and 0.1 s with a timeout of 0",
 )
+REMOVAL_FAILS_WITHOUT_MONITOR = Quirk(
+    name="removal-fails-without-monitor",
+    trap="the first removal of a container whose conmon was killed fails, the next succeeds",
+    workaround="remove_persistently tries a few times",
+    evidence="measured on 5.4.2",
+    since=(5, 0, 0),
+)
 ANONYMOUS_VOLUMES_STAY = Quirk(
     name="anonymous-volumes-stay",
     trap="removing a container leaves its anonymous volumes, and each holds one of podman's locks",
@@ -285,7 +292,8 @@ COMMIT_PAUSES = Quirk(
     name="commit-pauses",
     trap="commit stops a running container unless it is told not to",
     workaround="commit says no to pause",
-    evidence="measured on 4.3.1 and 5.4.2",
+    evidence="read in commit.go of 4.3.1",
+    on_demand=False,
 )
 PULL_FAILS_AFTER_200 = Quirk(
     name="pull-fails-after-200",
@@ -344,6 +352,7 @@ QUIRKS = (
     SHARED_VOLUME_DEADLOCK,
     AUTO_REMOVE_LOSES_THE_CODE,
     REMOVAL_WAITS,
+    REMOVAL_FAILS_WITHOUT_MONITOR,
     ANONYMOUS_VOLUMES_STAY,
     STOPPING_FOR_EVER,
     VOLUME_REMOVAL_DEADLOCK,

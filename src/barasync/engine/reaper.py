@@ -14,7 +14,7 @@ from enum import Enum
 import anyio
 from anyio import to_thread
 
-from barasync.aiopodman import Conflict, Podman, PodmanError
+from barasync.aiopodman import Conflict, Podman, PodmanError, remove_persistently
 from barasync.engine.identity import CELL, RUN, Identity, Liveness, StartOf, of_maker, start_time
 from barasync.engine.usage import CgroupMounts, RunCgroup, members, remove_tree
 from barasync.workspace.layer import layers
@@ -159,7 +159,7 @@ async def remove_run(podman: Podman, run: str) -> None:
         PodmanError: the service does not answer, or refuses.
     """
     for summary in await podman.containers.list(labels={RUN: run}, all=True):
-        await _remove_container(podman, summary.id)
+        await remove_persistently(podman.containers.handle(summary.id))
 
 
 async def remove_cgroup(cgroup: RunCgroup) -> bool:
@@ -266,19 +266,13 @@ async def _removed(podman: Podman, cgroups: CgroupMounts | None, leftover: Lefto
 async def _remove_from_podman(podman: Podman, leftover: Leftover) -> None:
     match leftover.kind:
         case Kind.CONTAINER:
-            await _remove_container(podman, leftover.key)
+            await remove_persistently(podman.containers.handle(leftover.key))
         case Kind.NETWORK:
             await podman.networks.remove(leftover.key, missing_ok=True)
         case Kind.VOLUME:
             await podman.volumes.remove(leftover.key, missing_ok=True)
         case _:
             await podman.images.remove(leftover.key, missing_ok=True)
-
-
-async def _remove_container(podman: Podman, container: str) -> None:
-    await podman.containers.handle(container).remove(
-        force=True, timeout=0, volumes=True, missing_ok=True
-    )
 
 
 async def _ended(pid: int) -> None:
