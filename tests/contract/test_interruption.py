@@ -18,7 +18,7 @@ from tests.rig.services import Installation, RigService
 NATIVE = native_architecture()
 CELLS = 4
 MONITOR_SECONDS = 38.0
-"""Podman 4.3.1 itself waits 20 s for the exit code that a killed monitor cannot leave (measured)."""
+"""Podman 4.3.1 itself waits 20 s for the exit code that a killed monitor cannot leave."""
 
 
 def project(service: RigService, image: str, directory: Path) -> Barasync:
