@@ -36,6 +36,7 @@ def run(*command: str | Path, path: Path | None = None) -> subprocess.CompletedP
         ("setup", "--nonsense"),
         ("demo", "nonsense"),
         ("bench", "nonsense"),
+        ("soak", "nonsense"),
         ("lint", "nonsense"),
         ("lock", "nonsense"),
         ("clean-room", "nonsense"),

@@ -47,14 +47,14 @@ class Barasync:
 
     @contextmanager
     def running(
-        self, *words: str, stderr: int = subprocess.PIPE
+        self, *words: str, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Run a command beside the test, which reads its stdout; it does not outlive the block."""
         process = subprocess.Popen(
             [*_PROGRAM, *words],
             cwd=self.directory,
             env=self._environ(None),
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=stderr,
             stdin=subprocess.DEVNULL,
         )
