@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from tests.rig.services import Installation, RigService
 NATIVE = native_architecture()
 CELLS = 8
 LINES = 300
+MANY_CPUS = ("--cpus-total", str(CELLS))
 SLOWLY = f"""
 i=0
 echo ready
@@ -57,15 +60,26 @@ def project(service: RigService, directory: Path, script: str) -> Barasync:
     return barasync
 
 
-def test_cells_outlive_the_podman_that_started_them(mortal: RigService, tmp_path: Path) -> None:
-    barasync = project(mortal, tmp_path / "project", SLOWLY)
-    with barasync.running("matrix", "tests", "--jobs", str(CELLS)) as process:
-        read_until(process, "| ready", CELLS)
-        os.kill(mortal.pid, signal.SIGKILL)
-        out, err = process.communicate(timeout=45)
+def kill_podman(service: RigService) -> None:
+    """Kill the process that serves now; its guard starts another one."""
+    (pid,) = (
+        int(process.name)
+        for process in Path("/proc").glob("[0-9]*")
+        if serves(process, os.fsencode(service.directory))
+    )
+    os.kill(pid, signal.SIGKILL)
 
-    said = (out + err).decode()
-    assert process.returncode == 1, said
+
+def serves(process: Path, directory: bytes) -> bool:
+    with suppress(OSError):
+        words = (process / "cmdline").read_bytes().split(b"\0")
+        named = Path(os.fsdecode(words[0])).name == "podman" and b"service" in words
+        return named and directory in (process / "environ").read_bytes()
+    return False
+
+
+def assert_all_is_there(barasync: Barasync, said: str) -> None:
+    """Every cell of `SLOWLY` has its verdict, and each of its lines once."""
     assert set(barasync.statuses().values()) == {"failed"}, said
     for cell in barasync.result()["cells"]:
         assert cell["exit_code"] == 7
@@ -78,4 +92,49 @@ def test_cells_outlive_the_podman_that_started_them(mortal: RigService, tmp_path
         assert barasync.log(cell["id"], "stderr.log").splitlines() == [
             f"error {number}" for number in range(LINES)
         ]
+
+
+@pytest.mark.parametrize("deaths", [1, 2], ids=["once", "twice"])
+def test_cells_outlive_the_podman_that_started_them(
+    mortal: RigService, tmp_path: Path, deaths: int
+) -> None:
+    barasync = project(mortal, tmp_path / "project", SLOWLY)
+    with barasync.running("matrix", "tests", "--jobs", str(CELLS), *MANY_CPUS) as process:
+        read_until(process, "| ready", CELLS)
+        kill_podman(mortal)
+        if deaths > 1:
+            # What came after the first death is followed, in the middle of which is the second.
+            read_until(process, f"| line {LINES // 2}\n", CELLS)
+            kill_podman(mortal)
+        out, err = process.communicate(timeout=45)
+
+    said = (out + err).decode()
+    assert process.returncode == 1, said
+    assert_all_is_there(barasync, said)
     assert libpod.containers(mortal.endpoint.socket_path) == {}
+
+
+def test_cells_outlive_a_podman_whose_socket_another_one_replaces(
+    mortal: RigService, installation: Installation, tmp_path: Path
+) -> None:
+    link, fresh = tmp_path / "podman.sock", tmp_path / "fresh.sock"
+    link.symlink_to(mortal.endpoint.socket_path)
+    barasync = replace(project(mortal, tmp_path / "project", SLOWLY), url=f"unix://{link}")
+    with barasync.running("matrix", "tests", "--jobs", str(CELLS), *MANY_CPUS) as process:
+        read_until(process, "| ready", CELLS)
+        mortal.holder.kill()
+        kill_podman(mortal)
+        services.stop(mortal)
+        other = services.start(installation, mortal.environ, mortal.directory)
+        try:
+            fresh.symlink_to(other.endpoint.socket_path)
+            fresh.replace(link)
+            out, err = process.communicate(timeout=45)
+            left = libpod.containers(other.endpoint.socket_path)
+        finally:
+            services.stop(other)
+
+    said = (out + err).decode()
+    assert process.returncode == 1, said
+    assert_all_is_there(barasync, said)
+    assert left == {}
