@@ -78,7 +78,7 @@ def small_disk(directory: Path) -> Iterator[None]:
 
 
 def test_a_full_disk_ends_no_run_and_is_said(barasync: Barasync, socket_path: str) -> None:
-    rule(barasync, "yes | head -c 2000000; test $BARASYNC_CONFIG != b")
+    rule(barasync, "yes $(seq -s . 300) | head -c 2000000; test $BARASYNC_CONFIG != b")
     before = libpod.containers(socket_path)
     with small_disk(barasync.directory / ".barasync"):
         ended = barasync("matrix", "tests", "--jobs", "2", "--output", "quiet")
