@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -14,31 +13,13 @@ import pytest
 
 from tests.rig import leftovers, libpod
 from tests.rig.busybox import native_architecture
-from tests.rig.command import Barasync, read_until
+from tests.rig.command import Barasync, read_until, sleeping_project
 from tests.rig.services import RigService
 
 NATIVE = native_architecture()
 CELLS = 4
 ELSEWHERE = {"barasync.host": "another", "barasync.boot": "b", "barasync.pidns": "1"}
 NOTHING = "nothing was left by any run\n"
-
-
-def project(service: RigService, image: str, directory: Path) -> Barasync:
-    """Return the command line in a project of four cells that say so and then sleep."""
-    directory.mkdir()
-    (directory / "name").write_text(directory.name)  # a tree of its own has a layer of its own
-    barasync = Barasync(directory, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
-    barasync.configure(
-        f"""
-        [defaults]
-        image = "{image}"
-        command = ["sh", "-c", "trap '' TERM; echo ready; sleep 1000"]
-        timeout = 600
-        [matrix]
-        config = ["a", "b", "c", "d"]
-        """
-    )
-    return barasync
 
 
 @pytest.fixture
@@ -49,7 +30,7 @@ def socket_path(service: RigService) -> str:
 @pytest.fixture
 def barasync(service: RigService, busybox: str, tmp_path: Path) -> Barasync:
     """A project, on a service where nothing is left of any run."""
-    barasync = project(service, busybox, tmp_path / "project")
+    barasync = sleeping_project(service.endpoint.url, busybox, tmp_path / "project")
     ended = barasync("clean")
     assert ended.code == 0, ended.out
     return barasync
@@ -126,7 +107,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 def test_clean_removes_all_that_a_killed_run_left_and_nothing_of_a_live_one(
     barasync: Barasync, service: RigService, busybox: str, socket_path: str, tmp_path: Path
 ) -> None:
-    living = project(service, busybox, tmp_path / "living")
+    living = sleeping_project(service.endpoint.url, busybox, tmp_path / "living")
     with living.running("matrix", "tests", "--jobs", str(CELLS)) as alive:
         read_until(alive, "| ready", CELLS)
         with barasync.running("matrix", "tests", "--jobs", str(CELLS)) as process:

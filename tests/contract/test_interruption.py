@@ -12,7 +12,7 @@ import pytest
 
 from tests.rig import libpod, services
 from tests.rig.busybox import native_architecture
-from tests.rig.command import Barasync, read_until
+from tests.rig.command import Barasync, read_until, sleeping_project
 from tests.rig.services import Installation, RigService
 
 NATIVE = native_architecture()
@@ -21,26 +21,9 @@ MONITOR_SECONDS = 38.0
 """Podman 4.3.1 itself waits 20 s for the exit code that a killed monitor cannot leave."""
 
 
-def project(service: RigService, image: str, directory: Path) -> Barasync:
-    """Return the command line in a project of four cells that say so and then sleep."""
-    directory.mkdir()
-    barasync = Barasync(directory, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
-    barasync.configure(
-        f"""
-        [defaults]
-        image = "{image}"
-        command = ["sh", "-c", "trap '' TERM; echo ready; sleep 1000"]
-        timeout = 600
-        [matrix]
-        config = ["a", "b", "c", "d"]
-        """
-    )
-    return barasync
-
-
 @pytest.fixture
 def barasync(service: RigService, busybox: str, tmp_path: Path) -> Barasync:
-    return project(service, busybox, tmp_path / "project")
+    return sleeping_project(service.endpoint.url, busybox, tmp_path / "project")
 
 
 def finish(process: subprocess.Popen[bytes]) -> tuple[int, str]:
@@ -143,7 +126,9 @@ def test_a_podman_that_dies_in_the_middle_ends_the_run_with_4_and_keeps_the_logs
     with services.private_directory() as directory:
         environ = services.isolated_environment(directory, default_ulimits=True)
         service = services.start(installation, environ, directory)
-        barasync = project(service, service.busybox(NATIVE), tmp_path / "project")
+        barasync = sleeping_project(
+            service.endpoint.url, service.busybox(NATIVE), tmp_path / "project"
+        )
         with barasync.running("matrix", "tests", "--jobs", str(jobs)) as process:
             read_until(process, "| ready", jobs)
             service.holder.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -89,6 +90,27 @@ class Barasync:
     def _environ(self, url: str | None) -> dict[str, str]:
         chosen = url or self.url
         return {**self.environ, **({} if chosen is None else {"CONTAINER_HOST": chosen})}
+
+
+def sleeping_project(url: str, image: str, directory: Path) -> Barasync:
+    """Return the command line in a new project of four cells that say `ready` and then sleep.
+
+    Its tree is its own, and so are its layers.
+    """
+    directory.mkdir()
+    (directory / "name").write_text(directory.name)
+    barasync = Barasync(directory, url, {**os.environ, "NO_COLOR": "1"})
+    barasync.configure(
+        f"""
+        [defaults]
+        image = "{image}"
+        command = ["sh", "-c", "trap '' TERM; echo ready; sleep 1000"]
+        timeout = 600
+        [matrix]
+        config = ["a", "b", "c", "d"]
+        """
+    )
+    return barasync
 
 
 def read_until(process: subprocess.Popen[bytes], marker: str, times: int) -> None:

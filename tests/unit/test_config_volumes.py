@@ -14,7 +14,7 @@ from barasync.config.volumes import Volume, anchor_volume, parse_volume
         ("./data:/data", Volume("./data", "/data")),
         ("../data:/data", Volume("../data", "/data")),
         (".:/data", Volume(".", "/data")),
-        ("cache:/root/.cargo", Volume("cache", "/root/.cargo")),
+        ("cache:/var/cargo", Volume("cache", "/var/cargo")),
         ("cache.2_a-b:/c:ro", Volume("cache.2_a-b", "/c", ("ro",))),
         ("/a:/b:ro,Z", Volume("/a", "/b", ("ro", "Z"))),
         ("/a://b/./c/", Volume("/a", "/b/c")),

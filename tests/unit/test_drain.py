@@ -84,17 +84,50 @@ class Written:
         self.data += chunk.data
 
 
-async def test_log_follow_may_not_end__the_containers_end_is_the_end_of_following() -> None:
-    written = Written()
-    drain = Drain(
+class Killed:
+    """Was killed by somebody, and is still there."""
+
+    @asynccontextmanager
+    async def start_attached(self, _received: Received) -> AsyncIterator[AsyncIterator[Chunk]]:
+        async def nothing() -> AsyncIterator[Chunk]:
+            return
+            yield
+
+        yield nothing()
+
+    async def inspect(self) -> ContainerInspect:
+        return ContainerInspect(id="c", state=ContainerState(status="exited", exit_code=137))
+
+
+def drain_of(container: object, written: Written, *, timeout: float | None = None) -> Drain:
+    return Drain(
         cast("Podman", Service()),
-        cast("Container", Survivor()),
+        cast("Container", container),
         written,
-        timeout=None,
+        timeout=timeout,
         grace=0.0,
         gate=Gate(),
         hurry=anyio.Event(),
     )
+
+
+async def test_a_deadline_that_comes_after_the_end_is_not_what_ended_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("barasync.engine.drain._REMOVAL_SECONDS", 0.3)
+    drain = drain_of(Killed(), Written(), timeout=0.1)
+
+    async with AsyncExitStack() as stack:
+        await drain.start(stack)
+        state = await drain.run()
+
+    assert state.state.exit_code == 137
+    assert not drain.deadline_hit
+
+
+async def test_log_follow_may_not_end__the_containers_end_is_the_end_of_following() -> None:
+    written = Written()
+    drain = drain_of(Survivor(), written)
 
     with anyio.fail_after(5):
         async with AsyncExitStack() as stack:

@@ -242,7 +242,7 @@ class TestProbe:
         async def deny(path: str) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
-        monkeypatch.setattr("anyio.connect_unix", deny)
+        monkeypatch.setattr("barasync.aiopodman.endpoint.connect", deny)
         path = tmp_path / "p.sock"
         assert await probe(endpoint_at(path)) == f"permission denied on {path}"
 

@@ -24,6 +24,7 @@ import anyio
 from anyio import to_thread
 
 from barasync.aiopodman.connections import Connections
+from barasync.aiopodman.sockets import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -171,7 +172,7 @@ async def probe(endpoint: Endpoint) -> str | None:
         return _why_unusable(endpoint.url)
     try:
         with anyio.fail_after(PROBE_TIMEOUT):
-            async with await anyio.connect_unix(path):
+            with await connect(path):
                 return None
     except TimeoutError:
         return f"{path} takes no connection within {PROBE_TIMEOUT:.0f} s"

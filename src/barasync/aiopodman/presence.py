@@ -10,13 +10,13 @@ on 4.3.1 with `--time=5`), and the kernel ends it when the service dies.
 from __future__ import annotations
 
 import socket
-from contextlib import AsyncExitStack
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 import anyio
-from anyio import CancelScope
-from anyio.abc import SocketAttribute, UNIXSocketStream
+
+from barasync.aiopodman.sockets import connect
 
 _BEGUN = b"GET /libpod/_ping HTTP/1.1\r\nHost: podman\r\n"
 _CONNECT_SECONDS = 5.0
@@ -31,7 +31,7 @@ class Presence:
     def __init__(self, socket_path: str) -> None:
         self._path = socket_path
         self._losses = 0
-        self._connection: UNIXSocketStream | None = None
+        self._connection: socket.socket | None = None
         self._turn = anyio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -44,7 +44,7 @@ class Presence:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._close()
+        self._close()
 
     async def count(self) -> int:
         """Return a number that stays the same for as long as the service lives.
@@ -56,34 +56,30 @@ class Presence:
         async with self._turn:
             if self._connection is None or _has_ended(self._connection):
                 self._losses += 1
-                await self._close()
+                self._close()
                 await self._connect()
             return self._losses
 
     async def _connect(self) -> None:
-        async with AsyncExitStack() as stack:
-            with anyio.move_on_after(_CONNECT_SECONDS):
-                try:
-                    connection = await anyio.connect_unix(self._path)
-                    stack.push_async_callback(connection.aclose)
-                    await connection.send(_BEGUN)
-                except (OSError, anyio.BrokenResourceError):
-                    return
-                self._connection = connection
-                stack.pop_all()
+        with anyio.move_on_after(_CONNECT_SECONDS), suppress(OSError):
+            connection = await connect(self._path)
+            try:
+                connection.send(_BEGUN)
+            except OSError:
+                connection.close()
+                raise
+            self._connection = connection
 
-    async def _close(self) -> None:
+    def _close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with CancelScope(shield=True):
-                await connection.aclose()
+            connection.close()
 
 
-def _has_ended(connection: UNIXSocketStream) -> bool:
+def _has_ended(connection: socket.socket) -> bool:
     """Look without waiting; the service answers nothing as long as the request is not whole."""
-    raw = connection.extra(SocketAttribute.raw_socket)  # noqa: S610 not Django's
     try:
-        return not raw.recv(1, socket.MSG_PEEK)
+        return not connection.recv(1, socket.MSG_PEEK)
     except BlockingIOError:
         return False
     except OSError:

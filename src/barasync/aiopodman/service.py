@@ -37,6 +37,7 @@ from barasync.aiopodman.service_launch import (
     plan_launch,
 )
 from barasync.aiopodman.service_tail import Tail
+from barasync.aiopodman.sockets import connect
 from barasync.aiopodman.version import PodmanVersion, negotiate
 
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ async def _receive_pid(control: UNIXSocketStream) -> int:
 async def _ping(socket_path: str) -> str:
     """Ask the service whether it is there; return the version of its API."""
     answer = b""
-    async with await anyio.connect_unix(socket_path) as connection:
+    async with await UNIXSocketStream.from_socket(await connect(socket_path)) as connection:
         await connection.send(_PING)
         while b"\r\n\r\n" not in answer and len(answer) < _PING_LIMIT:
             answer += await connection.receive()

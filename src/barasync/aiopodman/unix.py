@@ -2,9 +2,7 @@
 
 anyio's own unix stream loses a race on asyncio: when a read is cancelled in the very moment in
 which data arrives, its callback fails and asyncio logs a traceback (measured with anyio 4.16: in 8
-of 60 cancellations of eight printing containers). `anyio.wait_readable` knows that moment. Its
-connecting has the same race, and keeps a core busy, where the service's queue of connections is
-full: the kernel calls such a socket writable, and refuses again.
+of 60 cancellations of eight printing containers). `anyio.wait_readable` knows that moment.
 """
 
 from __future__ import annotations
@@ -18,8 +16,7 @@ import anyio
 import httpcore2
 from anyio.lowlevel import checkpoint
 
-# The kernel does not tell when a full queue has room again.
-_QUEUE_PAUSE_SECONDS = 0.01
+from barasync.aiopodman.sockets import connect
 
 
 class UnixStream(httpcore2.AsyncNetworkStream):
@@ -85,28 +82,11 @@ class UnixBackend(httpcore2.AsyncNetworkBackend):
             _translated(httpcore2.ConnectTimeout, httpcore2.ConnectError),
             anyio.fail_after(timeout),
         ):
-            return UnixStream(await _connected(path))
+            return UnixStream(await connect(path))
 
     async def sleep(self, seconds: float) -> None:
         """Pause, as the pool does between attempts."""
         await anyio.sleep(seconds)
-
-
-async def _connected(path: str) -> socket.socket:
-    await checkpoint()
-    connection = socket.socket(socket.AF_UNIX)
-    try:
-        connection.settimeout(0)
-        while True:
-            try:
-                connection.connect(path)
-            except BlockingIOError:
-                await anyio.sleep(_QUEUE_PAUSE_SECONDS)
-            else:
-                return connection
-    except BaseException:
-        connection.close()
-        raise
 
 
 @contextmanager

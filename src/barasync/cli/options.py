@@ -174,26 +174,15 @@ def parse_retry_on(values: list[str]) -> list[RetryOn]:
     return kinds
 
 
-def parse_deadline(seconds: float | None) -> float | None:
-    """Check `--deadline`.
+def parse_amount(option: str, amount: float | None, unit: str) -> float | None:
+    """Check the amount of an option of the whole run, in `unit`.
 
     Raises:
         ConfigError: it is not more than nothing.
     """
-    if seconds is not None and not 0 < seconds < float("inf"):
-        raise ConfigError(f"--deadline: {seconds:g} is not a number of seconds above 0")
-    return seconds
-
-
-def parse_cpus_total(cores: float | None) -> float | None:
-    """Check `--cpus-total`.
-
-    Raises:
-        ConfigError: it is not more than nothing.
-    """
-    if cores is not None and not 0 < cores < float("inf"):
-        raise ConfigError(f"--cpus-total: {cores:g} is not a number of cores above 0")
-    return cores
+    if amount is not None and not 0 < amount < float("inf"):
+        raise ConfigError(f"{option}: {amount:g} is not a number of {unit} above 0")
+    return amount
 
 
 def parse_memory_total(size: str | None) -> int | None:

@@ -122,7 +122,11 @@ class Drain:
         await anyio.lowlevel.checkpoint()
         if failure is not None:
             raise failure
-        return await _brought_to_an_end(self._container) if state is None else state
+        if state is None:
+            return await _brought_to_an_end(self._container)
+        # Only now: a deadline that came meanwhile would be taken for what killed it.
+        await self._rule_out_removal(state)
+        return state
 
     async def _attach(self, stack: AsyncExitStack) -> None:
         attached = self._container.start_attached(self._received)
@@ -141,7 +145,6 @@ class Drain:
             await self._complete(follow=False)
         elif anyio.current_time() - output_ended > _SOON_SECONDS:
             await self._add_what_came_late()
-        await self._rule_out_removal(state)
         return state
 
     async def _rule_out_removal(self, state: ContainerInspect) -> None:
@@ -199,10 +202,7 @@ class Drain:
     async def _complete(self, *, follow: bool) -> None:
         """Write what podman's log has beyond what has come."""
         try:
-            async with self._container.remaining_output(self._received, follow=follow) as chunks:
-                async for chunk in chunks:
-                    self.recovered = True
-                    await self._sink.write(chunk)
+            await self._copy_log(follow=follow)
         except PodmanError as error:
             self.problem = f"not all output has arrived, and podman's log has no more: {error}"
 
@@ -213,14 +213,17 @@ class Drain:
         log is cut to its limit is no sign of a loss.
         """
         try:
-            async with self._container.remaining_output(self._received, follow=False) as chunks:
-                async for chunk in chunks:
-                    self.recovered = True
-                    await self._sink.write(chunk)
+            await self._copy_log(follow=False)
         except OutputLost:
             return
         except PodmanError as error:
             self.problem = f"not all output has arrived: {error}"
+
+    async def _copy_log(self, *, follow: bool) -> None:
+        async with self._container.remaining_output(self._received, follow=follow) as chunks:
+            async for chunk in chunks:
+                self.recovered = True
+                await self._sink.write(chunk)
 
     async def _watch(self) -> None:
         try:
