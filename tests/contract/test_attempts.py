@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -157,6 +158,43 @@ def test_the_time_on_the_cpu_is_told_apart(barasync: Barasync, busybox: str) -> 
     assert usage["user_seconds"] + usage["system_seconds"] == pytest.approx(
         usage["cpu_seconds"], rel=0.2
     )
+
+
+def test_usage_is_sampled_where_the_service_seems_to_be_on_another_machine(
+    barasync: Barasync, busybox: str
+) -> None:
+    elsewhere = ("unshare", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh")
+    script = "end=$(($(date +%s) + 4)); while [ $(date +%s) -lt $end ]; do :; done"
+    configure(barasync, busybox, script)
+
+    ended = replace(barasync, within=elsewhere)("matrix", "tests")
+
+    assert ended.code == 0, ended.err
+    usage = barasync.result()["cells"][0]["usage"]
+    assert not usage["exact"]
+    assert usage["peak_memory_bytes"] > 0
+    assert usage["cpu_seconds"] > 0.1
+    assert "~" in ended.out
+
+
+def test_a_host_that_runs_short_of_memory_gets_one_cell_after_the_other(
+    barasync: Barasync, busybox: str
+) -> None:
+    meminfo = barasync.directory / "meminfo"
+    meminfo.write_text("MemTotal: 1000000 kB\nMemAvailable: 20480 kB\n")
+    covered = f'mount --bind "{meminfo}" /proc/meminfo && exec "$@"'
+    names = [f"c{number}" for number in range(4)]
+    configure(barasync, busybox, "sleep 2", f"[matrix]\nconfig = {names}")
+
+    ended = replace(barasync, within=("unshare", "--mount", "sh", "-c", covered, "sh"))(
+        "matrix", "tests", "--jobs", "2"
+    )
+
+    assert ended.code == 0, ended.err
+    assert "20 MiB of memory are available: no more cells are started" in ended.err
+    starts = sorted(cell["phases"]["queue"] for cell in barasync.result()["cells"])
+    assert starts[1] < 1, "two start before the host was looked at"
+    assert starts[3] - starts[2] > 2, "the others wait for each other"
 
 
 @pytest.mark.anyio

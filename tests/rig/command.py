@@ -26,17 +26,21 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Barasync:
-    """Runs `barasync` in `directory` against one service, `timeout` seconds at most."""
+    """Runs `barasync` in `directory` against one service, `timeout` seconds at most.
+
+    `within` is a command that executes another one, after changing what it sees of the host.
+    """
 
     directory: Path
     url: str | None
     environ: Mapping[str, str]
     timeout: float = 50.0
+    within: tuple[str, ...] = ()
 
     def __call__(self, *words: str, url: str | None = None) -> Ended:
         """Run a command to its end; `url` replaces the service's."""
         done = subprocess.run(
-            [*_PROGRAM, *words],
+            [*self.within, *_PROGRAM, *words],
             cwd=self.directory,
             env=self._environ(url),
             capture_output=True,
@@ -52,7 +56,7 @@ class Barasync:
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Run a command beside the test, which reads its stdout; it does not outlive the block."""
         process = subprocess.Popen(
-            [*_PROGRAM, *words],
+            [*self.within, *_PROGRAM, *words],
             cwd=self.directory,
             env=self._environ(None),
             stdout=stdout,
