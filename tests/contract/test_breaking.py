@@ -95,6 +95,16 @@ def test_a_full_disk_ends_no_run_and_is_said(barasync: Barasync, socket_path: st
     assert libpod.containers(socket_path) == before
 
 
+def test_a_run_that_could_not_be_recorded_is_no_success(barasync: Barasync) -> None:
+    rule(barasync, "yes $(seq -s . 300) | head -c 2000000")
+    with small_disk(barasync.directory / ".barasync"):
+        ended = barasync("matrix", "tests", "--output", "quiet")
+
+    assert "4 passed" in ended.out, ended.out + ended.err
+    assert "the result could not be written: [Errno 28]" in ended.out
+    assert ended.code == 1
+
+
 def test_a_container_that_somebody_else_removes_is_no_verdict_on_its_command(
     barasync: Barasync, socket_path: str
 ) -> None:

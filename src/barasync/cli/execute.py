@@ -76,13 +76,18 @@ class Execution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executed:
-    """A run that has ended, and its record."""
+    """A run that has ended, and its record.
+
+    `problems` are sentences on what could not be written; without `recorded` some of that was the
+    record or a log.
+    """
 
     result: RunResult
     document: ResultDocument
     directory: RunDirectory
     artifacts: Path
     problems: tuple[str, ...]
+    recorded: bool
 
 
 Audience = Callable[[RunDirectory], Consoles]
@@ -271,6 +276,7 @@ async def _conclude(
         await to_thread.run_sync(write_result, directory.result, document)
     except OSError as error:
         problems += (f"the result could not be written: {error}",)
+    recorded = not problems
     problems += await _remember(execution, document)
     return Executed(
         result=result,
@@ -278,6 +284,7 @@ async def _conclude(
         directory=directory,
         artifacts=execution.artifacts or directory.path / "artifacts",
         problems=problems,
+        recorded=recorded,
     )
 
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 from barasync.cli.execute import Executed, Execution, execute
 from barasync.cli.interrupts import Interrupts, finish
 from barasync.cli.terminal import channels, consoles, matrix_view, passthrough_views
-from barasync.errors import EXIT_INTERRUPTED
+from barasync.errors import EXIT_INTERRUPTED, EXIT_NOT_PASSED, EXIT_OK
 from barasync.matrix.outcome import Outcome, Status
 from barasync.report.channel import Channel
 from barasync.report.files import OUTPUT_LOG, last_lines
@@ -36,9 +36,16 @@ def show_matrix(execution: Execution, output: OutputMode) -> NoReturn:
             ),
             farewell=partial(_summary, channel=out),
         )
-        return executed.result.exit_code
+        return matrix_exit_code(executed)
 
     finish(command)
+
+
+def matrix_exit_code(executed: Executed) -> int:
+    """Return what `barasync matrix` ends with: no run is a success that left no whole record."""
+    if executed.result.exit_code == EXIT_OK and not executed.recorded:
+        return EXIT_NOT_PASSED
+    return executed.result.exit_code
 
 
 def show_single(execution: Execution) -> NoReturn:
