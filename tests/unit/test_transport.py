@@ -411,6 +411,44 @@ async def test_a_service_that_stays_away_is_waited_for_once(tmp_path: Path) -> N
     assert anyio.current_time() - gave_up < 10, "each of the others would have taken 0.2 s"
 
 
+class Partial:
+    """Lets every request to `/bad` down and answers all others, until it `breaks` for all."""
+
+    def __init__(self) -> None:
+        self.breaks = 0
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/bad":
+            raise httpx2.ReadError("broke off")
+        if self.breaks:
+            self.breaks -= 1
+            raise httpx2.ConnectError("nobody is there")
+        return httpx2.Response(200)
+
+
+async def test_a_request_that_keeps_failing_gives_up_although_others_succeed() -> None:
+    service = Partial()
+    failed = anyio.Event()
+
+    async def fail(transport: Transport) -> None:
+        with pytest.raises(TransportError, match="broke off"):
+            await transport.request("GET", "/bad")
+        failed.set()
+
+    async with mocked(service) as transport:
+        transport.bear_outages(0.1)
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as group:
+                group.start_soon(fail, transport)
+                while not failed.is_set():
+                    await transport.request("GET", "/good")
+                    await anyio.lowlevel.checkpoint()
+        service.breaks = 2
+        await transport.request("GET", "/good")  # its own outage is borne all the same
+
+    assert service.breaks == 0
+
+
 async def test_what_may_have_had_an_effect_is_not_sent_again(tmp_path: Path) -> None:
     requests: list[bytes] = []
 

@@ -27,6 +27,7 @@ from barasync.aiopodman.errors import (
     RequestTimeout,
     TransportError,
 )
+from barasync.aiopodman.persistence import Absence, Persistence
 from barasync.aiopodman.unix import UnixBackend
 from barasync.aiopodman.wire.refusal import refusal
 
@@ -41,10 +42,6 @@ CONTROL_CONNECTIONS = 20
 _KEEPALIVE_SECONDS = 5.0
 _MAX_ERROR_BYTES = 64 * 1024
 _BASE_URL = "http://podman"
-# Sent again, they have the effect that they would have had once. Source: RFC 9110, section 9.2.2.
-_IDEMPOTENT = frozenset({"GET", "DELETE"})
-_FIRST_PAUSE_SECONDS = 0.02
-_LONGEST_PAUSE_SECONDS = 1.0
 _VERSION_PREFIX = re.compile(r"^/v[0-9.]+(?=/)")
 
 _TRANSLATION: dict[type[BaseException], type[PodmanError]] = {
@@ -88,8 +85,8 @@ class Transport:
     of a stream. Open it with `async with`; leaving the block closes every connection.
     `transport` replaces the socket in tests.
 
-    `bear_outages` makes it wait for a service that went away and comes back. Then a request that
-    found nobody is sent again, and an idempotent one also if its answer broke off.
+    `bear_outages` makes it wait for a service that went away and comes back; `persistence` says
+    which requests are sent again then.
     """
 
     def __init__(
@@ -98,7 +95,7 @@ class Transport:
         self.endpoint = endpoint
         self.socket_path = endpoint.socket_path
         self.timeout = timeout
-        self._outage = _Outage()
+        self._absence = Absence()
         self._control = self._client(timeout, CONTROL_CONNECTIONS, transport)
         self._streaming = self._client(None, None, transport)
 
@@ -118,8 +115,8 @@ class Transport:
             await self._streaming.aclose()
 
     def bear_outages(self, seconds: float) -> None:
-        """Bear a service that is away for so long, reckoned from the first request that notices."""
-        self._outage.bearable = seconds
+        """Have each request bear a service that is away for so long."""
+        self._absence.bearable = seconds
 
     async def request(
         self,
@@ -205,25 +202,16 @@ class Transport:
         whole: bool,
         within: float | None = None,
     ) -> httpx2.Response:
-        pause = 0.0
+        persistence = Persistence(self._absence, request.method)
         while True:
             connection = _Connection()
             request.extensions = {**request.extensions, "trace": connection}
             try:
                 response = await self._send_once(client, request, whole=whole, within=within)
-            except RequestTimeout:
-                raise
             except TransportError as error:
-                unheard = isinstance(error, ConnectError)
-                if not unheard and request.method not in _IDEMPOTENT:
-                    raise
-                was_closed = not unheard and not connection.is_new and pause == 0
-                if not was_closed and not self._outage.is_bearable():
-                    raise
-                await anyio.sleep(pause)
-                pause = min(max(2 * pause, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+                await persistence.after(error, connection_is_new=connection.is_new)
             else:
-                self._outage.end()
+                self._absence.answered()
                 return response
 
     async def _send_once(
@@ -349,25 +337,6 @@ class _Body(AsyncIterator[bytes]):
         if data is None:
             raise StopAsyncIteration
         return data
-
-
-class _Outage:
-    """How long the service has been away, and for how long that is borne, in seconds."""
-
-    def __init__(self) -> None:
-        self.bearable = 0.0
-        self._began: float | None = None
-
-    def is_bearable(self) -> bool:
-        """Take note that the service is away; tell whether to go on waiting for it."""
-        now = anyio.current_time()
-        if self._began is None:
-            self._began = now
-        return now - self._began < self.bearable
-
-    def end(self) -> None:
-        """Take note that it has answered."""
-        self._began = None
 
 
 class _Connection:
