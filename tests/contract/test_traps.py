@@ -162,6 +162,8 @@ async def test_attach_reinitialises__attaching_after_the_end_loses_the_exit_code
 ) -> None:
     async with created(podman, shell(busybox, "exit 7")) as container:
         assert (await finish(container)).state.state.exit_code == 7
+        # Conmon's `podman container cleanup` would end what attaching starts anew.
+        await container.wait(("exited",))
 
         async with container.attach():
             state = (await container.inspect()).state

@@ -5,6 +5,7 @@ Hooks of pytest; `tests/conftest.py` makes them known.
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -62,6 +63,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Whoever ends the tests from outside gets what Ctrl-C gets: fixtures that clear up.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     config.pluginmanager.register(ContractTests(config), "barasync-contract-tests")
 
 

@@ -131,9 +131,11 @@ def running(installation: Installation) -> Iterator[RigService]:
         try:
             yield service
         finally:
-            forgotten = _remove_containers(service)
-            stop(service)
-            left = leftovers.clear(directory)
+            try:
+                forgotten = _remove_containers(service)
+            finally:
+                stop(service)
+                left = leftovers.clear(directory)
     assert not forgotten, f"{installation.name}: containers were left at the end: {forgotten}"
     assert not left, f"{installation.name} left behind: {left}"
 
@@ -205,14 +207,21 @@ def start(
 ) -> RigService:
     """Start a service in a process that holds it; `stop` ends both.
 
-    `within` is a command that executes another one, after changing what it sees of the host.
+    `within` is a command that executes another one, after changing what it sees of the host. The
+    holder has a session of its own: what a terminal sends to the tests' group must not end the
+    service before the fixtures have cleared up.
     """
     command = [*within, sys.executable, str(HOLD_SERVICE), installation.user]
     command += installation.program(directory / "scratch")
     log = directory / "holder.log"
     with log.open("wb") as errors:
         holder = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environ
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environ,
+            start_new_session=True,
         )
     try:
         facts = _receive(holder)
