@@ -56,8 +56,10 @@ class ContainerSpec:
     `entrypoint` replaces it; empty, it is the image's. `timeout` is in whole seconds, after which
     podman itself kills the container, whether or not this client still lives; its exit code is
     then -1. `memory_bytes` limits memory and swap together. `cpus` are cores, `cgroup_parent` a
-    path below the service's cgroup. Whoever gives `rlimits` gives both nofile and nproc (see
-    `quirks.RLIMITS_REPLACE_DEFAULTS`). With `terminal` the two output streams are one.
+    path in every hierarchy of cgroups. Conmon lives below it as well, and what conmon starts at the
+    container's end, unless `monitor_stays` with the service. Whoever gives `rlimits` gives both
+    nofile and nproc (see `quirks.RLIMITS_REPLACE_DEFAULTS`). With `terminal` the two output streams
+    are one.
 
     `None` and empty values leave a setting to podman.
 
@@ -80,6 +82,7 @@ class ContainerSpec:
     network: Network = "none"
     mounts: tuple[Mount, ...] = ()
     cgroup_parent: str | None = None
+    monitor_stays: bool = False
     rlimits: tuple[Rlimit, ...] = ()
     terminal: bool = False
     stdin: bool = False
@@ -111,6 +114,7 @@ class ContainerSpec:
             "mounts": [_bind(mount) for mount in self.mounts if not mount.is_volume],
             "volumes": [_volume(mount) for mount in self.named_volumes],
             "cgroup_parent": self.cgroup_parent,
+            "cgroups_mode": "no-conmon" if self.monitor_stays else None,
             "r_limits": [
                 {"type": limit.type, "soft": limit.soft, "hard": limit.hard}
                 for limit in self.rlimits

@@ -204,6 +204,7 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         network=cast("Network", settings.network),  # checked with the configuration
         mounts=tuple(mount(volume) for volume in settings.volumes),
         cgroup_parent=None if cgroup is None else cgroup.path,
+        monitor_stays=cgroup is not None,
         rlimits=session.rlimits,
     )
 

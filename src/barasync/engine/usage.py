@@ -1,9 +1,10 @@
 """What a cell consumed, read from a cgroup of its own after the container is gone.
 
 Each cell's container is created below a parent cgroup, `/barasync-<run>.<process>/<cell>`, that
-outlives the container's own. Its hierarchical counters keep what the dead child used, so the
-figures are exact and need no sampling. Works with the cgroupfs manager on cgroup v1 and v2 where
-this process sees the host's cgroups; measured on podman 4.3.1 and 5.4.2.
+outlives the container's own and holds nothing else (`ContainerSpec.monitor_stays`). Its
+hierarchical counters keep what the dead child used, so the figures are exact and need no sampling.
+Works with the cgroupfs manager on cgroup v1 and v2 where this process sees the host's cgroups;
+measured on podman 4.3.1 and 5.4.2.
 """
 
 from __future__ import annotations

@@ -1,0 +1,118 @@
+"""What cells consume, by the kernel's count and by podman's, on real podmans."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from barasync.aiopodman import ContainerStats, Podman
+from tests.contract.running import created, shell
+from tests.rig.busybox import native_architecture
+from tests.rig.command import Barasync
+from tests.rig.memory import MEBIBYTE
+from tests.rig.services import RigService
+
+NATIVE = native_architecture()
+LOOP = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"
+
+
+@pytest.fixture
+def barasync(service: RigService, tmp_path: Path) -> Barasync:
+    return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
+
+
+def configure(barasync: Barasync, image: str, script: str, more: str = "") -> None:
+    barasync.configure(
+        f"""
+        [defaults]
+        image = "{image}"
+        command = ["sh", "-c", '''{script}''']
+        workspace = "none"
+        {more}
+        """
+    )
+
+
+def usage_of(barasync: Barasync) -> dict[str, Any]:
+    (cell,) = barasync.result()["cells"]
+    usage = cell["usage"]
+    assert isinstance(usage, dict)
+    return usage
+
+
+def test_a_cell_that_does_nothing_is_not_charged_for_podman(
+    barasync: Barasync, busybox: str
+) -> None:
+    configure(barasync, busybox, "true")
+
+    barasync("matrix", "tests")
+
+    usage = usage_of(barasync)
+    assert usage["exact"]
+    assert 0 < usage["peak_memory_bytes"] < 2 * MEBIBYTE
+    assert 0 < usage["cpu_seconds"] < 0.03
+
+
+def test_a_cell_is_charged_for_what_it_allocates(barasync: Barasync, busybox: str) -> None:
+    configure(barasync, busybox, "dd if=/dev/zero of=/dev/null bs=100M count=1")
+
+    barasync("matrix", "tests")
+
+    usage = usage_of(barasync)
+    assert usage["exact"]
+    assert 100 * MEBIBYTE < usage["peak_memory_bytes"] < 103 * MEBIBYTE
+
+
+def test_the_time_on_the_cpu_is_that_of_the_command(barasync: Barasync, busybox: str) -> None:
+    configure(barasync, busybox, f"{LOOP}; {LOOP}; times")
+
+    barasync("matrix", "tests")
+
+    usage = usage_of(barasync)
+    ours = re.findall(r"(\d+)m([0-9.]+)s", barasync.log(NATIVE).splitlines()[0])
+    user, system = (60 * int(minutes) + float(seconds) for minutes, seconds in ours)
+    assert usage["exact"]
+    assert usage["user_seconds"] == pytest.approx(user, rel=0.05, abs=0.03)
+    assert usage["cpu_seconds"] == pytest.approx(user + system, rel=0.02, abs=0.03)
+
+
+def test_usage_is_sampled_where_the_service_seems_to_be_on_another_machine(
+    barasync: Barasync, busybox: str
+) -> None:
+    elsewhere = ("unshare", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh")
+    script = "end=$(($(date +%s) + 4)); while [ $(date +%s) -lt $end ]; do :; done"
+    configure(barasync, busybox, script)
+
+    ended = replace(barasync, within=elsewhere)("matrix", "tests")
+
+    assert ended.code == 0, ended.err
+    usage = usage_of(barasync)
+    assert not usage["exact"]
+    assert usage["peak_memory_bytes"] > 0
+    assert usage["cpu_seconds"] > 0.1
+    assert "~" in ended.out
+
+
+@pytest.mark.anyio
+async def test_statistics_tell_what_a_running_container_consumes(
+    podman: Podman, busybox: str
+) -> None:
+    script = "i=0; while :; do i=$((i+1)); done"
+    async with created(podman, shell(busybox, script)) as container:
+        await container.start()
+        found: list[ContainerStats] = []
+        with anyio.fail_after(30):
+            async with podman.containers.stats() as reports:
+                async for report in reports:
+                    found += [one for one in report.stats or () if one.container_id == container.id]
+                    # The first sample may come before the kernel has added anything up.
+                    if found and found[-1].cpu_nanoseconds > 0 and found[-1].memory_bytes > 0:
+                        break
+
+    assert found[-1].memory_bytes > 0
