@@ -91,8 +91,18 @@ class CellFinished(AttemptEnded, tag="cell.finished", frozen=True, kw_only=True)
     """The last attempt of a cell has ended; its verdict is the cell's."""
 
 
+class CellLeaked(Event, tag="cell.leaked", frozen=True, kw_only=True):
+    """A container of a cell that had ended was found and could not be removed.
+
+    `outcome` takes the place of the cell's verdict.
+    """
+
+    cell: str
+    outcome: Outcome
+
+
 class RunFinished(Event, tag="run.finished", frozen=True, kw_only=True):
-    """Nothing of the run is left; `counts` maps a status to a number of cells."""
+    """Nothing of the run is left but what `problem` names; `counts` maps a status to a number."""
 
     run: str
     seconds: float
@@ -109,5 +119,6 @@ AnyEvent = (
     | ContainerStarted
     | CellRetried
     | CellFinished
+    | CellLeaked
     | RunFinished
 )

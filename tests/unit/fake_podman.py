@@ -193,7 +193,10 @@ class FakePodman:
 
     async def list(self, **_filters: Any) -> list[ContainerSummary]:
         self.check()
-        return [ContainerSummary(id=container) for container in self.present]
+        return [
+            ContainerSummary(id=each.id, labels=dict(each.spec.labels))
+            for each in self.present.values()
+        ]
 
     def handle(self, container: str) -> FakeContainer:
         return self.present[container]

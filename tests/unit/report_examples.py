@@ -10,6 +10,7 @@ from pathlib import Path
 from barasync.events import (
     AdmissionHeld,
     CellFinished,
+    CellLeaked,
     CellRetried,
     CellStarted,
     ContainerStarted,
@@ -39,6 +40,7 @@ FAILED = Outcome(
     usage=Usage(peak_memory_bytes=1024**3, cpu_seconds=1.0),
     artifacts=(Collected(source="/none", destination=None, problem="no such path"),),
 )
+LEAKED = Outcome(status=Status.LEAKED, reason="container c0ffee could not be removed")
 CANCELLED = Outcome(status=Status.CANCELLED, reason="not started: the run was interrupted")
 
 
@@ -73,6 +75,10 @@ def finished(cell: str, outcome: Outcome = PASSED, attempt: int = 1) -> CellFini
     return CellFinished(
         at=1_700_000_004.0, cell=cell, attempt=attempt, seconds=3.14, outcome=outcome
     )
+
+
+def leaked(cell: str) -> CellLeaked:
+    return CellLeaked(at=1_700_000_005.0, cell=cell, outcome=LEAKED)
 
 
 def retried(cell: str, outcome: Outcome = FAILED, attempt: int = 1) -> CellRetried:

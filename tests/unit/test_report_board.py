@@ -14,12 +14,14 @@ from barasync.report.console import Console
 from tests.unit.report_examples import (
     CANCELLED,
     FAILED,
+    LEAKED,
     Capture,
     CellFiles,
     Failing,
     container_started,
     finished,
     image_progress,
+    leaked,
     run_started,
     size,
     started,
@@ -56,6 +58,15 @@ def test_cells_are_shown_in_the_order_of_the_plan() -> None:
         Row("riscv64", "queued", "", ""),
         Row("s390x", "cancelled", "", CANCELLED.reason, CANCELLED.status),
     ]
+
+
+def test_a_cell_that_is_found_to_be_leaked_shows_it() -> None:
+    seen = board("amd64")
+    seen.apply(started("amd64"), 101.0)
+    seen.apply(finished("amd64"), 104.14)
+    seen.apply(leaked("amd64"), 105.0)
+
+    assert seen.rows(105.0, 10) == [Row("amd64", "leaked", "3.1 s", LEAKED.reason, LEAKED.status)]
 
 
 def test_on_a_small_terminal_the_cells_that_need_eyes_come_first() -> None:

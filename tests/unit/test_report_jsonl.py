@@ -19,6 +19,7 @@ from tests.unit.report_examples import (
     container_started,
     finished,
     image_progress,
+    leaked,
     retried,
     run_finished,
     run_started,
@@ -34,6 +35,7 @@ EVERY_KIND: tuple[AnyEvent, ...] = (
     admission_held("512 MiB of memory are available"),
     retried("arm64", FAILED),
     finished("arm64", FAILED, attempt=2),
+    leaked("arm64"),
     run_finished(1, "podman went away"),
 )
 

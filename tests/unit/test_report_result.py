@@ -18,6 +18,7 @@ from tests.unit.report_examples import (
     container_started,
     finished,
     image_progress,
+    leaked,
     run_finished,
     run_started,
     started,
@@ -95,6 +96,17 @@ def test_the_last_attempt_is_the_one_that_counts() -> None:
     assert cell.logs is not None
     assert cell.logs.output == "cells/amd64/attempt-2/output.log"
     assert document.counts == {"passed": 1}
+
+
+def test_a_cell_whose_container_was_found_at_the_end_is_leaked() -> None:
+    document = reduce_events(
+        [run_started("amd64"), started("amd64"), finished("amd64"), leaked("amd64")]
+    )
+    cell = document.cells[0]
+
+    assert (cell.status, cell.attempt, cell.seconds) == (Status.LEAKED, 1, 3.14)
+    assert cell.reason == "container c0ffee could not be removed"
+    assert document.counts == {"leaked": 1}
 
 
 def test_a_record_that_was_cut_off_has_no_end_and_cells_without_verdict() -> None:

@@ -12,6 +12,7 @@ from tests.unit.report_examples import (
     CANCELLED,
     FAILED,
     finished,
+    leaked,
     run_finished,
     run_started,
     started,
@@ -202,6 +203,7 @@ def test_the_end_of_a_cell_in_one_line() -> None:
     assert ended_line(finished("arm64", CANCELLED, attempt=0)) == (
         "arm64: cancelled: not started: the run was interrupted"
     )
+    assert ended_line(leaked("arm64")) == "arm64: leaked: container c0ffee could not be removed"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from barasync.errors import ImageError
 from barasync.events import (
     AdmissionHeld,
     AnyEvent,
+    CellLeaked,
     CellRetried,
     CellStarted,
     ContainerStarted,
@@ -330,6 +331,9 @@ async def test_stopping_for_ever__a_container_that_stays_is_reported_as_leaked()
     assert result.outcomes["a"].status is Status.LEAKED
     assert "id0" in result.outcomes["a"].reason
     assert "exit code 3" in result.outcomes["a"].reason
+    assert result.problem is not None
+    assert "container id0 (a) could not be removed" in result.problem
+    assert not any(isinstance(event, CellLeaked) for event in world.recorder.events)
 
 
 @pytest.mark.parametrize(

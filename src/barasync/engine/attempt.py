@@ -183,7 +183,7 @@ async def attempt(
         warnings=(*place.warnings, *outcome.warnings),
         usage=_usage(place.usage, container_id, session),
     )
-    return outcome if place.leaked is None else _leaked(outcome, place.leaked)
+    return outcome if place.leaked is None else leaked(outcome, place.leaked)
 
 
 def container_spec(job: Job, session: Session) -> ContainerSpec:
@@ -335,11 +335,14 @@ def _infrastructure_error(error: Exception) -> Outcome:
     )
 
 
-def _leaked(outcome: Outcome, container_id: str) -> Outcome:
+def leaked(outcome: Outcome, container_id: str) -> Outcome:
+    """Return the outcome of a cell that has left a container behind, whatever it was before."""
     before = f"; before that: {outcome.status}, {outcome.reason}" if outcome.reason else ""
     return replace(
         outcome,
         status=Status.LEAKED,
+        container_id=outcome.container_id or container_id,
+        flaky=False,
         reason=f"container {container_id[:12]} could not be removed{before}",
         hint=f"`podman rm --force {container_id[:12]}`, or later `barasync clean`",
     )

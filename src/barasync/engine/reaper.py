@@ -152,16 +152,6 @@ async def remove(
     )
 
 
-async def remove_run(podman: Podman, run: str) -> None:
-    """Kill and remove whatever container carries the label of `run`.
-
-    Raises:
-        PodmanError: the service does not answer, or refuses.
-    """
-    for summary in await podman.containers.list(labels={RUN: run}, all=True):
-        await remove_persistently(podman.containers.handle(summary.id))
-
-
 async def remove_cgroup(cgroup: RunCgroup) -> bool:
     """Remove the cgroup of a run, in every hierarchy; tell whether it is gone.
 

@@ -19,11 +19,11 @@ from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from barasync.aiopodman import PodmanError
-from barasync.engine.attempt import Phases, Session
+from barasync.engine.attempt import Phases, Session, leaked
 from barasync.engine.memory import LookAtMemory
-from barasync.engine.reaper import remove_cgroup, remove_run
 from barasync.engine.retry import is_retried
 from barasync.engine.scheduler import Scheduler
+from barasync.engine.sweep import Left, Remains, sweep
 from barasync.engine.turn import Preparation, Recorder, Turns
 from barasync.errors import (
     EXIT_INTERRUPTED,
@@ -32,19 +32,28 @@ from barasync.errors import (
     BarasyncError,
     EngineUnavailable,
 )
-from barasync.events import AdmissionHeld, CellFinished, CellRetried, CellStarted, RunFinished
+from barasync.events import (
+    AdmissionHeld,
+    CellFinished,
+    CellLeaked,
+    CellRetried,
+    CellStarted,
+    RunFinished,
+)
 from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import Outcome, Status
 from barasync.matrix.plan import Plan
 
 _PING_SECONDS = 30.0
 _LOOK_SECONDS = 1.0
-_SWEEP_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """What a run came to: an outcome for every cell of the plan, in its order."""
+    """What a run came to: an outcome for every cell of the plan, in its order.
+
+    `problem` says what is no cell's affair: why the run ended early, and what is left of it.
+    """
 
     outcomes: Mapping[str, Outcome]
     exit_code: int
@@ -116,7 +125,7 @@ class Run:
         self._stop(Status.CANCELLED, "the run was interrupted")
 
     async def execute(self) -> RunResult:
-        """Run every cell and return when nothing of the run is left on the service.
+        """Run every cell and return when nothing of the run is left, or what is left is known.
 
         When cancelled from outside, the containers are removed all the same before it returns.
         """
@@ -124,8 +133,10 @@ class Run:
         try:
             await self._run_cells()
         finally:
-            await self._sweep()
-        return self._finish(self._session.clock() - started)
+            remains = await sweep(self._session.podman, self._session.run, self._session.cgroup)
+        for left in remains.containers:
+            self._blame(left)
+        return self._finish(self._session.clock() - started, remains)
 
     async def _run_cells(self) -> None:
         self._progress.ready = dict.fromkeys(self._cells, self._session.clock())
@@ -181,19 +192,6 @@ class Run:
             reason = "" if found is None else found.reason
             self._recorder.emit(AdmissionHeld(at=self._now(), reason=reason))
             wake()
-
-    async def _sweep(self) -> None:
-        """Remove what an attempt could not know of, a container whose creation timed out say."""
-        try:
-            with anyio.move_on_after(_SWEEP_SECONDS, shield=True):
-                await remove_run(self._session.podman, self._session.run)
-        except PodmanError:
-            # The service is gone; the run says so already and `barasync clean` finds the rest.
-            return
-        finally:
-            if self._session.cgroup is not None:
-                with anyio.CancelScope(shield=True):
-                    await remove_cgroup(self._session.cgroup)
 
     async def _run_cell(self, cell: Cell, done: Callable[[str], None]) -> None:
         """Take a cell through one turn; the scheduler hears of its end whatever happens."""
@@ -282,13 +280,25 @@ class Run:
             )
         )
 
-    def _finish(self, seconds: float) -> RunResult:
+    def _blame(self, left: Left) -> None:
+        """Make the cell of a container that is left a leaked one, if its attempt did not."""
+        outcome = self._progress.outcomes.get(left.cell or "")
+        if outcome is None or left.cell is None:
+            return
+        if outcome.status is Status.LEAKED and outcome.container_id == left.id:
+            return
+        outcome = leaked(outcome, left.id)
+        self._progress.outcomes[left.cell] = outcome
+        self._recorder.emit(CellLeaked(at=self._now(), cell=left.cell, outcome=outcome))
+
+    def _finish(self, seconds: float, remains: Remains) -> RunResult:
         outcomes = {cell: self._progress.outcomes[cell] for cell in self._cells}
         error = self._progress.error
+        problems = (*(() if error is None else (str(error),)), *remains.problems)
         result = RunResult(
             outcomes=outcomes,
-            exit_code=_exit_code(outcomes, error, interrupted=self._progress.interrupted),
-            problem=None if error is None else str(error),
+            exit_code=_exit_code(outcomes, error, remains, interrupted=self._progress.interrupted),
+            problem="; ".join(problems) or None,
             seconds=seconds,
         )
         self._recorder.emit(
@@ -305,11 +315,16 @@ class Run:
 
 
 def _exit_code(
-    outcomes: Mapping[str, Outcome], error: BarasyncError | None, *, interrupted: bool
+    outcomes: Mapping[str, Outcome],
+    error: BarasyncError | None,
+    remains: Remains,
+    *,
+    interrupted: bool,
 ) -> int:
     """Reduce a run to its exit code; what hid a result outranks the results."""
     if interrupted:
         return EXIT_INTERRUPTED
     if error is not None:
         return error.exit_code
-    return EXIT_OK if all(outcome.passed for outcome in outcomes.values()) else EXIT_NOT_PASSED
+    passed = all(outcome.passed for outcome in outcomes.values())
+    return EXIT_OK if passed and remains.proven else EXIT_NOT_PASSED

@@ -19,6 +19,7 @@ from barasync.events import (
     AdmissionHeld,
     AnyEvent,
     CellFinished,
+    CellLeaked,
     CellRetried,
     CellStarted,
     ContainerStarted,
@@ -98,6 +99,8 @@ class Board:
             case CellFinished():
                 state = self._cells.setdefault(event.cell, _CellState(event.cell))
                 state.outcome, state.seconds = event.outcome, event.seconds
+            case CellLeaked():
+                self._cells.setdefault(event.cell, _CellState(event.cell)).outcome = event.outcome
             case CellRetried():
                 self._cells[event.cell] = _CellState(event.cell)
             case ContainerStarted() | RunFinished():

@@ -6,6 +6,7 @@ from barasync.events import (
     AdmissionHeld,
     AnyEvent,
     AttemptEnded,
+    CellLeaked,
     CellStarted,
     ContainerStarted,
     ImageProgress,
@@ -29,7 +30,7 @@ def notice(event: AnyEvent, style: Style) -> str | None:
         case CellStarted():
             again = f" again, attempt {event.attempt}" if event.attempt > 1 else ""
             return f"{event.cell}: started{again}"
-        case AttemptEnded():
+        case AttemptEnded() | CellLeaked():
             return style.paint(ended_line(event), verdict_colour(event.outcome.status))
         case ContainerStarted() | RunFinished():
             return None

@@ -12,6 +12,7 @@ import msgspec
 from barasync.events import (
     AnyEvent,
     AttemptEnded,
+    CellLeaked,
     CellRetried,
     CellStarted,
     ContainerStarted,
@@ -121,7 +122,7 @@ def reduce_events(events: Iterable[AnyEvent]) -> ResultDocument:
                 cells = {cell.id: _planned(cell) for cell in event.cells}
             case RunFinished():
                 finished = event
-            case CellStarted() | ContainerStarted() | AttemptEnded():
+            case CellStarted() | ContainerStarted() | AttemptEnded() | CellLeaked():
                 if event.cell in cells:
                     cells[event.cell] = _advance(cells[event.cell], event)
             case _:
@@ -152,7 +153,9 @@ def _planned(cell: PlannedCell) -> CellResult:
     return CellResult(id=cell.id, platform=cell.platform, config=cell.config, image=cell.image)
 
 
-def _advance(cell: CellResult, event: CellStarted | ContainerStarted | AttemptEnded) -> CellResult:
+def _advance(
+    cell: CellResult, event: CellStarted | ContainerStarted | AttemptEnded | CellLeaked
+) -> CellResult:
     """Return a cell as it is after an event; of an earlier attempt only its verdict is kept."""
     match event:
         case CellStarted():
@@ -169,7 +172,9 @@ def _advance(cell: CellResult, event: CellStarted | ContainerStarted | AttemptEn
         case CellRetried():
             return msgspec.structs.replace(cell, retried=(*cell.retried, _retried(event)))
         case AttemptEnded():
-            return _concluded(cell, event, event.outcome)
+            return _concluded(cell, event.outcome, event.seconds)
+        case CellLeaked():
+            return _concluded(cell, event.outcome, cell.seconds)
 
 
 def _retried(event: CellRetried) -> AttemptResult:
@@ -186,14 +191,14 @@ def _retried(event: CellRetried) -> AttemptResult:
     )
 
 
-def _concluded(cell: CellResult, event: AttemptEnded, outcome: Outcome) -> CellResult:
+def _concluded(cell: CellResult, outcome: Outcome, seconds: float | None) -> CellResult:
     return msgspec.structs.replace(
         cell,
         status=outcome.status,
         exit_code=outcome.exit_code,
         reason=outcome.reason,
         hint=outcome.hint,
-        seconds=event.seconds,
+        seconds=seconds,
         container_id=outcome.container_id or cell.container_id,
         phases=dict(outcome.phases),
         usage=outcome.usage,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from barasync.events import AttemptEnded, CellRetried
+from barasync.events import AttemptEnded, CellLeaked, CellRetried
 from barasync.matrix.outcome import Outcome, Status
 from barasync.report.terminal import one_line
 
@@ -56,10 +56,10 @@ def verdict_colour(status: Status | None) -> str:
     return _YELLOW if status in {Status.CANCELLED, None} else _RED
 
 
-def ended_line(event: AttemptEnded) -> str:
+def ended_line(event: AttemptEnded | CellLeaked) -> str:
     """Say what became of an attempt in one line: `arm64: failed after 3.1 s: exit code 3`."""
     line = f"{event.cell}: {words(event.outcome)}"
-    if event.attempt > 0:
+    if isinstance(event, AttemptEnded) and event.attempt > 0:
         line += f" after {duration(event.seconds)}"
     if event.outcome.reason:
         line += f": {one_line(event.outcome.reason)}"

@@ -1,0 +1,66 @@
+"""What is left of a run, as it is found and as it is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import anyio
+import pytest
+
+from barasync.aiopodman import Podman
+from barasync.engine.sweep import Left, Remains, sweep
+from barasync.engine.usage import CgroupMounts, RunCgroup
+from tests.unit.fake_podman import FakePodman, Script
+
+pytestmark = pytest.mark.anyio
+
+CONTAINER = "0123456789abcdef" * 4
+
+
+def podman() -> Podman:
+    return cast("Podman", FakePodman(lambda _cell: Script()))
+
+
+async def test_a_cgroup_that_stays_in_use_is_named_and_hides_no_success(tmp_path: Path) -> None:
+    (tmp_path / "barasync-run1.1.2.3").mkdir()
+    # What keeps a directory keeps a cgroup as well.
+    (tmp_path / "barasync-run1.1.2.3" / "in use").touch()
+    cgroup = RunCgroup(CgroupMounts(v1=(), v2=tmp_path), "barasync-run1.1.2.3")
+
+    remains = await sweep(podman(), "run1", cgroup)
+
+    assert remains == Remains(cgroup="barasync-run1.1.2.3")
+    assert remains.proven
+    (problem,) = remains.problems
+    assert "cgroup barasync-run1.1.2.3 is still in use" in problem
+    assert "`barasync clean`" in problem
+
+
+async def test_nothing_left_is_no_problem(tmp_path: Path) -> None:
+    (tmp_path / "barasync-run1.1.2.3").mkdir()
+    cgroup = RunCgroup(CgroupMounts(v1=(), v2=tmp_path), "barasync-run1.1.2.3")
+
+    remains = await sweep(podman(), "run1", cgroup)
+
+    assert (remains.problems, remains.proven) == ((), True)
+    assert not await anyio.Path(tmp_path, "barasync-run1.1.2.3").exists()
+
+
+def test_a_container_of_no_cell_is_named_by_its_id() -> None:
+    remains = Remains(containers=(Left(id=CONTAINER, cell=None),))
+
+    assert not remains.proven
+    (problem,) = remains.problems
+    assert problem.startswith("container 0123456789ab could not be removed;")
+    assert problem.endswith("`podman rm --force 0123456789ab`, or later `barasync clean`")
+
+
+def test_of_very_many_containers_some_are_named() -> None:
+    left = tuple(Left(id=f"{number:064d}"[::-1], cell=f"c{number}") for number in range(100))
+
+    (problem,) = Remains(containers=left).problems
+
+    assert problem.startswith("100 containers could not be removed: 000000000000 (c0), ")
+    assert problem.count("(c") == 8
+    assert "(c7) and 92 more; `podman rm --force " in problem
