@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from barasync.engine.usage import CellCgroup, CgroupMounts, parse_mounts
+from barasync.engine.usage import CellCgroup, CgroupMounts, Reading, parse_mounts
 
 HYBRID = """\
 30 23 0:26 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
@@ -46,7 +46,7 @@ def test_a_host_without_cgroups_has_no_mounts() -> None:
 
 
 def test_v1_counters_are_exact(v1: CgroupMounts) -> None:
-    usage = CellCgroup(v1, "/run/cell").read()
+    usage = CellCgroup(v1, "/run/cell").read().usage
 
     assert usage.exact
     assert (usage.peak_memory_bytes, usage.cpu_seconds) == (67108864, 1.5)
@@ -58,17 +58,59 @@ def test_v2_counters_are_exact(tmp_path: Path) -> None:
         memory__peak="4096\n",
         cpu__stat="usage_usec 2500000\nuser_usec 1\nsystem_usec 2\n",
     )
-    usage = CellCgroup(CgroupMounts(v1=(), v2=tmp_path), "/run/cell").read()
+    usage = CellCgroup(CgroupMounts(v1=(), v2=tmp_path), "/run/cell").read().usage
 
     assert usage.exact
     assert (usage.peak_memory_bytes, usage.cpu_seconds) == (4096, 2.5)
 
 
 def test_a_cgroup_that_is_not_there_gives_no_figures(tmp_path: Path) -> None:
-    usage = CellCgroup(CgroupMounts(v1=(), v2=tmp_path), "/run/other").read()
+    found = CellCgroup(CgroupMounts(v1=(), v2=tmp_path), "/run/other").read()
 
-    assert not usage.exact
-    assert usage.peak_memory_bytes is None
+    assert found == Reading()
+    assert not found.usage.exact
+
+
+def test_v2_counts_what_the_kernel_killed_below_the_cgroup(tmp_path: Path) -> None:
+    write(tmp_path / "run/cell", memory__events="low 0\nmax 17\noom 2\noom_kill 1\n")
+
+    found = CellCgroup(CgroupMounts(v1=(), v2=tmp_path), "/run/cell").read()
+
+    assert found.oom_kills == 1
+
+
+def test_v1_limits_all_that_will_be_in_the_cgroup_to_a_little_less(v1: CgroupMounts) -> None:
+    limits = [v1.roots[0] / f"run/cell/memory.{name}limit_in_bytes" for name in ("", "memsw.")]
+    for file in (*limits, v1.roots[0] / "run/cell/memory.oom_control"):
+        file.touch()
+    cell = CellCgroup(v1, "/run/cell")
+
+    notices = cell.limit(2**24)
+
+    assert notices is not None
+    assert cell.read(notices).oom_kills == 0
+    notices.close()
+    assert [2**24 - 2**16 <= int(file.read_text()) < 2**24 for file in limits] == [True, True]
+
+
+def test_v1_tells_nothing_of_kills_without_a_limit(v1: CgroupMounts) -> None:
+    cell = CellCgroup(v1, "/run/cell")
+
+    assert cell.limit(None) is None
+    assert cell.read().oom_kills is None
+
+
+def test_v1_tells_nothing_of_kills_where_the_kernel_takes_no_subscription(
+    v1: CgroupMounts,
+) -> None:
+    cell = CellCgroup(v1, "/run/cell")
+
+    assert cell.limit(2**24) is None  # there is no memory.oom_control
+
+
+def test_v2_needs_no_limit_of_its_own(tmp_path: Path) -> None:
+    assert CellCgroup(CgroupMounts(v1=(), v2=tmp_path), "/run/cell").limit(2**24) is None
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_removing_takes_the_empty_cgroups_below_and_leaves_the_neighbours(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from types import TracebackType
 
 from anyio import CancelScope, to_thread
@@ -21,7 +22,8 @@ from barasync.aiopodman import (
     remove_shielded,
 )
 from barasync.engine.gate import Gates
-from barasync.engine.usage import CellCgroup
+from barasync.engine.oom import LimitNotices
+from barasync.engine.usage import CellCgroup, Reading
 from barasync.matrix.outcome import Usage
 
 Phase = Callable[[str], AbstractContextManager[None]]
@@ -35,8 +37,8 @@ class FreshPlace:
     cgroup. Both are shielded from cancellation and bounded in time.
 
     After entering, `warnings` are podman's, about limits that it ignores for example. After
-    leaving, `usage` holds the figures and `leaked` the container's ID if podman would not confirm
-    that it is gone.
+    leaving, `usage` and `oom_kills` hold what its cgroup told (see `Reading`), and `leaked` the
+    container's ID if podman would not confirm that it is gone.
 
     Raises:
         PodmanError, TimeoutError: the container could not be created.
@@ -52,6 +54,7 @@ class FreshPlace:
         phase: Phase,
     ) -> None:
         self.usage = Usage()
+        self.oom_kills: int | None = None
         self.leaked: str | None = None
         self.warnings: tuple[str, ...] = ()
         self._podman = podman
@@ -59,12 +62,20 @@ class FreshPlace:
         self._spec = spec
         self._cgroup = cgroup
         self._phase = phase
+        self._notices: LimitNotices | None = None
         self._container: Container | None = None
 
     async def __aenter__(self) -> Container:
         with self._phase("create"):
-            async with self._gates.create.passed():
-                container = await create_shielded(self._podman.containers, self._spec)
+            if self._cgroup is not None:
+                limit = self._cgroup.limit
+                self._notices = await to_thread.run_sync(limit, self._spec.memory_bytes)
+            try:
+                async with self._gates.create.passed():
+                    container = await create_shielded(self._podman.containers, self._spec)
+            except BaseException:
+                await self._settle(gone=True)
+                raise
         self._container = container
         self.warnings = tuple(f"podman: {warning}" for warning in container.warnings)
         return container
@@ -82,15 +93,26 @@ class FreshPlace:
                 async with self._gates.remove.passed():
                     gone = await remove_shielded(self._container)
             self.leaked = None if gone else self._container.id
-            if self._cgroup is not None and gone:
-                with CancelScope(shield=True):
-                    self.usage = await to_thread.run_sync(_settle, self._cgroup)
+            reading = await self._settle(gone=gone)
+        self.usage, self.oom_kills = reading.usage, reading.oom_kills
+
+    async def _settle(self, *, gone: bool) -> Reading:
+        """Read what the cgroup tells, and remove it; it may still be in use if nothing is gone."""
+        if self._cgroup is None:
+            return Reading()
+        settled = partial(_settled, self._cgroup, self._notices, gone=gone)
+        with CancelScope(shield=True):
+            reading = await to_thread.run_sync(settled)
+        return reading  # noqa: RET504 - in the block, mypy takes it for one that may not return
 
 
-def _settle(cgroup: CellCgroup) -> Usage:
-    usage = cgroup.read()
-    cgroup.remove()
-    return usage
+def _settled(cgroup: CellCgroup, notices: LimitNotices | None, *, gone: bool) -> Reading:
+    reading = cgroup.read(notices) if gone else Reading()
+    if notices is not None:
+        notices.close()
+    if gone:
+        cgroup.remove()
+    return reading
 
 
 def server_timeout(timeout: float | None, grace: float) -> int | None:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from barasync.engine.oom import LimitNotices
 from barasync.matrix.outcome import Usage
 
 _NANOSECONDS = 1e9
@@ -78,6 +79,19 @@ class RunCgroup:
         return CellCgroup(self.mounts, f"/{self.name}/{name}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a cgroup tells after its container is gone.
+
+    `oom_kills` is above 0 if the kernel killed processes for lack of memory, and about how many;
+    `None` if that is not known. On cgroup v1 only the cell's own limit counts, not what the whole
+    host may have lacked.
+    """
+
+    usage: Usage = field(default_factory=Usage)
+    oom_kills: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class CellCgroup:
     """The parent cgroup of one attempt; `path` is absolute within every hierarchy."""
@@ -85,39 +99,66 @@ class CellCgroup:
     mounts: CgroupMounts
     path: str
 
-    def read(self) -> Usage:
+    def limit(self, memory_bytes: int | None) -> LimitNotices | None:
+        """Limit the memory of all that will be in it, where it takes that to see kills; blocking.
+
+        Returns `None` where there is no limit, nothing to be seen, or no need, as on cgroup v2.
+        """
+        memory = self.mounts.controller("memory")
+        if memory is None or memory_bytes is None:
+            return None
+        try:
+            return LimitNotices(self._at(memory), memory_bytes)
+        except OSError:
+            return None
+
+    def read(self, notices: LimitNotices | None = None) -> Reading:
         """Read the counters; blocking, a few small files.
 
-        Returns figures marked exact, or an empty `Usage` where no hierarchy shows the cgroup.
+        Returns figures marked exact, or an empty `Reading` where no hierarchy shows the cgroup.
         """
-        memory, cpu = self.mounts.controller("memory"), self.mounts.controller("cpuacct")
+        memory = self.mounts.controller("memory")
         if memory is not None and self._at(memory).is_dir():
-            return Usage(
-                peak_memory_bytes=_number(self._at(memory) / "memory.max_usage_in_bytes"),
-                cpu_seconds=_scaled(self._at(cpu) / "cpuacct.usage") if cpu else None,
-                user_seconds=_scaled(self._at(cpu) / "cpuacct.usage_user") if cpu else None,
-                system_seconds=_scaled(self._at(cpu) / "cpuacct.usage_sys") if cpu else None,
-                exact=True,
-            )
+            kills = None if notices is None else notices.count()
+            return Reading(usage=self._usage_v1(self._at(memory)), oom_kills=kills)
         if self.mounts.v2 is not None and self._at(self.mounts.v2).is_dir():
             directory = self._at(self.mounts.v2)
-            times = _keyed(directory / "cpu.stat")
-            return Usage(
-                peak_memory_bytes=_number(directory / "memory.peak"),
-                cpu_seconds=times.get("usage_usec"),
-                user_seconds=times.get("user_usec"),
-                system_seconds=times.get("system_usec"),
-                exact=True,
-            )
-        return Usage()
+            kills = _keyed(directory / "memory.events").get("oom_kill")
+            return Reading(usage=_usage_v2(directory), oom_kills=kills)
+        return Reading()
 
     def remove(self) -> None:
         """Remove it with what podman left below it; blocking. A cgroup still in use stays."""
         for root in self.mounts.roots:
             remove_tree(self._at(root))
 
+    def _usage_v1(self, memory: Path) -> Usage:
+        cpu = self.mounts.controller("cpuacct")
+        return Usage(
+            peak_memory_bytes=_number(memory / "memory.max_usage_in_bytes"),
+            cpu_seconds=_scaled(self._at(cpu) / "cpuacct.usage") if cpu else None,
+            user_seconds=_scaled(self._at(cpu) / "cpuacct.usage_user") if cpu else None,
+            system_seconds=_scaled(self._at(cpu) / "cpuacct.usage_sys") if cpu else None,
+            exact=True,
+        )
+
     def _at(self, root: Path) -> Path:
         return root / self.path.lstrip("/")
+
+
+def _usage_v2(directory: Path) -> Usage:
+    times = _keyed(directory / "cpu.stat")
+
+    def seconds(key: str) -> float | None:
+        return times[key] / _MICROSECONDS if key in times else None
+
+    return Usage(
+        peak_memory_bytes=_number(directory / "memory.peak"),
+        cpu_seconds=seconds("usage_usec"),
+        user_seconds=seconds("user_usec"),
+        system_seconds=seconds("system_usec"),
+        exact=True,
+    )
 
 
 def members(directories: Iterable[Path]) -> frozenset[int]:
@@ -156,10 +197,10 @@ def _scaled(path: Path) -> float | None:
     return None if nanoseconds is None else nanoseconds / _NANOSECONDS
 
 
-def _keyed(path: Path) -> dict[str, float]:
-    """Return the microseconds of a `cpu.stat` in seconds, by key; empty where it cannot be read."""
+def _keyed(path: Path) -> dict[str, int]:
+    """Return the numbers of a file by their names; empty where it cannot be read."""
     try:
         lines = path.read_text(encoding="ascii").splitlines()
-        return {key: int(value) / _MICROSECONDS for key, value in map(str.split, lines)}
+        return {key: int(value) for key, value in map(str.split, lines)}
     except (OSError, ValueError):
         return {}
