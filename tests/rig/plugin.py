@@ -63,8 +63,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Whoever ends the tests from outside gets what Ctrl-C gets: fixtures that clear up.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # Whoever ends the tests from outside gets what Ctrl-C gets: fixtures that clear up. Ctrl-C is
+    # one of them: a shell has its background jobs ignore it, and what they start.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     config.pluginmanager.register(ContractTests(config), "barasync-contract-tests")
 
