@@ -17,7 +17,8 @@ from tests.rig.command import Barasync, read_until, sleeping_project
 from tests.rig.services import RigService
 
 NATIVE = native_architecture()
-CELLS = 4
+CELLS = 8
+LIVE_CELLS = 4
 ELSEWHERE = {"barasync.host": "another", "barasync.boot": "b", "barasync.pidns": "1"}
 NOTHING = "nothing was left by any run\n"
 
@@ -30,7 +31,7 @@ def socket_path(service: RigService) -> str:
 @pytest.fixture
 def barasync(service: RigService, busybox: str, tmp_path: Path) -> Barasync:
     """A project, on a service where nothing is left of any run."""
-    barasync = sleeping_project(service.endpoint.url, busybox, tmp_path / "project")
+    barasync = sleeping_project(service.endpoint.url, busybox, tmp_path / "project", cells=CELLS)
     ended = barasync("clean")
     assert ended.code == 0, ended.out
     return barasync
@@ -65,8 +66,16 @@ def make_network_and_volume(socket_path: str, labels: Mapping[str, str]) -> None
     )
 
 
-def make_container(socket_path: str, image: str, labels: Mapping[str, str]) -> str:
-    body = {"image": image, "command": ["true"], "labels": labels, "netns": {"nsmode": "none"}}
+def make_container(
+    socket_path: str, image: str, labels: Mapping[str, str], **settings: object
+) -> str:
+    body = {
+        "image": image,
+        "command": ["sleep", "1000"],
+        "labels": labels,
+        "netns": {"nsmode": "none"},
+        **settings,
+    }
     return str(libpod.request(socket_path, "POST", "containers/create", body=body)["Id"])
 
 
@@ -107,9 +116,9 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 def test_clean_removes_all_that_a_killed_run_left_and_nothing_of_a_live_one(
     barasync: Barasync, service: RigService, busybox: str, socket_path: str, tmp_path: Path
 ) -> None:
-    living = sleeping_project(service.endpoint.url, busybox, tmp_path / "living")
-    with living.running("matrix", "tests", "--jobs", str(CELLS)) as alive:
-        read_until(alive, "| ready", CELLS)
+    living = sleeping_project(service.endpoint.url, busybox, tmp_path / "living", cells=LIVE_CELLS)
+    with living.running("matrix", "tests", "--jobs", str(LIVE_CELLS)) as alive:
+        read_until(alive, "| ready", LIVE_CELLS)
         with barasync.running("matrix", "tests", "--jobs", str(CELLS)) as process:
             read_until(process, "| ready", CELLS)
             dead = barasync.record().name
@@ -131,8 +140,10 @@ def test_clean_removes_all_that_a_killed_run_left_and_nothing_of_a_live_one(
     assert left == ALL
     assert said(promised.out, dead) == each("would be removed")
     assert said(ended.out, dead) == each("removed")
-    assert sorted(said(ended.out, live)) == sorted(each("kept, its run lives"))
-    assert (ended.code, gone, stayed) == (0, NONE, ALL)
+    assert sorted(said(ended.out, live)) == sorted(
+        each("kept, its run lives", containers=LIVE_CELLS)
+    )
+    assert (ended.code, gone, stayed) == (0, NONE, {**ALL, "container": LIVE_CELLS})
     assert said(again.out, live) == ["network removed", "volume removed", "layer removed"]
     assert at_last.out == NOTHING
     assert libpod.containers(socket_path) == {}
@@ -155,6 +166,7 @@ def test_a_run_tells_of_what_dead_runs_left_and_touches_nothing(
 ) -> None:
     with barasync.running("matrix", "tests", "--jobs", str(CELLS)) as process:
         read_until(process, "| ready", CELLS)
+        make_network_and_volume(socket_path, labels_of_newest_run(barasync, socket_path))
         kill(process)
     left = libpod.containers(socket_path)
 
@@ -163,7 +175,8 @@ def test_a_run_tells_of_what_dead_runs_left_and_touches_nothing(
     barasync("clean")
     quiet = barasync("matrix", "tests", "--config", "a", "--timeout", "0.1")
 
-    assert "4 containers of dead runs are left on this service; `barasync clean`" in ended.err
+    everything = "8 containers, 1 network, 1 volume, 1 layer and 1 cgroup of a dead run"
+    assert f"{everything} are left on this service; `barasync clean`" in ended.err
     assert after == left
     assert "left on this service" not in quiet.err
 

@@ -5,7 +5,7 @@
 
 An operation is named by the last part of its endpoint: `create`, `list`, `inspect`, `init`,
 `attach`, `start`, `stop`, `kill`, `wait`, `logs`, `archive`, `put-archive`, `mount`, `unmount`,
-`commit`, `delete`; `ping`, `version`, `info`, `events`, `networks`; `image-inspect`,
+`commit`, `delete`; `ping`, `version`, `info`, `events`, `networks`, `volumes`; `image-inspect`,
 `image-list`, `image-import`, `image-pull`, `image-tag`, `image-untag`, `image-delete`,
 `manifest`. `any` is every one of them.
 """

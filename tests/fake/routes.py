@@ -24,6 +24,7 @@ _ROUTES = (
     ("GET", r"info", "info"),
     ("GET", r"events", "events"),
     ("GET", r"networks/json", "networks"),
+    ("GET", r"volumes/json", "volumes"),
     ("POST", r"commit", "commit"),
     ("POST", r"containers/create", "create"),
     ("GET", r"containers/json", "list"),
@@ -117,7 +118,7 @@ async def perform(state: State, request: Request, found: Route, effect: Effect |
         return await _OTHERS[operation](state, request)
     if operation in _OF_IMAGES:
         return await _OF_IMAGES[operation](state, found.name, request)
-    if operation in {"ping", "version", "info", "events", "networks"}:
+    if operation in {"ping", "version", "info", "events", "networks", "volumes"}:
         return _about_itself(state, request, operation)
     return await _of_container(state, state.container(found.name), request, operation, effect)
 
@@ -157,6 +158,8 @@ def _about_itself(state: State, request: Request, operation: str) -> Answer:
                 stream=request.flag("stream", default=True),
             )
             return Answer(body=records)
+        case "volumes":
+            return Answer.of([])
         case "networks":
             return Answer.of([{"name": "podman", "id": "0" * 64, "driver": "bridge"}])
         case _:

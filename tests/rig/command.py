@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import string
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -96,10 +97,10 @@ class Barasync:
         return {**self.environ, **({} if chosen is None else {"CONTAINER_HOST": chosen})}
 
 
-def sleeping_project(url: str, image: str, directory: Path) -> Barasync:
-    """Return the command line in a new project of four cells that say `ready` and then sleep.
+def sleeping_project(url: str, image: str, directory: Path, *, cells: int = 4) -> Barasync:
+    """Return the command line in a new project of cells that say `ready` and then sleep.
 
-    Its tree is its own, and so are its layers.
+    They are called `a`, `b` and so on. Its tree is its own, and so are its layers.
     """
     directory.mkdir()
     (directory / "name").write_text(directory.name)
@@ -111,7 +112,7 @@ def sleeping_project(url: str, image: str, directory: Path) -> Barasync:
         command = ["sh", "-c", "trap '' TERM; echo ready; sleep 1000"]
         timeout = 600
         [matrix]
-        config = ["a", "b", "c", "d"]
+        config = {list(string.ascii_lowercase[:cells])}
         """
     )
     return barasync

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 import typer
 from anyio import to_thread
@@ -11,6 +12,7 @@ from barasync.cli.connect import Connection, connect
 from barasync.engine.identity import Identity, Liveness
 from barasync.engine.reaper import Fate, Kind, Leftover, Removal, leftovers, remove
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
+from barasync.report.words import count
 
 _KEPT = {
     Liveness.ALIVE: "kept, its run lives",
@@ -59,17 +61,30 @@ def exit_code(removals: Iterable[Removal]) -> int:
 
 
 async def note_on_dead_runs(connection: Connection, identity: Identity) -> str | None:
-    """Return a line about the containers that dead runs left on a service, `None` without any.
+    """Return a line about what dead runs left on a service, `None` where that is nothing.
 
-    One request: it is made at the start of every run.
+    It is made at the start of every run, and costs some milliseconds. A layer is no sign of a dead
+    run, every run leaves its own for the next one: they are counted where there is something else.
     """
-    found = await leftovers(connection.podman, identity, None, kinds={Kind.CONTAINER})
-    dead = sum(each.liveness is Liveness.DEAD for each in found)
-    if dead == 0:
+    podman, cgroups = connection.podman, connection.cgroups
+    dead = _dead(await leftovers(podman, identity, cgroups, kinds=set(Kind) - {Kind.LAYER}))
+    if not dead:
         return None
-    if dead == 1:
-        return "1 container of a dead run is left on this service; `barasync clean` removes it"
-    return f"{dead} containers of dead runs are left on this service; `barasync clean` removes them"
+    return note_of(dead + _dead(await leftovers(podman, identity, None, kinds={Kind.LAYER})))
+
+
+def note_of(dead: Sequence[Leftover]) -> str:
+    """Return the line that counts what dead runs left, by kind."""
+    kinds = Counter(each.kind for each in dead)
+    *first, last = (count(kinds[kind], kind.value) for kind in Kind if kinds[kind])
+    counted = f"{', '.join(first)} and {last}" if first else last
+    runs = "a dead run" if len({each.run for each in dead}) == 1 else "dead runs"
+    are, them = ("is", "it") if len(dead) == 1 else ("are", "them")
+    return f"{counted} of {runs} {are} left on this service; `barasync clean` removes {them}"
+
+
+def _dead(found: Iterable[Leftover]) -> list[Leftover]:
+    return [each for each in found if each.liveness is Liveness.DEAD]
 
 
 def _name(leftover: Leftover) -> str:

@@ -110,9 +110,9 @@ async def execute(
     tree = await _tree(execution)
     async with connect(execution.url, execution.environ, notify=notify) as connection:
         identity = await to_thread.run_sync(Identity.current)
-        if (note := await note_on_dead_runs(connection, identity)) is not None:
-            notify(note)
-        await _require_emulators(execution.plan, connection, identity)
+        async with anyio.create_task_group() as group:
+            group.start_soon(_tell_of_dead_runs, connection, identity, notify)
+            await _require_emulators(execution.plan, connection, identity)
         directory = await to_thread.run_sync(_make_directory, execution.project.directory)
         console = audience(directory)
         with EventLog(directory.events) as events:
@@ -229,6 +229,13 @@ async def _tree(execution: Execution) -> Tree | None:
     refuse_a_whole_home(directory, execution.environ.get("HOME"))
     # The thread cannot be left behind: it would be waited for when the interpreter ends.
     return await to_thread.run_sync(partial(scan, directory, checkpoint=check_cancelled))
+
+
+async def _tell_of_dead_runs(
+    connection: Connection, identity: Identity, notify: Callable[[str], None]
+) -> None:
+    if (note := await note_on_dead_runs(connection, identity)) is not None:
+        notify(note)
 
 
 async def _require_emulators(plan: Plan, connection: Connection, identity: Identity) -> None:

@@ -101,16 +101,20 @@ async def leftovers(
     here. What somebody made of a layer is nobody's, though it inherits the layer's labels.
 
     Raises:
-        PodmanError: the service does not answer, or refuses.
+        ExceptionGroup: of each `PodmanError`: the service does not answer, or refuses.
     """
-    found: list[_Found] = []
-    for kind, listed in _LISTED.items():
-        if kind in kinds:
-            found += await listed(podman)
+    listed: dict[Kind, list[_Found]] = {}
+
+    async def look(kind: Kind) -> None:
+        listed[kind] = await _LISTED[kind](podman)
+
+    async with anyio.create_task_group() as group:
+        for kind in _LISTED.keys() & set(kinds):
+            group.start_soon(look, kind)
 
     def judged() -> tuple[Leftover, ...]:
         if cgroups is not None and Kind.CGROUP in kinds:
-            found.extend(_cgroups(cgroups, identity))
+            listed[Kind.CGROUP] = _cgroups(cgroups, identity)
         return tuple(
             Leftover(
                 kind=each.kind,
@@ -120,7 +124,8 @@ async def leftovers(
                 liveness=identity.judge(each.labels, start_of),
                 detail=each.detail,
             )
-            for each in found
+            for kind in Kind
+            for each in listed.get(kind, ())
             if each.labels.get(RUN)
         )
 
