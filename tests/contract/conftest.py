@@ -70,7 +70,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     yield rig
     rig.close()
     runs = {path.name for path in tmp_path_factory.getbasetemp().glob("**/.barasync/runs/*")}
-    left = leftovers.settled(lambda: leftovers.cgroups(runs))
+    left = leftovers.clear_cgroups(runs)
     assert not left, f"cgroups were left behind: {left}"
 
 

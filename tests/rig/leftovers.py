@@ -80,6 +80,30 @@ def cgroups(runs: Collection[str]) -> list[str]:
     return [str(path) for root in roots for run in runs for path in root.glob(f"barasync-{run}.*")]
 
 
+def clear_cgroups(runs: Collection[str]) -> list[str]:
+    """Return the cgroups of some runs that are still there after the grace, and remove them.
+
+    A run that was killed, with the tests or by them, leaves its own; whatever is in them is ended.
+    """
+    found = settled(lambda: cgroups(runs))
+    for directory in map(Path, found):
+        for tasks in directory.rglob("cgroup.procs"):
+            for pid in map(int, tasks.read_text().split()):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+    settled(lambda: [path for path in found if not _removed(Path(path))])
+    return found
+
+
+def _removed(cgroup: Path) -> bool:
+    """Remove a cgroup with those below it; tell whether it is gone."""
+    below = sorted(path for path in cgroup.rglob("*") if path.is_dir())
+    for directory in (*reversed(below), cgroup):
+        with suppress(OSError):
+            directory.rmdir()
+    return not cgroup.exists()
+
+
 def unmount_storage(directory: Path) -> None:
     """Unmount what podman keeps mounted for as long as the host runs: its storage, on itself."""
     storage = directory / "graph/overlay"
