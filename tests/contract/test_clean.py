@@ -15,6 +15,7 @@ from tests.rig import leftovers, libpod
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync, read_until, sleeping_project
 from tests.rig.services import RigService
+from tests.rig.waiting import wait_until
 
 NATIVE = native_architecture()
 CELLS = 8
@@ -311,3 +312,31 @@ def test_a_run_whose_layer_is_cleaned_away_makes_it_anew(
     assert set(barasync.statuses().values()) == {"passed"}
     assert barasync.log(f"{NATIVE}-last") == "done\n"
     assert present(socket_path, barasync.record().name)["layer"] == 1
+
+
+def test_what_was_prepared_and_never_started_is_not_ended_by_podman_and_goes_with_clean(
+    barasync: Barasync, busybox: str, socket_path: str
+) -> None:
+    """Podman counts the seconds of its own timeout from the start of a container."""
+    with barasync.running("matrix", "tests", "--config", "a") as process:
+        read_until(process, "| ready", 1)
+        labels = labels_of_newest_run(barasync, socket_path)
+        kill(process)
+    prepared = make_container(socket_path, busybox, labels, timeout=1)
+    started = make_container(socket_path, busybox, labels, timeout=1)
+    libpod.request(socket_path, "POST", f"containers/{prepared}/init")
+    libpod.request(socket_path, "POST", f"containers/{started}/start")
+    # The other one was prepared before: its second is over too.
+    code = libpod.request(socket_path, "POST", f"containers/{started}/wait")
+    found = libpod.request(socket_path, "GET", f"containers/{prepared}/json")["State"]
+
+    ended = barasync("clean")
+
+    assert int(code) == -1
+    # Podman 4 calls it created, as before it had a process.
+    assert (found["Status"] in {"created", "initialized"}, found["Pid"] > 0) == (True, True)
+    assert said(ended.out, labels["barasync.run"])[:3] == ["container removed"] * 3
+    assert libpod.containers(socket_path) == {}
+    wait_until(
+        lambda: not Path(f"/proc/{found['Pid']}").exists(), "its process ends with the container"
+    )
