@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from barasync.aiopodman import ContainerStats, Podman, PodmanError
+import anyio
+
+from barasync.aiopodman import Conflict, ContainerStats, Podman, PodmanError
 from barasync.matrix.outcome import Usage
 
 _NANOSECONDS = 1e9
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 10.0
 _KEPT = 1024
 """Containers whose figures are kept: those of other users of the service come as well."""
 
@@ -25,13 +29,27 @@ class Sampler:
         self._figures: OrderedDict[str, Usage] = OrderedDict()
 
     async def run(self) -> None:
-        """Sample until cancelled, or until podman has no statistics (rootless on cgroup v1)."""
-        try:
-            async with self._podman.containers.stats() as samples:
-                async for sample in samples:
-                    self.take(sample.stats or ())
-        except PodmanError:
-            return  # there are none, which the result says; nothing depends on them
+        """Sample until cancelled, or until podman says it has no statistics (rootless, cgroup v1).
+
+        Podman ends the stream when a container vanishes while it looks, and when it ends itself:
+        then another one is opened, after a pause that grows as long as no sample comes.
+        """
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                async with self._podman.containers.stats() as samples:
+                    async for sample in samples:
+                        if sample.error is not None:
+                            break
+                        self.take(sample.stats or ())
+                        pause = _FIRST_PAUSE_SECONDS
+            except Conflict:
+                return
+            except PodmanError:
+                # No verdict depends on samples, and whatever does will meet the error as well.
+                pass
+            await anyio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     def take(self, sample: Iterable[ContainerStats]) -> None:
         """Take note of a sample."""
