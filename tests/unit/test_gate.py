@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from barasync.aiopodman import NotFound, ServerError, TransportError
-from barasync.engine.gate import Gate
+from barasync.engine.gate import Gate, Gates
 from tests.unit.fake_podman import refused
 
 pytestmark = pytest.mark.anyio
@@ -86,3 +86,37 @@ async def test_who_is_cancelled_while_it_waits_takes_no_place() -> None:
             await success(gate)
     with anyio.fail_after(5):
         await success(gate)
+
+
+async def test_while_held_one_container_after_the_other_comes_into_being() -> None:
+    gates = Gates()
+    gates.hold(on=True)
+    present, most = 0, 0
+
+    async def container() -> None:
+        nonlocal present, most
+        await gates.admitted()
+        present += 1
+        most = max(most, present)
+        await anyio.lowlevel.checkpoint()
+        present -= 1
+        gates.left()
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(container)
+
+    assert most == 1
+
+
+async def test_those_held_back_come_in_at_once_when_the_hold_is_over() -> None:
+    gates = Gates()
+    gates.hold(on=True)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(gates.admitted)
+            await anyio.wait_all_tasks_blocked()
+            gates.hold(on=False)

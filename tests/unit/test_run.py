@@ -254,7 +254,42 @@ async def test_a_run_whose_host_stays_short_of_memory_runs_one_cell_after_the_ot
     world.recorder.on_event = watch
 
     assert set((await world.statuses()).values()) == {Status.TIMED_OUT}
-    assert counts[2:] == [1] * 4
+    assert counts == [1] * len(names)
+
+
+async def test_cells_that_have_their_turn_when_memory_runs_short_wait_for_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("barasync.engine.run._LOOK_SECONDS", 0.001)
+    short = False
+
+    async def image(_image: str, _platform: Platform) -> str:
+        # All cells have their turn by now, and wait for the image that they share.
+        nonlocal short
+        short = True
+        await held.wait()
+        return "image-id"
+
+    names = "abcdef"
+    world = World(
+        {name: Script(exit_code=FOREVER) for name in names},
+        timeout=0.05,
+        image=image,
+        look_at_memory=lambda: Shortage(reason="none is left") if short else None,
+    )
+    held = anyio.Event()
+    counts: list[int] = []
+
+    def watch(event: AnyEvent) -> None:
+        if isinstance(event, AdmissionHeld):
+            held.set()
+        if isinstance(event, ContainerStarted):
+            counts.append(len(world.podman.present))
+
+    world.recorder.on_event = watch
+
+    assert set((await world.statuses()).values()) == {Status.TIMED_OUT}
+    assert counts == [1] * len(names)
 
 
 async def test_a_cell_that_would_be_tried_again_is_not_once_the_run_has_been_stopped() -> None:

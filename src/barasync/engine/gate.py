@@ -64,3 +64,26 @@ class Gates:
         self.create = Gate()
         self.start = Gate()
         self.remove = Gate()
+        self._held = False
+        self._containers = 0
+        self._changed = anyio.Event()
+
+    def hold(self, *, on: bool) -> None:
+        """Let no container come into being while `on`, or one when there is none."""
+        self._held = on
+        self._change()
+
+    async def admitted(self) -> None:
+        """Wait until another container may come into being, and count it; see `left`."""
+        while self._held and self._containers:
+            await self._changed.wait()
+        self._containers += 1
+
+    def left(self) -> None:
+        """Take a container out of the count: it is gone, or never came into being."""
+        self._containers -= 1
+        self._change()
+
+    def _change(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()

@@ -33,8 +33,9 @@ Phase = Callable[[str], AbstractContextManager[None]]
 class FreshPlace:
     """One container for one attempt.
 
-    Entering creates it. Leaving kills and removes it, then reads what it consumed and removes its
-    cgroup. Both are shielded from cancellation and bounded in time.
+    Entering creates it, as soon as `gates` admit another one. Leaving kills and removes it, then
+    reads what it consumed and removes its cgroup. Creating and leaving are shielded from
+    cancellation and bounded in time.
 
     After entering, `warnings` are podman's, about limits that it ignores for example. After
     leaving, `usage` and `oom_kills` hold what its cgroup told (see `Reading`), and `leaked` the
@@ -66,16 +67,13 @@ class FreshPlace:
         self._container: Container | None = None
 
     async def __aenter__(self) -> Container:
-        with self._phase("create"):
-            if self._cgroup is not None:
-                limit = self._cgroup.limit
-                self._notices = await to_thread.run_sync(limit, self._spec.memory_bytes)
-            try:
-                async with self._gates.create.passed():
-                    container = await create_shielded(self._podman.containers, self._spec)
-            except BaseException:
-                await self._settle(gone=True)
-                raise
+        with self._phase("queue"):
+            await self._gates.admitted()
+        try:
+            container = await self._create()
+        except BaseException:
+            self._gates.left()
+            raise
         self._container = container
         self.warnings = tuple(f"podman: {warning}" for warning in container.warnings)
         return container
@@ -87,13 +85,31 @@ class FreshPlace:
         traceback: TracebackType | None,
     ) -> None:
         assert self._container is not None, "__aexit__ runs only after __aenter__ succeeded"
-        with self._phase("remove"):
-            # Whoever waits here waits for removals that are bounded in time.
-            with CancelScope(shield=True):
-                async with self._gates.remove.passed():
-                    gone = await remove_shielded(self._container)
-            self.leaked = None if gone else self._container.id
-            reading = await self._settle(gone=gone)
+        try:
+            with self._phase("remove"):
+                await self._remove(self._container)
+        finally:
+            self._gates.left()
+
+    async def _create(self) -> Container:
+        with self._phase("create"):
+            if self._cgroup is not None:
+                limit = self._cgroup.limit
+                self._notices = await to_thread.run_sync(limit, self._spec.memory_bytes)
+            try:
+                async with self._gates.create.passed():
+                    return await create_shielded(self._podman.containers, self._spec)
+            except BaseException:
+                await self._settle(gone=True)
+                raise
+
+    async def _remove(self, container: Container) -> None:
+        # Whoever waits here waits for removals that are bounded in time.
+        with CancelScope(shield=True):
+            async with self._gates.remove.passed():
+                gone = await remove_shielded(container)
+        self.leaked = None if gone else container.id
+        reading = await self._settle(gone=gone)
         self.usage, self.oom_kills = reading.usage, reading.oom_kills
 
     async def _settle(self, *, gone: bool) -> Reading:

@@ -45,7 +45,7 @@ from barasync.matrix.outcome import Outcome, Status
 from barasync.matrix.plan import Plan
 
 _PING_SECONDS = 30.0
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +84,7 @@ class _Progress:
     error: BarasyncError | None = None
     stopped: _Stopped | None = None
     interrupted: bool = False
+    held: bool = False
 
 
 class Run:
@@ -142,6 +143,8 @@ class Run:
         self._progress.ready = dict.fromkeys(self._cells, self._session.clock())
         # A cell that has ended, or `None` where there is another reason to ask the scheduler.
         send, receive = anyio.create_memory_object_stream[str | None](math.inf)
+        if self._session.look_at_memory is not None:
+            await self._heed_memory(self._session.look_at_memory)
         with send, receive:
             async with anyio.create_task_group() as watchers:
                 self._watch(watchers, partial(send.send_nowait, None))
@@ -181,17 +184,26 @@ class Run:
 
     async def _watch_memory(self, look: LookAtMemory, wake: Callable[[], None]) -> None:
         """Hold cells back while the host runs short of memory."""
-        held = False
         while True:
             await anyio.sleep(_LOOK_SECONDS)
-            found = await to_thread.run_sync(look)
-            if (found is not None) == held:
-                continue
-            held = found is not None
-            self._scheduler.hold(on=held)
-            reason = "" if found is None else found.reason
-            self._recorder.emit(AdmissionHeld(at=self._now(), reason=reason))
-            wake()
+            if await self._heed_memory(look):
+                wake()
+
+    async def _heed_memory(self, look: LookAtMemory) -> bool:
+        """Look at the host and tell whether that changes anything.
+
+        Cells that have their turn but no container yet are held back as well.
+        """
+        found = await to_thread.run_sync(look)
+        held = found is not None
+        if held == self._progress.held:
+            return False
+        self._progress.held = held
+        self._scheduler.hold(on=held)
+        self._session.gates.hold(on=held)
+        reason = "" if found is None else found.reason
+        self._recorder.emit(AdmissionHeld(at=self._now(), reason=reason))
+        return True
 
     async def _run_cell(self, cell: Cell, done: Callable[[str], None]) -> None:
         """Take a cell through one turn; the scheduler hears of its end whatever happens."""
