@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -17,7 +18,7 @@ from barasync.aiopodman import ContainerStats, Podman
 from barasync.engine.gate import Gates
 from barasync.engine.identity import Identity
 from barasync.engine.place import FreshPlace
-from barasync.engine.usage import RunCgroup, parse_mounts
+from barasync.engine.usage import CgroupMounts, RunCgroup, parse_mounts
 from tests.contract.running import created, finish, shell
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync
@@ -86,6 +87,7 @@ def test_the_time_on_the_cpu_is_that_of_the_command(barasync: Barasync, busybox:
     assert usage["exact"]
     assert usage["user_seconds"] == pytest.approx(user, rel=0.1, abs=0.05)
     assert usage["cpu_seconds"] == pytest.approx(user + system, rel=0.05, abs=0.03)
+    assert usage["user_seconds"] + usage["system_seconds"] == pytest.approx(usage["cpu_seconds"])
 
 
 @pytest.fixture
@@ -145,6 +147,58 @@ async def test_nothing_is_said_of_kills_where_there_is_no_limit(
     # Version 2 counts what the host's lack of memory kills as well.
     assert place.oom_kills in {None, 0}
     assert (place.oom_kills is None) is (cgroup.mounts.controller("memory") is not None)
+
+
+@pytest.fixture
+def unified(tmp_path: Path) -> Iterator[RunCgroup]:
+    """A cgroup in the second version's hierarchy, which a host with the first one has as well."""
+    directory = tmp_path / "unified"
+    directory.mkdir()
+    subprocess.run(["mount", "-t", "cgroup2", "cgroup2", directory], check=True)
+    try:
+        yield RunCgroup(CgroupMounts(v1=(), v2=directory), Identity.current().cgroup("test"))
+    finally:
+        subprocess.run(["umount", directory], check=True)
+
+
+def enable_memory(cgroup: RunCgroup) -> bool:
+    """Account for memory below a cgroup, if the first version's hierarchy does not do that."""
+    (directory,) = cgroup.directories
+    directory.mkdir()
+    if "memory" not in (directory.parent / "cgroup.controllers").read_text().split():
+        return False
+    for each in (directory.parent, directory):
+        (each / "cgroup.subtree_control").write_text("+memory")
+    return True
+
+
+def test_a_cgroup_of_version_2_is_read_and_removed(unified: RunCgroup) -> None:
+    (run,) = unified.directories
+    has_memory = enable_memory(unified)
+    container = run / "cell/libpod-1"
+    container.mkdir(parents=True)
+    script = f"echo $$ > {container}/cgroup.procs; {LOOP}"
+    subprocess.run(["sh", "-c", script], check=True)
+    container.rmdir()
+    cell = unified.of_attempt("cell")
+
+    found = cell.read()
+    cell.remove()
+
+    assert list(run.glob("*/")) == []
+    run.rmdir()
+    usage = found.usage
+    assert usage.cpu_seconds is not None
+    assert usage.user_seconds is not None
+    assert usage.system_seconds is not None
+    assert usage.cpu_seconds > 0.02
+    assert usage.user_seconds + usage.system_seconds == pytest.approx(usage.cpu_seconds, abs=1e-5)
+    if has_memory:
+        assert (usage.exact, found.oom_kills) == (True, 0)
+        assert usage.peak_memory_bytes is not None
+        assert 0 < usage.peak_memory_bytes < 4 * MEBIBYTE
+    else:
+        assert (usage.exact, usage.peak_memory_bytes, found.oom_kills) == (False, None, None)
 
 
 def test_usage_is_sampled_where_the_service_seems_to_be_on_another_machine(

@@ -26,7 +26,9 @@ def write(directory: Path, **files: str) -> None:
 @pytest.fixture
 def v1(tmp_path: Path) -> CgroupMounts:
     write(tmp_path / "memory/run/cell", memory__max_usage_in_bytes="67108864\n")
-    write(tmp_path / "cpu/run/cell", cpuacct__usage="1500000000\n")
+    times = {"": 1500000000, "_user": 900000000, "_sys": 300000000}
+    files = {f"cpuacct__usage{part}": f"{number}\n" for part, number in times.items()}
+    write(tmp_path / "cpu/run/cell", **files)
     cpu = tmp_path / "cpu"
     return CgroupMounts(
         v1=(("memory", tmp_path / "memory"), ("cpu", cpu), ("cpuacct", cpu)), v2=None
@@ -52,6 +54,29 @@ def test_v1_counters_are_exact(v1: CgroupMounts) -> None:
     assert (usage.peak_memory_bytes, usage.cpu_seconds) == (67108864, 1.5)
 
 
+def test_v1_divides_the_exact_time_as_the_ticks_were_counted(v1: CgroupMounts) -> None:
+    usage = CellCgroup(v1, "/run/cell").read().usage
+
+    assert (usage.user_seconds, usage.system_seconds) == (1.125, 0.375)
+
+
+def test_v1_takes_time_without_a_tick_for_the_users(v1: CgroupMounts) -> None:
+    for part in ("user", "sys"):
+        (v1.roots[1] / f"run/cell/cpuacct.usage_{part}").write_text("0\n")
+
+    usage = CellCgroup(v1, "/run/cell").read().usage
+
+    assert (usage.user_seconds, usage.system_seconds) == (1.5, 0)
+
+
+def test_v1_without_the_time_is_not_exact(v1: CgroupMounts) -> None:
+    (v1.roots[1] / "run/cell/cpuacct.usage").unlink()
+
+    usage = CellCgroup(v1, "/run/cell").read().usage
+
+    assert (usage.exact, usage.peak_memory_bytes) == (False, 67108864)
+
+
 def test_v2_counters_are_exact(tmp_path: Path) -> None:
     write(
         tmp_path / "run/cell",
@@ -62,6 +87,14 @@ def test_v2_counters_are_exact(tmp_path: Path) -> None:
 
     assert usage.exact
     assert (usage.peak_memory_bytes, usage.cpu_seconds) == (4096, 2.5)
+
+
+def test_v2_without_a_peak_is_not_exact(tmp_path: Path) -> None:
+    write(tmp_path / "run/cell", cpu__stat="usage_usec 2500000\nuser_usec 1\nsystem_usec 2\n")
+    usage = CellCgroup(CgroupMounts(v1=(), v2=tmp_path), "/run/cell").read().usage
+
+    assert not usage.exact
+    assert (usage.peak_memory_bytes, usage.cpu_seconds) == (None, 2.5)
 
 
 def test_a_cgroup_that_is_not_there_gives_no_figures(tmp_path: Path) -> None:

@@ -134,12 +134,12 @@ class CellCgroup:
 
     def _usage_v1(self, memory: Path) -> Usage:
         cpu = self.mounts.controller("cpuacct")
-        return Usage(
-            peak_memory_bytes=_number(memory / "memory.max_usage_in_bytes"),
-            cpu_seconds=_scaled(self._at(cpu) / "cpuacct.usage") if cpu else None,
-            user_seconds=_scaled(self._at(cpu) / "cpuacct.usage_user") if cpu else None,
-            system_seconds=_scaled(self._at(cpu) / "cpuacct.usage_sys") if cpu else None,
-            exact=True,
+        times = ("cpuacct.usage", "cpuacct.usage_user", "cpuacct.usage_sys")
+        total, user, system = (_number(self._at(cpu) / name) if cpu else None for name in times)
+        if total is not None and user is not None and system is not None:
+            user, system = _split(total, user, system)
+        return _usage(
+            _number(memory / "memory.max_usage_in_bytes"), (total, user, system), _NANOSECONDS
         )
 
     def _at(self, root: Path) -> Path:
@@ -148,17 +148,33 @@ class CellCgroup:
 
 def _usage_v2(directory: Path) -> Usage:
     times = _keyed(directory / "cpu.stat")
+    total, user, system = map(times.get, ("usage_usec", "user_usec", "system_usec"))
+    return _usage(_number(directory / "memory.peak"), (total, user, system), _MICROSECONDS)
 
-    def seconds(key: str) -> float | None:
-        return times[key] / _MICROSECONDS if key in times else None
 
+def _usage(peak: int | None, times: tuple[int | None, ...], per_second: float) -> Usage:
+    """Make figures of what was read; they are exact if peak and time are both there.
+
+    There is no `memory.peak` before Linux 5.19.
+    """
+    total, user, system = (None if time is None else time / per_second for time in times)
     return Usage(
-        peak_memory_bytes=_number(directory / "memory.peak"),
-        cpu_seconds=seconds("usage_usec"),
-        user_seconds=seconds("user_usec"),
-        system_seconds=seconds("system_usec"),
-        exact=True,
+        peak_memory_bytes=peak,
+        cpu_seconds=total,
+        user_seconds=user,
+        system_seconds=system,
+        exact=peak is not None and total is not None,
     )
+
+
+def _split(total: int, user: int, system: int) -> tuple[int, int]:
+    """Divide a time as its two parts were counted: in ticks, so that they need not add up to it.
+
+    On v2 the kernel does that itself. Source: `cputime_adjust` of its `kernel/sched/cputime.c`.
+    """
+    counted = user + system
+    system = total * system // counted if counted else 0
+    return total - system, system
 
 
 def members(directories: Iterable[Path]) -> frozenset[int]:
@@ -190,11 +206,6 @@ def _number(path: Path) -> int | None:
         return int(path.read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
-
-
-def _scaled(path: Path) -> float | None:
-    nanoseconds = _number(path)
-    return None if nanoseconds is None else nanoseconds / _NANOSECONDS
 
 
 def _keyed(path: Path) -> dict[str, int]:

@@ -26,10 +26,10 @@ class Status(StrEnum):
 class Usage:
     """What an attempt consumed.
 
-    `exact` is true when the figures were read from the cell's own cgroup after the container was
-    gone, false when they were sampled. `None` means that the host does not tell. `cpu_seconds` is
-    the sum of `user_seconds`, in user space, and `system_seconds`, in the kernel on its behalf, as
-    far as the kernel accounts for them separately.
+    `exact` is true when peak and CPU time were read from the cell's own cgroup after the container
+    was gone, false when they were sampled or one of them is missing. `None` means that the host
+    does not tell. `cpu_seconds` is the sum of `user_seconds`, in user space, and `system_seconds`,
+    in the kernel on its behalf, which the kernel tells apart by sampling, with each tick.
     """
 
     peak_memory_bytes: int | None = None
