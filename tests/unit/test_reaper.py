@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import anyio
@@ -19,6 +20,8 @@ from barasync.aiopodman import (
     ServerError,
     VolumeSummary,
 )
+from barasync.cli.cleaning import note_on_dead_runs
+from barasync.cli.connect import Connection
 from barasync.engine.identity import Identity, Liveness
 from barasync.engine.reaper import Fate, Kind, Leftover, leftovers, remove
 from barasync.engine.usage import CgroupMounts
@@ -192,3 +195,17 @@ async def test_a_container_that_podman_does_not_remove_is_a_failure_and_the_rest
     assert removals[0].fate is Fate.FAILED
     assert "cannot stop container" in removals[0].reason
     assert {removal.fate for removal in removals[1:]} == {Fate.REMOVED}
+
+
+async def test_a_layer_alone_is_no_sign_of_a_dead_run() -> None:
+    """Every run leaves its own for the next one; `clean` removes it with the rest."""
+    podman = Store(dead=replace(DEAD, boot="b0"))
+    connection = cast("Connection", SimpleNamespace(podman=podman, cgroups=None))
+
+    note = await note_on_dead_runs(connection, ME)
+    for collection in (podman.containers, podman.networks, podman.volumes):
+        collection.found.clear()
+
+    assert note is not None
+    assert note.startswith("1 container, 1 network, 1 volume and 1 layer of a dead run are left")
+    assert await note_on_dead_runs(connection, ME) is None
