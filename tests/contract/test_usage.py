@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -20,10 +21,12 @@ from barasync.engine.identity import Identity
 from barasync.engine.place import FreshPlace
 from barasync.engine.usage import CgroupMounts, RunCgroup, parse_mounts
 from tests.contract.running import created, finish, shell
+from tests.rig import leftovers
 from tests.rig.busybox import native_architecture
-from tests.rig.command import Barasync
+from tests.rig.command import Barasync, read_until
 from tests.rig.memory import MEBIBYTE
 from tests.rig.services import RigService
+from tests.rig.waiting import wait_until
 
 NATIVE = native_architecture()
 LOOP = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"
@@ -147,6 +150,29 @@ async def test_nothing_is_said_of_kills_where_there_is_no_limit(
     # Version 2 counts what the host's lack of memory kills as well.
     assert place.oom_kills in {None, 0}
     assert (place.oom_kills is None) is (cgroup.mounts.controller("memory") is not None)
+
+
+def test_the_cgroup_of_a_cell_goes_with_its_container_and_not_with_the_run(
+    barasync: Barasync, busybox: str
+) -> None:
+    names = [f"c{number}" for number in range(12)]
+    script = "test $BARASYNC_CONFIG != last || { echo ready; sleep 1000; }"
+    more = f'memory = "64m"\nstop_grace = 0\n[matrix]\nconfig = {[*names, "last"]}'
+    configure(barasync, busybox, script, more)
+
+    with barasync.running("matrix", "tests", "--jobs", "4") as process:
+        read_until(process, "| ready", 1)
+        events = barasync.record() / "events.jsonl"
+        wait_until(
+            lambda: events.read_text().count('"cell.finished"') == len(names),
+            "the others have ended",
+        )
+        run = leftovers.cgroups([barasync.record().name])
+        left = {path.name for directory in run for path in Path(directory).glob("*/")}
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=40)
+
+    assert left == {f"{NATIVE}-last-1"}
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from barasync.engine.usage import CgroupMounts, RunCgroup, members, remove_tree
 from barasync.workspace.layer import layers
 
 _AT_ONCE = 4
-_MONITOR_SECONDS = 5.0
+_MEMBERS_SECONDS = 5.0
 _ID_DIGITS = 12
 _NO_LABELS: Mapping[str, str] = {}
 
@@ -160,11 +160,11 @@ async def remove(
 async def remove_cgroup(cgroup: RunCgroup) -> bool:
     """Remove the cgroup of a run, in every hierarchy; tell whether it is gone.
 
-    The monitors of the last containers (conmon, and podman's cleanup that it starts) live in it
-    for a moment longer than their containers: their end is awaited, for `_MONITOR_SECONDS` at most.
-    A cgroup that is still in use then stays, for `barasync clean`.
+    What lives in it may be about to end, as processes of a container that was just removed: that
+    is awaited, for `_MEMBERS_SECONDS` at most. A cgroup that is still in use then stays, for
+    `barasync clean`.
     """
-    with anyio.move_on_after(_MONITOR_SECONDS):
+    with anyio.move_on_after(_MEMBERS_SECONDS):
         while pids := await to_thread.run_sync(members, cgroup.directories):
             for pid in pids:
                 await _ended(pid)
