@@ -12,6 +12,7 @@ from tests.rig.soak import soak
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 @pytest.mark.usefixtures("busybox")
 def test_60_cells_lose_no_byte_and_leave_nothing(service: RigService, tmp_path: Path) -> None:
     result = soak(service, tmp_path, cells=60, jobs=16)
