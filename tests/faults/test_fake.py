@@ -158,11 +158,12 @@ async def test_a_connection_outlives_the_socket_that_it_came_through(
 async def test_a_connection_hangs_for_as_long_as_the_client_waits(
     service: FakeService, podman: Podman
 ) -> None:
-    service.inject(Fault("ping", Hangs(), times=1))
+    service.inject(Fault("start", Hangs(), times=1))
+    container = await created(podman, service, "true")
 
     with pytest.raises(RequestTimeout):
-        await podman.system.ping()
-    await podman.system.ping()
+        await container.start()
+    await container.start()
 
 
 async def test_a_connection_that_hangs_can_end(service: FakeService, podman: Podman) -> None:

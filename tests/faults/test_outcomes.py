@@ -84,6 +84,23 @@ async def test_what_podman_refuses_before_the_verdict_is_its_failure(
     assert service.containers == {}
 
 
+@pytest.mark.parametrize("effect", [Refuses("database is locked"), Hangs()], ids=["500", "hung"])
+@pytest.mark.parametrize("operation", ["inspect", "logs", "archive"])
+async def test_one_failure_of_podman_over_what_is_read_costs_no_cell_its_verdict(
+    service: FakeService, tmp_path: Path, operation: str, effect: Refuses | Hangs
+) -> None:
+    service.inject(Fault(operation, effect, times=1))
+    script = f"{PRINTS}; mkdir out; echo x > out/file; exit 3"
+
+    ran = await run(service, script, destination=tmp_path, artifacts=("out",))
+
+    outcome = ran.outcome()
+    assert (outcome.status, outcome.exit_code) == (Status.FAILED, 3), outcome
+    assert outcome.output.complete
+    assert [artifact.problem for artifact in outcome.artifacts] == [None]
+    assert service.containers == {}
+
+
 async def test_a_log_that_cannot_be_read_is_no_success(service: FakeService) -> None:
     service.inject(Fault("logs", Refuses(NO_SPACE)))
 

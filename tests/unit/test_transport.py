@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
@@ -21,17 +20,16 @@ from barasync.aiopodman.errors import (
     TransportError,
 )
 from barasync.aiopodman.transport import Transport
+from tests.unit.transports import mocked, read_request, served, until_closed
 
 pytestmark = pytest.mark.anyio
 
-NOWHERE = Endpoint(unix_url("/nowhere/podman.sock"), "a test")
 HTTP_ERRORS = [
     value
     for library in (httpx2, httpcore2)
     for value in vars(library).values()
     if isinstance(value, type) and issubclass(value, Exception)
 ]
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -39,54 +37,11 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def mocked(handler: Callable[[httpx2.Request], httpx2.Response]) -> Transport:
-    return Transport(NOWHERE, timeout=5, transport=httpx2.MockTransport(handler))
-
-
 def failing(error: Exception) -> Transport:
     def handler(_: httpx2.Request) -> httpx2.Response:
         raise error
 
     return mocked(handler)
-
-
-@asynccontextmanager
-async def served(
-    tmp_path: Path, handle: Callable[[SocketStream], Awaitable[None]]
-) -> AsyncIterator[Endpoint]:
-    """A server on a unix socket that gives each connection to `handle`.
-
-    Leave the block after every client has closed: it waits for the handlers to notice.
-    """
-
-    async def handle_and_close(stream: SocketStream) -> None:
-        async with stream:
-            with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
-                await handle(stream)
-
-    path = str(tmp_path / "s")
-    async with (
-        await anyio.create_unix_listener(path) as listener,
-        anyio.create_task_group() as handlers,
-        anyio.create_task_group() as server,
-    ):
-        server.start_soon(listener.serve, handle_and_close, handlers)
-        yield Endpoint(unix_url(path), "a test")
-        server.cancel_scope.cancel()
-
-
-async def until_closed(stream: SocketStream) -> None:
-    """Wait until the client closes the connection."""
-    with pytest.raises(anyio.EndOfStream):
-        await stream.receive()
-
-
-async def read_request(stream: SocketStream) -> bytes:
-    """Read the head of a request that has no body."""
-    head = b""
-    while b"\r\n\r\n" not in head:
-        head += await stream.receive()
-    return head
 
 
 @pytest.mark.parametrize(
@@ -312,152 +267,3 @@ async def test_a_stream_that_breaks_in_a_chunk_is_an_error(tmp_path: Path) -> No
     ):
         with pytest.raises(TransportError, match="closed the connection before the end"):
             [piece async for piece in data]
-
-
-class Forgetful:
-    """Answers the first request of its first connection, and lets every later one down there."""
-
-    def __init__(self) -> None:
-        self.connections = 0
-        self.requests: list[bytes] = []
-
-    async def handle(self, stream: SocketStream) -> None:
-        self.connections += 1
-        is_first = self.connections == 1
-        self.requests.append(await read_request(stream))
-        await stream.send(OK)
-        self.requests.append(await read_request(stream))
-        if not is_first:
-            await stream.send(OK)
-
-
-async def test_idle_connections_close__a_get_is_sent_again(tmp_path: Path) -> None:
-    server = Forgetful()
-
-    async with (
-        served(tmp_path, server.handle) as endpoint,
-        Transport(endpoint, timeout=5) as transport,
-    ):
-        await transport.request("GET", "/first")
-        answer = await transport.request("GET", "/second")
-
-        assert answer.body == b"OK"
-        assert [head.split()[1] for head in server.requests] == [b"/first", b"/second", b"/second"]
-
-
-async def test_a_post_is_not_sent_again(tmp_path: Path) -> None:
-    server = Forgetful()
-
-    async with (
-        served(tmp_path, server.handle) as endpoint,
-        Transport(endpoint, timeout=5) as transport,
-    ):
-        await transport.request("GET", "/first")
-        with pytest.raises(TransportError):
-            await transport.request("POST", "/second")
-
-        assert len(server.requests) == 2
-
-
-async def test_a_get_on_a_connection_of_its_own_is_not_sent_again(tmp_path: Path) -> None:
-    requests: list[bytes] = []
-
-    async def handle(stream: SocketStream) -> None:
-        requests.append(await read_request(stream))
-
-    async with served(tmp_path, handle) as endpoint, Transport(endpoint, timeout=5) as transport:
-        with pytest.raises(TransportError):
-            await transport.request("GET", "/x")
-
-    assert len(requests) == 1
-
-
-async def ok(stream: SocketStream) -> None:
-    await read_request(stream)
-    await stream.send(OK)
-
-
-@pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_service_that_is_away_for_a_moment_is_waited_for(
-    tmp_path: Path, method: str
-) -> None:
-    transport = Transport(Endpoint(unix_url(str(tmp_path / "s")), "a test"), timeout=5)
-    transport.bear_outages(20)
-    answers: list[bytes] = []
-
-    async def request() -> None:
-        answers.append((await transport.request(method, "/x")).body)
-
-    async with transport, anyio.create_task_group() as group:
-        group.start_soon(request)
-        await anyio.wait_all_tasks_blocked()
-        async with served(tmp_path, ok):
-            while not answers:
-                await anyio.lowlevel.checkpoint()
-
-    assert answers == [b"OK"]
-
-
-async def test_a_service_that_stays_away_is_waited_for_once(tmp_path: Path) -> None:
-    async with Transport(Endpoint(unix_url(str(tmp_path / "s")), "x"), timeout=5) as transport:
-        transport.bear_outages(0.2)
-        with pytest.raises(ConnectError):
-            await transport.request("GET", "/x")
-        gave_up = anyio.current_time()
-        for _ in range(100):
-            with pytest.raises(ConnectError):
-                await transport.request("GET", "/x")
-
-    assert anyio.current_time() - gave_up < 10, "each of the others would have taken 0.2 s"
-
-
-class Partial:
-    """Lets every request to `/bad` down and answers all others, until it `breaks` for all."""
-
-    def __init__(self) -> None:
-        self.breaks = 0
-
-    def __call__(self, request: httpx2.Request) -> httpx2.Response:
-        if request.url.path == "/bad":
-            raise httpx2.ReadError("broke off")
-        if self.breaks:
-            self.breaks -= 1
-            raise httpx2.ConnectError("nobody is there")
-        return httpx2.Response(200)
-
-
-async def test_a_request_that_keeps_failing_gives_up_although_others_succeed() -> None:
-    service = Partial()
-    failed = anyio.Event()
-
-    async def fail(transport: Transport) -> None:
-        with pytest.raises(TransportError, match="broke off"):
-            await transport.request("GET", "/bad")
-        failed.set()
-
-    async with mocked(service) as transport:
-        transport.bear_outages(0.1)
-        with anyio.fail_after(5):
-            async with anyio.create_task_group() as group:
-                group.start_soon(fail, transport)
-                while not failed.is_set():
-                    await transport.request("GET", "/good")
-                    await anyio.lowlevel.checkpoint()
-        service.breaks = 2
-        await transport.request("GET", "/good")  # its own outage is borne all the same
-
-    assert service.breaks == 0
-
-
-async def test_what_may_have_had_an_effect_is_not_sent_again(tmp_path: Path) -> None:
-    requests: list[bytes] = []
-
-    async def handle(stream: SocketStream) -> None:
-        requests.append(await read_request(stream))
-
-    async with served(tmp_path, handle) as endpoint, Transport(endpoint, timeout=5) as transport:
-        transport.bear_outages(20)
-        with pytest.raises(TransportError):
-            await transport.request("POST", "/x")
-
-    assert len(requests) == 1

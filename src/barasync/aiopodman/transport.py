@@ -130,8 +130,7 @@ class Transport:
         """Send a request and read the whole answer.
 
         `patience` is how many seconds longer than `timeout` podman may take by the nature of the
-        request; `None` for as long as it takes. An idempotent request whose pooled connection
-        turns out to be closed is sent once more.
+        request; `None` for as long as it takes. `persistence` says which requests are sent again.
 
         Raises:
             APIError: Podman refused.
@@ -146,11 +145,8 @@ class Transport:
         request = client.build_request(
             method, path, params=_parameters(query), content=content, timeout=limits
         )
-        response = await self._send(client, request, whole=True)
-        answer = Answer(response.status_code, response.headers, response.content)
-        if response.is_error:
-            raise _refusal(request, answer.status, answer.body)
-        return answer
+        response = await self._send(client, request, whole=True, within=limits.read)
+        return Answer(response.status_code, response.headers, response.content)
 
     @asynccontextmanager
     async def stream(
@@ -174,9 +170,6 @@ class Transport:
         response = await self._send(self._streaming, request, whole=False, within=headers_within)
         body = response.aiter_bytes()
         try:
-            if response.is_error:
-                text = await self._read_some(body, request)
-                raise _refusal(request, response.status_code, text)
             yield _Body(self, body, request)
         finally:
             with CancelScope(shield=True):
@@ -200,19 +193,20 @@ class Transport:
         request: httpx2.Request,
         *,
         whole: bool,
-        within: float | None = None,
+        within: float | None,
     ) -> httpx2.Response:
-        persistence = Persistence(self._absence, request.method)
+        """Send a request until it is answered or given up; the answer is no error.
+
+        `within` is how long an answer may take, in seconds.
+        """
+        persistence = Persistence(self._absence, request.method, patience=within)
         while True:
             connection = _Connection()
             request.extensions = {**request.extensions, "trace": connection}
             try:
-                response = await self._send_once(client, request, whole=whole, within=within)
-            except TransportError as error:
+                return await self._send_once(client, request, whole=whole, within=within)
+            except PodmanError as error:
                 await persistence.after(error, connection_is_new=connection.is_new)
-            else:
-                self._absence.answered()
-                return response
 
     async def _send_once(
         self,
@@ -223,19 +217,32 @@ class Transport:
         within: float | None,
     ) -> httpx2.Response:
         async with self.translated(request):
-            with anyio.move_on_after(within):
-                return await client.send(request, stream=not whole)
-            raise httpx2.ReadTimeout(f"no headers within {within} s")
+            # The client's own limits bound each wait of an answer that is read as a whole.
+            with anyio.move_on_after(None if whole else within) as waiting:
+                response = await client.send(request, stream=not whole)
+            if waiting.cancelled_caught:
+                raise httpx2.ReadTimeout(f"no headers within {within} s")
+        self._absence.answered()
+        if response.is_error:
+            text = response.content if whole else await self._read_some(response, request)
+            raise _refusal(request, response.status_code, text)
+        return response
 
-    async def _read_some(self, body: AsyncIterator[bytes], request: httpx2.Request) -> bytes:
-        """Read the beginning of an error's text."""
+    async def _read_some(self, response: httpx2.Response, request: httpx2.Request) -> bytes:
+        """Read the beginning of an error's text and close the connection."""
         text = b""
-        with anyio.move_on_after(self.timeout):
-            async with self.translated(request):
-                async for data in body:
-                    text += data
-                    if len(text) >= _MAX_ERROR_BYTES:
-                        break
+        body = response.aiter_bytes()
+        try:
+            with anyio.move_on_after(self.timeout):
+                async with self.translated(request):
+                    async for data in body:
+                        text += data
+                        if len(text) >= _MAX_ERROR_BYTES:
+                            break
+        finally:
+            with CancelScope(shield=True):
+                await body.aclose()
+                await response.aclose()
         return text
 
     @asynccontextmanager
