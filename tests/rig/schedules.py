@@ -8,6 +8,7 @@ order, each carried out greedily; no schedule at all is shorter than `lower_boun
 from __future__ import annotations
 
 import heapq
+import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -42,6 +43,22 @@ def matrix(cells: int, seed: int, *, claims: Sequence[Claim] = (Claim(cpus=1),))
     return Load(tuple(tasks), {task.id: task.expected_seconds for task in tasks})
 
 
+def all_different(cells: int, seed: int = 1) -> list[Claim]:
+    """Return as many claims, of up to 3 CPUs and 6 GiB, no two of them equal."""
+    source = random.Random(seed)
+    return [
+        Claim(cpus=source.uniform(0.1, 3), memory_bytes=round(source.uniform(0, 6 * GIBIBYTE)))
+        for _ in range(cells)
+    ]
+
+
+def dealt(cells: int, seed: int, *, claims: Sequence[Claim]) -> Load:
+    """Make the durations of `matrix`, with the claims in turn."""
+    load = matrix(cells, seed)
+    tasks = zip(load.tasks, itertools.cycle(claims), strict=False)
+    return Load(tuple(replace(task, claim=claim) for task, claim in tasks), load.seconds)
+
+
 def misjudged(load: Load, spread: float, seed: int) -> Load:
     """Return the same cells with expectations that are off by a log-normal factor."""
     source = random.Random(seed)
@@ -61,7 +78,7 @@ def makespan(load: Load, capacity: Capacity) -> float:
     now = 0.0
     started = 0
     while not scheduler.done:
-        for cell in scheduler.ready():
+        while (cell := scheduler.ready()) is not None:
             scheduler.started(cell)
             heapq.heappush(ends, (now + load.seconds[cell], cell))
             started += 1

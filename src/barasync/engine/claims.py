@@ -80,6 +80,14 @@ class Load(NamedTuple):
             self.memory_bytes - other.memory_bytes,
         )
 
+    def common(self, other: Load) -> Load:
+        """Return what is in both, the lesser amount of everything."""
+        return Load(
+            min(self.jobs, other.jobs),
+            min(self.nano_cpus, other.nano_cpus),
+            min(self.memory_bytes, other.memory_bytes),
+        )
+
     def within(self, limit: Load) -> bool:
         """Whether this is at most the limit, of everything."""
         return (

@@ -150,7 +150,7 @@ class Run:
                 self._watch(watchers, partial(send.send_nowait, None))
                 async with anyio.create_task_group() as group:
                     while not self._scheduler.done:
-                        for cell in self._scheduler.ready():
+                        while (cell := self._scheduler.ready()) is not None:
                             self._scheduler.started(cell)
                             group.start_soon(self._run_cell, self._cells[cell], send.send_nowait)
                         if self._scheduler.running:
