@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from barasync.engine.claims import Load
 from barasync.engine.waiting import Waiting
 
-PASSES = 32
+PASSES = 100
 
 
 class _Turn:

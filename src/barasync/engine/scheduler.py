@@ -55,6 +55,7 @@ class Scheduler:
             priorities=[task.priority for task in plan],
             seconds=[task.expected_seconds for task in plan],
             limit=Load.limit(capacity),
+            passes=passes,
         )
         order = in_order(case)
         self._names = [self._plan[place] for place in order]
