@@ -199,7 +199,7 @@ LIMITS_NEED_DELEGATION = Quirk(
 SHARED_VOLUME_DEADLOCK = Quirk(
     name="shared-volume-deadlock",
     trap="creating containers that share a named volume at the same time can deadlock podman",
-    workaround="a client creates containers with named volumes one after the other",
+    workaround="a client creates containers with named volumes one by one; two clients still may",
     evidence="podman #20313",
     fixed=(4, 8, 0),
 )
