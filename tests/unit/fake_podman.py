@@ -25,7 +25,7 @@ from barasync.aiopodman import (
 from barasync.aiopodman.output import rest
 from barasync.aiopodman.version import negotiate
 
-FOREVER = -1
+FOREVER = 1000
 
 
 def refused(kind: type[PodmanError], text: str) -> PodmanError:

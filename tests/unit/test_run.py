@@ -315,6 +315,12 @@ async def test_a_deadline_kills_and_is_a_timeout() -> None:
     assert world.podman.present == {}
 
 
+async def test_an_exit_code_that_podman_lost_is_no_timeout_long_before_it() -> None:
+    world = World({"a": Script(exit_code=-1)}, timeout=600.0)
+
+    assert await world.statuses() == {"a": Status.INFRASTRUCTURE_ERROR}
+
+
 async def test_a_command_that_is_not_there_fails_with_127() -> None:
     error = refused(CommandNotFound, "executable file `bar` not found in $PATH")
     result = await World({"a": Script(refuses=error)}).result()

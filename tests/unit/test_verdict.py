@@ -50,11 +50,24 @@ def test_a_container_that_ends_by_itself_at_its_deadline_keeps_its_verdict() -> 
     assert judge(seen(exit_code=3, deadline_hit=True, timeout=1.0)).status is Status.FAILED
 
 
-def test_podmans_own_timeout_is_a_timeout() -> None:
-    verdict = judge(seen(exit_code=-1, timeout=10.0))
+@pytest.mark.parametrize("seconds", [40.0, 39.5, 400.0])
+def test_podmans_own_timeout_is_a_timeout(seconds: float) -> None:
+    facts = {"exit_code": -1, "timeout": 10.0, "server_timeout": 40, "seconds": seconds}
+    verdict = judge(seen(**facts))
 
     assert verdict.status is Status.TIMED_OUT
     assert "-1" not in verdict.reason
+
+
+@pytest.mark.parametrize("limits", [{"timeout": 10.0, "server_timeout": 40}, {}])
+def test_an_exit_code_that_podman_lost_before_its_timeout_is_none(
+    limits: dict[str, float],
+) -> None:
+    verdict = judge(seen(exit_code=-1, seconds=38.5, **limits))
+
+    assert verdict.status is Status.INFRASTRUCTURE_ERROR
+    assert verdict.exit_code is None
+    assert verdict.reason == "podman does not know how the command ended"
 
 
 def test_podmans_oom_flag_is_out_of_memory() -> None:
@@ -121,13 +134,6 @@ def test_where_nothing_tells_the_memory_limit_is_suspected() -> None:
 
 def test_a_kill_without_any_limit_is_a_failure_by_sigkill() -> None:
     assert judge(seen(exit_code=137)).status is Status.FAILED
-
-
-def test_an_exit_code_that_podman_lost_is_no_timeout_where_there_was_no_limit() -> None:
-    verdict = judge(seen(exit_code=-1, timeout=None))
-
-    assert verdict.status is Status.INFRASTRUCTURE_ERROR
-    assert "-1" not in verdict.reason
 
 
 def test_a_signal_is_named() -> None:

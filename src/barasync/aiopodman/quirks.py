@@ -151,7 +151,7 @@ OOM_KILLED_FOR_ANY = Quirk(
 TIMEOUT_EXITS_MINUS_ONE = Quirk(
     name="timeout-exits-minus-one",
     trap="a container killed by its server-side timeout has the exit code -1",
-    workaround="the caller reads -1 as a timeout",
+    workaround="the caller reads -1 as a timeout once that time is over, before as unknown",
     evidence="measured on 4.3.1 and 5.4.2",
 )
 # Creation

@@ -124,6 +124,7 @@ class _Ended:
     state: ContainerInspect | None = None
     deadline_hit: bool = False
     terminated: bool = False
+    seconds: float = 0.0
     verdict: Verdict | None = None
     output_problem: str | None = None
     output_recovered: bool = False
@@ -197,7 +198,7 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         env=job.environment,
         labels={**session.labels, CELL: job.cell.id, ATTEMPT: str(job.number)},
         work_dir=_WORKSPACE if job.in_workspace else None,
-        timeout=server_timeout(settings.timeout, settings.stop_grace + SERVER_GRACE_SECONDS),
+        timeout=_server_timeout(job),
         memory_bytes=settings.memory,
         cpus=settings.cpus,
         pids_limit=settings.pids,
@@ -207,6 +208,11 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         monitor_stays=cgroup is not None,
         rlimits=session.rlimits,
     )
+
+
+def _server_timeout(job: Job) -> int | None:
+    settings = job.cell.settings
+    return server_timeout(settings.timeout, settings.stop_grace + SERVER_GRACE_SECONDS)
 
 
 def mount(volume: str) -> Mount:
@@ -235,6 +241,7 @@ async def _execute(
         state=state,
         deadline_hit=drain.deadline_hit,
         terminated=drain.terminated,
+        seconds=drain.seconds,
         output_problem=drain.problem,
         output_recovered=drain.recovered and drain.problem is None,
     )
@@ -312,6 +319,8 @@ def _observation(ended: _Ended, job: Job, session: Session, usage: Usage) -> Obs
         deadline_hit=ended.deadline_hit,
         terminated=ended.terminated,
         timeout=job.cell.settings.timeout,
+        server_timeout=_server_timeout(job),
+        seconds=ended.seconds,
         memory_limit_bytes=job.cell.settings.memory,
         peak_memory_bytes=usage.peak_memory_bytes,
     )

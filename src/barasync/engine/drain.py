@@ -53,7 +53,8 @@ class Drain:
 
     Afterwards `deadline_hit` says that the deadline came and the container was to be killed,
     `terminated` that it took SIGTERM then, `problem` why its output is not complete, and
-    `recovered` that podman's log had to complete it.
+    `recovered` that podman's log had to complete it. `seconds` is the time from when its process
+    was asked for to its end.
     """
 
     def __init__(
@@ -70,10 +71,12 @@ class Drain:
         self.deadline_hit = False
         self.terminated = False
         self.recovered = False
+        self.seconds = 0.0
         self.problem: str | None = None
         self._received = Received()
         self._chunks: AsyncIterator[Chunk] | None = None
         self._presence = 0
+        self._began = 0.0
         self._podman = podman
         self._container = container
         self._sink = sink
@@ -92,6 +95,7 @@ class Drain:
         """
         async with self._gate.passed():
             self._presence = await self._podman.presence.count()
+            self._began = anyio.current_time()
             try:
                 await self._attach(stack)
             except TransportError:
@@ -118,6 +122,7 @@ class Drain:
                 except (PodmanError, TimeoutError) as error:
                     failure = error
             self._ended.set()
+            self.seconds = anyio.current_time() - self._began
             group.cancel_scope.cancel()
         await anyio.lowlevel.checkpoint()
         if failure is not None:

@@ -12,7 +12,9 @@ _COMMAND_NOT_FOUND = 127
 _NOT_EXECUTABLE = 126
 _SIGNAL_BASE = 128
 _KILLED = _SIGNAL_BASE + signal.SIGKILL
-_SERVER_TIMEOUT = -1
+_NO_EXIT_CODE = -1
+# Conmon's timer counts whole seconds.
+_TIMER_SECONDS = 1.0
 # The kernel kills at the limit; the hierarchical high-water mark is updated in batches of pages.
 _PEAK_AT_LIMIT = 0.95
 _MORE_MEMORY = "raise it with `memory` in the configuration or --memory"
@@ -22,10 +24,12 @@ _MORE_MEMORY = "raise it with `memory` in the configuration or --memory"
 class Observation:
     """What is known about a container that has ended.
 
-    `exit_code` as podman reports it (-1 when its own timeout killed the container). `deadline_hit`
-    says that `timeout` (seconds) was over and the engine sent SIGKILL: one that ended by itself in
-    that moment has another exit code. `terminated` says that it had sent SIGTERM then, and podman
-    had accepted that: the exit code is whatever the command makes of it. `oom_killed` says that the
+    `exit_code` as podman reports it: -1 when its own timeout killed the container,
+    `server_timeout` seconds after its process was made, and also when podman does not know.
+    `seconds` is the time from when that was asked for to the container's end. `deadline_hit` says
+    that `timeout` (seconds) was over and the engine sent SIGKILL: one that ended by itself in that
+    moment has another exit code. `terminated` says that it had sent SIGTERM then, and podman had
+    accepted that: the exit code is whatever the command makes of it. `oom_killed` says that the
     kernel killed one of its processes for lack of memory, `None` where this podman does not tell.
     `peak_memory_bytes` is the high-water mark of the cell's cgroup where that could be read.
     """
@@ -36,6 +40,8 @@ class Observation:
     deadline_hit: bool = False
     terminated: bool = False
     timeout: float | None = None
+    server_timeout: int | None = None
+    seconds: float = 0.0
     memory_limit_bytes: int | None = None
     peak_memory_bytes: int | None = None
 
@@ -52,13 +58,7 @@ class Verdict:
 
 def judge(seen: Observation) -> Verdict:
     """Decide what became of a container that has ended by itself or was killed."""
-    if seen.exit_code == _SERVER_TIMEOUT and seen.timeout is None:
-        return Verdict(
-            status=Status.INFRASTRUCTURE_ERROR,
-            exit_code=None,
-            reason="podman does not know how the command ended",
-        )
-    killed = seen.exit_code == _SERVER_TIMEOUT or (seen.deadline_hit and seen.exit_code == _KILLED)
+    killed = _was_killed_in_time(seen)
     if killed or seen.terminated:
         end = "killed" if killed else "ended with SIGTERM"
         return Verdict(
@@ -66,6 +66,12 @@ def judge(seen: Observation) -> Verdict:
             exit_code=None,
             reason=f"ran longer than {seen.timeout:g} s and was {end}",
             hint="raise it with `timeout` in the configuration or --timeout",
+        )
+    if seen.exit_code == _NO_EXIT_CODE:
+        return Verdict(
+            status=Status.INFRASTRUCTURE_ERROR,
+            exit_code=None,
+            reason="podman does not know how the command ended",
         )
     if _ran_out_of_memory(seen):
         return Verdict(
@@ -109,6 +115,15 @@ def judge_refused_start(message: str, command: tuple[str, ...]) -> Verdict | Non
     if "not found" in words or "no such file" in words:
         return _failed(_COMMAND_NOT_FOUND, command)
     return None
+
+
+def _was_killed_in_time(seen: Observation) -> bool:
+    """Whether the engine's deadline or podman's own timeout ended the command."""
+    if seen.deadline_hit:
+        return seen.exit_code in {_KILLED, _NO_EXIT_CODE}
+    if seen.exit_code != _NO_EXIT_CODE or seen.server_timeout is None:
+        return False
+    return seen.seconds >= seen.server_timeout - _TIMER_SECONDS
 
 
 def _ran_out_of_memory(seen: Observation) -> bool:
