@@ -19,6 +19,7 @@ from tests.unit.report_examples import (
     finished,
     image_progress,
     leaked,
+    retried,
     run_finished,
     run_started,
     started,
@@ -107,6 +108,14 @@ def test_a_cell_whose_container_was_found_at_the_end_is_leaked() -> None:
     assert (cell.status, cell.attempt, cell.seconds) == (Status.LEAKED, 1, 3.14)
     assert cell.reason == "container c0ffee could not be removed"
     assert document.counts == {"leaked": 1}
+
+
+def test_an_attempt_that_was_not_followed_by_another_one_after_all_is_the_last() -> None:
+    events = [run_started("amd64"), started("amd64"), retried("amd64"), finished("amd64", FAILED)]
+    cell = reduce_events(events).cells[0]
+
+    assert (cell.status, cell.attempt, cell.retried) == (Status.FAILED, 1, ())
+    assert cell.logs is not None
 
 
 def test_a_record_that_was_cut_off_has_no_end_and_cells_without_verdict() -> None:

@@ -21,6 +21,7 @@ from tests.unit.report_examples import (
     Failing,
     finished,
     image_progress,
+    retried,
     run_finished,
     run_started,
     started,
@@ -244,6 +245,15 @@ def test_a_block_per_cell_in_the_order_they_end(stage: Stage) -> None:
         "=== amd64: passed after 3.1 s ===\none\n\n"
         "summary\n"
     )
+
+
+def test_an_attempt_that_was_not_followed_by_another_one_has_one_block(stage: Stage) -> None:
+    view = stage.group()
+    stage.files.append("amd64", b"one\n")
+    show(view, run_started("amd64"), started("amd64"), retried("amd64"), finished("amd64", FAILED))
+
+    assert stage.out.text.count("one\n") == 1
+    assert "amd64: failed after 3.1 s" in stage.notices.text
 
 
 def test_a_block_of_any_size_is_whole(stage: Stage) -> None:

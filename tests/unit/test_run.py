@@ -13,6 +13,7 @@ from barasync.errors import ImageError
 from barasync.events import (
     AdmissionHeld,
     AnyEvent,
+    CellFinished,
     CellLeaked,
     CellRetried,
     CellStarted,
@@ -292,8 +293,26 @@ async def test_cells_that_have_their_turn_when_memory_runs_short_wait_for_each_o
     assert counts == [1] * len(names)
 
 
-async def test_a_cell_that_would_be_tried_again_is_not_once_the_run_has_been_stopped() -> None:
-    world = World({"a": Script(exit_code=1)}, retries=5, retry_on=(RetryOn.FAILED,))
+def assert_failed_and_was_not_tried_again(world: World, result: RunResult) -> None:
+    outcome = result.outcomes["a"]
+    assert (outcome.status, outcome.exit_code) == (Status.FAILED, 3)
+    assert outcome.output.stdout_bytes == 3
+    assert outcome.reason == (
+        "not tried again: the run was interrupted; before that: failed (exit code 3)"
+    )
+    (last,) = (
+        event
+        for event in world.recorder.events
+        if isinstance(event, CellFinished) and event.cell == "a"
+    )
+    assert last.attempt == 1
+    assert last.seconds > 0
+    assert [spec.name for spec in world.podman.created].count("barasync-run1-a-2") == 0
+
+
+async def test_a_cell_that_would_be_tried_again_keeps_its_failure_once_the_run_is_stopped() -> None:
+    scripts = {"a": Script(output=((Stream.STDOUT, b"why"),), exit_code=3), "b": Script()}
+    world = World(scripts, jobs=1, retries=5, retry_on=(RetryOn.FAILED,))
 
     def interrupt(event: AnyEvent) -> None:
         if isinstance(event, CellRetried):
@@ -302,9 +321,42 @@ async def test_a_cell_that_would_be_tried_again_is_not_once_the_run_has_been_sto
     world.recorder.on_event = interrupt
     result = await world.result()
 
-    assert result.outcomes["a"].status is Status.CANCELLED
-    assert result.outcomes["a"].reason == "not tried again: the run was interrupted"
-    assert len(world.podman.created) == 1
+    assert_failed_and_was_not_tried_again(world, result)
+    assert result.outcomes["b"].status is Status.CANCELLED
+    assert result.outcomes["b"].reason == "not started: the run was interrupted"
+    assert result.exit_code == 130
+
+
+async def test_a_cell_that_waits_to_be_tried_again_keeps_its_failure_when_it_is_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("barasync.engine.run._LOOK_SECONDS", 0.001)
+    happened: list[AnyEvent] = []
+
+    def look() -> Shortage:
+        """Keep the cell that has failed waiting, and interrupt the run meanwhile."""
+        if any(isinstance(event, CellRetried) for event in happened):
+            anyio.from_thread.run_sync(world.run.interrupt)
+        return Shortage(reason="none is left")
+
+    def end_a(event: AnyEvent) -> None:
+        happened.append(event)
+        if isinstance(event, AdmissionHeld):
+            container = world.podman.present["id0"]
+            container.exit_code = 3
+            container.ended.set()
+
+    scripts = {
+        "a": Script(output=((Stream.STDOUT, b"why"),), exit_code=FOREVER),
+        "b": Script(exit_code=FOREVER),
+    }
+    world = World(scripts, jobs=2, retries=5, retry_on=(RetryOn.FAILED,), look_at_memory=look)
+    world.recorder.on_event = end_a
+    with anyio.fail_after(30):
+        result = await world.result()
+
+    assert_failed_and_was_not_tried_again(world, result)
+    assert result.outcomes["b"].status is Status.CANCELLED
 
 
 async def test_a_deadline_kills_and_is_a_timeout() -> None:

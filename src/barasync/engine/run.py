@@ -70,15 +70,26 @@ class _Stopped:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """An attempt that has ended."""
+
+    number: int
+    outcome: Outcome
+    seconds: float
+
+
 @dataclass(slots=True)
 class _Progress:
     """What has happened so far; changed by this module only.
 
-    `ready` is when a cell began to wait for its turn.
+    `ready` is when a cell began to wait for its turn, `failed` the last attempt of each cell that
+    is to be tried again.
     """
 
     attempts: Counter[str] = field(default_factory=Counter)
     ready: dict[str, float] = field(default_factory=dict)
+    failed: dict[str, _Attempt] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     scopes: dict[str, anyio.CancelScope] = field(default_factory=dict)
     error: BarasyncError | None = None
@@ -173,9 +184,7 @@ class Run:
         again = cell not in self._progress.outcomes
         self._scheduler.finished(cell, again=again)
         if again and self._progress.stopped is not None:
-            stopped = self._progress.stopped
-            reason = f"not tried again: {stopped.reason}"
-            self._conclude(cell, 0, Outcome(status=stopped.waiting, reason=reason), 0.0)
+            self._drop(cell)
 
     async def _enforce_deadline(self, seconds: float) -> None:
         await anyio.sleep(seconds)
@@ -268,10 +277,22 @@ class Run:
             stopped = _Stopped(running=running, waiting=waiting or running, reason=reason)
             self._progress.stopped = stopped
         for cell in self._scheduler.stop():
-            outcome = Outcome(status=self._stopped.waiting, reason=f"not started: {reason}")
-            self._conclude(cell, 0, outcome, 0.0)
+            self._drop(cell)
         for scope in self._progress.scopes.values():
             scope.cancel()
+
+    def _drop(self, cell: str) -> None:
+        """Conclude a cell that waits and will not start any more, with the attempt that it had."""
+        stopped = self._stopped
+        failed = self._progress.failed.get(cell)
+        if failed is None:
+            outcome = Outcome(status=stopped.waiting, reason=f"not started: {stopped.reason}")
+            self._conclude(cell, 0, outcome, 0.0)
+            return
+        before = f"{failed.outcome.status} ({failed.outcome.reason})"
+        reason = f"not tried again: {stopped.reason}; before that: {before}"
+        outcome = replace(failed.outcome, reason=reason)
+        self._conclude(cell, failed.number, outcome, failed.seconds)
 
     @property
     def _stopped(self) -> _Stopped:
@@ -280,6 +301,7 @@ class Run:
 
     def _retry(self, cell: str, number: int, outcome: Outcome, seconds: float) -> None:
         self._progress.ready[cell] = self._session.clock()
+        self._progress.failed[cell] = _Attempt(number, outcome, seconds)
         self._recorder.emit(
             CellRetried(at=self._now(), cell=cell, attempt=number, seconds=seconds, outcome=outcome)
         )

@@ -99,6 +99,7 @@ class Board:
             case CellFinished():
                 state = self._cells.setdefault(event.cell, _CellState(event.cell))
                 state.outcome, state.seconds = event.outcome, event.seconds
+                state.attempt = event.attempt
             case CellLeaked():
                 self._cells.setdefault(event.cell, _CellState(event.cell)).outcome = event.outcome
             case CellRetried():

@@ -206,6 +206,8 @@ def _concluded(cell: CellResult, outcome: Outcome, seconds: float | None) -> Cel
         artifacts=outcome.artifacts,
         warnings=outcome.warnings,
         flaky=outcome.flaky,
+        # The last of them was to be followed by another one, and the run ended before.
+        retried=tuple(one for one in cell.retried if one.attempt != cell.attempt),
     )
 
 

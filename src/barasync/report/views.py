@@ -128,14 +128,20 @@ class GroupView:
         self._logs = logs
         self._frame = frame
         self._ended: deque[CellRetried | CellFinished] = deque()
+        self._retried: dict[str, int] = {}
         self._block: tuple[CellRetried | CellFinished, _Feed] | None = None
 
     def event(self, event: AnyEvent) -> None:
         """Queue a cell that has ended; print a notice of everything else."""
-        if isinstance(event, CellRetried | CellFinished) and event.attempt > 0:
-            self._ended.append(event)
-        else:
-            _announce(self._notices, event)
+        match event:
+            case CellRetried():
+                self._retried[event.cell] = event.attempt
+                self._ended.append(event)
+            # One that was not tried again after all has had its block.
+            case CellFinished() if event.attempt > self._retried.get(event.cell, 0):
+                self._ended.append(event)
+            case _:
+                _announce(self._notices, event)
 
     def written(self, cell: str) -> None:
         """Show nothing: the output waits for the cell's end."""
