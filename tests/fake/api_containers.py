@@ -19,6 +19,7 @@ from tests.fake.wire import Answer, Refusal, Request
 
 _PIECE_BYTES = 32 * 1024
 _NOTICE = b"Error: read unixpacket @->%s/attach: read: connection reset by peer\n"
+_NO_EXIT_CODE = "no such exit code"
 _IMPROPER = "container state improper"
 _STREAM = (("Content-Type", "application/vnd.docker.raw-stream"),)
 
@@ -78,8 +79,11 @@ async def kill(state: State, container: Container, request: Request) -> Answer:
     return Answer(status=204)
 
 
-async def wait(_state: State, container: Container, request: Request) -> Answer:
-    """Podman 5 sees no monitor to wait for where conmon was killed, and answers at once."""
+async def wait(state: State, container: Container, request: Request) -> Answer:
+    """Where conmon was killed podman 5 answers at once, and podman 4 when it has looked for long.
+
+    Here both do at once.
+    """
     wanted = set(request.query.get("condition", ["stopped", "exited"]))
     if "stopped" in wanted or "exited" in wanted:
         # What never started counts as stopped.
@@ -88,6 +92,9 @@ async def wait(_state: State, container: Container, request: Request) -> Answer:
         if container.status == "removed":
             raise Refusal(404, "no such container")
         await container.changed.wait()
+    if container.is_unwatched and not state.has(quirks.DEAD_MONITOR_LOOKS_ALIVE):
+        text = f"getting exit code of container {container.id} from DB: {_NO_EXIT_CODE}"
+        raise Refusal(500, _NO_EXIT_CODE, f"{text} (container in state running)")
     return Answer(body=b"%d\n" % container.exit_code)
 
 

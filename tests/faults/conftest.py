@@ -22,5 +22,6 @@ def service(request: pytest.FixtureRequest) -> Iterator[FakeService]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the engine try what does not work once, and wait for a death for a moment only."""
+    monkeypatch.setattr("barasync.engine.ending._LOOK_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr("barasync.aiopodman.lifetime._REMOVE_PAUSES", (0.0,))
     monkeypatch.setattr("barasync.engine.drain._DEATH_SECONDS", 0.05)

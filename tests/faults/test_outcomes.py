@@ -15,7 +15,6 @@ from tests.fake.faults import (
     InPieces,
     Inserts,
     Keeps,
-    MonitorDies,
     NeverAccepted,
     Refuses,
 )
@@ -298,18 +297,6 @@ async def test_a_failing_cell_keeps_its_verdict_when_its_output_is_lost(
     assert ran.outcome().status is Status.FAILED
     assert ran.outcome().exit_code == 3
     assert not ran.outcome().output.complete
-
-
-async def test_a_container_whose_monitor_died_has_no_verdict(
-    service: FakeService, impatient: None
-) -> None:
-    del impatient
-    service.inject(Fault("start", MonitorDies()))
-
-    ran = await run(service, "exit 0")
-
-    assert ran.outcome().status is Status.INFRASTRUCTURE_ERROR
-    assert service.containers == {}
 
 
 # Artifacts

@@ -66,13 +66,15 @@ class ContainerState(_Wire, frozen=True, kw_only=True):
     """The state of a container; `exit_code` means something once `ended` is true.
 
     `status` is one of created, initialized, running, paused, stopping, stopped, exited, removing.
-    For a container of a few milliseconds 4.3.1 may report a `finished_at` before `started_at`.
+    `conmon_pid` is its monitor's process, in podman's PID namespace, also after that has ended. For
+    a container of a few milliseconds 4.3.1 may report a `finished_at` before `started_at`.
     """
 
     status: str = ""
     exit_code: int = 0
     oom_killed: bool = field(default=False, name="OOMKilled")
     pid: int = 0
+    conmon_pid: int = 0
     error: str = ""
     started_at: dt.datetime | None = None
     finished_at: dt.datetime | None = None

@@ -116,7 +116,7 @@ WAIT_OF_UNSTARTED_IS_ZERO = Quirk(
 DEAD_MONITOR_LOOKS_ALIVE = Quirk(
     name="dead-monitor-looks-alive",
     trap="where conmon was killed, wait answers 0 at once, and inspect says that it runs",
-    workaround="the caller takes no verdict from wait: what has not ended has none",
+    workaround="the caller takes no verdict from wait, and looks for conmon before it gives up",
     evidence="measured on 5.4.2",
     since=(5, 0, 0),
 )

@@ -31,6 +31,7 @@ from barasync.artifacts.collect import collect
 from barasync.artifacts.extract import Limits
 from barasync.config.volumes import parse_volume
 from barasync.engine.drain import Drain, Sink
+from barasync.engine.ending import NoVerdict
 from barasync.engine.gate import Gates
 from barasync.engine.identity import ATTEMPT, CELL
 from barasync.engine.memory import LookAtMemory
@@ -237,6 +238,12 @@ async def _execute(
         if verdict is None:
             raise
         return _Ended(verdict=verdict)
+    except NoVerdict as error:
+        return _Ended(
+            verdict=Verdict(status=Status.INFRASTRUCTURE_ERROR, exit_code=None, reason=str(error)),
+            output_problem=drain.problem,
+            output_recovered=drain.recovered and drain.problem is None,
+        )
     return _Ended(
         state=state,
         deadline_hit=drain.deadline_hit,

@@ -1,7 +1,7 @@
 """A running container until its end: its output into the log, its deadline, its last state.
 
 The end of a stream proves nothing. Where the container goes on, either it has closed its output, or
-podman died and came back, or the container's monitor died: what podman says of the container tells.
+podman died and came back, or the container's monitor died (`ending`).
 After a podman that died, the output is completed from podman's log.
 """
 
@@ -27,6 +27,7 @@ from barasync.aiopodman import (
     Received,
     TransportError,
 )
+from barasync.engine.ending import MonitorLost, NoVerdict, until_ended
 from barasync.engine.gate import Gate
 
 _DEATH_SECONDS = 10.0
@@ -109,17 +110,18 @@ class Drain:
 
         Raises:
             TimeoutError: the container did not end although it was killed.
-            PodmanError: podman does not say how it ended.
+            NoVerdict: it has ended, or will not be seen to end, and nobody can tell how.
+            PodmanError: podman cannot be asked, or has no such container any more.
         """
         state: ContainerInspect | None = None
-        failure: PodmanError | TimeoutError | None = None
+        failure: PodmanError | TimeoutError | NoVerdict | None = None
         async with anyio.create_task_group() as group:
             group.start_soon(self._watch)
             # Whoever cancels us cancels the watcher, which gives the container its grace.
             with CancelScope(shield=True) as self._reading:
                 try:
                     state = await self._read()
-                except (PodmanError, TimeoutError) as error:
+                except (PodmanError, TimeoutError, NoVerdict) as error:
                     failure = error
             self._ended.set()
             self.seconds = anyio.current_time() - self._began
@@ -140,17 +142,25 @@ class Drain:
     async def _read(self) -> ContainerInspect:
         whole = self._chunks is not None and await self._pump(self._chunks)
         output_ended = anyio.current_time()
-        state = await self._container.inspect()
-        cut = not whole or await self._podman.presence.count() != self._presence
-        while not state.state.ended:
-            state = await self._next_state(follow=cut)
-            cut = cut or await self._podman.presence.count() != self._presence
+        try:
+            state = await self._container.inspect()
+            cut = not whole or await self._podman_was_away()
+            while not state.state.ended:
+                state = await self._next_state(follow=cut)
+                cut = cut or await self._podman_was_away()
+        except MonitorLost:
+            await self._complete(follow=False)
+            self.problem = "what it printed after its monitor was gone is lost"
+            raise
         if cut:
             self.problem = None
             await self._complete(follow=False)
         elif anyio.current_time() - output_ended > _SOON_SECONDS:
             await self._add_what_came_late()
         return state
+
+    async def _podman_was_away(self) -> bool:
+        return await self._podman.presence.count() != self._presence
 
     async def _rule_out_removal(self, state: ContainerInspect) -> None:
         """Look again, for a moment, at a container that was killed and not by us.
@@ -187,22 +197,20 @@ class Drain:
 
     async def _next_state(self, *, follow: bool) -> ContainerInspect:
         """Wait for the container to end; return earlier, with its state, if podman goes away."""
-        podman_went = False
+        state: ContainerInspect | None = None
+        failure: PodmanError | NoVerdict | None = None
         async with anyio.create_task_group() as group:
             if follow:
                 group.start_soon(partial(self._complete, follow=True))
             try:
-                await self._container.wait()
-            except TransportError:
-                podman_went = True
-            except APIError:
-                pass  # of a container without a monitor old podmans know no exit code
+                state = await until_ended(self._container)
+            except (PodmanError, NoVerdict) as error:
+                failure = error
             group.cancel_scope.cancel()
-        state = await self._container.inspect()
-        if state.state.ended or podman_went:
-            return state
-        # Podman answers at once, and with a running state, where the monitor has died.
-        return await _brought_to_an_end(self._container)
+        if failure is not None:
+            raise failure
+        assert state is not None, "waiting ends with a state or a failure"
+        return state
 
     async def _complete(self, *, follow: bool) -> None:
         """Write what podman's log has beyond what has come."""
