@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from barasync.matrix.outcome import Status
-from tests.fake.faults import EndsAfter, Fault, MonitorDies, Refuses
+from barasync.matrix.outcome import Outcome, Status
+from tests.fake.faults import EndsAfter, Fault, Hangs, MonitorDies, Refuses
 from tests.fake.service import FakeService
 from tests.faults.world import run
 
@@ -61,3 +61,49 @@ async def test_a_container_whose_monitor_died_has_no_verdict_and_is_killed(
     assert "the container was killed" in outcome.reason
     assert not outcome.output.complete
     assert service.containers == {}
+
+
+def assert_unexplained(outcome: Outcome, why: str) -> None:
+    assert (outcome.status, outcome.exit_code) == (Status.INFRASTRUCTURE_ERROR, None)
+    assert "the command has ended, as far as its output tells" in outcome.reason
+    assert "podman did not tell how" in outcome.reason
+    assert why in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("effect", "why"), [(Refuses(LOCKED), LOCKED), (Hangs(), "did not answer in time")]
+)
+async def test_where_podman_does_not_tell_how_a_command_ended_its_output_is_kept(
+    service: FakeService, effect: Refuses | Hangs, why: str
+) -> None:
+    service.inject(Fault("inspect", effect))
+
+    ran = await run(service, "echo one; exit 3")
+
+    assert_unexplained(ran.outcome(), why)
+    assert ran.outcome().output.complete
+    assert ran.stdout() == b"one\n"
+    assert service.containers == {}
+
+
+async def test_where_podman_tells_nothing_its_output_counts_as_incomplete(
+    service: FakeService,
+) -> None:
+    service.inject(Fault("inspect", Refuses(LOCKED)), Fault("logs", Refuses(LOCKED)))
+
+    ran = await run(service, "echo one; exit 3")
+
+    assert ran.outcome().status is Status.INFRASTRUCTURE_ERROR
+    assert not ran.outcome().output.complete
+    assert service.containers == {}
+
+
+async def test_a_verdict_stands_though_podman_does_not_answer_the_second_look(
+    service: FakeService,
+) -> None:
+    service.inject(Fault("inspect", Refuses(LOCKED), skip=1))
+
+    ran = await run(service, "kill -9 $$")
+
+    assert (ran.outcome().status, ran.outcome().exit_code) == (Status.FAILED, 137)
+    assert "SIGKILL" in ran.outcome().reason

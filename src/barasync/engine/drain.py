@@ -21,6 +21,7 @@ from barasync.aiopodman import (
     Conflict,
     Container,
     ContainerInspect,
+    NotFound,
     OutputLost,
     Podman,
     PodmanError,
@@ -148,10 +149,20 @@ class Drain:
             while not state.state.ended:
                 state = await self._next_state(follow=cut)
                 cut = cut or await self._podman_was_away()
+        except NotFound:
+            raise
         except MonitorLost:
             await self._complete(follow=False)
             self.problem = "what it printed after its monitor was gone is lost"
             raise
+        except PodmanError as error:
+            if not whole or await self._podman_was_away():
+                raise
+            await self._complete(follow=False)
+            raise NoVerdict(
+                f"the command has ended, as far as its output tells, but podman did not tell how: "
+                f"{error}"
+            ) from error
         if cut:
             self.problem = None
             await self._complete(follow=False)
@@ -176,7 +187,13 @@ class Drain:
             return
         with anyio.move_on_after(_REMOVAL_SECONDS):
             while True:
-                await self._container.inspect()
+                try:
+                    await self._container.inspect()
+                except NotFound:
+                    raise
+                except PodmanError:
+                    # How it ended is known; what podman does not tell now is no removal.
+                    return
                 await anyio.sleep(_REMOVAL_PAUSE_SECONDS)
 
     async def _pump(self, chunks: AsyncIterator[Chunk]) -> bool:
