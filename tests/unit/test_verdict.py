@@ -95,41 +95,48 @@ def test_there_is_nothing_to_remark_on_what_the_verdict_says() -> None:
     assert remark(seen(exit_code=0)) is None
 
 
-def silent(**facts: object) -> Observation:
-    """What an old podman leaves to be seen of a container that ended with 137."""
-    return seen(exit_code=137, oom_killed=None, memory_limit_bytes=64 * MIB, **facts)
+def killed(**facts: object) -> Observation:
+    """What is seen of a container that ended with 137 below a limit."""
+    return seen(exit_code=137, memory_limit_bytes=64 * MIB, **facts)
 
 
-def test_a_kill_at_the_memory_limit_is_out_of_memory_though_podman_does_not_tell() -> None:
-    verdict = judge(silent(peak_memory_bytes=64 * MIB - 4096))
-
-    assert verdict.status is Status.OUT_OF_MEMORY
-
-
-def test_a_kill_at_the_memory_limit_is_none_for_memory_where_podman_would_tell() -> None:
-    verdict = judge(
-        seen(exit_code=137, memory_limit_bytes=64 * MIB, peak_memory_bytes=64 * MIB - 4096)
-    )
-
-    assert verdict.status is Status.FAILED
-    assert "SIGKILL" in verdict.reason
-    assert verdict.hint is None
+@pytest.mark.parametrize("word", [None, False])
+def test_a_kill_that_the_kernel_counted_is_out_of_memory_whatever_podman_says(
+    word: bool | None,
+) -> None:
+    assert judge(killed(oom_killed=word, oom_kills=1)).status is Status.OUT_OF_MEMORY
 
 
-def test_a_kill_well_below_the_memory_limit_is_a_failure_by_sigkill() -> None:
-    verdict = judge(silent(peak_memory_bytes=8 * MIB))
+@pytest.mark.parametrize(
+    ("word", "kills"), [(None, 0), (False, 0), (False, None)], ids=["kernel", "both", "podman"]
+)
+def test_a_kill_that_was_none_for_memory_is_a_failure_by_sigkill(
+    word: bool | None, kills: int | None
+) -> None:
+    verdict = judge(killed(oom_killed=word, oom_kills=kills))
 
     assert verdict.status is Status.FAILED
     assert "SIGKILL" in verdict.reason
     assert verdict.hint is None
+
+
+def test_podmans_word_stands_though_the_kernel_counted_nothing() -> None:
+    assert judge(killed(oom_killed=True, oom_kills=0)).status is Status.OUT_OF_MEMORY
 
 
 def test_where_nothing_tells_the_memory_limit_is_suspected() -> None:
-    verdict = judge(silent())
+    verdict = judge(killed(oom_killed=None))
 
-    assert verdict.status is Status.FAILED
+    assert (verdict.status, verdict.exit_code) == (Status.FAILED, 137)
     assert verdict.hint is not None
-    assert "its memory limit of 64 MiB" in verdict.hint
+    assert "perhaps it reached its memory limit of 64 MiB" in verdict.hint
+
+
+def test_a_child_that_the_kernel_counted_is_remarked_too() -> None:
+    facts = seen(exit_code=0, oom_killed=None, oom_kills=1, memory_limit_bytes=64 * MIB)
+
+    assert judge(facts).status is Status.PASSED
+    assert remark(facts) is not None
 
 
 def test_a_kill_without_any_limit_is_a_failure_by_sigkill() -> None:

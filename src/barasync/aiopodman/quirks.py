@@ -137,7 +137,7 @@ WRONG_STATE_IS_500 = Quirk(
 OOM_KILLED_UNSET = Quirk(
     name="oom-killed-unset",
     trap="a container killed for lack of memory exits with 137 and OOMKilled=false",
-    workaround="the caller compares the peak memory of the container's cgroup with its limit",
+    workaround="the caller counts the kernel's kills in the cgroup that it gave the container",
     evidence="podman #13102, measured on 4.3.1",
     fixed=(5, 0, 0),
 )

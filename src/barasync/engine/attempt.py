@@ -288,7 +288,7 @@ def _outcome(ended: _Ended, job: Job, session: Session, place: FreshPlace) -> Ou
     if ended.verdict is not None:
         verdict = ended.verdict
     else:
-        seen = _observation(ended, job, session, place.usage)
+        seen = _observation(ended, job, session, place)
         verdict = judge(seen)
         noticed += filter(None, (remark(seen),))
     missing = [item for item in ended.collected if item.problem is not None]
@@ -316,7 +316,7 @@ def _outcome(ended: _Ended, job: Job, session: Session, place: FreshPlace) -> Ou
     )
 
 
-def _observation(ended: _Ended, job: Job, session: Session, usage: Usage) -> Observation:
+def _observation(ended: _Ended, job: Job, session: Session, place: FreshPlace) -> Observation:
     assert ended.state is not None, "an attempt ends with a state or a verdict"
     told = not quirks.OOM_KILLED_UNSET.is_active(session.podman.version.release)
     return Observation(
@@ -329,7 +329,7 @@ def _observation(ended: _Ended, job: Job, session: Session, usage: Usage) -> Obs
         server_timeout=_server_timeout(job),
         seconds=ended.seconds,
         memory_limit_bytes=job.cell.settings.memory,
-        peak_memory_bytes=usage.peak_memory_bytes,
+        oom_kills=place.oom_kills,
     )
 
 

@@ -15,8 +15,6 @@ _KILLED = _SIGNAL_BASE + signal.SIGKILL
 _NO_EXIT_CODE = -1
 # Conmon's timer counts whole seconds.
 _TIMER_SECONDS = 1.0
-# The kernel kills at the limit; the hierarchical high-water mark is updated in batches of pages.
-_PEAK_AT_LIMIT = 0.95
 _MORE_MEMORY = "raise it with `memory` in the configuration or --memory"
 
 
@@ -29,9 +27,10 @@ class Observation:
     `seconds` is the time from when that was asked for to the container's end. `deadline_hit` says
     that `timeout` (seconds) was over and the engine sent SIGKILL: one that ended by itself in that
     moment has another exit code. `terminated` says that it had sent SIGTERM then, and podman had
-    accepted that: the exit code is whatever the command makes of it. `oom_killed` says that the
-    kernel killed one of its processes for lack of memory, `None` where this podman does not tell.
-    `peak_memory_bytes` is the high-water mark of the cell's cgroup where that could be read.
+    accepted that: the exit code is whatever the command makes of it. `oom_killed` is podman's word
+    that the kernel killed one of its processes for lack of memory, `None` where this podman has
+    none; `oom_kills` is how often the kernel did, by the cell's own cgroup, `None` where that
+    cannot be seen.
     """
 
     exit_code: int
@@ -43,7 +42,14 @@ class Observation:
     server_timeout: int | None = None
     seconds: float = 0.0
     memory_limit_bytes: int | None = None
-    peak_memory_bytes: int | None = None
+    oom_kills: int | None = None
+
+    @property
+    def lacked_memory(self) -> bool | None:
+        """Whether the kernel killed a process for lack of memory, `None` where nobody tells."""
+        if self.oom_killed is None and self.oom_kills is None:
+            return None
+        return bool(self.oom_killed) or bool(self.oom_kills)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +93,7 @@ def judge(seen: Observation) -> Verdict:
 
 def remark(seen: Observation) -> str | None:
     """Say that memory ran out where the verdict does not: the command went on without a process."""
-    if seen.oom_killed and not _ran_out_of_memory(seen):
+    if seen.lacked_memory and not _ran_out_of_memory(seen):
         return f"it reached {_memory_limit(seen)}, and one of its processes was killed"
     return None
 
@@ -128,19 +134,14 @@ def _was_killed_in_time(seen: Observation) -> bool:
 
 def _ran_out_of_memory(seen: Observation) -> bool:
     """Whether lack of memory ended the command; killing one of its children need not have."""
-    if seen.exit_code != _KILLED:
-        return False
-    if seen.oom_killed is not None:
-        return seen.oom_killed
-    peak, limit = seen.peak_memory_bytes, seen.memory_limit_bytes
-    return peak is not None and limit is not None and peak >= limit * _PEAK_AT_LIMIT
+    return seen.exit_code == _KILLED and bool(seen.lacked_memory)
 
 
 def _suspicion(seen: Observation) -> str | None:
     """Name the memory limit as a possible reason where nothing on this host tells."""
-    silent = seen.oom_killed is None and seen.peak_memory_bytes is None
-    if seen.exit_code == _KILLED and seen.memory_limit_bytes is not None and silent:
-        return f"perhaps it reached {_memory_limit(seen)}: this podman does not tell"
+    limited = seen.memory_limit_bytes is not None
+    if seen.exit_code == _KILLED and limited and seen.lacked_memory is None:
+        return f"perhaps it reached {_memory_limit(seen)}: nothing on this host tells"
     return None
 
 
