@@ -355,6 +355,17 @@ async def test_dead_monitor_looks_alive__such_a_container_has_not_ended(
     assert not state.ended
 
 
+async def test_dead_monitor_looks_alive__a_living_one_names_its_container(
+    podman: Podman, busybox: str
+) -> None:
+    async with created(podman, shell(busybox, "sleep 1000")) as container:
+        await container.start()
+        pid = (await container.inspect()).state.conmon_pid
+        words = (await anyio.Path(f"/proc/{pid}/cmdline").read_bytes()).split(b"\0")
+
+    assert container.id.encode() in words
+
+
 async def test_removal_fails_without_monitor__it_succeeds_at_last(
     podman: Podman, service: RigService, busybox: str
 ) -> None:

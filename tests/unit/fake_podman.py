@@ -37,8 +37,9 @@ class Script:
     """What a container does: print, then end with a code, or never end by itself.
 
     One that outlives its monitor closes its output and is said to run for ever. `log` is what
-    podman has kept of its output, `heeds_sigterm` the exit code it makes of SIGTERM if it does not
-    ignore it, and `again` what it does when it is made a second time.
+    podman has kept of its output, by default all unless the stream breaks, `heeds_sigterm` the exit
+    code it makes of SIGTERM if it does not ignore it, and `again` what it does when it is made a
+    second time.
     """
 
     output: tuple[tuple[Stream, bytes], ...] = ()
@@ -90,7 +91,8 @@ class FakeContainer:
         self, received: Received, *, follow: bool
     ) -> AsyncIterator[AsyncIterator[Chunk]]:
         async def log() -> AsyncIterator[Chunk]:
-            for stream, data in self.script.log:
+            kept = () if self.script.breaks else self.script.output
+            for stream, data in self.script.log or kept:
                 yield Chunk(stream, data)
             if follow:
                 await self.ended.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import NoReturn
 
 import anyio
@@ -11,15 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barasync.aiopodman import Chunk, OutputLost, Stream
+from barasync.aiopodman import Chunk, LogIncomplete, OutputLost, Stream
 from barasync.aiopodman.output import (
     BEGINNING_BYTES,
     Beginning,
     Received,
     complete,
+    is_as_long_as_its_log,
     missing_bytes,
     rest,
 )
+from barasync.aiopodman.spec import LOG_BYTES
+from barasync.aiopodman.wire.frames import FrameDecoder
 
 pytestmark = pytest.mark.anyio
 
@@ -172,8 +176,78 @@ def test_wherever_a_stream_breaks_off_nothing_is_lost_or_doubled(
 async def test_a_log_that_does_not_have_what_came_is_an_error(
     log: list[Chunk], message: str
 ) -> None:
-    with pytest.raises(OutputLost, match=message):
+    with pytest.raises(LogIncomplete, match=message):
         await resumed(after(out(b"one\ntwo\n")), log)
+
+
+async def test_a_log_that_has_more_at_the_beginning_is_a_loss() -> None:
+    with pytest.raises(OutputLost, match="first 4 bytes of stdout"):
+        await resumed(after(out(b"two\n")), [out(b"one\n"), out(b"two\n")])
+
+
+def frames(*frames: Chunk) -> Received:
+    """What a connection brought, through the decoder."""
+    headed = b"".join(
+        bytes([one.stream, 0, 0, 0]) + len(one.data).to_bytes(4, "big") + one.data for one in frames
+    )
+    return after(*FrameDecoder().feed(headed))
+
+
+@pytest.mark.parametrize(
+    ("received", "length"),
+    [
+        (frames(), 0),
+        (frames(out(b"one\n")), 49),
+        (frames(out(b"one")), 49),
+        (frames(out(b"one"), out(b"two"), err(b"err\n")), 147),
+        (frames(out(b"a\nb\nc"), out(b"\n")), 47 + 47 + 47 + 46),
+    ],
+)
+async def test_what_came_tells_how_long_the_log_is(
+    tmp_path: Path, received: Received, length: int
+) -> None:
+    log = tmp_path / "ctr.log"
+    log.write_bytes(bytes(length))
+    longer = tmp_path / "longer.log"
+    longer.write_bytes(bytes(length + 46))
+
+    assert received.log_bytes == length
+    assert await is_as_long_as_its_log(received, str(log)) is True
+    assert await is_as_long_as_its_log(received, str(longer)) is False
+
+
+async def test_the_length_of_a_log_that_is_not_here_or_was_begun_anew_tells_nothing(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "ctr.log"
+    log.write_bytes(b"")
+    long = after(*[out(bytes(LOG_BYTES // 4))] * 5)
+
+    assert await is_as_long_as_its_log(Received(), str(tmp_path / "other")) is None
+    assert await is_as_long_as_its_log(Received(), "") is None
+    assert await is_as_long_as_its_log(long, str(log)) is None
+
+
+async def test_whatever_is_wrong_with_the_log_all_that_comes_is_read() -> None:
+    @asynccontextmanager
+    async def open_log() -> AsyncIterator[AsyncIterator[Chunk]]:
+        yield chunks_of([out(b"lost"), *printed])
+
+    printed = [out(bytes(range(256)) * 32)] * 40
+    received = Received()
+    with pytest.raises(OutputLost, match="4 bytes of stdout"):
+        [chunk async for chunk in complete(chunks_of(printed), open_log, received)]
+
+    assert received.totals == {Stream.STDOUT: 40 * 8192}
+
+
+async def test_who_checks_the_end_himself_has_the_log_left_alone() -> None:
+    def open_log() -> NoReturn:
+        raise AssertionError
+
+    output = complete(chunks_of([out(b"one\n")]), open_log, Received(), check_end=False)
+
+    assert [chunk async for chunk in output] == [out(b"one\n")]
 
 
 def test_a_beginning_is_bounded() -> None:

@@ -273,8 +273,10 @@ class Container:
     ) -> AsyncIterator[AsyncIterator[Chunk]]:
         """Start the container, which has not run yet, and yield all that it prints until it ends.
 
-        `received` counts what was yielded, for `remaining_output`. When podman dies meanwhile, the
-        output ends as if the container had: `Podman.presence` tells the one from the other.
+        `received` counts what was yielded; whoever gives one compares it with podman's log himself
+        when the container has ended, by `is_as_long_as_its_log` and `remaining_output`. When podman
+        dies meanwhile, the output ends as if the container had: `Podman.presence` tells the one
+        from the other.
 
         What podman does not pass on to an attached client is read from its log, so that must be one
         that can be read, as `create` asks for. Read all the time, and leave as `attach` says.
@@ -288,7 +290,8 @@ class Container:
         """
         async with self.attach() as chunks:
             await self.start()
-            async with aclosing(complete(chunks, self.logs, received or Received())) as output:
+            output = complete(chunks, self.logs, received or Received(), check_end=received is None)
+            async with aclosing(output):
                 yield output
 
     @asynccontextmanager
@@ -301,7 +304,7 @@ class Container:
         container then, so that the caller has to know it from `wait`.
 
         Raises:
-            OutputLost: while iterating, when the log no longer has what comes next.
+            OutputLost, LogIncomplete: while iterating, as `output.rest`.
         """
         async with (
             self.logs(follow=follow) as log,

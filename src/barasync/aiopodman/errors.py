@@ -7,7 +7,8 @@ PodmanError
 ├── ProtocolError             podman sent bytes that its protocol does not allow
 │   ├── FrameError            a malformed header in a multiplexed stream
 │   ├── StreamTruncated       a stream ended in the middle of a frame or a record
-│   └── OutputLost            a container printed more than podman passed on
+│   ├── OutputLost            a container printed more than podman passed on
+│   └── LogIncomplete         podman's log does not hold what the container printed
 ├── ServiceError              a private podman service could not be started
 └── APIError                  podman answered and refused (status, cause, message, method, path)
     ├── BadRequest            400
@@ -51,6 +52,10 @@ class StreamTruncated(ProtocolError):
 
 class OutputLost(ProtocolError):
     """A container printed more than podman passed on."""
+
+
+class LogIncomplete(ProtocolError):
+    """Podman's log does not hold what a container printed, so that it proves nothing."""
 
 
 class ServiceError(PodmanError):

@@ -104,6 +104,18 @@ class ContainerConfig(_Wire, frozen=True, kw_only=True):
     timeout: int = 0
 
 
+class LogConfig(_Wire, frozen=True, kw_only=True):
+    """Where podman keeps a container's output, on the service's host; empty where in no file."""
+
+    path: str = ""
+
+
+class HostConfig(_Wire, frozen=True, kw_only=True):
+    """What a container was given of its host."""
+
+    log_config: LogConfig = LogConfig()
+
+
 class ContainerInspect(_Wire, frozen=True, kw_only=True):
     """A container in full; `image` is the ID of its image, `image_name` how that was named."""
 
@@ -114,6 +126,7 @@ class ContainerInspect(_Wire, frozen=True, kw_only=True):
     image_name: str = ""
     state: ContainerState = ContainerState()
     config: ContainerConfig = ContainerConfig()
+    host_config: HostConfig = HostConfig()
 
 
 class ImageSummary(_Wire, frozen=True, kw_only=True):

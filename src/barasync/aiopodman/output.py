@@ -7,12 +7,17 @@ log only. So the log has the last word. Where conmon never accepted, the kernel 
 connection, which podman reports in the stream, and the log is replayed. Where something came, its
 beginning is compared with the log's. Where nothing came and nothing was reset, nothing was printed.
 
+Whether everything came is told by the log once the container has ended, by the length of its file
+where that can be seen. A frame of attach is what conmon has read at once, and it logs each line of
+that, and the rest, with 45 bytes in front: what came tells how long the log is, to the byte
+(measured on 4.3.1 and 5.4.2, for lines, binary data and both streams at once).
+
 Podman may also die under a container that goes on. The log has the same bytes as attach gives
 (measured on 4.3.1 and 5.4.2: without a last newline, binary, 3 MB in a line), so that what is
 missing begins in it where attach broke off.
 
-Source: `unix_release_sock` of the kernel, which resets whoever still waits to be accepted;
-`HTTPAttach` of podman, in `libpod/oci_conmon_common.go`.
+Source: `write_k8s_log` of conmon, in `src/ctr_logging.c`; `unix_release_sock` of the kernel, which
+resets whoever still waits to be accepted; `HTTPAttach` of podman, in `libpod/oci_conmon_common.go`.
 """
 
 from __future__ import annotations
@@ -21,13 +26,18 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 
-from barasync.aiopodman.errors import OutputLost
+import anyio
+
+from barasync.aiopodman.errors import LogIncomplete, OutputLost, PodmanError
+from barasync.aiopodman.spec import LOG_BYTES
 from barasync.aiopodman.wire.frames import Chunk, Stream
 
 BEGINNING_BYTES = 64 * 1024
 """How much of a stream is compared; conmon reads, and misses, 8 KiB of it at a time."""
 
 _PROBE_BYTES = 4096
+# A time with its offset, the stream, and whether the line is whole.
+_LABEL_BYTES = 45
 # What podman writes into the stream, as if the container had, when the monitor never accepted it.
 _NOTICE = re.compile(rb"Error: read unixpacket [^\n]*: connection reset by peer\s*")
 
@@ -61,10 +71,14 @@ class Received:
     def __init__(self) -> None:
         self.beginning = Beginning()
         self._totals: dict[Stream, int] = {}
+        self._log_bytes = 0
 
     def add(self, chunk: Chunk) -> None:
         """Count a chunk that came."""
         self._totals[chunk.stream] = self.total(chunk.stream) + len(chunk.data)
+        if self._log_bytes <= LOG_BYTES:
+            lines = chunk.data.count(b"\n") + chunk.unfinished
+            self._log_bytes += len(chunk.data) + lines * _LABEL_BYTES + chunk.unfinished
         self.beginning.add(chunk)
 
     def total(self, stream: Stream) -> int:
@@ -72,38 +86,73 @@ class Received:
         return self._totals.get(stream, 0)
 
     @property
+    def log_bytes(self) -> int | None:
+        """How long podman's log of it is; `None` where that has been begun anew."""
+        return self._log_bytes if self._log_bytes <= LOG_BYTES else None
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is longer than the beginning that is kept."""
+        return self.beginning.bytes >= BEGINNING_BYTES
+
+    @property
     def totals(self) -> Mapping[Stream, int]:
         """How many bytes have come, by stream; a stream without output is left out."""
         return self._totals
+
+
+async def is_as_long_as_its_log(received: Received, path: str) -> bool | None:
+    """Tell whether a container that has ended printed as much as was received.
+
+    `path` is that of podman's log. Returns `None` where the file cannot be seen here, or has been
+    begun anew.
+    """
+    expected = received.log_bytes
+    if not path or expected is None:
+        return None
+    try:
+        stat = await anyio.Path(path).stat()
+    except OSError:
+        return None
+    return stat.st_size == expected
 
 
 async def rest(received: Received, log: AsyncIterator[Chunk]) -> AsyncGenerator[Chunk]:
     """Yield what `log`, podman's from its beginning, has beyond what was received; add it to that.
 
     Raises:
-        OutputLost: the log does not begin as the output did, because it was cut to its limit, or it
-            ends before what was received does.
+        OutputLost: the log has more at the beginning than was received.
+        LogIncomplete: the log does not begin as the output did, because it was cut to its limit, or
+            it ends before what was received does.
     """
-    skipped = Received()
+    recorded = Beginning(2 * BEGINNING_BYTES)
     left = dict(received.totals)
     expected = {stream: bytes(kept) for stream, kept in received.beginning.streams.items()}
     async for chunk in log:
         overlap = min(left.get(chunk.stream, 0), len(chunk.data))
         if overlap:
             left[chunk.stream] -= overlap
-            skipped.add(Chunk(chunk.stream, chunk.data[:overlap]))
-            _require_same(skipped.beginning.streams[chunk.stream], expected[chunk.stream])
+            recorded.add(Chunk(chunk.stream, chunk.data[:overlap]))
+            if not expected[chunk.stream].startswith(
+                recorded.streams[chunk.stream][:BEGINNING_BYTES]
+            ):
+                recorded.add(Chunk(chunk.stream, chunk.data[overlap:]))
+                raise await _difference(received, recorded, log)
         if overlap < len(chunk.data):
-            new = Chunk(chunk.stream, chunk.data[overlap:])
+            new = Chunk(chunk.stream, chunk.data[overlap:], chunk.unfinished)
             received.add(new)
             yield new
     if any(left.values()):
-        raise OutputLost("podman's log of the container ends before its output was cut off")
+        raise LogIncomplete("podman's log of the container ends before its output was cut off")
 
 
-def _require_same(recorded: bytearray, expected: bytes) -> None:
-    if not expected.startswith(recorded):
-        raise OutputLost("podman's log of the container no longer holds the beginning")
+async def _difference(
+    received: Received, recorded: Beginning, log: AsyncIterator[Chunk]
+) -> OutputLost | LogIncomplete:
+    """Say why `log`, of which `recorded` has been read, does not begin as what was received."""
+    ended = not await _fill(recorded, log) and not received.is_long
+    lost = None if received.log_bytes is None else _lost(received.beginning, recorded, ended=ended)
+    return lost or LogIncomplete("podman's log of the container no longer holds the beginning")
 
 
 def missing_bytes(recorded: bytes, received: bytes, *, ended: bool) -> int:
@@ -125,18 +174,24 @@ async def complete(
     attached: AsyncIterator[Chunk],
     open_log: Callable[[], AbstractAsyncContextManager[AsyncIterator[Chunk]]],
     received: Received,
+    *,
+    check_end: bool = True,
 ) -> AsyncGenerator[Chunk]:
     """Yield what attach gives, or what podman's log has where attach could give nothing.
 
-    The log is compared once 64 KiB have come, long before it is rotated, or at the end. What is
-    yielded is added to `received`, before whoever iterates has taken it.
+    The log is compared once 64 KiB have come, long before it is rotated, and where less has come at
+    the end with `check_end`. What is yielded is added to `received`, before whoever iterates has
+    taken it. Whatever is wrong with the log, attach is read to its end: a container whose output
+    nobody reads stands still.
 
     Raises:
-        OutputLost: at either point, when the beginning is missing from what was yielded.
+        OutputLost: at the end, when the beginning is missing from what was yielded.
+        PodmanError: at the end, when the log cannot be read.
     """
     beginning = received.beginning
     notice: Chunk | None = None
     compared = False
+    failure: PodmanError | None = None
     async for chunk in attached:
         if not beginning.bytes and notice is None and _NOTICE.fullmatch(chunk.data):
             notice = chunk
@@ -148,14 +203,19 @@ async def complete(
             notice = None
         received.add(chunk)
         yield chunk
-        if beginning.bytes >= BEGINNING_BYTES and not compared:
+        if received.is_long and not compared:
             compared = True
-            await _compare(beginning, open_log, ended=False)
+            try:
+                await _compare(beginning, open_log, ended=False)
+            except PodmanError as error:
+                failure = error
+    if failure is not None:
+        raise failure
     if notice is not None:
         async with open_log() as log, aclosing(rest(received, log)) as chunks:
             async for chunk in chunks:
                 yield chunk
-    elif beginning.bytes and not compared:
+    elif beginning.bytes and not compared and check_end:
         await _compare(beginning, open_log, ended=True)
 
 
@@ -167,15 +227,28 @@ async def _compare(
 ) -> None:
     recorded = Beginning(2 * BEGINNING_BYTES)
     async with open_log() as log:
-        async for chunk in log:
-            recorded.add(chunk)
-            if recorded.bytes >= recorded.limit:
-                break
+        await _fill(recorded, log)
+    lost = _lost(received, recorded, ended=ended)
+    if lost is not None:
+        raise lost
+
+
+async def _fill(recorded: Beginning, log: AsyncIterator[Chunk]) -> bool:
+    """Add from a log what still fits; tell whether that was too little for all of it."""
+    async for chunk in log:
+        recorded.add(chunk)
+        if recorded.bytes >= recorded.limit:
+            return True
+    return False
+
+
+def _lost(received: Beginning, recorded: Beginning, *, ended: bool) -> OutputLost | None:
     for stream, beginning in recorded.streams.items():
         came = bytes(received.streams.get(stream, b""))
         missing = missing_bytes(bytes(beginning), came, ended=ended)
         if missing:
-            raise OutputLost(
+            return OutputLost(
                 f"podman did not pass on the first {missing} bytes of {stream.name.lower()}; "
                 "its own log has them (`podman logs`)"
             )
+    return None

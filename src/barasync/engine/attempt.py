@@ -119,7 +119,8 @@ class Phases:
 class _Ended:
     """How the container's part of an attempt ended; `verdict` where that is already decided.
 
-    `output_problem` says why the output is incomplete, `None` when it is whole.
+    `output_problem` says why the output is incomplete, `None` when it is whole, and `output_doubt`
+    why that cannot be told.
     """
 
     state: ContainerInspect | None = None
@@ -128,6 +129,7 @@ class _Ended:
     seconds: float = 0.0
     verdict: Verdict | None = None
     output_problem: str | None = None
+    output_doubt: str | None = None
     output_recovered: bool = False
     collected: tuple[Collected, ...] = ()
 
@@ -250,6 +252,7 @@ async def _execute(
         terminated=drain.terminated,
         seconds=drain.seconds,
         output_problem=drain.problem,
+        output_doubt=drain.doubt,
         output_recovered=drain.recovered and drain.problem is None,
     )
 
@@ -285,6 +288,8 @@ def _outcome(ended: _Ended, job: Job, session: Session, place: FreshPlace) -> Ou
     noticed: list[str] = []
     if ended.output_recovered:
         noticed.append("podman broke off the output, which was completed from its log")
+    if ended.output_doubt is not None:
+        noticed.append(ended.output_doubt)
     if ended.verdict is not None:
         verdict = ended.verdict
     else:

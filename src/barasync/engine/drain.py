@@ -21,12 +21,14 @@ from barasync.aiopodman import (
     Conflict,
     Container,
     ContainerInspect,
+    LogIncomplete,
     NotFound,
     OutputLost,
     Podman,
     PodmanError,
     Received,
     TransportError,
+    is_as_long_as_its_log,
 )
 from barasync.engine.ending import MonitorLost, NoVerdict, until_ended
 from barasync.engine.gate import Gate
@@ -54,9 +56,9 @@ class Drain:
     cancelled; `hurry` cuts that short.
 
     Afterwards `deadline_hit` says that the deadline came and the container was to be killed,
-    `terminated` that it took SIGTERM then, `problem` why its output is not complete, and
-    `recovered` that podman's log had to complete it. `seconds` is the time from when its process
-    was asked for to its end.
+    `terminated` that it took SIGTERM then, `problem` why its output is not complete, `doubt` why
+    that cannot be told, and `recovered` that podman's log had to complete it. `seconds` is the time
+    from when its process was asked for to its end.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Drain:
         self.recovered = False
         self.seconds = 0.0
         self.problem: str | None = None
+        self.doubt: str | None = None
         self._received = Received()
         self._chunks: AsyncIterator[Chunk] | None = None
         self._presence = 0
@@ -166,8 +169,9 @@ class Drain:
         if cut:
             self.problem = None
             await self._complete(follow=False)
-        elif anyio.current_time() - output_ended > _SOON_SECONDS:
-            await self._add_what_came_late()
+        elif self.problem is None:
+            late = anyio.current_time() - output_ended > _SOON_SECONDS
+            await self._verify(state, late=late)
         return state
 
     async def _podman_was_away(self) -> bool:
@@ -236,16 +240,20 @@ class Drain:
         except PodmanError as error:
             self.problem = f"not all output has arrived, and podman's log has no more: {error}"
 
-    async def _add_what_came_late(self) -> None:
-        """Write what was printed after the stream had ended, as far as podman's log tells.
+    async def _verify(self, state: ContainerInspect, *, late: bool) -> None:
+        """Compare an output that ended in order with podman's log, and add what did not come.
 
-        Nearly always that is nothing: the container has closed its output and gone on. That the
-        log is cut to its limit is no sign of a loss.
+        The length of the log's file tells, where that can be seen. Otherwise the log is read, a
+        long one only if the container went on after its output: that takes a while.
         """
+        path = state.host_config.log_config.path
+        whole = await is_as_long_as_its_log(self._received, path)
+        if whole or (whole is None and self._received.is_long and not late):
+            return
         try:
             await self._copy_log(follow=False)
-        except OutputLost:
-            return
+        except LogIncomplete as error:
+            self.doubt = f"whether all output has arrived cannot be verified: {error}"
         except PodmanError as error:
             self.problem = f"not all output has arrived: {error}"
 

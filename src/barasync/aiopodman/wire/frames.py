@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from barasync.aiopodman.errors import FrameError, StreamTruncated
 
 _HEADER = struct.Struct(">II")
+_NEWLINE = 10
 
 
 class Stream(IntEnum):
@@ -35,10 +36,15 @@ _STREAMS = {stream << 24: stream for stream in Stream}
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some bytes that a container wrote to one stream; where they are cut means nothing."""
+    """Some bytes that a container wrote to one stream; where they are cut means nothing.
+
+    `unfinished` is how many frames end in it whose last byte is no newline: podman's log has one
+    more line for each.
+    """
 
     stream: Stream
     data: bytes
+    unfinished: int = field(default=0, compare=False)
 
 
 class FrameDecoder:
@@ -66,12 +72,15 @@ class FrameDecoder:
         position, end = 0, len(data)
         stream, remaining = self._stream, self._remaining
         pieces: list[bytes] = []
+        unfinished = 0
         while position < end:
             if remaining:
                 piece = data[position : position + remaining]
                 position += len(piece)
                 remaining -= len(piece)
                 pieces.append(piece)
+                if not remaining and piece[-1] != _NEWLINE:
+                    unfinished += 1
                 continue
             if end - position < _HEADER.size:
                 self._header = data[position:]
@@ -80,15 +89,15 @@ class FrameDecoder:
             following = _STREAMS.get(word)
             if following is not stream:
                 if pieces:
-                    yield Chunk(stream, b"".join(pieces))
-                    pieces = []
+                    yield Chunk(stream, b"".join(pieces), unfinished)
+                    pieces, unfinished = [], 0
                 if following is None:
                     raise _malformed(data[position : position + _HEADER.size])
                 stream = following
             position += _HEADER.size
         self._stream, self._remaining = stream, remaining
         if pieces:
-            yield Chunk(stream, b"".join(pieces))
+            yield Chunk(stream, b"".join(pieces), unfinished)
 
     def finish(self) -> Iterator[Chunk]:
         """Check that the end of the input is the end of a frame; yields nothing.
