@@ -237,6 +237,16 @@ def test_a_run_takes_at_most_5_percent_longer_than_the_best_list_schedule(
         assert schedules.makespan(load, capacity) <= 1.05 * best
 
 
+@pytest.mark.parametrize("name", schedules.CASES)
+def test_of_recorded_durations_too_a_run_takes_at_most_5_percent_longer(name: str) -> None:
+    capacity, kinds = schedules.CASES[name]
+    for seed in range(2):
+        load = schedules.recorded(seed, claims=kinds)
+        best = schedules.best_list_schedule(load, capacity, orders=60, seed=seed)
+
+        assert schedules.makespan(load, capacity) <= 1.05 * best
+
+
 def test_2000_cells_take_at_most_1_percent_longer_than_any_schedule_has_to() -> None:
     load, capacity = schedules.matrix(2_000, seed=1), Capacity(cpus=16)
 

@@ -13,6 +13,7 @@ import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from barasync.engine.claims import Capacity, Claim
 from barasync.engine.scheduler import Scheduler, Task
@@ -20,6 +21,8 @@ from barasync.engine.scheduler import Scheduler, Task
 EMULATION = 8.0
 GIBIBYTE = 1 << 30
 _ALL_ORDERS = 6
+
+RECORDED = Path(__file__).parents[1] / "data" / "durations.txt"
 
 ONE_CPU = (Claim(cpus=1),)
 MIXED = tuple(
@@ -53,6 +56,21 @@ def matrix(cells: int, seed: int, *, claims: Sequence[Claim] = (Claim(cpus=1),))
         task = Task(id=f"cell{number}", claim=source.choice(claims), expected_seconds=seconds)
         tasks.append(task)
     return Load(tuple(tasks), {task.id: task.expected_seconds for task in tasks})
+
+
+def recorded(seed: int, *, claims: Sequence[Claim]) -> Load:
+    """Take durations that were recorded, one cell a line, with claims dealt at random."""
+    source = random.Random(seed)
+    lines = RECORDED.read_text(encoding="ascii").splitlines()
+    seconds = {
+        name: float(duration)
+        for duration, name in (line.split() for line in lines if not line.startswith("#"))
+    }
+    tasks = tuple(
+        Task(id=name, claim=source.choice(claims), expected_seconds=duration)
+        for name, duration in seconds.items()
+    )
+    return Load(tasks, seconds)
 
 
 def all_different(cells: int, seed: int = 1) -> list[Claim]:
