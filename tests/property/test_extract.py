@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import tarfile
@@ -158,6 +159,15 @@ def test_any_bytes_are_an_archive_or_an_archive_error(
             assert not destination.exists()
 
 
+def leads_to_itself(path: Path) -> bool:
+    """Whether a link is one of a loop, of which `realpath` makes `/` when its target has a `//`."""
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
+
+
 @given(
     members=st.lists(
         st.tuples(HOSTILE_PATHS, TYPES, HOSTILE_PATHS, st.binary(max_size=20)), max_size=12
@@ -184,5 +194,5 @@ def test_no_combination_of_members_leads_outside(
         for entry in manifest.entries:
             written = inside / entry.path
             assert written.lstat()
-            if entry.kind is Kind.SYMLINK:
+            if entry.kind is Kind.SYMLINK and not leads_to_itself(written):
                 assert Path(os.path.realpath(written)).is_relative_to(inside)
