@@ -5,13 +5,15 @@ from __future__ import annotations
 import errno
 import io
 import os
+import stat
+import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from barasync.artifacts.errors import ArchiveError
@@ -19,7 +21,7 @@ from barasync.artifacts.extract import Limits, extract
 from barasync.artifacts.manifest import Kind, Manifest
 
 LIMITS = Limits(bytes=1 << 20, members=200, path_bytes=500, depth=12)
-FORMATS = st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+FORMATS = st.sampled_from([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 STEPS = st.integers(min_value=1, max_value=3000)
 NAMES = (
     st.binary(min_size=1, max_size=12)
@@ -36,6 +38,29 @@ TREES = st.dictionaries(
     max_size=4,
 )
 """Names to a file's bytes, a link's target (a `Path`), or a directory's content."""
+
+PAGE = 4096
+HOLES = st.dictionaries(
+    NAMES,
+    st.lists(
+        st.integers(1, 9).map(lambda pages: bytes(pages * PAGE))
+        | st.binary(min_size=1, max_size=3).map(lambda data: data * PAGE),
+        max_size=6,
+    ).map(b"".join),
+    max_size=2,
+)
+"""Names to the bytes of files with pages of zeroes."""
+
+GNU_TAR = st.sampled_from(
+    [
+        *((f"--format={form}",) for form in ("v7", "oldgnu", "gnu", "ustar", "posix")),
+        *((f"--format={form}", "--sparse") for form in ("oldgnu", "gnu")),
+        *(
+            ("--format=posix", "--sparse", f"--sparse-version={form}")
+            for form in ("0.0", "0.1", "1.0")
+        ),
+    ]
+)
 
 HOSTILE_PARTS = st.sampled_from(["..", ".", "", "a", "b", "c", "l", "outside", "x" * 300])
 HOSTILE_PATHS = st.lists(HOSTILE_PARTS, max_size=6).map("/".join)
@@ -113,6 +138,67 @@ def test_a_tree_comes_out_as_it_went_in(tree: dict[str, object], form: int, step
 
         assert manifest.refused == ()
         assert found(destination) == tree
+
+
+def grow(path: Path, node: object) -> None:
+    """Make a tree of `TREES` on the disk; runs of zeroes become holes."""
+    if isinstance(node, bytes):
+        with path.open("wb") as file:
+            for start in range(0, len(node), PAGE):
+                piece = node[start : start + PAGE]
+                file.seek(start)
+                file.write(piece if piece.strip(b"\0") else b"")
+            file.truncate(len(node))
+    elif isinstance(node, Path):
+        path.symlink_to(node)
+    else:
+        assert isinstance(node, dict)
+        path.mkdir()
+        for name, inner in node.items():
+            grow(path / os.fsdecode(name.encode("utf-8", "surrogateescape")), inner)
+
+
+def facts(path: Path) -> dict[str, tuple[object, ...]]:
+    """Read what of a tree is to survive, besides what `found` reads."""
+    seen: dict[int, str] = {}
+    facts: dict[str, tuple[object, ...]] = {}
+    for inner in sorted([path, *path.rglob("*")]):
+        name, status = str(inner.relative_to(path)), inner.lstat()
+        twin = seen.setdefault(status.st_ino, name)
+        time = int(status.st_mtime) if stat.S_ISREG(status.st_mode) else None
+        facts[name] = (stat.S_IMODE(status.st_mode), twin, time)
+    return facts
+
+
+@settings(deadline=None)
+@given(tree=TREES, holes=HOLES, how=GNU_TAR, step=STEPS, data=st.data())
+def test_a_tree_comes_out_as_gnu_tar_packed_it(
+    tree: dict[str, object],
+    holes: dict[str, bytes],
+    how: tuple[str, ...],
+    step: int,
+    data: st.DataObject,
+) -> None:
+    assume(not {"hard", "link"} & {*tree, *holes})
+    with sandbox() as destination, tempfile.TemporaryDirectory() as name:
+        root = Path(name, "root")
+        grow(root, {**tree, **holes, "hard": b"linked"})
+        (root / "link").hardlink_to(root / "hard")
+        for path in [path for path in root.rglob("*") if not path.is_symlink()]:
+            path.chmod(data.draw(st.sampled_from([0o700, 0o750, 0o777])))
+        packing = subprocess.run(
+            ["tar", *how, "-C", name, "-cf", "-", "root"], capture_output=True, check=False
+        )
+        # The oldest format holds no path of 100 bytes.
+        assume(packing.returncode == 0)
+
+        manifest = unpack(packing.stdout, destination, step, rooted=True)
+
+        assert manifest.refused == ()
+        assert found(destination) == found(root)
+        assert {name: fact for name, fact in facts(destination).items() if name != "."} == {
+            name: fact for name, fact in facts(root).items() if name != "."
+        }
 
 
 @given(tree=TREES, form=FORMATS, step=STEPS, data=st.data())

@@ -64,7 +64,7 @@ class TarStream:
 
     `data` gives the stored bytes of the member that was yielded last; what is left of them is
     skipped on the way to the next. Iteration ends only at the end-of-archive marker (two blocks of
-    zeroes), after the padding behind it has been read too.
+    zeroes), after the zeroes that pad the stream have been read too.
 
     Raises (while iterating and in `data`):
         TruncatedArchive: the stream ended before the marker.
@@ -204,11 +204,13 @@ class TarStream:
             raise ArchiveError("an extension header without a member behind it")
         if self._exactly(BLOCK) != _ZEROES:
             raise ArchiveError("a single block of zeroes in the middle of the archive")
-        trailing = len(self._buffer)
-        while piece := self._read(READ_BYTES):
+        trailing = 0
+        piece = bytes(self._buffer)
+        while piece:
             trailing += len(piece)
-            if trailing > _MAX_TRAILING_BYTES:
+            if trailing > _MAX_TRAILING_BYTES or piece.strip(b"\0"):
                 raise ArchiveError("the stream goes on after the end of the archive")
+            piece = self._read(READ_BYTES)
         self._buffer = memoryview(b"")
 
     def _exactly(self, size: int) -> bytes:

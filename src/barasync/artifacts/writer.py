@@ -55,6 +55,7 @@ class Writer:
         self._rooted = rooted
         self._root: str | None = None
         self._open: list[tuple[str, int]] = []
+        self._made: dict[tuple[str, ...], tuple[int, ...]] = {}
         self._entries: dict[str, Entry] = {}
         self._refused: list[Refusal] = []
         self._unlisted = 0
@@ -64,7 +65,7 @@ class Writer:
     def write(self, stream: TarStream) -> Manifest:
         """Take every member of `stream`."""
         if not self._rooted:
-            os.mkdir(CONTENT, 0o755, dir_fd=self._staging)
+            self._enter((CONTENT,))
         for count, member in enumerate(stream, start=1):
             if count > self._limits.members:
                 raise LimitExceeded(f"the archive has more than {self._limits.members} members")
@@ -221,13 +222,34 @@ class Writer:
                 break
             common += 1
         self._leave(common)
-        for part in parts[common:]:
+        for depth in range(common, len(parts)):
             above = self._open[-1][1] if self._open else self._staging
-            name = encoded(part)
+            self._open.append((parts[depth], self._directory(above, parts[: depth + 1])))
+        return self._open[-1][1] if self._open else self._staging
+
+    def _directory(self, above: int, path: tuple[str, ...]) -> int:
+        """Open a directory that this extraction made, or make it now.
+
+        One that it did not make has a name that this file system takes for the same (`A` and `a`),
+        or comes from another process: nothing is written into it.
+        """
+        name = encoded(path[-1])
+        known = self._made.get(path)
+        if known is None:
+            if len(self._made) > self._limits.members:
+                raise LimitExceeded(
+                    f"the archive needs more than {self._limits.members} directories"
+                )
             with suppress(FileExistsError):
                 os.mkdir(name, 0o755, dir_fd=above)
-            self._open.append((part, os.open(name, DIRECTORY, dir_fd=above)))
-        return self._open[-1][1] if self._open else self._staging
+                known = ()
+        descriptor = os.open(name, DIRECTORY, dir_fd=above)
+        found = _inode(os.fstat(descriptor))
+        if known not in {(), found}:
+            os.close(descriptor)
+            raise RefusedMember("a directory that is not from this archive has a name of its path")
+        self._made[path] = found
+        return descriptor
 
     def _leave(self, depth: int) -> None:
         while len(self._open) > depth:
