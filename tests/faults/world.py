@@ -107,6 +107,7 @@ async def run(
             podman=podman,
             run="run1",
             labels={"barasync.run": "run1"},
+            project=Path("/nonexistent"),
             cgroup=None,
             rlimits=(),
             clock=time.monotonic,
@@ -116,7 +117,7 @@ async def run(
             args=(),
             cells=tuple(_cell(name, script, settings) for name, script in cells.items()),
         )
-        preparation = Preparation(image=prepared, workspace=prepared, has_bar=False)
+        preparation = Preparation(image=prepared, workspace=prepared, has_bar=lambda _mode: False)
         started = Run(
             plan,
             session,

@@ -178,7 +178,7 @@ def test_an_empty_variable_counts_as_none() -> None:
         ("BARASYNC_PIDS", "9" * 12, "999999999999 is not a number of processes"),
         ("BARASYNC_MEMORY", "x", "'x' is not a size"),
         ("BARASYNC_NETWORK", "private", "the preset 'private' is refused"),
-        ("BARASYNC_WORKSPACE", "bind", "expected one of layer, none, got 'bind'"),
+        ("BARASYNC_WORKSPACE", "copy", "expected one of layer, overlay, bind, none"),
         ("BARASYNC_IMAGE", " ", "' ' is neither"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 
 from barasync.config.load import parse as parse_document
 from barasync.config.origin import Origin
-from barasync.config.schema import CellTable
+from barasync.config.schema import CellTable, WorkspaceMode
 from barasync.errors import ConfigError, NothingSelected
 from barasync.matrix.command import expand
 from barasync.matrix.listing import COLUMNS, as_data, as_rows
@@ -365,6 +365,7 @@ def test_a_plan_as_rows_has_a_column_for_each_heading() -> None:
         "-",
         "-",
         "none",
+        "layer",
         "make tests 'a b'",
     )
     assert rows[1][3:6] == ("900.5s", "2 GiB", "-")
@@ -374,4 +375,18 @@ def test_a_row_shows_limits_that_were_lifted_and_the_projects_own_bar() -> None:
     options = CellTable(image="x", timeout=0, cpus=0.5)
     (row,) = as_rows(planned(options=options), has_bar=True)
 
-    assert row[3:] == ("-", "-", "0.5", "none", "./bar tests")
+    assert row[3:] == ("-", "-", "0.5", "none", "layer", "./bar tests")
+
+
+@pytest.mark.parametrize("mode", ["overlay", "bind"])
+def test_a_volume_in_the_place_of_the_mounted_project_is_refused(mode: str) -> None:
+    options = CellTable(image="x", volumes=["/a:/workspace/"], workspace=WorkspaceMode(mode))
+
+    with pytest.raises(ConfigError, match=f"--volume: .* where workspace '{mode}' mounts"):
+        planned(options=options)
+
+
+def test_a_volume_may_take_the_place_of_a_layer() -> None:
+    options = CellTable(image="x", volumes=["/a:/workspace"])
+
+    assert planned(options=options).cells[0].settings.volumes == ("/a:/workspace",)

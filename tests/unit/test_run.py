@@ -42,7 +42,12 @@ async def test_containers_are_created_by_id_with_labels_and_a_dead_mans_switch()
     (spec,) = world.podman.created
 
     assert spec.image == "image-id"
-    assert spec.labels == {"barasync.run": "run1", "barasync.cell": "a", "barasync.attempt": "1"}
+    assert spec.labels == {
+        "barasync.run": "run1",
+        "barasync.cell": "a",
+        "barasync.attempt": "1",
+        "barasync.workspace": "layer",
+    }
     assert spec.timeout == 32
     assert spec.memory_bytes == 64 << 20
 

@@ -99,6 +99,7 @@ class World:
             podman=cast("Podman", self.podman),
             run="run1",
             labels={"barasync.run": "run1"},
+            project=Path("/nonexistent"),
             cgroup=None,
             rlimits=(),
             clock=time.monotonic,
@@ -107,7 +108,7 @@ class World:
         self.run = Run(
             Plan(rule="tests", args=(), cells=cells),
             session,
-            Preparation(image=image, workspace=prepared, has_bar=False),
+            Preparation(image=image, workspace=prepared, has_bar=lambda _mode: False),
             self.recorder,
             scheduler=Scheduler([Task(id=name) for name in scripts], Capacity(jobs=jobs)),
             fail_fast=fail_fast,

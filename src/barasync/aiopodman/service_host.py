@@ -151,16 +151,6 @@ def listener_pid(socket_path: str) -> int | None:
     return int(pid) or None
 
 
-def listener_rlimits(socket_path: str) -> tuple[Rlimit, ...]:
-    """Apply `rlimits_for` to whoever listens on a Unix socket, a service we did not start.
-
-    Empty when nobody listens: whoever connects next gets the better error. A `PrivateService` knows
-    its `rlimits`.
-    """
-    pid = listener_pid(socket_path)
-    return () if pid is None else service_rlimits(pid)
-
-
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")

@@ -61,6 +61,10 @@ class ContainerSpec:
     nofile and nproc (see `quirks.RLIMITS_REPLACE_DEFAULTS`). With `terminal` the two output streams
     are one.
 
+    `overlays` are mounts whose source stays as it is: what the container writes there goes to its
+    own storage, and is removed with it. At the paths of `hidden` the container finds an empty
+    directory that cannot be written, whatever lies there.
+
     `None` and empty values leave a setting to podman.
 
     Raises:
@@ -81,6 +85,8 @@ class ContainerSpec:
     pids_limit: int | None = None
     network: Network = "none"
     mounts: tuple[Mount, ...] = ()
+    overlays: tuple[Mount, ...] = ()
+    hidden: tuple[str, ...] = ()
     cgroup_parent: str | None = None
     monitor_stays: bool = False
     rlimits: tuple[Rlimit, ...] = ()
@@ -111,7 +117,11 @@ class ContainerSpec:
             "user": self.user,
             "timeout": self.timeout,
             "resource_limits": self._resource_limits(),
-            "mounts": [_bind(mount) for mount in self.mounts if not mount.is_volume],
+            "mounts": [
+                *(_bind(mount) for mount in self.mounts if not mount.is_volume),
+                *(_nothing(path) for path in self.hidden),
+            ],
+            "overlay_volumes": [_overlay(mount) for mount in self.overlays],
             "volumes": [_volume(mount) for mount in self.named_volumes],
             "cgroup_parent": self.cgroup_parent,
             "cgroups_mode": "no-conmon" if self.monitor_stays else None,
@@ -150,6 +160,19 @@ def _bind(mount: Mount) -> dict[str, object]:
         "destination": mount.destination,
         "options": [*mount.options, *(() if binding else ("rbind",))],
     }
+
+
+def _overlay(mount: Mount) -> dict[str, object]:
+    return {
+        "source": mount.source,
+        "destination": mount.destination,
+        "options": list(mount.options),
+    }
+
+
+def _nothing(path: str) -> dict[str, object]:
+    # Podman would copy what lies there into the file system.
+    return {"type": "tmpfs", "destination": path, "options": ["ro", "notmpcopyup"]}
 
 
 def _volume(mount: Mount) -> dict[str, object]:

@@ -19,7 +19,7 @@ from barasync.aiopodman.endpoint import (
     first_reachable,
 )
 from barasync.aiopodman.service import PrivateService, private_service
-from barasync.aiopodman.service_host import listener_rlimits
+from barasync.aiopodman.service_host import listener_pid, service_rlimits
 from barasync.engine.usage import CgroupMounts, parse_mounts
 from barasync.errors import ConfigError, EngineUnavailable
 
@@ -34,7 +34,8 @@ class Connection:
     """A podman service in use.
 
     `rlimits` are what its containers have to be created with on this host. `local` says that it
-    runs on this machine: a socket may be forwarded from another one. `cgroups` is `None` where the
+    runs on this machine: a socket may be forwarded from another one. `pid` is a process that sees
+    what the service sees of it, `None` where there is none here. `cgroups` is `None` where the
     service's cgroups cannot be seen or named from here: then usage is not exact. `host` is what
     podman tells of the machine.
     """
@@ -44,6 +45,7 @@ class Connection:
     host: HostInfo
     rlimits: tuple[Rlimit, ...]
     local: bool
+    pid: int | None
     cgroups: CgroupMounts | None
     notes: tuple[str, ...] = ()
 
@@ -84,9 +86,11 @@ def _connection(
     """Look at what is to be known of a service from this machine; blocking, a few small files."""
     local = _is_here(info.host)
     if service is not None:
+        pid: int | None = service.pid
         rlimits = service.rlimits
     else:
-        rlimits = listener_rlimits(endpoint.socket_path) if local else ()
+        pid = listener_pid(endpoint.socket_path) if local else None
+        rlimits = () if pid is None else service_rlimits(pid)
     visible = local and os.geteuid() == 0 and not info.host.security.rootless
     return Connection(
         podman=podman,
@@ -94,6 +98,7 @@ def _connection(
         host=info.host,
         rlimits=rlimits,
         local=local,
+        pid=pid,
         cgroups=_cgroups() if visible and info.host.cgroup_manager == "cgroupfs" else None,
         notes=() if service is None else service.notes,
     )

@@ -20,6 +20,7 @@ from barasync.cli.cleaning import note_on_dead_runs
 from barasync.cli.connect import Connection, connect
 from barasync.cli.interrupts import Interrupts
 from barasync.cli.project import Project, refuse_a_whole_home
+from barasync.cli.sharing import require_shared
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.admission import capacity, tasks
 from barasync.engine.attempt import Session
@@ -112,6 +113,7 @@ async def execute(
         identity = await to_thread.run_sync(Identity.current)
         async with anyio.create_task_group() as group:
             group.start_soon(_tell_of_dead_runs, connection, identity, notify)
+            await _require_shared_directory(execution, connection)
             await _require_emulators(execution.plan, connection, identity)
         directory = await to_thread.run_sync(_make_directory, execution.project.directory)
         console = audience(directory)
@@ -141,6 +143,7 @@ async def _run(
         podman=connection.podman,
         run=run_id,
         labels=identity.labels(run_id),
+        project=execution.project.directory,
         cgroup=None if cgroups is None else RunCgroup(cgroups, identity.cgroup(run_id)),
         rlimits=connection.rlimits,
         clock=time.monotonic,
@@ -188,7 +191,7 @@ def _preparation(
         return resolved.id
 
     async def workspace(image_id: str, platform: Platform) -> str:
-        assert tree is not None, "a tree is scanned when a cell wants a workspace"
+        assert tree is not None, "the files are read when a cell wants them in a layer"
         return await ensure_layer(
             connection.podman,
             image_id=image_id,
@@ -198,7 +201,11 @@ def _preparation(
             maker=identity.maker_labels(recorder.run),
         )
 
-    has_bar = tree is not None and tree.has_executable("bar")
+    def has_bar(mode: WorkspaceMode) -> bool:
+        if tree is None or mode.shares_directory:
+            return execution.project.has_executable("bar")
+        return tree.has_executable("bar")
+
     return Preparation(image=image, workspace=workspace, has_bar=has_bar)
 
 
@@ -221,12 +228,13 @@ async def _scheduler(execution: Execution, connection: Connection) -> Scheduler:
 
 
 async def _tree(execution: Execution) -> Tree | None:
-    """Read the project's files, if a cell wants them."""
-    modes = {cell.settings.workspace for cell in execution.plan.cells}
-    if modes == {WorkspaceMode.NONE}:
-        return None
+    """Read the project's files, if a cell wants them in a layer."""
     directory = execution.project.directory
-    refuse_a_whole_home(directory, execution.environ.get("HOME"))
+    modes = _modes(execution.plan)
+    if modes != {WorkspaceMode.NONE}:
+        refuse_a_whole_home(directory, execution.environ.get("HOME"))
+    if WorkspaceMode.LAYER not in modes:
+        return None
     # The thread cannot be left behind: it would be waited for when the interpreter ends.
     return await to_thread.run_sync(partial(scan, directory, checkpoint=check_cancelled))
 
@@ -236,6 +244,16 @@ async def _tell_of_dead_runs(
 ) -> None:
     if (note := await note_on_dead_runs(connection, identity)) is not None:
         notify(note)
+
+
+def _modes(plan: Plan) -> frozenset[WorkspaceMode]:
+    return frozenset(cell.settings.workspace for cell in plan.cells)
+
+
+async def _require_shared_directory(execution: Execution, connection: Connection) -> None:
+    for mode in sorted(mode for mode in _modes(execution.plan) if mode.shares_directory):
+        check = partial(require_shared, mode=mode)
+        await to_thread.run_sync(check, connection, execution.project.directory)
 
 
 async def _require_emulators(plan: Plan, connection: Connection, identity: Identity) -> None:

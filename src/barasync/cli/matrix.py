@@ -147,7 +147,7 @@ def matrix(
 
 
 def _print_plan(plan: Plan, project: Project, *, as_json: bool) -> None:
-    has_bar = os.access(project.directory / "bar", os.X_OK)
+    has_bar = project.has_executable("bar")
     if as_json:
         typer.echo(json.dumps(as_data(plan, has_bar=has_bar), indent=2))
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,11 @@ class Project:
     document: Document | None
     origin: Origin
 
+    def has_executable(self, name: str) -> bool:
+        """Tell whether a file of that name in the directory can be executed."""
+        path = self.directory / name
+        return path.is_file() and os.access(path, os.X_OK)
+
 
 def find_project(start: Path) -> Project:
     """Find and read the configuration of the project that `start` lies in.
@@ -37,7 +43,7 @@ def find_project(start: Path) -> Project:
 
 
 def refuse_a_whole_home(directory: Path, home: str | None) -> None:
-    """Refuse to pack a directory that surely is no project: the root or a home directory.
+    """Refuse a workspace that surely is no project: the root or a home directory.
 
     Raises:
         ConfigError: it is one of these.

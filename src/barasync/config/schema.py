@@ -17,12 +17,26 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, UnsetType
 
+WORKSPACE = "/workspace"
+"""Where the project's files are in a cell."""
+
 
 class WorkspaceMode(StrEnum):
-    """How the project's files reach a cell."""
+    """How the project's files reach a cell.
+
+    As an image layer; as a view of its directory, which each cell changes for itself (`OVERLAY`) or
+    for everybody (`BIND`); or not at all.
+    """
 
     LAYER = "layer"
+    OVERLAY = "overlay"
+    BIND = "bind"
     NONE = "none"
+
+    @property
+    def shares_directory(self) -> bool:
+        """Whether the podman service has to see the project's directory."""
+        return self in {WorkspaceMode.OVERLAY, WorkspaceMode.BIND}
 
 
 class RetryOn(StrEnum):

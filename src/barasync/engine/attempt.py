@@ -29,11 +29,12 @@ from barasync.aiopodman import (
 )
 from barasync.artifacts.collect import collect
 from barasync.artifacts.extract import Limits
+from barasync.config.schema import WORKSPACE
 from barasync.config.volumes import parse_volume
 from barasync.engine.drain import Drain, Sink
 from barasync.engine.ending import NoVerdict
 from barasync.engine.gate import Gates
-from barasync.engine.identity import ATTEMPT, CELL
+from barasync.engine.identity import ATTEMPT, CELL, WORKSPACE_MODE
 from barasync.engine.memory import LookAtMemory
 from barasync.engine.place import FreshPlace, server_timeout
 from barasync.engine.sampler import Sampler
@@ -41,9 +42,9 @@ from barasync.engine.usage import CellCgroup, RunCgroup
 from barasync.engine.verdict import Observation, Verdict, judge, judge_refused_start, remark
 from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Status, Usage
+from barasync.workspace.live import overlay_hint, with_workspace
 
 SERVER_GRACE_SECONDS = 30.0
-_WORKSPACE = "/workspace"
 # The cause that podman gives.
 _NO_CONTAINER = "no such container"
 
@@ -70,23 +71,24 @@ class Job:
     command: tuple[str, ...]
     environment: Mapping[str, str]
     artifacts: Path
-    in_workspace: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """What all attempts of a run share.
 
-    `cgroup` is the run's, `None` where the engine cannot see the service's; then `sampler`, if
-    any, measures usage. `clock` is monotonic, in seconds. `rlimits` are those a container needs on
-    a host whose hard limits are below podman's defaults. `look_at_memory` tells whether the host of
-    the cells runs short of it, `None` where that cannot be seen. `gates` bound what podman is asked
-    at once. `hurry` is set when nobody wants to wait for the grace of cells any more.
+    `project` is its directory, as this process and the service see it. `cgroup` is the run's,
+    `None` where the engine cannot see the service's; then `sampler`, if any, measures usage.
+    `clock` is monotonic, in seconds. `rlimits` are those a container needs on a host whose hard
+    limits are below podman's defaults. `look_at_memory` tells whether the host of the cells runs
+    short of it, `None` where that cannot be seen. `gates` bound what podman is asked at once.
+    `hurry` is set when nobody wants to wait for the grace of cells any more.
     """
 
     podman: Podman
     run: str
     labels: Mapping[str, str]
+    project: Path
     cgroup: RunCgroup | None
     rlimits: tuple[Rlimit, ...]
     clock: Callable[[], float]
@@ -194,13 +196,17 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
     """Translate a job into what podman is asked to create."""
     settings = job.cell.settings
     cgroup = _cgroup(job, session)
-    return ContainerSpec(
+    spec = ContainerSpec(
         image=job.image,
         name=f"barasync-{session.run}-{job.cell.id}-{job.number}",
         command=job.command,
         env=job.environment,
-        labels={**session.labels, CELL: job.cell.id, ATTEMPT: str(job.number)},
-        work_dir=_WORKSPACE if job.in_workspace else None,
+        labels={
+            **session.labels,
+            CELL: job.cell.id,
+            ATTEMPT: str(job.number),
+            WORKSPACE_MODE: settings.workspace.value,
+        },
         timeout=_server_timeout(job),
         memory_bytes=settings.memory,
         cpus=settings.cpus,
@@ -211,6 +217,7 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         monitor_stays=cgroup is not None,
         rlimits=session.rlimits,
     )
+    return with_workspace(spec, settings.workspace, session.project)
 
 
 def _server_timeout(job: Job) -> int | None:
@@ -272,7 +279,7 @@ def _drain(container: Container, job: Job, session: Session, log: OutputLog) -> 
 
 async def _collect(container: Container, job: Job, session: Session) -> tuple[Collected, ...]:
     return await collect(
-        container, job.cell.settings.artifacts, job.artifacts, session.limits, workspace=_WORKSPACE
+        container, job.cell.settings.artifacts, job.artifacts, session.limits, workspace=WORKSPACE
     )
 
 
@@ -348,6 +355,7 @@ def _infrastructure_error(error: Exception) -> Outcome:
         hint = "does something else clean up on this service, with `podman rm --force` say?"
     else:
         reason = f"podman: {error}"
+        hint = overlay_hint(reason)
     return Outcome(
         status=Status.INFRASTRUCTURE_ERROR,
         reason=reason,

@@ -24,6 +24,7 @@ _MAKER = "barasync.maker."
 RUN = f"{_OWNER}run"
 CELL = f"{_OWNER}cell"
 ATTEMPT = f"{_OWNER}attempt"
+WORKSPACE_MODE = f"{_OWNER}workspace"
 
 _HOST = f"{_OWNER}host"
 _BOOT = f"{_OWNER}boot"

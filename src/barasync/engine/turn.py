@@ -40,13 +40,13 @@ class Preparation:
     """How the things that cells share are made; both raise `BarasyncError`.
 
     `image` resolves the image of a cell to an ID of its platform; `workspace` puts the project's
-    files on top of it, `None` when no cell wants them. `has_bar` says that the project brings its
-    own `./bar`.
+    files on top of it. `has_bar` tells whether a project that comes in this way brings its own
+    `./bar`.
     """
 
     image: Callable[[str, Platform], Awaitable[str]]
     workspace: Callable[[str, Platform], Awaitable[str]]
-    has_bar: bool
+    has_bar: Callable[[WorkspaceMode], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +140,7 @@ class Turns:
     async def _made(self, cell: Cell, phases: Phases) -> _Made:
         with phases.measure("image"):
             base = await self._images.get((cell.settings.image, cell.platform))
-        if cell.settings.workspace is WorkspaceMode.NONE:
+        if cell.settings.workspace is not WorkspaceMode.LAYER:
             return _Made(base, base)
         with phases.measure("workspace"):
             return _Made(base, await self._layers.get((base, cell.platform)))
@@ -151,16 +151,14 @@ class Turns:
         self._images.forget((cell.settings.image, cell.platform), made.base)
 
     def _job(self, cell: Cell, number: int, image: str) -> Job:
+        has_bar = self._preparation.has_bar(cell.settings.workspace)
         return Job(
             cell=cell,
             number=number,
             image=image,
-            command=expand(
-                cell, rule=self._plan.rule, args=self._plan.args, has_bar=self._preparation.has_bar
-            ),
+            command=expand(cell, rule=self._plan.rule, args=self._plan.args, has_bar=has_bar),
             environment={**environment(cell, run=self._session.run), **cell.settings.env},
             artifacts=self._recorder.artifacts(cell.id, number),
-            in_workspace=cell.settings.workspace is not WorkspaceMode.NONE,
         )
 
     def _announce(self, job: Job, container: str) -> None:

@@ -11,7 +11,17 @@ from barasync.matrix.cells import Cell
 from barasync.matrix.command import expand
 from barasync.matrix.plan import Plan
 
-COLUMNS = ("CELL", "PLATFORM", "IMAGE", "TIMEOUT", "MEMORY", "CPUS", "NETWORK", "COMMAND")
+COLUMNS = (
+    "CELL",
+    "PLATFORM",
+    "IMAGE",
+    "TIMEOUT",
+    "MEMORY",
+    "CPUS",
+    "NETWORK",
+    "WORKSPACE",
+    "COMMAND",
+)
 _UNLIMITED = "-"
 
 
@@ -52,6 +62,7 @@ def as_rows(plan: Plan, *, has_bar: bool = False) -> list[tuple[str, ...]]:
             _UNLIMITED if cell.settings.memory is None else format_size(cell.settings.memory),
             _UNLIMITED if cell.settings.cpus is None else f"{cell.settings.cpus:g}",
             cell.settings.network,
+            cell.settings.workspace.value,
             shlex.join(expand(cell, rule=plan.rule, args=plan.args, has_bar=has_bar)),
         )
         for cell in plan.cells

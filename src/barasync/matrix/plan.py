@@ -20,9 +20,10 @@ from barasync.config.layers import (
     fold,
 )
 from barasync.config.origin import Origin
-from barasync.config.schema import CellTable, Document
+from barasync.config.schema import WORKSPACE, CellTable, Document
 from barasync.config.spelling import closest, did_you_mean
 from barasync.config.values import check_config_name
+from barasync.config.volumes import parse_volume
 from barasync.errors import ConfigError, NothingSelected
 from barasync.matrix import axes, platforms
 from barasync.matrix.axes import Combination, Requested, split_option
@@ -92,6 +93,7 @@ def plan(request: Request) -> Plan:
     cells = tuple(settings.cell(name, named[name]) for name in selection.ids)
     _require_images(cells, document, request.origin)
     _require_commands(cells, request)
+    _require_room(cells)
     notes = (
         *environment_notes(request.environ),
         *expansion.notes,
@@ -126,6 +128,7 @@ def plan_run(request: Request, image: str, command: Sequence[str]) -> Plan:
     )
     settings = _Settings(document, request, run=(image, command))
     cell = settings.cell(_id(combination), combination)
+    _require_room((cell,))
     return Plan(
         rule=shlex.join(command),
         args=tuple(command),
@@ -234,6 +237,20 @@ def _require_commands(cells: Iterable[Cell], request: Request) -> None:
             raise ConfigError(
                 f"{cell.provenance['command']}: the command of cell {cell.id} {problem}",
                 hint="{rule} and {args} stand for what follows `barasync matrix`",
+            )
+
+
+def _require_room(cells: Iterable[Cell]) -> None:
+    """Refuse a volume in the place where the project's directory is mounted."""
+    for cell in cells:
+        mode = cell.settings.workspace
+        if mode.shares_directory and any(
+            parse_volume(text).destination == WORKSPACE for text in cell.settings.volumes
+        ):
+            raise ConfigError(
+                f"{cell.provenance['volumes']}: there is a volume at {WORKSPACE} in cell {cell.id},"
+                f" where workspace '{mode}' mounts the project",
+                hint="mount it elsewhere, or give --workspace none",
             )
 
 

@@ -6,9 +6,10 @@ import os
 import tarfile
 from collections.abc import Generator
 
+from barasync.config.schema import WORKSPACE
 from barasync.workspace.tree import READ_BYTES, Entry, Kind, Tree, read_file
 
-PREFIX = "workspace"
+_PREFIX = WORKSPACE.removeprefix("/")
 _BLOCK = 512
 _END_MARKER = bytes(2 * _BLOCK)
 _TYPES = {
@@ -52,7 +53,7 @@ def _pieces(tree: Tree) -> Generator[bytes, None, None]:
 
 
 def _header(entry: Entry) -> bytes:
-    header = tarfile.TarInfo(f"{PREFIX}/{_text(entry.path)}".rstrip("/"))
+    header = tarfile.TarInfo(f"{_PREFIX}/{_text(entry.path)}".rstrip("/"))
     header.type = _TYPES[entry.kind]
     header.mode = entry.mode
     header.mtime = entry.mtime

@@ -28,12 +28,12 @@ from barasync.aiopodman import (
     create_shielded,
     remove_shielded,
 )
+from barasync.config.schema import WORKSPACE
 from barasync.errors import EngineUnavailable, ImageError
 from barasync.matrix.platforms import Platform
-from barasync.workspace.archive import PREFIX, stream
+from barasync.workspace.archive import stream
 from barasync.workspace.tree import Tree
 
-WORKSPACE = f"/{PREFIX}"
 REPOSITORY = "localhost/barasync/workspace"
 KIND_LABEL = "barasync.kind"
 KEY_LABEL = "barasync.key"

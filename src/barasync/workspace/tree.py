@@ -20,7 +20,7 @@ from barasync.errors import ConfigError
 from barasync.workspace.git import list_files
 
 READ_BYTES = 256 * 1024
-_OURS = ".barasync"
+OURS = ".barasync"
 _GIT = ".git"
 _NANOSECONDS = 1_000_000_000
 _MAX_LINKS = 8
@@ -169,7 +169,7 @@ class _Survey:
         names = list_files(self._root / directory)
         for name in names or ():
             path = posixpath.join(directory, name)
-            if _OURS in name.split("/") or not self._add_parents(path):
+            if OURS in name.split("/") or not self._add_parents(path):
                 continue
             if self._add(path) is Kind.DIRECTORY and self._is_repository(path):
                 self.add_repository(path)
@@ -187,7 +187,7 @@ class _Survey:
                 raise _unreadable(self._root, above, error) from error
             for name in names:
                 path = posixpath.join(above, name)
-                if name not in {_OURS, _GIT} and self._add(path) is Kind.DIRECTORY:
+                if name not in {OURS, _GIT} and self._add(path) is Kind.DIRECTORY:
                     waiting.append(path)
 
     def _is_repository(self, path: str) -> bool:

@@ -1,0 +1,58 @@
+"""What is mounted where a cell's workspace is the project's directory itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from barasync.aiopodman import ContainerSpec, Mount
+from barasync.config.schema import WorkspaceMode
+from barasync.workspace.live import overlay_hint, with_workspace
+
+VOLUME = Mount("/cache", "/cache")
+BARE = ContainerSpec(image="1f3a", mounts=(VOLUME,))
+PROJECT = Path("/home/me/project")
+MOUNT = Mount("/home/me/project", "/workspace")
+
+
+def test_without_a_workspace_nothing_is_added() -> None:
+    assert with_workspace(BARE, WorkspaceMode.NONE, PROJECT) == BARE
+
+
+def test_in_a_layer_a_container_only_starts_there() -> None:
+    expected = replace(BARE, work_dir="/workspace")
+
+    assert with_workspace(BARE, WorkspaceMode.LAYER, PROJECT) == expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "mounted"),
+    [
+        (WorkspaceMode.OVERLAY, {"overlays": (MOUNT,)}),
+        (WorkspaceMode.BIND, {"mounts": (VOLUME, MOUNT)}),
+    ],
+)
+def test_the_directory_is_mounted_without_the_record_of_runs(
+    mode: WorkspaceMode, mounted: dict[str, tuple[Mount, ...]]
+) -> None:
+    expected = replace(BARE, work_dir="/workspace", hidden=("/workspace/.barasync",))
+
+    assert with_workspace(BARE, mode, PROJECT) == replace(expected, **mounted)  # type: ignore[arg-type] # by name
+
+
+@pytest.mark.parametrize(
+    ("message", "known"),
+    [
+        ('preparing container 1 for attach: mounting overlay failed "/p": invalid argument', True),
+        (
+            "crun: mount `/s/overlay-containers/1/userdata/overlay/2/merge` to `w`: EINVAL",
+            True,
+        ),
+        ("crun: mount `/home/me/overlay` to `data`: Permission denied", False),
+        ("no space left on device", False),
+    ],
+)
+def test_a_refused_overlay_is_told_from_other_errors(message: str, known: bool) -> None:
+    assert (overlay_hint(message) is not None) == known
