@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from barasync.aiopodman.spec import LOG_BYTES, ContainerSpec, Mount, Rlimit
+from barasync.aiopodman.spec import LOG_BYTES, ContainerSpec, Mount, Rlimit, SecretFile
 
 BARE = ContainerSpec(image="1f3a")
 
@@ -36,6 +36,8 @@ def test_a_full_spec_says_it_all() -> None:
         mounts=(Mount("/src", "/dst", ("ro",)), Mount("cache", "/cache")),
         overlays=(Mount("/project", "/workspace"),),
         hidden=("/workspace/record",),
+        secret_files=(SecretFile("s1", "KEY"), SecretFile("s2", "/etc/key", mode=0o400)),
+        secret_env={"TOKEN": "s3"},
         cgroup_parent="/barasync/cell",
         monitor_stays=True,
         rlimits=(Rlimit("nofile", 1024, 2048),),
@@ -76,6 +78,11 @@ def test_a_full_spec_says_it_all() -> None:
         ],
         "overlay_volumes": [{"source": "/project", "destination": "/workspace", "options": []}],
         "volumes": [{"Name": "cache", "Dest": "/cache", "Options": []}],
+        "secrets": [
+            {"Source": "s1", "Target": "KEY", "UID": 0, "GID": 0, "Mode": 0o444},
+            {"Source": "s2", "Target": "/etc/key", "UID": 0, "GID": 0, "Mode": 0o400},
+        ],
+        "secret_env": {"TOKEN": "s3"},
         "cgroup_parent": "/barasync/cell",
         "cgroups_mode": "no-conmon",
         "r_limits": [{"type": "nofile", "soft": 1024, "hard": 2048}],

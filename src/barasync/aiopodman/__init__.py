@@ -68,6 +68,8 @@ from barasync.aiopodman.models import (
     ManifestPlatform,
     NetworkSummary,
     ProgramInfo,
+    SecretSpec,
+    SecretSummary,
     SecurityInfo,
     StatsReport,
     StoreInfo,
@@ -88,11 +90,15 @@ from barasync.aiopodman.presence import (
 from barasync.aiopodman.quirks import (
     Quirk,
 )
+from barasync.aiopodman.secrets import (
+    Secrets,
+)
 from barasync.aiopodman.spec import (
     ContainerSpec,
     Mount,
     Network,
     Rlimit,
+    SecretFile,
 )
 from barasync.aiopodman.system import (
     System,
@@ -173,6 +179,10 @@ __all__ = [
     "Reference",
     "RequestTimeout",
     "Rlimit",
+    "SecretFile",
+    "SecretSpec",
+    "SecretSummary",
+    "Secrets",
     "SecurityInfo",
     "ServerError",
     "ServiceError",

@@ -17,6 +17,7 @@ from barasync.aiopodman.libpod import Libpod
 from barasync.aiopodman.models import Event
 from barasync.aiopodman.networks import Networks
 from barasync.aiopodman.presence import Presence
+from barasync.aiopodman.secrets import Secrets
 from barasync.aiopodman.system import System
 from barasync.aiopodman.transport import HTTPTransport, Transport
 from barasync.aiopodman.version import PodmanVersion, negotiate
@@ -39,7 +40,7 @@ class Podman:
     `transport` replaces the socket in tests.
 
     Inside the block: `version`, `presence`, and the collections `containers`, `images`, `networks`,
-    `volumes` and `system`.
+    `volumes`, `secrets` and `system`.
 
     Raises:
         ConnectError: on entering, when nobody answers or access is denied.
@@ -51,6 +52,7 @@ class Podman:
     images: Images
     networks: Networks
     volumes: Volumes
+    secrets: Secrets
     system: System
 
     def __init__(
@@ -78,6 +80,7 @@ class Podman:
             self.images = Images(libpod)
             self.networks = Networks(libpod)
             self.volumes = Volumes(libpod)
+            self.secrets = Secrets(libpod)
             self.system = System(libpod)
             stack.pop_all()
         return self

@@ -83,7 +83,7 @@ class BadRequest(APIError):
 
 
 class NotFound(APIError):
-    """No such container, image, network or path."""
+    """No such container, image, network, secret or path."""
 
 
 class Conflict(APIError):

@@ -46,10 +46,10 @@ class Libpod:
         query: Query = _NO_QUERY,
         *,
         body: object = None,
-        content: AsyncIterable[bytes] | None = None,
+        content: bytes | AsyncIterable[bytes] | None = None,
         patience: float | None = 0.0,
     ) -> Answer:
-        """POST a JSON `body`, a stream of bytes, or nothing; `patience` as in the transport."""
+        """POST a JSON `body`, bytes, a stream of them, or nothing; for `patience` see there."""
         return await self.transport.request(
             "POST",
             self._full(path),

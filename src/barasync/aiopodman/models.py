@@ -229,6 +229,26 @@ class VolumeSummary(_Wire, frozen=True, kw_only=True):
     anonymous: bool = False
 
 
+class CreatedSecret(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to `secrets/create`."""
+
+    id: str = field(name="ID")
+
+
+class SecretSpec(_Wire, frozen=True, kw_only=True):
+    """What a secret was made with, its bytes left out."""
+
+    name: str
+    labels: dict[str, str] = {}
+
+
+class SecretSummary(_Wire, frozen=True, kw_only=True):
+    """A secret; old podmans leave its labels out of a list."""
+
+    id: str = field(name="ID")
+    spec: SecretSpec
+
+
 class EventActor(_Wire, frozen=True, kw_only=True):
     """What an event happened to; a container's labels are among its attributes."""
 

@@ -315,6 +315,29 @@ VOLUME_LABELS_ARE_ANY = Quirk(
     evidence="measured on 4.3.1, gone in 5.4.2",
     fixed=(5, 0, 0),
 )
+# Secrets
+
+SECRET_LABELS_UNLISTED = Quirk(
+    name="secret-labels-unlisted",
+    trap="a list of secrets leaves their labels out",
+    workaround="secrets.list inspects each secret where it is asked for labels",
+    evidence="read in secrets.go of 4.3.1 to 5.0.0, measured on 4.3.1",
+    fixed=(5, 0, 0),
+)
+SECRET_NAMES_ARE_SHORT = Quirk(
+    name="secret-names-are-short",
+    trap="a secret's name has 64 characters at most, of letters, digits and -_.",
+    workaround="the caller cuts the name of a secret, which a number keeps unique",
+    evidence="read in secrets.go of 4.3.1 to 4.6.0, measured on 4.3.1",
+    fixed=(4, 6, 0),
+)
+SECRET_ENV_IS_SHOWN = Quirk(
+    name="secret-env-is-shown",
+    trap="inspect of a container shows the values of the secrets in its environment",
+    workaround="the caller says so, and offers files instead",
+    evidence="podman #23788, measured on 4.3.1",
+    fixed=(5, 3, 0),
+)
 # The service
 
 IDLE_CONNECTIONS_CLOSE = Quirk(
@@ -366,6 +389,9 @@ QUIRKS = (
     PULL_FAILS_AFTER_200,
     IMAGE_LABELS_EXCLUDE,
     VOLUME_LABELS_ARE_ANY,
+    SECRET_LABELS_UNLISTED,
+    SECRET_NAMES_ARE_SHORT,
+    SECRET_ENV_IS_SHOWN,
     IDLE_CONNECTIONS_CLOSE,
 )
 

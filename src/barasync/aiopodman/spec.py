@@ -39,6 +39,19 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretFile:
+    """A secret of the service as a file in a container; the owner is root.
+
+    `target` is a path, a relative one below `/run/secrets`. By default every user of the container
+    may read it, as with podman's own command.
+    """
+
+    secret: str
+    target: str
+    mode: int = 0o444
+
+
+@dataclass(frozen=True, slots=True)
 class Rlimit:
     """A limit of setrlimit(2); `type` without its prefix, such as `nofile`."""
 
@@ -64,6 +77,8 @@ class ContainerSpec:
     `overlays` are mounts whose source stays as it is: what the container writes there goes to its
     own storage, and is removed with it. At the paths of `hidden` the container finds an empty
     directory that cannot be written, whatever lies there.
+    `secret_env` maps a variable to the name of the secret that it holds; the secret has to be there
+    when the container starts, that of a file when it is created.
 
     `None` and empty values leave a setting to podman.
 
@@ -87,6 +102,8 @@ class ContainerSpec:
     mounts: tuple[Mount, ...] = ()
     overlays: tuple[Mount, ...] = ()
     hidden: tuple[str, ...] = ()
+    secret_files: tuple[SecretFile, ...] = ()
+    secret_env: Mapping[str, str] = field(default_factory=dict)
     cgroup_parent: str | None = None
     monitor_stays: bool = False
     rlimits: tuple[Rlimit, ...] = ()
@@ -123,6 +140,8 @@ class ContainerSpec:
             ],
             "overlay_volumes": [_overlay(mount) for mount in self.overlays],
             "volumes": [_volume(mount) for mount in self.named_volumes],
+            "secrets": [_secret(file) for file in self.secret_files],
+            "secret_env": dict(self.secret_env),
             "cgroup_parent": self.cgroup_parent,
             "cgroups_mode": "no-conmon" if self.monitor_stays else None,
             "r_limits": [
@@ -173,6 +192,10 @@ def _overlay(mount: Mount) -> dict[str, object]:
 def _nothing(path: str) -> dict[str, object]:
     # Podman would copy what lies there into the file system.
     return {"type": "tmpfs", "destination": path, "options": ["ro", "notmpcopyup"]}
+
+
+def _secret(file: SecretFile) -> dict[str, object]:
+    return {"Source": file.secret, "Target": file.target, "UID": 0, "GID": 0, "Mode": file.mode}
 
 
 def _volume(mount: Mount) -> dict[str, object]:

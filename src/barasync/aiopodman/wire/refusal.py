@@ -38,6 +38,7 @@ _BY_CAUSE: tuple[tuple[str, type[APIError]], ...] = (
     ("network is being used", Conflict),
     ("volume is being used", Conflict),
     ("volume already exists", Conflict),
+    ("secret name in use", Conflict),
 )
 _BY_STATUS: dict[int, type[APIError]] = {400: BadRequest, 404: NotFound, 409: Conflict}
 
