@@ -1,0 +1,1 @@
+"""Values that nobody is to read: the type that carries them, and `***` in their place."""

@@ -1,0 +1,111 @@
+"""Secrets in output and in text, replaced by `***` wherever they occur.
+
+What is replaced: a value without the white space around it, and of a value of several lines also
+each line of 8 bytes or more, likewise; the first 256 of them. Shorter lines (`}`, `---`) occur
+everywhere. Only exactly these bytes are recognised: not their Base64, not a part of them, not what
+a program made of them.
+
+Occurrences that overlap or touch become one `***`, and every byte of each is gone.
+
+Invariant: the masked stream is that of the joined bytes, in whatever pieces they are fed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from barasync.masking.search import Search, Span, Word, add
+from barasync.masking.value import SecretValue
+
+MASK = b"***"
+LEAST_LINE_BYTES = 8
+MOST_LINES = 256
+"""Each line costs a search of its own: 256 of them in text take 10 MB/s."""
+
+
+class Masker:
+    """Knows what is to be masked; false where that is nothing."""
+
+    def __init__(self, values: Iterable[SecretValue] = ()) -> None:
+        words = dict.fromkeys(word for value in values for word in to_mask(value.reveal()))
+        self._words = tuple(Word.of(word) for word in words)
+
+    def __bool__(self) -> bool:
+        return bool(self._words)
+
+    def stream(self) -> MaskedStream:
+        """Return a masker for one stream."""
+        return MaskedStream(self._words)
+
+    def text(self, text: str) -> str:
+        """Return a text with what is to be masked in it replaced."""
+        if not self._words:
+            return text
+        stream = self.stream()
+        # A path on disk may hold what is no text, and a value may end within a character.
+        data = text.encode("utf-8", errors="backslashreplace")
+        return (stream.feed(data) + stream.finish()).decode("utf-8", errors="replace")
+
+
+class MaskedStream:
+    """Masks a stream as it comes.
+
+    Only such bytes are held back as may be the beginning of what is to be masked: fewer than the
+    longest of that has.
+    """
+
+    def __init__(self, words: Iterable[Word]) -> None:
+        self._searches = [Search(word) for word in words]
+        self._held = b""
+        self._given = 0  # offset in the stream of what is held
+        self._spans: list[Span] = []  # what has been found and not yet passed
+        self._masked = -1  # where the last `***` ends in the stream
+
+    def feed(self, piece: bytes) -> bytes:
+        """Return what can be given away of the stream now that `piece` has come."""
+        offset = self._given + len(self._held)
+        found = [span for search in self._searches for span in search.feed(piece, offset)]
+        begun = max((search.begun for search in self._searches), default=0)
+        if not (found or begun or self._held):
+            self._given += len(piece)
+            return piece
+        if found:
+            found, self._spans = sorted([*self._spans, *found]), []
+            for start, end in found:
+                add(self._spans, start, end)
+        self._held += piece
+        return self._give(offset + len(piece) - begun)
+
+    def finish(self) -> bytes:
+        """Return the rest: the stream has ended, so nothing more comes of what has begun."""
+        return self._give(self._given + len(self._held))
+
+    def _give(self, until: int) -> bytes:
+        """Give away what is held before `until`; nothing that is found later begins before."""
+        begin, position = self._given, self._given
+        pieces: list[bytes] = []
+        for start, end in self._spans:
+            if start >= until:
+                break
+            pieces.append(self._held[position - begin : max(0, start - begin)])
+            if start > self._masked:
+                pieces.append(MASK)
+            self._masked = end
+            position = end
+        pieces.append(self._held[position - begin : until - begin])
+        self._spans = [span for span in self._spans if span[1] > until]
+        self._held, self._given = self._held[until - begin :], until
+        return b"".join(pieces)
+
+
+def to_mask(value: bytes) -> list[bytes]:
+    """Return what is replaced of a value; nothing of one that is white space only."""
+    whole = value.strip()
+    lines = [line.strip() for line in whole.splitlines()[:MOST_LINES]]
+    long = [line for line in lines if len(line) >= LEAST_LINE_BYTES]
+    return list(dict.fromkeys([whole, *long])) if whole else []
+
+
+def is_masked_in_part(value: bytes) -> bool:
+    """Tell whether a value has more lines than are masked one by one."""
+    return len(value.strip().splitlines()) > MOST_LINES
