@@ -7,8 +7,10 @@ from pathlib import Path
 import anyio
 import pytest
 
+from barasync.masking.masker import Masker
+from barasync.masking.value import SecretValue
 from barasync.matrix.outcome import Status
-from tests.fake.faults import Dies, Fault
+from tests.fake.faults import Dies, EndsAfter, Fault
 from tests.fake.service import FakeService
 from tests.faults.world import CELL, run
 
@@ -36,6 +38,24 @@ async def test_a_cell_outlives_a_service_that_dies_at_one_of_its_requests(
     assert (ran.stdout(), ran.stderr()) == (b"one\nthree", b"two\n")
     assert outcome.output.complete
     assert service.containers == {}
+
+
+@pytest.mark.parametrize("size", range(8, 24, 3))
+async def test_a_secret_that_the_output_breaks_off_in_is_masked_all_the_same(
+    service: FakeService, size: int
+) -> None:
+    """The log goes on where the stream broke off: what came and what is missing are compared."""
+    service.inject(Fault("attach", EndsAfter(size, cleanly=False)))
+    masker = Masker([SecretValue(b"hunter2-0123")])
+
+    with anyio.fail_after(OUTAGE_SECONDS):
+        ran = await run(service, "printf 'a hunter2-0123 b'", masker=masker)
+
+    outcome = ran.outcome()
+    assert ran.stdout() == b"a *** b"
+    assert (outcome.status, outcome.output.complete) == (Status.PASSED, True)
+    assert "completed from its log" in outcome.warnings[0]
+    assert outcome.output.stdout_bytes == len(b"a *** b")
 
 
 @pytest.mark.parametrize("operation", OF_A_CELL)

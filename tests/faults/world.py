@@ -17,6 +17,7 @@ from barasync.engine.run import Run, RunResult
 from barasync.engine.scheduler import Scheduler, Task
 from barasync.engine.turn import Preparation
 from barasync.events import AnyEvent
+from barasync.masking.masker import Masker
 from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import Outcome, OutputCounts
 from barasync.matrix.plan import Plan
@@ -89,6 +90,7 @@ async def run(
     *,
     destination: Path = Path("/nonexistent"),
     outage: float = 0.0,
+    masker: Masker | None = None,
     **settings: Any,
 ) -> Ran:
     """Run a shell script per cell, or one in the cell `a`, all at once.
@@ -111,6 +113,7 @@ async def run(
             cgroup=None,
             rlimits=(),
             clock=time.monotonic,
+            masker=masker or Masker(),
         )
         plan = Plan(
             rule="tests",

@@ -170,6 +170,7 @@ FILE_SETTINGS = {
     **SEQUENCES,
     "workspace": st.sampled_from(["layer", "none", "bind"]),
     "volumes": st.lists(st.sampled_from(["/a:/b", "./c:/d:ro", "e"]), max_size=2),
+    "secrets": st.lists(st.sampled_from(["A=/a", "B=./b", "A=env:V", "C"]), max_size=2),
 }
 AXES = {"arch": ARCHS, "config": NAMES}
 LIKELY_TABLES = st.fixed_dictionaries(

@@ -105,6 +105,40 @@ def test_sequences_of_the_file_replace_and_those_of_the_command_line_are_added()
     assert folded.provenance["volumes"] == "barasync.toml: defaults.volumes, --volume"
 
 
+def test_secrets_of_the_command_line_add_to_the_files_or_take_their_place() -> None:
+    folded = fold(
+        [
+            file_layer(CellTable(secrets=["A=/a", "B=/b"]), ORIGIN, "defaults"),
+            command_line_layer(CellTable(secrets=["B=env:B", "C=c"]), PurePath("/here")),
+        ]
+    )
+
+    assert folded.settings.secrets == ("A=/a", "B=env:B", "C=/here/c")
+    assert folded.provenance["secrets"] == "barasync.toml: defaults.secrets, --secret"
+
+
+def test_a_relative_path_of_a_secret_in_a_file_starts_at_the_file() -> None:
+    origin = Origin(directory=PurePath("/project"))
+    layer = file_layer(CellTable(secrets=["A=../a", "B=env:x"]), origin, "defaults")
+
+    assert layer.values["secrets"] == ("A=/a", "B=env:x")
+    with pytest.raises(ConfigError, match=r"secrets\[0\]: secret A: a relative path has no folder"):
+        file_layer(CellTable(secrets=["A=a"]), ORIGIN, "defaults")
+
+
+def test_a_variable_is_not_given_as_a_secret_and_openly() -> None:
+    layers = [
+        file_layer(CellTable(env={"TOKEN": "x", "KEY": "y"}), ORIGIN, "defaults"),
+        command_line_layer(CellTable(secrets=["KEY=/key", "TOKEN=env:T"])),
+    ]
+
+    with pytest.raises(
+        ConfigError,
+        match=r"^--secret: the variable TOKEN is set at barasync\.toml: defaults\.env\.TOKEN as",
+    ):
+        fold(layers)
+
+
 def test_a_volume_of_the_command_line_takes_the_place_of_one_with_its_destination() -> None:
     folded = fold(
         [

@@ -341,6 +341,7 @@ def test_a_plan_as_data_has_each_value_with_its_source() -> None:
                             "source": "barasync.toml: matrix.include[0].env.LTO",
                         },
                     },
+                    "secrets": {"value": [], "source": "built-in"},
                     "volumes": {"value": [], "source": "built-in"},
                     "workspace": {"value": "layer", "source": "built-in"},
                     "artifacts": {"value": ["out"], "source": "barasync.toml: defaults.artifacts"},

@@ -17,6 +17,8 @@ from barasync.aiopodman import (
     ImageSummary,
     NetworkSummary,
     Podman,
+    SecretSpec,
+    SecretSummary,
     ServerError,
     VolumeSummary,
 )
@@ -77,6 +79,7 @@ class Store:
         self.containers = Collection(self, Kind.CONTAINER)
         self.networks = Collection(self, Kind.NETWORK)
         self.volumes = Collection(self, Kind.VOLUME)
+        self.secrets = Collection(self, Kind.SECRET)
         self.images = Collection(self, Kind.LAYER)
         for run, identity in runs.items():
             labels = identity.labels(run)
@@ -87,6 +90,8 @@ class Store:
             )
             self.networks.found.append(NetworkSummary(name=f"{run}-n", labels=labels))
             self.volumes.found.append(VolumeSummary(name=f"{run}-v", labels=labels))
+            spec = SecretSpec(name=f"{run}-s", labels=labels)
+            self.secrets.found.append(SecretSummary(id="545b", spec=spec))
             self.images.found.append(ImageSummary(id=f"{run}-l", repo_tags=[LAYER], labels=maker))
 
     async def leftovers(self, cgroups: CgroupMounts | None = None) -> tuple[Leftover, ...]:
@@ -113,10 +118,10 @@ async def test_every_kind_is_judged_by_the_process_that_made_it(tmp_path: Path) 
 
 
 async def test_a_leftover_says_what_it_is() -> None:
-    container, network, volume, layer = await Store(dead=DEAD).leftovers()
+    container, network, volume, secret, layer = await Store(dead=DEAD).leftovers()
 
     assert (container.key, container.name, container.detail) == ("dead-c", "c", "amd64-a, running")
-    assert (network.name, volume.name) == ("dead-n", "dead-v")
+    assert (network.name, volume.name, secret.name) == ("dead-n", "dead-v", "dead-s")
     assert (layer.key, layer.name) == ("dead-l", LAYER)
 
 
@@ -147,8 +152,8 @@ async def test_volume_removal_deadlock__volumes_go_after_the_containers_and_befo
 
     kinds = [kind for kind, _ in podman.removed]
     assert kinds[:2] == [Kind.CONTAINER] * 2
-    assert set(kinds[2:6]) == {Kind.NETWORK, Kind.VOLUME}
-    assert kinds[6:] == [Kind.LAYER] * 2
+    assert set(kinds[2:8]) == {Kind.NETWORK, Kind.VOLUME, Kind.SECRET}
+    assert kinds[8:] == [Kind.LAYER] * 2
     assert {removal.fate for removal in removals} == {Fate.REMOVED}
     assert [removal.leftover.kind for removal in removals][:2] == [Kind.CONTAINER] * 2
 
@@ -171,7 +176,7 @@ async def test_a_cgroup_is_removed_whatever_hierarchy_it_is_in(tmp_path: Path) -
 
 async def test_what_is_used_stays_and_is_no_failure() -> None:
     podman = Store(dead=DEAD)
-    for key in ("dead-n", "dead-v", "dead-l"):
+    for key in ("dead-n", "dead-v", "dead-s", "dead-l"):
         podman.refuses[key] = refused(Conflict, "it is being used")
 
     removals = await remove(cast("Podman", podman), None, await podman.leftovers())

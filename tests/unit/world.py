@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 from barasync.aiopodman import Chunk, Podman
@@ -20,6 +21,7 @@ from barasync.events import (
     AnyEvent,
     RunFinished,
 )
+from barasync.masking.masker import Masker
 from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import OutputCounts, Status
 from barasync.matrix.plan import Plan
@@ -90,6 +92,8 @@ class World:
         deadline: float | None = None,
         look_at_memory: LookAtMemory | None = None,
         image: Callable[[str, Platform], Any] = prepared,
+        podmans_secrets: Mapping[str, str] = MappingProxyType({}),
+        masker: Masker | None = None,
         **settings: Any,
     ) -> None:
         self.podman = FakePodman(lambda name: scripts[name])
@@ -104,6 +108,8 @@ class World:
             rlimits=(),
             clock=time.monotonic,
             look_at_memory=look_at_memory,
+            secrets=podmans_secrets,
+            masker=masker or Masker(),
         )
         self.run = Run(
             Plan(rule="tests", args=(), cells=cells),

@@ -25,7 +25,7 @@ def clean(
 ) -> None:
     """Remove what runs left whose process is dead; whatever a live run has made stays.
 
-    Containers, networks, volumes, workspace layers and cgroups.
+    Containers, networks, volumes, secrets, workspace layers and cgroups.
     """
     # The client takes 0.2 s to load; `--help` does without.
     from barasync.cli.cleaning import clean_service  # noqa: PLC0415 - as said

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from barasync.cli.cleaning import note_on_dead_runs
 from barasync.cli.connect import Connection, connect
 from barasync.cli.interrupts import Interrupts
 from barasync.cli.project import Project, refuse_a_whole_home
+from barasync.cli.secrets import secret_notes
 from barasync.cli.sharing import require_shared
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.admission import capacity, tasks
@@ -30,11 +32,14 @@ from barasync.engine.memory import read_shortage
 from barasync.engine.run import Run, RunResult
 from barasync.engine.sampler import Sampler
 from barasync.engine.scheduler import Scheduler
+from barasync.engine.secrets import made_secrets
 from barasync.engine.turn import Preparation
 from barasync.engine.usage import RunCgroup
 from barasync.events import ImageProgress, PlannedCell, RunStarted
 from barasync.images.emulation import Host, require, require_there
 from barasync.images.resolve import resolve
+from barasync.masking.masker import Masker
+from barasync.masking.value import SecretValue
 from barasync.matrix.plan import Plan
 from barasync.matrix.platforms import Platform, parse
 from barasync.report.console import Consoles
@@ -60,7 +65,7 @@ class Execution:
     """How a plan is to be carried out; the command line's side of a run.
 
     `history` is the file that remembers how long cells took, `None` for a run that is not to be
-    remembered.
+    remembered. `secrets` are the values of the plan's secrets, by source.
     """
 
     plan: Plan
@@ -72,6 +77,7 @@ class Execution:
     deadline: float | None
     artifacts: Path | None
     environ: Mapping[str, str]
+    secrets: Mapping[str, SecretValue]
     verbose: bool
 
 
@@ -79,8 +85,8 @@ class Execution:
 class Executed:
     """A run that has ended, and its record.
 
-    `problems` are sentences on what could not be written; without `recorded` some of that was the
-    record or a log.
+    `problems` are sentences on what could not be written or removed; without `recorded` some of
+    that was the record or a log.
     """
 
     result: RunResult
@@ -114,17 +120,33 @@ async def execute(
         async with anyio.create_task_group() as group:
             group.start_soon(_tell_of_dead_runs, connection, identity, notify)
             await _require_shared_directory(execution, connection)
+            for note in secret_notes(
+                execution.plan, execution.secrets, connection.podman.version
+            ):
+                notify(note)
             await _require_emulators(execution.plan, connection, identity)
         directory = await to_thread.run_sync(_make_directory, execution.project.directory)
         console = audience(directory)
-        with EventLog(directory.events) as events:
-            async with console:
-                recorder = Recorder(directory, events, console, artifacts=execution.artifacts)
-                result = await _run(
-                    execution, connection, recorder, tree, interrupts, identity=identity
-                )
-                executed = await _conclude(execution, result, recorder, directory)
-                await _finish(console, farewell(executed), interrupts)
+        left: list[str] = []
+        try:
+            with EventLog(directory.events) as events:
+                async with console:
+                    recorder = Recorder(directory, events, console, artifacts=execution.artifacts)
+                    result = await _run(
+                        execution,
+                        connection,
+                        recorder,
+                        tree,
+                        interrupts,
+                        identity=identity,
+                        complain=left.append,
+                    )
+                    executed = await _conclude(execution, result, recorder, directory, left)
+                    await _finish(console, farewell(executed), interrupts)
+        except BaseException:
+            for problem in left:
+                notify(problem)
+            raise
     return executed
 
 
@@ -136,10 +158,43 @@ async def _run(
     interrupts: Interrupts,
     *,
     identity: Identity,
+    complain: Callable[[str], None],
 ) -> RunResult:
-    run_id = recorder.run
+    """Run the plan with its secrets in place; `complain` hears of those that are left."""
+    masker = Masker(execution.secrets.values())
+    session = _session(execution, connection, recorder.run, identity)
+    async with AsyncExitStack() as stack:
+        making = made_secrets(
+            connection.podman,
+            recorder.run,
+            labels=session.labels,
+            values=execution.secrets,
+            complain=complain,
+        )
+        secrets = await stack.enter_async_context(making)
+        run = Run(
+            execution.plan,
+            replace(session, secrets=secrets, masker=masker),
+            _preparation(execution, connection, recorder, tree, identity),
+            recorder,
+            scheduler=await _scheduler(execution, connection),
+            fail_fast=execution.fail_fast,
+            deadline=execution.deadline,
+            wall_clock=time.time,
+        )
+        recorder.emit(_started(execution, connection, recorder, masker))
+        with interrupts.handled_by(lambda _count: run.interrupt()):
+            result = await run.execute()
+            # A signal that comes meanwhile finds a run that has ended, and takes nothing from it.
+            await stack.aclose()
+    return result
+
+
+def _session(
+    execution: Execution, connection: Connection, run_id: str, identity: Identity
+) -> Session:
     cgroups = connection.cgroups
-    session = Session(
+    return Session(
         podman=connection.podman,
         run=run_id,
         labels=identity.labels(run_id),
@@ -150,19 +205,6 @@ async def _run(
         look_at_memory=read_shortage if connection.local else None,
         sampler=Sampler(connection.podman) if cgroups is None else None,
     )
-    run = Run(
-        execution.plan,
-        session,
-        _preparation(execution, connection, recorder, tree, identity),
-        recorder,
-        scheduler=await _scheduler(execution, connection),
-        fail_fast=execution.fail_fast,
-        deadline=execution.deadline,
-        wall_clock=time.time,
-    )
-    recorder.emit(_started(execution, connection, recorder))
-    with interrupts.handled_by(lambda _count: run.interrupt()):
-        return await run.execute()
 
 
 def _preparation(
@@ -270,13 +312,15 @@ def _make_directory(project: Path) -> RunDirectory:
     return RunDirectory.create(project, now=datetime.now().astimezone(), token=secrets.token_hex)
 
 
-def _started(execution: Execution, connection: Connection, recorder: Recorder) -> RunStarted:
+def _started(
+    execution: Execution, connection: Connection, recorder: Recorder, masker: Masker
+) -> RunStarted:
     return RunStarted(
         at=time.time(),
         run=recorder.run,
         directory=str(recorder.path),
         project=str(execution.project.directory),
-        rule=execution.plan.rule,
+        rule=masker.text(execution.plan.rule),
         barasync=__version__,
         podman=str(connection.podman.version),
         endpoint=str(connection.endpoint),
@@ -293,7 +337,11 @@ def _started(execution: Execution, connection: Connection, recorder: Recorder) -
 
 
 async def _conclude(
-    execution: Execution, result: RunResult, recorder: Recorder, directory: RunDirectory
+    execution: Execution,
+    result: RunResult,
+    recorder: Recorder,
+    directory: RunDirectory,
+    left: Sequence[str],
 ) -> Executed:
     document = recorder.document()
     problems = recorder.problems
@@ -302,7 +350,7 @@ async def _conclude(
     except OSError as error:
         problems += (f"the result could not be written: {error}",)
     recorded = not problems
-    problems += await _remember(execution, document)
+    problems += (*left, *await _remember(execution, document))
     return Executed(
         result=result,
         document=document,

@@ -51,6 +51,7 @@ def matrix(
     pids: options.Pids = None,
     network: options.Network = None,
     env: options.Env = None,
+    secret: options.Secret = None,
     volume: options.Volume = None,
     workspace: options.Workspace = None,
     artifact: options.Artifact = None,
@@ -101,6 +102,7 @@ def matrix(
                 pids=pids,
                 network=network,
                 env=env,
+                secret=secret,
                 volume=volume,
                 workspace=workspace,
                 artifact=artifact,
@@ -123,6 +125,7 @@ def matrix(
         return
     # The engine takes 0.2 s to load; `--help` and `--plan` do without.
     from barasync.cli.execute import Execution, Limits  # noqa: PLC0415 - as said
+    from barasync.cli.secrets import read_secrets  # noqa: PLC0415 - as said
     from barasync.cli.show import show_matrix  # noqa: PLC0415 - as said
 
     show_matrix(
@@ -140,6 +143,7 @@ def matrix(
             deadline=options.parse_amount("--deadline", deadline, "seconds"),
             artifacts=None if artifacts_dir is None else artifacts_dir.absolute(),
             environ=os.environ,
+            secrets=read_secrets(plan, os.environ),
             verbose=verbose,
         ),
         output,

@@ -92,6 +92,15 @@ Env = Annotated[
     list[str] | None,
     typer.Option("--env", "-e", help="Repeatable.", metavar="NAME=VALUE", rich_help_panel=_CELL),
 ]
+Secret = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--secret",
+        help="A file at /run/secrets/NAME, or a variable. Repeatable.",
+        metavar="NAME=FILE|env:VAR",
+        rich_help_panel=_CELL,
+    ),
+]
 Volume = Annotated[
     list[str] | None,
     typer.Option(
@@ -127,6 +136,7 @@ def cell_table(
     pids: int | None,
     network: str | None,
     env: list[str] | None,
+    secret: list[str] | None,
     volume: list[str] | None,
     workspace: WorkspaceMode | None,
     artifact: list[str] | None,
@@ -147,6 +157,7 @@ def cell_table(
         pids=UNSET if pids is None else pids,
         network=UNSET if network is None else network,
         env=parse_env(env) if env else UNSET,
+        secrets=secret or UNSET,
         volumes=volume or UNSET,
         workspace=UNSET if workspace is None else workspace,
         artifacts=artifact or UNSET,

@@ -37,6 +37,7 @@ def run(
     pids: options.Pids = None,
     network: options.Network = None,
     env: options.Env = None,
+    secret: options.Secret = None,
     volume: options.Volume = None,
     workspace: options.Workspace = None,
     artifact: options.Artifact = None,
@@ -68,6 +69,7 @@ def run(
                 pids=pids,
                 network=network,
                 env=env,
+                secret=secret,
                 volume=volume,
                 workspace=workspace,
                 artifact=artifact,
@@ -87,6 +89,7 @@ def run(
         typer.echo(f"note: {note}", err=True)
     # The engine takes 0.2 s to load; `--help` does without.
     from barasync.cli.execute import Execution, Limits  # noqa: PLC0415 - as said
+    from barasync.cli.secrets import read_secrets  # noqa: PLC0415 - as said
     from barasync.cli.show import show_single  # noqa: PLC0415 - as said
 
     show_single(
@@ -100,6 +103,7 @@ def run(
             deadline=None,
             artifacts=None if artifacts_dir is None else artifacts_dir.absolute(),
             environ=os.environ,
+            secrets=read_secrets(plan, os.environ),
             verbose=verbose,
         )
     )

@@ -5,9 +5,9 @@ environment, the command line. A higher layer wins:
 
 - a scalar and `command` replace what is below;
 - `env` is merged name by name;
-- `volumes` and `artifacts` replace within the file, while the command line adds to them: the
-  project's own are rarely meant to vanish because one more was asked for. A volume of the command
-  line takes the place of one with the same destination.
+- `secrets`, `volumes` and `artifacts` replace within the file, while the command line adds to them:
+  the project's own are rarely meant to vanish because one more was asked for. A secret of the
+  command line takes the place of one with the same name, a volume of one with the same destination.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 
 from barasync.config.origin import Origin, Place
 from barasync.config.schema import CellSettings, CellTable, WorkspaceMode
+from barasync.config.secrets import anchor_secret, parse_secret
 from barasync.config.spelling import closest
 from barasync.config.values import SETTINGS, parse_settings
 from barasync.config.volumes import anchor_volume, parse_volume
@@ -31,8 +32,8 @@ BUILT_IN = "built-in"
 """The provenance of a setting that no layer gives."""
 
 _PREFIX = "BARASYNC_"
-# No BARASYNC_ENV, _COMMAND, _VOLUMES, _ARTIFACTS or _RETRY_ON: a list in a variable needs quoting
-# rules.
+# No BARASYNC_ENV, _COMMAND, _SECRETS, _VOLUMES, _ARTIFACTS or _RETRY_ON: a list in a variable needs
+# quoting rules.
 _VARIABLES = (
     "image",
     "timeout",
@@ -44,7 +45,8 @@ _VARIABLES = (
     "workspace",
     "retries",
 )
-_OPTIONS = {"volumes": "--volume", "artifacts": "--artifact"}
+_OPTIONS = {"secrets": "--secret", "volumes": "--volume", "artifacts": "--artifact"}
+_ANCHORS = {"secrets": anchor_secret, "volumes": anchor_volume}
 _NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
 
 
@@ -72,8 +74,8 @@ def file_layer(table: CellTable, origin: Origin, *keys: str | int) -> Layer:
     """Return the layer that the table at `keys` of a file makes.
 
     Raises:
-        ConfigError: A value is not allowed, as in `load.parse`, or a volume's relative source
-            cannot be made absolute.
+        ConfigError: A value is not allowed, as in `load.parse`, or a relative path of a secret or
+            a volume cannot be made absolute.
     """
     place = partial(origin.key, *keys)
     return Layer(_anchored(parse_settings(table, place), place, origin.directory), place)
@@ -111,8 +113,8 @@ def command_line_layer(
 ) -> Layer:
     """Return the layer of the options.
 
-    Relative sources of volumes start at `directory`, the working directory. `names` replaces how a
-    setting's option is called.
+    Relative paths of secrets and volumes start at `directory`, the working directory. `names`
+    replaces how a setting's option is called.
 
     Raises:
         ConfigError: An option has a value that its setting cannot have.
@@ -127,7 +129,11 @@ def command_line_layer(
 
 
 def fold(layers: Iterable[Layer]) -> Folded:
-    """Lay `layers`, lowest first, over the built-in settings."""
+    """Lay `layers`, lowest first, over the built-in settings.
+
+    Raises:
+        ConfigError: A variable is given twice, as a secret and by `env`.
+    """
     values: dict[str, Any] = {}
     env: dict[str, str] = {}
     provenance = {name: BUILT_IN for name in SETTINGS if name != "env"}
@@ -142,24 +148,40 @@ def fold(layers: Iterable[Layer]) -> Folded:
             provenance[name] = f"{provenance[name]}, {place}" if kept else place
             values[name] = (*kept, *value) if kept else value
     settings = CellSettings(**values, env=MappingProxyType(env))
+    _require_one_of_a_name(settings, provenance)
     return Folded(settings, MappingProxyType(provenance))
 
 
 def _anchored(values: dict[str, Any], place: Place, directory: PurePath | None) -> dict[str, Any]:
-    """Return the values with the volumes' relative sources made absolute."""
-    volumes: list[str] = []
-    for index, text in enumerate(values.get("volumes", ())):
-        try:
-            volumes.append(anchor_volume(text, directory))
-        except ValueError as error:
-            raise ConfigError(f"{place('volumes', index)}: {error}") from None
-    return {**values, "volumes": tuple(volumes)} if "volumes" in values else values
+    """Return the values with the relative paths of secrets and volumes made absolute."""
+    anchored = dict(values)
+    for name in _ANCHORS.keys() & values.keys():
+        texts: list[str] = []
+        for index, text in enumerate(values[name]):
+            try:
+                texts.append(_ANCHORS[name](text, directory))
+            except ValueError as error:
+                raise ConfigError(f"{place(name, index)}: {error}") from None
+        anchored[name] = tuple(texts)
+    return anchored
+
+
+def _require_one_of_a_name(settings: CellSettings, provenance: Mapping[str, str]) -> None:
+    for secret in map(parse_secret, settings.secrets):
+        if secret.in_environment and secret.name in settings.env:
+            raise ConfigError(
+                f"{provenance['secrets']}: the variable {secret.name} is set at "
+                f"{provenance[f'env.{secret.name}']} as well"
+            )
 
 
 def _kept(name: str, below: tuple[str, ...], above: tuple[str, ...]) -> tuple[str, ...]:
     """Return the entries of a lower layer that stay when the command line adds its own."""
     if name == "artifacts":
         return tuple(path for path in below if path not in above)
+    if name == "secrets":
+        names = {parse_secret(text).name for text in above}
+        return tuple(text for text in below if parse_secret(text).name not in names)
     if name == "volumes":
         taken = {parse_volume(text).destination for text in above}
         return tuple(text for text in below if parse_volume(text).destination not in taken)

@@ -64,6 +64,7 @@ class CellTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only
     pids: int | UnsetType = UNSET
     network: str | UnsetType = UNSET
     env: dict[str, str] | UnsetType = UNSET
+    secrets: list[str] | UnsetType = UNSET
     volumes: list[str] | UnsetType = UNSET
     workspace: WorkspaceMode | UnsetType = UNSET
     artifacts: list[str] | UnsetType = UNSET
@@ -128,9 +129,9 @@ class CellSettings:
     no limit. `stop_grace` is how many seconds a cell gets between SIGTERM and SIGKILL, 0 for
     SIGKILL at once. `retries` is how often it may be tried again after a failure of a kind in
     `retry_on`. `image` is the name of a declared image or a reference; `command` still holds its
-    placeholders, which `matrix.command` expands; both are empty when no layer gave one. `volumes`
-    keep their written form, checked. `artifacts` are paths in the container, relative ones below
-    the workspace.
+    placeholders, which `matrix.command` expands; both are empty when no layer gave one. `secrets`
+    and `volumes` keep their written form, checked. `artifacts` are paths in the container, relative
+    ones below the workspace.
     """
 
     image: str = ""
@@ -142,6 +143,7 @@ class CellSettings:
     pids: int | None = 4096
     network: str = "none"
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    secrets: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     workspace: WorkspaceMode = WorkspaceMode.LAYER
     artifacts: tuple[str, ...] = ()

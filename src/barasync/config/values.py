@@ -11,6 +11,7 @@ from msgspec import UNSET
 
 from barasync.config.origin import Place
 from barasync.config.schema import CellTable, RetryOn
+from barasync.config.secrets import parse_secret
 from barasync.config.sizes import parse_size
 from barasync.config.spelling import did_you_mean
 from barasync.config.volumes import parse_volume
@@ -187,6 +188,20 @@ def _env(variables: Mapping[str, str]) -> dict[str, str]:
     return dict(variables)
 
 
+def _secrets(texts: list[str]) -> tuple[str, ...]:
+    names: dict[str, int] = {}
+    for index, text in enumerate(texts):
+        try:
+            secret = parse_secret(text)
+        except ValueError as error:
+            raise BadValue(str(error), index) from None
+        if names.setdefault(secret.name, index) != index:
+            raise BadValue(f"there is a secret {secret.name} already", index)
+        if secret.in_environment and secret.name in CELL_VARIABLES:
+            raise BadValue(f"{secret.name} is set by barasync for every cell", index)
+    return tuple(texts)
+
+
 def _volumes(texts: list[str]) -> tuple[str, ...]:
     destinations: dict[str, int] = {}
     for index, text in enumerate(texts):
@@ -238,6 +253,7 @@ _PARSERS: Mapping[str, Callable[[Any], object]] = {
     "pids": _pids,
     "network": _network,
     "env": _env,
+    "secrets": _secrets,
     "volumes": _volumes,
     "workspace": lambda mode: mode,
     "artifacts": _artifacts,

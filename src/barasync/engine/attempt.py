@@ -38,8 +38,10 @@ from barasync.engine.identity import ATTEMPT, CELL, WORKSPACE_MODE
 from barasync.engine.memory import LookAtMemory
 from barasync.engine.place import FreshPlace, server_timeout
 from barasync.engine.sampler import Sampler
+from barasync.engine.secrets import secret_env, secret_files
 from barasync.engine.usage import CellCgroup, RunCgroup
 from barasync.engine.verdict import Observation, Verdict, judge, judge_refused_start, remark
+from barasync.masking.masker import Masker
 from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Status, Usage
 from barasync.workspace.live import overlay_hint, with_workspace
@@ -82,6 +84,7 @@ class Session:
     `clock` is monotonic, in seconds. `rlimits` are those a container needs on a host whose hard
     limits are below podman's defaults. `look_at_memory` tells whether the host of the cells runs
     short of it, `None` where that cannot be seen. `gates` bound what podman is asked at once.
+    `secrets` are podman's names of the secrets, by source, and `masker` knows what they hold.
     `hurry` is set when nobody wants to wait for the grace of cells any more.
     """
 
@@ -96,6 +99,8 @@ class Session:
     look_at_memory: LookAtMemory | None = None
     sampler: Sampler | None = None
     gates: Gates = field(default_factory=Gates)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    masker: Masker = field(default_factory=Masker)
     hurry: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -143,7 +148,7 @@ Cancellable = Callable[[], AbstractContextManager[anyio.CancelScope]]
 async def attempt(
     job: Job,
     session: Session,
-    log: OutputLog,
+    log: Sink,
     *,
     phases: Phases,
     on_start: Callable[[str], None],
@@ -213,6 +218,8 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         pids_limit=settings.pids,
         network=cast("Network", settings.network),  # checked with the configuration
         mounts=tuple(mount(volume) for volume in settings.volumes),
+        secret_files=secret_files(settings, session.secrets),
+        secret_env=secret_env(settings, session.secrets),
         cgroup_parent=None if cgroup is None else cgroup.path,
         monitor_stays=cgroup is not None,
         rlimits=session.rlimits,
@@ -264,7 +271,7 @@ async def _execute(
     )
 
 
-def _drain(container: Container, job: Job, session: Session, log: OutputLog) -> Drain:
+def _drain(container: Container, job: Job, session: Session, log: Sink) -> Drain:
     settings = job.cell.settings
     return Drain(
         session.podman,

@@ -2,9 +2,9 @@
 
 A process ID alone is recycled; boot ID, PID namespace and start time together are not.
 
-Containers, networks and volumes carry the labels themselves. A container inherits the labels of its
-image, so a layer tells who made it under names of its own: what is made from a layer is not taken
-for something of the run that made the layer.
+Containers, networks, volumes and secrets carry the labels themselves. A container inherits the
+labels of its image, so a layer tells who made it under names of its own: what is made from a layer
+is not taken for something of the run that made the layer.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Identity:
         )
 
     def labels(self, run: str) -> dict[str, str]:
-        """Return the labels of every container, network and volume of `run`."""
+        """Return the labels of every container, network, volume and secret of `run`."""
         return {
             RUN: run,
             _HOST: self.host,

@@ -1,7 +1,8 @@
 """What runs left on a service and its host: found by label or name, judged, and removed.
 
 A leftover is of a kind. All kinds are judged alike, by the process that made them, and removed in
-an order in which nothing is in the way: containers, networks and volumes, layers, cgroups.
+an order in which nothing is in the way: containers, then networks, volumes and secrets, then
+layers, then cgroups.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Kind(Enum):
     CONTAINER = "container"
     NETWORK = "network"
     VOLUME = "volume"
+    SECRET = "secret"  # noqa: S105 - the word for it
     LAYER = "layer"
     CGROUP = "cgroup"
 
@@ -38,7 +40,7 @@ class Kind(Enum):
 # A network, a volume and a layer are in use while their containers are there, a cgroup as well.
 _ORDER = (
     frozenset({Kind.CONTAINER}),
-    frozenset({Kind.NETWORK, Kind.VOLUME}),
+    frozenset({Kind.NETWORK, Kind.VOLUME, Kind.SECRET}),
     frozenset({Kind.LAYER}),
     frozenset({Kind.CGROUP}),
 )
@@ -203,6 +205,13 @@ async def _volumes(podman: Podman) -> list[_Found]:
     ]
 
 
+async def _secrets(podman: Podman) -> list[_Found]:
+    return [
+        _Found(kind=Kind.SECRET, key=each.spec.name, name=each.spec.name, labels=each.spec.labels)
+        for each in await podman.secrets.list(labels={RUN: None})
+    ]
+
+
 async def _layers(podman: Podman) -> list[_Found]:
     return [
         _Found(
@@ -219,6 +228,7 @@ _LISTED: Mapping[Kind, Callable[[Podman], Awaitable[list[_Found]]]] = {
     Kind.CONTAINER: _containers,
     Kind.NETWORK: _networks,
     Kind.VOLUME: _volumes,
+    Kind.SECRET: _secrets,
     Kind.LAYER: _layers,
 }
 
@@ -266,6 +276,8 @@ async def _remove_from_podman(podman: Podman, leftover: Leftover) -> None:
             await podman.networks.remove(leftover.key, missing_ok=True)
         case Kind.VOLUME:
             await podman.volumes.remove(leftover.key, missing_ok=True)
+        case Kind.SECRET:
+            await podman.secrets.remove(leftover.key, missing_ok=True)
         case _:
             await podman.images.remove(leftover.key, missing_ok=True)
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.attempt import Cancellable, ImageGone, Job, OutputLog, Phases, Session, attempt
+from barasync.engine.masking import masked_error, masked_outcome, masked_sink
 from barasync.engine.once import Once
 from barasync.errors import BarasyncError
 from barasync.events import AnyEvent, ContainerStarted
@@ -98,6 +99,14 @@ class Turns:
         When a scope of `cancellable` is cancelled the outcome is `CANCELLED`, without a reason; as
         `attempt` says, nothing is left then. The phases are added to `phases`.
         """
+        masker = self._session.masker
+        taken = await self._take_twice(cell, number, cancellable, phases)
+        error = None if taken.error is None else masked_error(taken.error, masker)
+        return Taken(outcome=masked_outcome(taken.outcome, masker), error=error)
+
+    async def _take_twice(
+        self, cell: Cell, number: int, cancellable: Cancellable, phases: Phases
+    ) -> Taken:
         try:
             return await self._take(cell, number, cancellable, phases)
         except ImageGone:
@@ -119,12 +128,15 @@ class Turns:
         if scope.cancelled_caught:
             return Taken(outcome=Outcome(status=Status.CANCELLED))
         job = self._job(cell, number, made.image)
-        async with self._recorder.open_log(cell.id, number) as log:
+        async with (
+            self._recorder.open_log(cell.id, number) as log,
+            masked_sink(log, self._session.masker) as sink,
+        ):
             try:
                 outcome = await attempt(
                     job,
                     self._session,
-                    log,
+                    sink,
                     phases=phases,
                     on_start=partial(self._announce, job),
                     cancellable=cancellable,

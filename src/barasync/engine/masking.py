@@ -1,0 +1,84 @@
+"""Secrets kept out of what is recorded: a cell's output on its way to the log, and its verdict."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from anyio import CancelScope
+
+from barasync.aiopodman import Chunk, Stream
+from barasync.engine.drain import Sink
+from barasync.errors import BarasyncError
+from barasync.masking.masker import MaskedStream, Masker
+from barasync.matrix.outcome import Collected, Outcome
+
+
+@asynccontextmanager
+async def masked_sink(log: Sink, masker: Masker) -> AsyncIterator[Sink]:
+    """Yield a sink that masks each stream on its way to `log`.
+
+    What may be the beginning of a secret is held back, at the end of the block no longer.
+    """
+    if not masker:
+        yield log
+        return
+    sink = _MaskedSink(log, masker)
+    try:
+        yield sink
+    finally:
+        # Bounded as each write is: by the disk.
+        with CancelScope(shield=True):
+            await sink.finish()
+
+
+class _MaskedSink:
+    """A sink that masks; a secret of which one stream has one part is not seen."""
+
+    def __init__(self, log: Sink, masker: Masker) -> None:
+        self._log = log
+        self._masker = masker
+        self._streams: dict[Stream, MaskedStream] = {}
+
+    async def write(self, chunk: Chunk) -> None:
+        """Pass on what is decided."""
+        stream = self._streams.setdefault(chunk.stream, self._masker.stream())
+        await self._pass_on(chunk.stream, stream.feed(chunk.data))
+
+    async def finish(self) -> None:
+        """Pass on the rest."""
+        for name, stream in self._streams.items():
+            await self._pass_on(name, stream.finish())
+
+    async def _pass_on(self, name: Stream, data: bytes) -> None:
+        if data:
+            await self._log.write(Chunk(name, data))
+
+
+def masked_outcome(outcome: Outcome, masker: Masker) -> Outcome:
+    """Mask the sentences of an outcome: podman's words and a cell's file names are in them."""
+    if not masker:
+        return outcome
+    return replace(
+        outcome,
+        reason=masker.text(outcome.reason),
+        hint=None if outcome.hint is None else masker.text(outcome.hint),
+        warnings=tuple(map(masker.text, outcome.warnings)),
+        artifacts=tuple(_masked_artifact(artifact, masker) for artifact in outcome.artifacts),
+    )
+
+
+def masked_error(error: BarasyncError, masker: Masker) -> BarasyncError:
+    """Mask the sentence and the hint of an error, in place."""
+    error.args = (masker.text(str(error)),)
+    error.hint = None if error.hint is None else masker.text(error.hint)
+    return error
+
+
+def _masked_artifact(artifact: Collected, masker: Masker) -> Collected:
+    return replace(
+        artifact,
+        refused=tuple(map(masker.text, artifact.refused)),
+        problem=None if artifact.problem is None else masker.text(artifact.problem),
+    )
