@@ -13,6 +13,8 @@ from collections import deque
 import anyio
 from anyio import from_thread
 
+_LARGE_BYTES = 64 << 10
+
 
 class PipeAborted(Exception):
     """The writing side gave up: what was read so far is not everything."""
@@ -26,7 +28,7 @@ class Pipe:
     ended may wait for ever: cancel it then.
     """
 
-    def __init__(self, *, capacity: int = 4 << 20, batch: int = 256 << 10) -> None:
+    def __init__(self, *, capacity: int = 2 << 20, batch: int = 256 << 10) -> None:
         self._capacity = capacity
         # Below a batch the reader waits, so the writer must have been let on before that.
         self._batch = min(batch, capacity // 2)
@@ -81,8 +83,9 @@ class Pipe:
         return data
 
     def _gather(self, size: int) -> bytes:
+        """Take small pieces together, and a large one alone: copying it would gain nothing."""
         gathered: list[bytes] = []
-        while self._pieces and size:
+        while self._pieces and size and not (gathered and len(self._pieces[0]) >= _LARGE_BYTES):
             piece = self._pieces.popleft()
             if len(piece) > size:
                 self._pieces.appendleft(piece[size:])

@@ -1,8 +1,7 @@
 """Members of a tar stream, read forward only, with every size bounded before it is believed.
 
-The standard library decodes the 512-byte header block (`TarInfo.frombuf`: checksum, octal and
-base-256 numbers, prefix). What chains blocks together is done here, because `tarfile` up to
-3.11.9 takes minutes over a crafted pax header (CVE-2024-6232), goes backwards at a negative size
+`header` decodes the 512-byte header block, what chains blocks together is done here: `tarfile` up
+to 3.11.9 takes minutes over a crafted pax header (CVE-2024-6232), goes backwards at a negative size
 (CVE-2025-8194), recurses once per extension header, and takes one zero block for the end.
 
 Invariant: any bytes either decode or raise `ArchiveError`, in time and memory linear in their
@@ -16,18 +15,19 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from barasync.artifacts.errors import ArchiveError, LimitExceeded, TruncatedArchive
+from barasync.artifacts.header import BLOCK, Header, decode, natural
 
-BLOCK = 512
-READ_BYTES = 1 << 20
+READ_BYTES = 256 << 10
 MAX_EXTENSION_BYTES = 1 << 20
 _MAX_EXTENSIONS = 16
 _MAX_TRAILING_BYTES = 1 << 20
 _MAX_DIGITS = 20
 _MAX_TIME_BYTES = 40
 _ZEROES = bytes(BLOCK)
+_SECOND = 1_000_000_000
 _GNU_SPARSE_SLOTS = 4
 _GNU_SPARSE_SLOTS_EXTENDED = 21
 
@@ -41,8 +41,7 @@ Records = list[tuple[bytes, bytes]]
 """The records of a pax header in order: keywords repeat in GNU's sparse format 0.0."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class Member(NamedTuple):
     """One member as the archive declares it; nothing here has been checked for safety.
 
     `type` is the header's type flag, with the variants of a regular file folded to `REGTYPE`.
@@ -76,7 +75,9 @@ class TarStream:
         self._read = read
         self._max_bytes = max_bytes
         self._taken = 0
-        self._buffer = memoryview(b"")
+        self._buffer = b""
+        self._view = memoryview(b"")
+        self._position = 0
         self._left = 0
         self._padding = 0
         self._defaults: dict[bytes, bytes] = {}
@@ -94,17 +95,17 @@ class TarStream:
 
     def _next(self) -> Member | None:
         """Decode headers up to and including the next member's; `None` at the end marker."""
-        for _ in self.data():
-            pass
-        self._skip(self._padding)
-        self._padding = 0
+        self._skip(self._left + self._padding)
+        self._left = self._padding = 0
+        block = self._block()
+        if block[156] in _SIMPLE and not self._defaults:
+            return self._simple(decode(block))
         extension = _Extension()
         for _ in range(_MAX_EXTENSIONS):
-            block = self._exactly(BLOCK)
             if block == _ZEROES:
                 self._end(extension)
                 return None
-            header = _decode_header(block)
+            header = decode(block)
             if header.type in {tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE}:
                 extension.records += parse_pax(self._payload(header.size))
             elif header.type == tarfile.XGLTYPE:
@@ -116,9 +117,19 @@ class TarStream:
                 extension.target = self._payload(header.size).partition(b"\0")[0]
             else:
                 return self._member(block, header, extension)
+            block = self._block()
         raise ArchiveError(f"more than {_MAX_EXTENSIONS} extension headers before one member")
 
-    def _member(self, block: bytes, header: tarfile.TarInfo, extension: _Extension) -> Member:
+    def _simple(self, header: Header) -> Member:
+        """Make a member of a header that nothing before it says anything about."""
+        size = 0
+        if header.type == tarfile.REGTYPE:
+            self._left = size = header.size
+            self._padding = -size % BLOCK
+        time = header.mtime * _SECOND
+        return Member(header.name, header.type, size, header.mode, time, header.target)
+
+    def _member(self, block: bytes, header: Header, extension: _Extension) -> Member:
         records = extension.records
         pax = {**self._defaults, **dict(records)}
         name = pax.get(b"GNU.sparse.name") or pax.get(b"path") or extension.name
@@ -142,19 +153,19 @@ class TarStream:
             type=kind,
             size=size,
             mode=header.mode,
-            mtime=_nanoseconds(pax.get(b"mtime"), header.mtime),
-            target=header.linkname if target is None else _text(target),
+            mtime=_nanoseconds(pax[b"mtime"]) if b"mtime" in pax else header.mtime * _SECOND,
+            target=header.target if target is None else _text(target),
             extents=extents,
         )
 
     def _gnu_sparse(self, block: bytes) -> tuple[Extents, int]:
         """Decode the map of GNU's old format: in the header block and in blocks behind it."""
         pairs = _sparse_slots(block[386:], _GNU_SPARSE_SLOTS)
-        more, size = block[482] != 0, _number(block[483:495])
+        more, size = block[482] != 0, natural(block[483:495])
         for _ in range(MAX_EXTENSION_BYTES // BLOCK):
             if not more:
                 return tuple(pairs), size
-            block = self._exactly(BLOCK)
+            block = self._block()
             pairs += _sparse_slots(block, _GNU_SPARSE_SLOTS_EXTENDED)
             more = block[504] != 0
         raise LimitExceeded("the map of a sparse file is too long")
@@ -181,7 +192,7 @@ class TarStream:
         for _ in range(MAX_EXTENSION_BYTES // BLOCK):
             if self._left < BLOCK:
                 break
-            *lines, rest = (rest + self._exactly(BLOCK)).split(b"\n")
+            *lines, rest = (rest + self._block()).split(b"\n")
             self._left -= BLOCK
             numbers += [_decimal(line) for line in lines]
             if numbers and len(numbers) > 2 * numbers[0]:
@@ -202,22 +213,27 @@ class TarStream:
         """Check the second block of the marker and read the padding that may follow it."""
         if extension.pending:
             raise ArchiveError("an extension header without a member behind it")
-        if self._exactly(BLOCK) != _ZEROES:
+        if self._block() != _ZEROES:
             raise ArchiveError("a single block of zeroes in the middle of the archive")
         trailing = 0
-        piece = bytes(self._buffer)
+        piece = self._buffer[self._position :]
         while piece:
             trailing += len(piece)
             if trailing > _MAX_TRAILING_BYTES or piece.strip(b"\0"):
                 raise ArchiveError("the stream goes on after the end of the archive")
             piece = self._read(READ_BYTES)
-        self._buffer = memoryview(b"")
+        self._buffer = b""
+
+    def _block(self) -> bytes:
+        """Take one block off the stream."""
+        start, end = self._position, self._position + BLOCK
+        if end <= len(self._buffer):
+            self._position = end
+            return self._buffer[start:end]
+        return self._exactly(BLOCK)
 
     def _exactly(self, size: int) -> bytes:
-        piece = self._take(size) if size else memoryview(b"")
-        if len(piece) == size:
-            return bytes(piece)
-        joined = bytearray(piece)
+        joined = bytearray()
         while len(joined) < size:
             joined += self._take(size - len(joined))
         return bytes(joined)
@@ -228,16 +244,19 @@ class TarStream:
 
     def _take(self, limit: int) -> memoryview:
         """Take between one and `limit` bytes off the stream."""
-        if not self._buffer:
-            self._buffer = memoryview(self._read(READ_BYTES))
+        start = self._position
+        if start == len(self._buffer):
+            self._buffer = self._read(READ_BYTES)
+            self._view = memoryview(self._buffer)
             if not self._buffer:
                 raise TruncatedArchive("the archive was cut off before its end")
+            start = 0
             self._taken += len(self._buffer)
             if self._taken > self._max_bytes:
                 raise LimitExceeded(f"the archive is longer than {self._max_bytes} bytes")
-        piece = self._buffer[:limit]
-        self._buffer = self._buffer[limit:]
-        return piece
+        end = min(start + limit, len(self._buffer))
+        self._position = end
+        return self._view[start:end]
 
 
 class _Extension:
@@ -256,6 +275,8 @@ class _Extension:
 
 
 _REGULAR = frozenset({tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE, tarfile.GNUTYPE_SPARSE})
+# Types of members that stand for themselves, as numbers.
+_SIMPLE = b"".join((tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE))
 # Only what is used is kept, or global headers without end would fill the memory.
 _GLOBAL = frozenset({b"path", b"linkpath", b"size", b"mtime"})
 # Their size field says nothing about data: links repeat the size of their target in some archives.
@@ -294,35 +315,15 @@ def parse_pax(payload: bytes) -> Records:
     return records
 
 
-def _decode_header(block: bytes) -> tarfile.TarInfo:
-    try:
-        header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-    except (tarfile.TarError, ValueError) as error:
-        raise ArchiveError(f"not a tar header: {error}") from error
-    if header.size < 0:
-        raise ArchiveError("a member has a negative size")
-    return header
-
-
-def _number(field: bytes) -> int:
-    """Decode a number of GNU's sparse header: octal text, or base 256 behind a first byte 0x80."""
-    if field[0] & 0x80:
-        return int.from_bytes(field[1:], "big")
-    digits = field.strip(b" \0")
-    if digits and not (digits.isdigit() and max(digits) < ord("8")):
-        raise ArchiveError("a number in the map of a sparse file is malformed")
-    return int(digits or b"0", 8)
-
-
 def _decimal(digits: bytes) -> int:
     if not digits.isdigit() or len(digits) > _MAX_DIGITS:
         raise ArchiveError("a number in an extension header is malformed")
     return int(digits)
 
 
-def _nanoseconds(value: bytes | None, fallback: float) -> int:
+def _nanoseconds(seconds: bytes) -> int:
     try:
-        return round(float(value[:_MAX_TIME_BYTES] if value else fallback) * 1_000_000_000)
+        return round(float(seconds[:_MAX_TIME_BYTES]) * _SECOND)
     except (ValueError, OverflowError):
         return 0
 
@@ -333,7 +334,7 @@ def _text(name: bytes) -> str:
 
 def _sparse_slots(block: bytes, count: int) -> list[tuple[int, int]]:
     slots = [block[24 * index : 24 * index + 24] for index in range(count)]
-    return [(_number(slot[:12]), _number(slot[12:])) for slot in slots if slot[12:] != bytes(12)]
+    return [(natural(slot[:12]), natural(slot[12:])) for slot in slots if slot[12:] != bytes(12)]
 
 
 def _pair(numbers: list[int]) -> Extents:

@@ -13,7 +13,7 @@ import hashlib
 import os
 import tarfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from barasync.artifacts.errors import ArchiveError, LimitExceeded, RefusedMember
 from barasync.artifacts.manifest import Entry, Kind, Manifest, Refusal, printable
@@ -26,6 +26,9 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _HOLE_BYTES = 1 << 20
 _LATEST = (1 << 34) * 1_000_000_000 - 1
 _LISTED_REFUSALS = 1000
+_NO_NAMES = frozenset({"", ".", ".."})
+# So many characters are fewer than 255 bytes, whichever they are.
+_SHORT = 63
 _UNSUPPORTED = {
     tarfile.CHRTYPE: "it is a character device",
     tarfile.BLKTYPE: "it is a block device",
@@ -55,17 +58,20 @@ class Writer:
         self._rooted = rooted
         self._root: str | None = None
         self._open: list[tuple[str, int]] = []
+        self._entered: tuple[str, ...] | None = None
         self._made: dict[tuple[str, ...], tuple[int, ...]] = {}
         self._entries: dict[str, Entry] = {}
         self._refused: list[Refusal] = []
         self._unlisted = 0
         self._inodes: dict[str, tuple[int, int]] = {}
         self._bytes = 0
+        # Where the last member was: as the archive spelled it, in parts, and as a path.
+        self._last: tuple[str, tuple[str, ...], str] | None = None
 
     def write(self, stream: TarStream) -> Manifest:
         """Take every member of `stream`."""
         if not self._rooted:
-            self._enter((CONTENT,))
+            self._enter(())
         for count, member in enumerate(stream, start=1):
             if count > self._limits.members:
                 raise LimitExceeded(f"the archive has more than {self._limits.members} members")
@@ -89,24 +95,23 @@ class Writer:
         self._leave(0)
 
     def _add(self, member: Member, stream: TarStream) -> None:
-        parts = self._place(member.name)
-        path = "/".join(parts)
-        if member.type == tarfile.DIRTYPE:
+        parts, path = self._place(member.name)
+        kind = member.type
+        if kind == tarfile.DIRTYPE:
             self._add_directory(member, parts, path)
             return
         if not parts and (not self._rooted or self._entries):
             raise RefusedMember("it is not a directory, but has the name of the archive's root")
-        if member.type == tarfile.REGTYPE:
+        if kind == tarfile.REGTYPE:
             if member.name.endswith("/"):
                 raise RefusedMember("it is a file with the name of a directory")
             self._add_file(member, stream, parts, path)
-        elif member.type == tarfile.SYMTYPE:
+        elif kind == tarfile.SYMTYPE:
             self._add_symlink(member, parts, path)
-        elif member.type == tarfile.LNKTYPE:
+        elif kind == tarfile.LNKTYPE:
             self._add_hard_link(member, parts, path)
         else:
-            kind = _UNSUPPORTED.get(member.type, f"its type {member.type!r} is unknown")
-            raise RefusedMember(kind)
+            raise RefusedMember(_UNSUPPORTED.get(kind, f"its type {kind!r} is unknown"))
 
     def _refuse(self, member: Member, reason: str) -> None:
         if len(self._refused) < _LISTED_REFUSALS:
@@ -114,9 +119,25 @@ class Writer:
         else:
             self._unlisted += 1
 
-    def _place(self, name: str) -> tuple[str, ...]:
-        """Return the components of a name below the destination."""
-        parts = split_path(name, self._limits)
+    def _place(self, name: str) -> tuple[tuple[str, ...], str]:
+        """Return where a name is below the destination: its components, and them as a path.
+
+        Archives are in tree order: what lies beside the last member is not looked at twice.
+        """
+        above, _, last = name.rpartition("/")
+        plain = last not in _NO_NAMES and len(last) <= _SHORT and "\0" not in last
+        if plain and self._last is not None and self._last[0] == above:
+            _, parts, path = self._last
+            return (*parts, last), f"{path}/{last}" if path else last
+        parts = self._below_root(split_path(name, self._limits), name)
+        path = "/".join(parts)
+        # Without anything above it, `x` would look like `/x`.
+        roomy = above and len(encoded(above)) < self._limits.path_bytes - 4 * _SHORT
+        if plain and parts and roomy:
+            self._last = above, parts[:-1], path[: -len(last) - 1]
+        return parts, path
+
+    def _below_root(self, parts: tuple[str, ...], name: str) -> tuple[str, ...]:
         if not self._rooted:
             return parts
         if self._root is None:
@@ -134,8 +155,10 @@ class Writer:
         if known is not None and known.kind is not Kind.DIRECTORY:
             raise RefusedMember(_ABOUT_THE_NAME[errno.EEXIST])
         mode = member.mode & 0o777 | 0o700
-        with _refusing():
-            os.fchmod(self._enter((CONTENT, *parts)), mode)
+        try:
+            os.fchmod(self._enter(parts), mode)
+        except OSError as error:
+            raise _refusal(error) from error
         self._entries[path] = Entry(path=path, kind=Kind.DIRECTORY, mode=mode)
 
     def _add_file(
@@ -145,45 +168,55 @@ class Writer:
         if self._bytes > self._limits.bytes:
             raise LimitExceeded(f"the files have more than {self._limits.bytes} bytes")
         mode = member.mode & 0o777 | 0o600
-        with self._parent(parts) as (directory, name):
-            descriptor = os.open(name, _CREATE, 0o600, dir_fd=directory)
+        directory, name = self._parent(parts)
+        try:
+            descriptor = os.open(name, _CREATE, mode, dir_fd=directory)
+        except OSError as error:
+            raise _refusal(error) from error
         try:
             digest = _write_content(descriptor, member, stream.data())
-            os.fchmod(descriptor, mode)
+            status = os.fstat(descriptor)
+            # The process's mask has taken bits away.
+            if status.st_mode & 0o7777 != mode:
+                os.fchmod(descriptor, mode)
             modified = min(max(member.mtime, 0), _LATEST)
             os.utime(descriptor, ns=(modified, modified))
-            inode = _inode(os.fstat(descriptor))
         finally:
             os.close(descriptor)
-        self._inodes[path] = inode
+        self._inodes[path] = _inode(status)
         self._entries[path] = Entry(
             path=path, kind=Kind.FILE, mode=mode, size=member.size, sha256=digest
         )
 
     def _add_symlink(self, member: Member, parts: tuple[str, ...], path: str) -> None:
         check_target(member.target, len(parts) - 1)
-        with self._parent(parts) as (directory, name):
+        directory, name = self._parent(parts)
+        try:
             os.symlink(encoded(member.target), name, dir_fd=directory)
+        except OSError as error:
+            raise _refusal(error) from error
         self._entries[path] = Entry(path=path, kind=Kind.SYMLINK, mode=0o777, target=member.target)
 
     def _add_hard_link(self, member: Member, parts: tuple[str, ...], path: str) -> None:
         original = self._original(member.target)
         source = tuple(original.path.split("/")) if original.path else ()
-        with self._parent(source) as (directory, name):
-            source_directory, source_name = os.dup(directory), name
+        directory, source_name = self._parent(source)
+        source_directory = os.dup(directory)
         try:
-            with self._parent(parts) as (directory, name):
-                os.link(
-                    source_name,
-                    name,
-                    src_dir_fd=source_directory,
-                    dst_dir_fd=directory,
-                    follow_symlinks=False,
-                )
-                linked = _inode(os.stat(name, dir_fd=directory, follow_symlinks=False))
-                if linked != self._inodes[original.path]:
-                    os.unlink(name, dir_fd=directory)
-                    raise RefusedMember("its target was exchanged by another process")
+            directory, name = self._parent(parts)
+            os.link(
+                source_name,
+                name,
+                src_dir_fd=source_directory,
+                dst_dir_fd=directory,
+                follow_symlinks=False,
+            )
+            linked = _inode(os.stat(name, dir_fd=directory, follow_symlinks=False))
+            if linked != self._inodes[original.path]:
+                os.unlink(name, dir_fd=directory)
+                raise RefusedMember("its target was exchanged by another process")
+        except OSError as error:
+            raise _refusal(error) from error
         finally:
             os.close(source_directory)
         self._inodes[path] = self._inodes[original.path]
@@ -198,7 +231,7 @@ class Writer:
     def _original(self, target: str) -> Entry:
         """Return the file a hard link shares; only one that this extraction wrote will do."""
         try:
-            original = self._entries.get("/".join(self._place(target)))
+            original = self._entries.get(self._place(target)[1])
         except ArchiveError:
             original = None
         if original is None or original.kind is not Kind.FILE:
@@ -207,25 +240,32 @@ class Writer:
             )
         return original
 
-    @contextmanager
-    def _parent(self, parts: tuple[str, ...]) -> Iterator[tuple[int, bytes]]:
-        """Give the open directory a member belongs into, and its name there."""
-        *above, name = (CONTENT, *parts)
-        with _refusing():
-            yield self._enter(tuple(above)), encoded(name)
+    def _parent(self, parts: tuple[str, ...]) -> tuple[int, bytes]:
+        """Return the open directory a member belongs into, and its name there."""
+        if not parts:
+            return self._staging, encoded(CONTENT)
+        try:
+            return self._enter(parts[:-1]), encoded(parts[-1])
+        except OSError as error:
+            raise _refusal(error) from error
 
     def _enter(self, parts: tuple[str, ...]) -> int:
-        """Open a directory below the staging directory, making what is missing of its path."""
+        """Open a directory below the content, making what is missing of its path."""
+        if parts == self._entered:
+            return self._open[-1][1]
+        self._entered = None
+        wanted = (CONTENT, *parts)
         common = 0
-        for (known, _), part in zip(self._open, parts, strict=False):
+        for (known, _), part in zip(self._open, wanted, strict=False):
             if known != part:
                 break
             common += 1
         self._leave(common)
-        for depth in range(common, len(parts)):
+        for depth in range(common, len(wanted)):
             above = self._open[-1][1] if self._open else self._staging
-            self._open.append((parts[depth], self._directory(above, parts[: depth + 1])))
-        return self._open[-1][1] if self._open else self._staging
+            self._open.append((wanted[depth], self._directory(above, wanted[: depth + 1])))
+        self._entered = parts
+        return self._open[-1][1]
 
     def _directory(self, above: int, path: tuple[str, ...]) -> int:
         """Open a directory that this extraction made, or make it now.
@@ -309,13 +349,7 @@ def _write(descriptor: int, data: memoryview) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-@contextmanager
-def _refusing() -> Iterator[None]:
+def _refusal(error: OSError) -> Exception:
     """Turn what the file system says about a member's name into a refusal of that member."""
-    try:
-        yield
-    except OSError as error:
-        reason = _ABOUT_THE_NAME.get(error.errno or 0)
-        if reason is None:
-            raise
-        raise RefusedMember(reason) from error
+    reason = _ABOUT_THE_NAME.get(error.errno or 0)
+    return error if reason is None else RefusedMember(reason)
