@@ -19,6 +19,7 @@ import httpcore2
 import httpx2
 from anyio import CancelScope
 
+from barasync.aiopodman.download import download
 from barasync.aiopodman.endpoint import Endpoint, probe
 from barasync.aiopodman.errors import (
     ConnectError,
@@ -277,9 +278,14 @@ class Transport:
 
 
 class _UnixTransport(httpx2.AsyncBaseTransport):
-    """A pool of connections to one unix socket, at most `connections` of them."""
+    """A pool of connections to one unix socket, at most `connections` of them.
+
+    Without such a bound it serves streams; those that are fetched get connections of their own.
+    """
 
     def __init__(self, path: str, connections: int | None) -> None:
+        self._path = path
+        self._unbounded = connections is None
         self._pool = httpcore2.AsyncConnectionPool(
             uds=path,
             max_connections=connections,
@@ -289,6 +295,8 @@ class _UnixTransport(httpx2.AsyncBaseTransport):
         )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if self._unbounded and request.method == "GET":
+            return await download(self._path, request)
         url = httpcore2.URL(
             scheme=request.url.raw_scheme,
             host=request.url.raw_host,
