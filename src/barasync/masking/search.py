@@ -2,7 +2,7 @@
 
 An automaton of Knuth, Morris and Pratt, whose steps are comparisons of whole stretches, and which
 leaps with `bytes.find` where nothing has begun. Searching each of some words by itself is several
-times as fast as one regular expression for all of them: for ten tokens of 40 bytes in text 310 MB/s
+times as fast as one regular expression for all of them: for ten tokens of 40 bytes in text 410 MB/s
 against 44, measured on CPython 3.11. The time is linear in the bytes whatever they are, and whoever
 prints them may mean to slow us down.
 """
