@@ -255,3 +255,31 @@ def test_help_is_quick_because_it_loads_no_engine(
     assert "barasync.cli.app" in loaded
     # A time would be the machine's; these take as long again as all the rest.
     assert loaded.isdisjoint({"anyio", "httpx2", "barasync.engine", "barasync.aiopodman"})
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["hunter2"], "--secret: this is not a secret; write 'NAME=PATH' or 'NAME=env:VARIABLE'"),
+        (["A=env:NOWHERE"], "--secret: secret A: the variable NOWHERE is not set"),
+        (["A=hunter2"], "--secret: secret A: its file cannot be read: No such file or directory"),
+        (["A=empty"], "--secret: secret A: the value is empty"),
+        (["A=empty", "A=env:HOME"], "--secret: there is a secret A already"),
+        (["a.b=env:HOME"], "--secret: 'a.b' cannot name a secret in the environment"),
+        (["BARASYNC_RUN=env:HOME"], "--secret: BARASYNC_RUN is set by barasync for every cell"),
+        (["A=large"], "--secret: secret A: podman keeps 511999 bytes at most"),
+    ],
+)
+def test_a_secret_that_cannot_be_one_is_refused_before_podman_is_looked_for(
+    barasync: Barasync, words: list[str], said: str
+) -> None:
+    command = ("run", "localhost/x") if len(words) > 1 else ("matrix", "tests")
+    barasync.configure(MINIMAL)
+    (barasync.directory / "empty").touch()
+    (barasync.directory / "large").write_bytes(b"x" * 512_000)
+
+    ended = barasync(*command, *(part for word in words for part in ("--secret", word)))
+
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(f"barasync: {said}"), ended.err
+    assert "hunter2" not in ended.err

@@ -199,3 +199,19 @@ async def test_an_archive_of_a_container_has_nothing_of_its_secrets(
 
     assert data.startswith(b"secrets")
     assert b"hunter2" not in data
+
+
+async def test_a_rootless_podman_gives_files_and_variables_too(
+    rootless_podman: Podman, rootless_busybox: str
+) -> None:
+    script = "stat -c '%a %u' /run/secrets/KEY; cat /run/secrets/KEY; echo $TOKEN"
+    spec = replace(with_file(rootless_busybox, script), secret_env={"TOKEN": NAME}, user="1000")
+    await rootless_podman.secrets.create(NAME, b"hunter2\n", labels=LABELS)
+    try:
+        ended = await run(rootless_podman, spec)
+        found = await rootless_podman.secrets.list(labels={"test.a": "1"})
+    finally:
+        await rootless_podman.secrets.remove(NAME)
+
+    assert ended.stdout == b"444 0\nhunter2\nhunter2\n"
+    assert [each.spec.name for each in found] == [NAME]

@@ -175,7 +175,7 @@ async def _run(
         run = Run(
             execution.plan,
             replace(session, secrets=secrets, masker=masker),
-            _preparation(execution, connection, recorder, tree, identity),
+            _preparation(execution, connection, recorder, tree, identity, masker=masker),
             recorder,
             scheduler=await _scheduler(execution, connection),
             fail_fast=execution.fail_fast,
@@ -213,12 +213,15 @@ def _preparation(
     recorder: Recorder,
     tree: Tree | None,
     identity: Identity,
+    *,
+    masker: Masker,
 ) -> Preparation:
     document = execution.project.document
 
     def progress(image: str, platform: Platform, message: str) -> None:
+        line = masker.text(message)
         recorder.emit(
-            ImageProgress(at=time.time(), image=image, platform=str(platform), message=message)
+            ImageProgress(at=time.time(), image=image, platform=str(platform), message=line)
         )
 
     async def image(reference: str, platform: Platform) -> str:
