@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from barasync.config.schema import ArtifactsOn
 from barasync.matrix.outcome import Status
 from tests.fake.faults import (
     EndsAfter,
@@ -297,6 +298,54 @@ async def test_a_failing_cell_keeps_its_verdict_when_its_output_is_lost(
 
 
 # Artifacts
+
+
+@pytest.mark.parametrize("script", ["echo x >out", "echo x >out; exit 3", "echo x >out; sleep 60"])
+@pytest.mark.parametrize("when", list(ArtifactsOn))
+async def test_artifacts_are_collected_of_the_cells_of_which_they_are_wanted(
+    service: FakeService, tmp_path: Path, script: str, when: ArtifactsOn
+) -> None:
+    ran = await run(
+        service,
+        script,
+        destination=tmp_path,
+        artifacts=("out",),
+        artifacts_on=when,
+        timeout=2.0,
+    )
+
+    passed = script == "echo x >out"
+    wanted = {ArtifactsOn.ALWAYS: True, ArtifactsOn.PASSED: passed, ArtifactsOn.FAILED: not passed}
+    assert ran.outcome().passed is passed
+    assert (tmp_path / "a/out").exists() is wanted[when]
+    assert len(ran.outcome().artifacts) == wanted[when]
+    assert ("archive" in service.requests) is wanted[when]
+
+
+async def test_a_passed_cell_whose_artifacts_are_too_much_is_incomplete(
+    service: FakeService, tmp_path: Path
+) -> None:
+    ran = await run(
+        service, WRITES, destination=tmp_path, artifacts=("out",), artifacts_size=99_999
+    )
+
+    assert ran.outcome().status is Status.ARTIFACTS_INCOMPLETE
+    assert "more than 99999 bytes (`artifacts_size`" in ran.outcome().reason
+    assert list((tmp_path / "a").iterdir()) == []
+
+
+async def test_a_passed_cell_whose_artifacts_take_too_long_is_incomplete(
+    service: FakeService, tmp_path: Path
+) -> None:
+    service.inject(Fault("archive", Hangs()))
+
+    ran = await run(
+        service, WRITES, destination=tmp_path, artifacts=("out",), artifacts_timeout=0.05
+    )
+
+    assert ran.outcome().status is Status.ARTIFACTS_INCOMPLETE
+    assert "not whole after 0.05 s (`artifacts_timeout`)" in ran.outcome().reason
+    assert service.containers == {}
 
 
 @pytest.mark.parametrize("size", [0, 512, 700, 50_000])

@@ -19,7 +19,7 @@ from barasync.artifacts.collect import CONCURRENT_PATHS, Fetch, absolute, collec
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.pipe import Pipe, PipeAborted
 from barasync.matrix.outcome import Collected
-from tests.unit.archives import directory, member, names, pack, sandbox, symlink
+from tests.unit.archives import directory, member, names, pack, raw, sandbox, symlink
 
 pytestmark = pytest.mark.anyio
 LIMITS = Limits()
@@ -121,7 +121,7 @@ async def test_problems_are_results_and_do_not_disturb_the_others(place: Path) -
         w__cut=tree("cut")[:-1],
         w__refused=ConnectError("nobody answers"),
         w__device=pack(member("device", type=b"3")),
-        w__big=pack(directory("big"), *(member(f"big/{n}", b"x" * 1000) for n in range(20))),
+        w__big=pack(directory("big"), *(member(f"big/{n}", b"x" * 1000) for n in range(11))),
         w__garbage=bytes(512) + b"x" * 1024,
     )
     sources = ["good", "missing", "broken", "lost", "cut", "refused", "device", "big", "garbage"]
@@ -136,7 +136,8 @@ async def test_problems_are_results_and_do_not_disturb_the_others(place: Path) -
         "cut": "podman cut the archive of /w/cut off; nothing of it was kept",
         "refused": "/w/refused could not be fetched: nobody answers",
         "device": "the archive of /w/device is refused: device: it is a character device",
-        "big": "the archive of /w/big is refused: the archive is longer than 10000 bytes",
+        "big": "the archive of /w/big is refused: "
+        "the files have more than 10000 bytes (`artifacts_size`, for all artifacts of the cell)",
         "garbage": "the archive of /w/garbage is refused: "
         "a single block of zeroes in the middle of the archive",
     }
@@ -247,11 +248,61 @@ async def test_a_stream_that_goes_on_for_ever_ends_with_the_limit(place: Path) -
             yield block * 100
 
     (result,) = await collect(
+        FakeContainer(workspace__out=endless), ["out"], place, Limits(members=1000)
+    )
+
+    assert result.problem == (
+        "the archive of /workspace/out is refused: there are more than 1000 members "
+        "(`artifacts_files`, for all artifacts of the cell)"
+    )
+
+
+async def test_a_file_that_goes_on_for_ever_ends_with_the_limit(place: Path) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield raw(b"out", size=b"7" * 11 + b"\0")
+        while True:
+            yield bytes(1 << 16)
+
+    (result,) = await collect(
         FakeContainer(workspace__out=endless), ["out"], place, Limits(bytes=1 << 20)
     )
 
     assert result.problem is not None
-    assert "longer than" in result.problem
+    assert "have more than 1048576 bytes" in result.problem
+    assert names(place) == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "taken"),
+    [(Limits(bytes=25), 2), (Limits(bytes=30), 3), (Limits(members=5), 2), (Limits(members=6), 3)],
+)
+async def test_limits_hold_for_the_archives_of_a_cell_together(
+    place: Path, limits: Limits, taken: int
+) -> None:
+    container = FakeContainer(**{name: tree(name, b"x" * 10) for name in "abc"})
+
+    results = await collect(container, ["/a", "/b", "/c"], place, limits)
+
+    whole = [result for result in results if result.problem is None]
+    assert len(whole) == taken
+    assert names(place) == sorted(result.source[1:] for result in whole)
+
+
+async def test_what_is_not_there_in_time_is_given_up_and_the_rest_stays(place: Path) -> None:
+    async def stuck() -> AsyncIterator[bytes]:
+        yield tree("stuck", b"x" * 5000)[:2048]
+        await anyio.sleep_forever()
+
+    container = FakeContainer(workspace__stuck=stuck, workspace__good=tree("good"))
+
+    results = await collect(container, ["stuck", "good"], place, Limits(seconds=1))
+
+    assert [result.problem for result in results] == [
+        "/workspace/stuck was not whole after 1 s (`artifacts_timeout`); nothing of it was kept",
+        None,
+    ]
+    assert names(place) == ["good"]
+    assert container.open == 0
 
 
 async def test_a_cancelled_collection_ends_its_thread_and_leaves_nothing(place: Path) -> None:

@@ -13,7 +13,7 @@ from barasync.config.layers import (
     fold,
 )
 from barasync.config.origin import Origin
-from barasync.config.schema import CellSettings, CellTable, WorkspaceMode
+from barasync.config.schema import ArtifactsOn, CellSettings, CellTable, WorkspaceMode
 from barasync.errors import ConfigError
 
 ORIGIN = Origin()
@@ -178,6 +178,10 @@ def test_the_environment_gives_the_settings_that_a_variable_can_hold() -> None:
             "BARASYNC_PIDS": "0",
             "BARASYNC_NETWORK": "bridge",
             "BARASYNC_WORKSPACE": "none",
+            "BARASYNC_ARTIFACTS_ON": "failed",
+            "BARASYNC_ARTIFACTS_SIZE": "1g",
+            "BARASYNC_ARTIFACTS_FILES": "10",
+            "BARASYNC_ARTIFACTS_TIMEOUT": "9.5",
             "BARASYNC_CELL": "amd64",
             "PATH": "/bin",
         }
@@ -191,6 +195,10 @@ def test_the_environment_gives_the_settings_that_a_variable_can_hold() -> None:
         "pids": None,
         "network": "bridge",
         "workspace": WorkspaceMode.NONE,
+        "artifacts_on": ArtifactsOn.FAILED,
+        "artifacts_size": 1024**3,
+        "artifacts_files": 10,
+        "artifacts_timeout": 9.5,
     }
 
 
@@ -207,6 +215,7 @@ def test_an_empty_variable_counts_as_none() -> None:
         ("BARASYNC_CPUS", "1e3", "expected a number, got '1e3'"),
         ("BARASYNC_CPUS", "9999999", "9999999 is not a number of cores"),
         ("BARASYNC_PIDS", "1.5", "expected an integer, got '1.5'"),
+        ("BARASYNC_ARTIFACTS_ON", "never", "expected one of always, passed, failed, got 'never'"),
         ("BARASYNC_PIDS", "٣", "expected an integer"),
         ("BARASYNC_PIDS", "9" * 5000, "expected an integer"),
         ("BARASYNC_PIDS", "9" * 12, "999999999999 is not a number of processes"),

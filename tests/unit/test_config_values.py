@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from barasync.config.origin import Origin
-from barasync.config.schema import CellSettings, CellTable, WorkspaceMode
+from barasync.config.schema import ArtifactsOn, CellSettings, CellTable, WorkspaceMode
 from barasync.config.values import (
     CELL_VARIABLES,
     SETTINGS,
@@ -52,6 +52,10 @@ def test_every_setting_is_parsed_into_the_type_of_the_folded_settings() -> None:
         volumes=["./a:/a"],
         workspace=WorkspaceMode.NONE,
         artifacts=["out", "/tmp/x", "out"],
+        artifacts_on=ArtifactsOn.FAILED,
+        artifacts_size="1g",
+        artifacts_files=10,
+        artifacts_timeout=9,
     ) == {
         "image": "toolchain",
         "command": ("make", ""),
@@ -65,6 +69,10 @@ def test_every_setting_is_parsed_into_the_type_of_the_folded_settings() -> None:
         "volumes": ("./a:/a",),
         "workspace": WorkspaceMode.NONE,
         "artifacts": ("out", "/tmp/x"),
+        "artifacts_on": ArtifactsOn.FAILED,
+        "artifacts_size": 1024**3,
+        "artifacts_files": 10,
+        "artifacts_timeout": 9.0,
     }
 
 
@@ -133,6 +141,10 @@ def test_a_small_number_of_bytes_is_taken_for_a_forgotten_unit(size: int, is_sma
         ({"volumes": ["/a:/b", "/c:/b/"]}, "volumes[1]: /b has a volume already"),
         ({"artifacts": ["a", ""]}, "artifacts[1]: the path is empty"),
         ({"artifacts": ["a/../../b"]}, "artifacts[0]: 'a/../../b' leaves the workspace"),
+        ({"artifacts_size": 0}, "artifacts_size: 0 is not a size between 1 byte and 8 EiB"),
+        ({"artifacts_size": "much"}, "artifacts_size: 'much' is not a size"),
+        ({"artifacts_files": 0}, "artifacts_files: 0 is not a number of files between 1 and 1000"),
+        ({"artifacts_timeout": 0}, "artifacts_timeout: 0 is not a number of seconds above 0"),
         ({"artifacts": ["\0"]}, r"artifacts[0]: '\x00' contains a NUL character"),
     ],
 )

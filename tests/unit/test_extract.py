@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import stat
 import tarfile
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from barasync.artifacts.errors import ArchiveError
-from barasync.artifacts.extract import extract
+from barasync.artifacts.budget import Budget, Share
+from barasync.artifacts.errors import ArchiveError, LimitExceeded, TruncatedArchive
+from barasync.artifacts.extract import Limits, extract
 from barasync.artifacts.manifest import Entry, Kind, printable
 from tests.unit.archives import (
     END,
@@ -216,6 +218,21 @@ def test_what_is_there_is_replaced_on_demand(place: Path, before: str) -> None:
 
     assert not place.is_symlink()
     assert names(place) == ["new"]
+
+
+def test_what_was_removed_again_leaves_its_share_to_others(place: Path) -> None:
+    limits = Limits(bytes=15, members=1)
+    budget = Budget(limits)
+    archive = pack(member("f", b"x" * 10))
+
+    with pytest.raises(TruncatedArchive):
+        extract(io.BytesIO(archive[:-1024]).read, place, limits, share=Share(budget))
+    extract(io.BytesIO(archive).read, place, limits, share=Share(budget))
+
+    with pytest.raises(LimitExceeded):
+        budget.take(6, 0)
+    with pytest.raises(LimitExceeded):
+        budget.take(0, 1)
 
 
 def test_a_destination_whose_directory_is_missing_is_an_error(place: Path) -> None:

@@ -210,8 +210,8 @@ def test_a_sparse_bomb_is_counted_with_its_holes(place: Path) -> None:
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
-        (Limits(bytes=4000), "the archive is longer than 4000 bytes"),
-        (Limits(members=2), "the archive has more than 2 members"),
+        (Limits(bytes=2999), r"the files have more than 2999 bytes \(`artifacts_size`"),
+        (Limits(members=2), "there are more than 2 members"),
     ],
 )
 def test_an_archive_beyond_the_limits_is_refused_as_a_whole(
@@ -223,6 +223,14 @@ def test_an_archive_beyond_the_limits_is_refused_as_a_whole(
         unpack(archive, place, limits)
 
     assert not place.exists()
+
+
+def test_what_is_left_out_does_not_make_an_archive_endless(place: Path) -> None:
+    limits = Limits(bytes=10, members=1)
+    archive = pack(member("/left-out", bytes(limits.stream_bytes)))
+
+    with pytest.raises(LimitExceeded, match=f"longer than {limits.stream_bytes} bytes"):
+        unpack(archive, place, limits)
 
 
 def test_members_that_are_left_out_count_too(place: Path) -> None:

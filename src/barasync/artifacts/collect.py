@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ import anyio
 from anyio import CapacityLimiter, Semaphore, to_thread
 
 from barasync.aiopodman import NotFound, PodmanError, StreamTruncated
+from barasync.artifacts.budget import Budget, Share
 from barasync.artifacts.errors import ArchiveError, TruncatedArchive
 from barasync.artifacts.extract import Limits, extract
 from barasync.artifacts.manifest import Manifest
@@ -59,29 +60,40 @@ async def collect(
 
     A source is absolute or relative to `workspace`. It arrives as `destination/NAME`, whole or not
     at all, in place of what an earlier collection left there; `plan` tells what happens when names
-    clash. `limits` hold for each source. The directories down to the destination are made.
+    clash. `limits` hold for all sources together. The directories down to the destination are made.
 
     Whatever goes wrong with a source is its `problem` (missing in the container, cut off by podman,
-    refused by `extract`, no space here) and does not disturb the others. When cancelled, the
-    sources that were complete stay, and nothing is left of the others.
+    refused by `extract`, no space here, not whole in time) and does not disturb the others. When
+    cancelled, the sources that were complete stay, and nothing is left of the others.
 
     Source: `GET /libpod/containers/{id}/archive`.
     """
     paths = [absolute(source, workspace) for source in sources]
     fetches = plan(paths)
     results: dict[str, _Result] = {}
-    threads = CapacityLimiter(CONCURRENT_PATHS)
     turns = Semaphore(CONCURRENT_PATHS)
+    receiver = _Receiver(limits)
 
     async def run(fetch: Fetch) -> None:
-        async with turns:
-            results[fetch.path] = await _fetch(
-                container, fetch.path, destination / fetch.place, limits, threads
-            )
+        place = destination / fetch.place
 
-    async with anyio.create_task_group() as group:
-        for fetch in fetches:
-            group.start_soon(run, fetch)
+        def done(manifest: Manifest) -> None:
+            results[fetch.path] = _Result(manifest=manifest)
+
+        async with turns:
+            try:
+                async with container.archive(fetch.path) as chunks:
+                    await receiver.receive(chunks, place, done)
+            except (PodmanError, ArchiveError, OSError) as error:
+                results[fetch.path] = _Result(problem=_problem(error, fetch.path, place))
+
+    with anyio.move_on_after(limits.seconds):
+        async with anyio.create_task_group() as group:
+            for fetch in fetches:
+                group.start_soon(run, fetch)
+    late = f"was not whole after {limits.seconds:g} s (`artifacts_timeout`); nothing of it was kept"
+    for fetch in fetches:
+        results.setdefault(fetch.path, _Result(problem=f"{fetch.path} {late}"))
     return tuple(
         _collected(source, path, fetches, results, destination)
         for source, path in zip(sources, paths, strict=True)
@@ -112,16 +124,6 @@ def _is_below(path: str, other: str) -> bool:
     return path.startswith(f"{other}/")
 
 
-async def _fetch(
-    container: Archived, path: str, destination: Path, limits: Limits, threads: CapacityLimiter
-) -> _Result:
-    try:
-        async with container.archive(path) as chunks:
-            return _Result(manifest=await _receive(chunks, destination, limits, threads))
-    except (PodmanError, ArchiveError, OSError) as error:
-        return _Result(problem=_problem(error, path, destination))
-
-
 def _problem(error: PodmanError | ArchiveError | OSError, path: str, destination: Path) -> str:
     """Say in one sentence why there is nothing of a path."""
     match error:
@@ -137,51 +139,57 @@ def _problem(error: PodmanError | ArchiveError | OSError, path: str, destination
             return f"{path} could not be fetched: {error}"
 
 
-async def _receive(
-    chunks: AsyncIterator[bytes], destination: Path, limits: Limits, threads: CapacityLimiter
-) -> Manifest:
-    """Feed an archive to the writer in its thread.
+class _Receiver:
+    """Writes the archives of one cell, each in a thread, within limits that they share."""
 
-    The thread is never abandoned: when this is cancelled, the pipe is aborted, which ends the
-    thread at its next read, and its end is awaited.
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._budget = Budget(limits)
+        self._threads = CapacityLimiter(CONCURRENT_PATHS)
 
-    Raises:
-        ArchiveError, OSError: as `extract`.
-        PodmanError: the stream broke.
-    """
-    pipe = Pipe()
-    outcomes: list[Manifest | Exception] = []
+    async def receive(
+        self, chunks: AsyncIterator[bytes], destination: Path, done: Callable[[Manifest], None]
+    ) -> None:
+        """Feed an archive to the writer in its thread; `done` hears of what is in place.
 
-    async def write() -> None:
-        extraction = partial(_write, pipe, destination, limits)
-        try:
-            outcomes.append(await to_thread.run_sync(extraction, limiter=threads))
-        except (ArchiveError, OSError, PipeAborted) as error:
-            outcomes.append(error)
-        # It may have stopped early; nobody empties the pipe any more.
-        group.cancel_scope.cancel()
+        The thread is never abandoned: when this is cancelled, the pipe is aborted, which ends the
+        thread at its next read, and its end is awaited. If it had just put everything in place,
+        `done` is called all the same.
 
-    async with anyio.create_task_group() as group:
-        group.start_soon(write)
-        try:
-            async for data in chunks:
-                await pipe.send(data)
-            pipe.finish()
-        except PodmanError as error:
-            outcomes.append(error)
-        finally:
-            pipe.abort()
-    # The first to happen is the reason of the other.
-    outcome = outcomes[0]
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
+        Raises:
+            ArchiveError, OSError: as `extract`.
+            PodmanError: the stream broke.
+        """
+        pipe = Pipe()
+        errors: list[Exception] = []
 
+        async def write() -> None:
+            extraction = partial(self._write, pipe, destination)
+            try:
+                done(await to_thread.run_sync(extraction, limiter=self._threads))
+            except (ArchiveError, OSError, PipeAborted) as error:
+                errors.append(error)
+            # It may have stopped early; nobody empties the pipe any more.
+            group.cancel_scope.cancel()
 
-def _write(pipe: Pipe, destination: Path, limits: Limits) -> Manifest:
-    """Extract what comes through the pipe; runs in a worker thread."""
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    return extract(pipe.read, destination, limits, rooted=True, replace=True)
+        async with anyio.create_task_group() as group:
+            group.start_soon(write)
+            try:
+                async for data in chunks:
+                    await pipe.send(data)
+                pipe.finish()
+            except PodmanError as error:
+                errors.append(error)
+            finally:
+                pipe.abort()
+        if errors:
+            raise errors[0]  # the first to happen is the reason of the other
+
+    def _write(self, pipe: Pipe, destination: Path) -> Manifest:
+        """Extract what comes through the pipe; runs in a worker thread."""
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        share = Share(self._budget)
+        return extract(pipe.read, destination, self._limits, share=share, rooted=True, replace=True)
 
 
 def _collected(

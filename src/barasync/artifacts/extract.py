@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from barasync.artifacts.budget import Budget, Share
 from barasync.artifacts.manifest import Manifest
 from barasync.artifacts.rules import Limits
 from barasync.artifacts.tarstream import Read, TarStream
@@ -31,6 +32,7 @@ def extract(
     destination: Path,
     limits: Limits,
     *,
+    share: Share | None = None,
     rooted: bool = False,
     replace: bool = False,
 ) -> Manifest:
@@ -40,6 +42,8 @@ def extract(
     `destination` becomes that root, be it a directory or a file. Without, `destination` becomes a
     directory that holds the members. What was at `destination` before is an error, or with
     `replace` is exchanged at the end. The directory above it has to exist.
+
+    What is taken is taken from `share`; without, `limits` are those of this archive alone.
 
     Everything is written to a directory `.barasync-….partial` beside the destination and renamed
     into place. Whatever ends the extraction early (also an exception of `read`, which is how a
@@ -51,12 +55,17 @@ def extract(
         ArchiveError: the stream is not a tar archive, or not one with a usable root.
         OSError: the destination exists, or this machine cannot write there.
     """
-    with _directory(destination.parent) as parent, _staging(parent) as staging:
-        if not replace:
-            _refuse_existing(parent, destination)
-        with closing(Writer(staging, limits, rooted=rooted)) as writer:
-            manifest = writer.write(TarStream(read, max_bytes=limits.bytes))
-        _publish(staging, parent, destination, replace=replace)
+    share = share or Share(Budget(limits))
+    try:
+        with _directory(destination.parent) as parent, _staging(parent) as staging:
+            if not replace:
+                _refuse_existing(parent, destination)
+            with closing(Writer(staging, limits, share, rooted=rooted)) as writer:
+                manifest = writer.write(TarStream(read, max_bytes=limits.stream_bytes))
+            _publish(staging, parent, destination, replace=replace)
+    except BaseException:
+        share.give_back()
+        raise
     return manifest
 
 

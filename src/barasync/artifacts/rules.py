@@ -8,21 +8,29 @@ from barasync.artifacts.errors import RefusedMember
 from barasync.artifacts.manifest import printable
 
 _NAME_BYTES = 255
+_OVERHEAD_BYTES = 8192
+"""A header, a pax header with a path and a target of 2 KiB each, and a block of padding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much of an archive is taken.
+    """How much is taken of a cell's archives together, and of a member's path.
 
-    `bytes` bounds both the length of the stream and the sum of the file sizes (holes included),
-    `members` the number of members: beyond them the whole archive is refused. A member whose path
-    has more than `path_bytes` bytes or `depth` components is left out alone.
+    `bytes` bounds the sum of the file sizes (holes included), `members` the number of members:
+    beyond them an archive is refused as a whole. What is not whole after `seconds` is given up. A
+    member whose path has more than `path_bytes` bytes or `depth` components is left out alone.
     """
 
     bytes: int = 16 << 30
     members: int = 500_000
     path_bytes: int = 2048
     depth: int = 100
+    seconds: float = 600.0
+
+    @property
+    def stream_bytes(self) -> int:
+        """How long one archive may be: the files, and for each member headers and padding."""
+        return self.bytes + (self.members + 1) * _OVERHEAD_BYTES
 
 
 def split_path(name: str, limits: Limits) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
+from barasync.artifacts.budget import Share
 from barasync.artifacts.errors import ArchiveError, LimitExceeded, RefusedMember
 from barasync.artifacts.manifest import Entry, Kind, Manifest, Refusal, printable
 from barasync.artifacts.rules import Limits, check_target, encoded, split_path
@@ -52,9 +53,10 @@ class Writer:
     `close` closes them.
     """
 
-    def __init__(self, staging: int, limits: Limits, *, rooted: bool) -> None:
+    def __init__(self, staging: int, limits: Limits, share: Share, *, rooted: bool) -> None:
         self._staging = staging
         self._limits = limits
+        self._share = share
         self._rooted = rooted
         self._root: str | None = None
         self._open: list[tuple[str, int]] = []
@@ -64,7 +66,6 @@ class Writer:
         self._refused: list[Refusal] = []
         self._unlisted = 0
         self._inodes: dict[str, tuple[int, int]] = {}
-        self._bytes = 0
         # Where the last member was: as the archive spelled it, in parts, and as a path.
         self._last: tuple[str, tuple[str, ...], str] | None = None
 
@@ -72,9 +73,8 @@ class Writer:
         """Take every member of `stream`."""
         if not self._rooted:
             self._enter(())
-        for count, member in enumerate(stream, start=1):
-            if count > self._limits.members:
-                raise LimitExceeded(f"the archive has more than {self._limits.members} members")
+        for member in stream:
+            self._share.take(members=1)
             try:
                 self._add(member, stream)
             except RefusedMember as refusal:
@@ -164,9 +164,7 @@ class Writer:
     def _add_file(
         self, member: Member, stream: TarStream, parts: tuple[str, ...], path: str
     ) -> None:
-        self._bytes += member.size
-        if self._bytes > self._limits.bytes:
-            raise LimitExceeded(f"the files have more than {self._limits.bytes} bytes")
+        self._share.take(size=member.size)
         mode = member.mode & 0o777 | 0o600
         directory, name = self._parent(parts)
         try:

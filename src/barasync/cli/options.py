@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from msgspec import UNSET
 
-from barasync.config.schema import CellTable, RetryOn, WorkspaceMode
+from barasync.config.schema import ArtifactsOn, CellTable, RetryOn, WorkspaceMode
 from barasync.config.sizes import parse_size
 from barasync.config.spelling import did_you_mean
 from barasync.errors import ConfigError
@@ -120,6 +120,41 @@ Artifact = Annotated[
         rich_help_panel=_CELL,
     ),
 ]
+ArtifactsWhen = Annotated[
+    ArtifactsOn | None,
+    typer.Option(
+        "--artifacts-on",
+        help="From which cells artifacts are collected; always by default.",
+        rich_help_panel=_CELL,
+    ),
+]
+ArtifactsSize = Annotated[
+    str | None,
+    typer.Option(
+        "--artifacts-size",
+        help="How much may be collected of a cell; 16g by default.",
+        metavar="SIZE",
+        rich_help_panel=_CELL,
+    ),
+]
+ArtifactsFiles = Annotated[
+    int | None,
+    typer.Option(
+        "--artifacts-files",
+        help="How many files and directories may be collected of a cell; 500000 by default.",
+        metavar="N",
+        rich_help_panel=_CELL,
+    ),
+]
+ArtifactsTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--artifacts-timeout",
+        help="Seconds that collecting may take of a cell; 600 by default.",
+        metavar="SECONDS",
+        rich_help_panel=_CELL,
+    ),
+]
 ArtifactsDir = Annotated[
     Path | None,
     typer.Option("--artifacts-dir", help="Where artifacts go.", metavar="DIR"),
@@ -140,6 +175,10 @@ def cell_table(
     volume: list[str] | None,
     workspace: WorkspaceMode | None,
     artifact: list[str] | None,
+    artifacts_on: ArtifactsOn | None,
+    artifacts_size: str | None,
+    artifacts_files: int | None,
+    artifacts_timeout: float | None,
     stop_grace: float | None,
     retries: int | None,
     retry_on: list[str] | None,
@@ -161,6 +200,10 @@ def cell_table(
         volumes=volume or UNSET,
         workspace=UNSET if workspace is None else workspace,
         artifacts=artifact or UNSET,
+        artifacts_on=UNSET if artifacts_on is None else artifacts_on,
+        artifacts_size=UNSET if artifacts_size is None else artifacts_size,
+        artifacts_files=UNSET if artifacts_files is None else artifacts_files,
+        artifacts_timeout=UNSET if artifacts_timeout is None else artifacts_timeout,
         stop_grace=UNSET if stop_grace is None else stop_grace,
         retries=UNSET if retries is None else retries,
         retry_on=parse_retry_on(retry_on) if retry_on else UNSET,

@@ -15,13 +15,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
 from barasync.config.origin import Origin, Place
-from barasync.config.schema import CellSettings, CellTable, WorkspaceMode
+from barasync.config.schema import ArtifactsOn, CellSettings, CellTable, WorkspaceMode
 from barasync.config.secrets import anchor_secret, parse_secret
 from barasync.config.spelling import closest
 from barasync.config.values import SETTINGS, parse_settings
@@ -43,8 +44,15 @@ _VARIABLES = (
     "pids",
     "network",
     "workspace",
+    "artifacts_on",
+    "artifacts_size",
+    "artifacts_files",
+    "artifacts_timeout",
     "retries",
 )
+_CHOICES: Mapping[str, type[StrEnum]] = {"workspace": WorkspaceMode, "artifacts_on": ArtifactsOn}
+_NUMBERS = {"timeout", "stop_grace", "cpus", "artifacts_timeout"}
+_INTEGERS = {"pids", "artifacts_files", "retries"}
 _OPTIONS = {"secrets": "--secret", "volumes": "--volume", "artifacts": "--artifact"}
 _ANCHORS = {"secrets": anchor_secret, "volumes": anchor_volume}
 _NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
@@ -192,21 +200,21 @@ def _variable(*keys: str | int) -> str:
     return f"{_PREFIX}{keys[0]}".upper()
 
 
-def _from_text(name: str, text: str) -> str | float | WorkspaceMode:
+def _from_text(name: str, text: str) -> str | float:
     """Return the text of a variable in the type that the setting has in a file."""
-    if name in {"timeout", "stop_grace", "cpus"}:
+    if name in _NUMBERS:
         if _NUMBER.fullmatch(text) is None:
             raise ConfigError(f"{_variable(name)}: expected a number, got {text!r}")
         return float(text)
-    if name in {"pids", "retries"}:
+    if name in _INTEGERS:
         if not (text.isascii() and text.isdigit() and len(text) <= 12):  # noqa: PLR2004 as _NUMBER
             raise ConfigError(f"{_variable(name)}: expected an integer, got {text!r}")
         return int(text)
-    if name == "workspace":
-        modes = [mode.value for mode in WorkspaceMode]
-        if text not in modes:
+    if name in _CHOICES:
+        known = [choice.value for choice in _CHOICES[name]]
+        if text not in known:
             raise ConfigError(
-                f"{_variable(name)}: expected one of {', '.join(modes)}, got {text!r}"
+                f"{_variable(name)}: expected one of {', '.join(known)}, got {text!r}"
             )
-        return WorkspaceMode(text)
+        return _CHOICES[name](text)
     return text

@@ -39,6 +39,14 @@ class WorkspaceMode(StrEnum):
         return self in {WorkspaceMode.OVERLAY, WorkspaceMode.BIND}
 
 
+class ArtifactsOn(StrEnum):
+    """Which cells artifacts are collected from; one that did not pass has failed, however."""
+
+    ALWAYS = "always"
+    PASSED = "passed"
+    FAILED = "failed"
+
+
 class RetryOn(StrEnum):
     """A kind of failure after which a cell may be tried again."""
 
@@ -51,8 +59,9 @@ class RetryOn(StrEnum):
 class CellTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """The settings of a cell as one layer gives them; `UNSET` where the layer is silent.
 
-    `timeout` and `stop_grace` are in seconds, `memory` a number of bytes or a size such as `"2g"`,
-    `cpus` in cores. 0 means no limit for `timeout`, `memory`, `cpus` and `pids`.
+    `timeout`, `artifacts_timeout` and `stop_grace` are in seconds, `memory` and `artifacts_size`
+    numbers of bytes or sizes such as `"2g"`, `cpus` in cores. 0 means no limit for `timeout`,
+    `memory`, `cpus` and `pids`.
     """
 
     image: str | UnsetType = UNSET
@@ -68,6 +77,10 @@ class CellTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only
     volumes: list[str] | UnsetType = UNSET
     workspace: WorkspaceMode | UnsetType = UNSET
     artifacts: list[str] | UnsetType = UNSET
+    artifacts_on: ArtifactsOn | UnsetType = UNSET
+    artifacts_size: str | int | UnsetType = UNSET
+    artifacts_files: int | UnsetType = UNSET
+    artifacts_timeout: float | UnsetType = UNSET
     retries: int | UnsetType = UNSET
     retry_on: list[RetryOn] | UnsetType = UNSET
 
@@ -130,8 +143,10 @@ class CellSettings:
     SIGKILL at once. `retries` is how often it may be tried again after a failure of a kind in
     `retry_on`. `image` is the name of a declared image or a reference; `command` still holds its
     placeholders, which `matrix.command` expands; both are empty when no layer gave one. `secrets`
-    and `volumes` keep their written form, checked. `artifacts` are paths in the container, relative
-    ones below the workspace.
+    and `volumes` keep their written form, checked. `artifacts` are paths in the container,
+    relative ones below the workspace. All that is collected of a cell is bounded together:
+    `artifacts_size` in bytes, `artifacts_files` in members of archives, `artifacts_timeout` in
+    seconds.
     """
 
     image: str = ""
@@ -147,5 +162,9 @@ class CellSettings:
     volumes: tuple[str, ...] = ()
     workspace: WorkspaceMode = WorkspaceMode.LAYER
     artifacts: tuple[str, ...] = ()
+    artifacts_on: ArtifactsOn = ArtifactsOn.ALWAYS
+    artifacts_size: int = 16 * 1024**3
+    artifacts_files: int = 500_000
+    artifacts_timeout: float = 600.0
     retries: int = 0
     retry_on: tuple[RetryOn, ...] = (RetryOn.INFRA,)

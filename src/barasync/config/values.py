@@ -30,9 +30,11 @@ _LONGEST_TIMEOUT = 365 * 24 * 3600.0
 """A year; conmon, which enforces the server-side timeout, keeps its seconds in 32 bits."""
 _LONGEST_GRACE = 3600.0
 _MOST_RETRIES = 100
+_MOST_FILES = 10_000_000
+"""The manifest holds each; that many take some GiB of memory."""
 _LEAST_MEMORY = 512 * 1024
 """Less cannot hold a process, and `memory = 2` was meant as something else."""
-_MOST_MEMORY = 2**63 - 1
+_MOST_BYTES = 2**63 - 1
 _LEAST_CPUS = 0.01
 """The kernel refuses a CFS quota below 1 ms in the 100 ms period that podman uses."""
 _MOST_CPUS = 8192.0
@@ -129,17 +131,21 @@ def _stop_grace(seconds: float) -> float:
 
 
 def _memory(size: str | int) -> int | None:
-    try:
-        number = parse_size(size) if isinstance(size, str) else size
-    except ValueError as error:
-        raise BadValue(str(error)) from None
-    if number and not _LEAST_MEMORY <= number <= _MOST_MEMORY:
+    number = _bytes(size)
+    if number and not _LEAST_MEMORY <= number <= _MOST_BYTES:
         meant = "; a bare number is bytes" if 0 < number < _LEAST_MEMORY else ""
         raise BadValue(
             f"{size!r} is not a limit between '512k' and 8 EiB{meant}",
             hint="write a size such as '512m' or '2g'; 0 means no limit",
         )
     return number or None
+
+
+def _bytes(size: str | int) -> int:
+    try:
+        return parse_size(size) if isinstance(size, str) else size
+    except ValueError as error:
+        raise BadValue(str(error)) from None
 
 
 def _cpus(cores: float) -> float | None:
@@ -226,6 +232,30 @@ def _artifacts(paths: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(paths))
 
 
+def _artifacts_size(size: str | int) -> int:
+    number = _bytes(size)
+    if not 0 < number <= _MOST_BYTES:
+        raise BadValue(
+            f"{size!r} is not a size between 1 byte and 8 EiB",
+            hint="`artifacts = []` collects nothing",
+        )
+    return number
+
+
+def _artifacts_files(number: int) -> int:
+    if not 0 < number <= _MOST_FILES:
+        raise BadValue(f"{number} is not a number of files between 1 and {_MOST_FILES}")
+    return number
+
+
+def _artifacts_timeout(seconds: float) -> float:
+    if not 0 < seconds <= _LONGEST_TIMEOUT:
+        raise BadValue(
+            f"{seconds:.12g} is not a number of seconds above 0 and up to {_LONGEST_TIMEOUT:.0f}"
+        )
+    return float(seconds)
+
+
 def _retries(number: int) -> int:
     if not 0 <= number <= _MOST_RETRIES:
         raise BadValue(f"{number} is not a number of retries between 0 and {_MOST_RETRIES}")
@@ -257,6 +287,10 @@ _PARSERS: Mapping[str, Callable[[Any], object]] = {
     "volumes": _volumes,
     "workspace": lambda mode: mode,
     "artifacts": _artifacts,
+    "artifacts_on": lambda when: when,
+    "artifacts_size": _artifacts_size,
+    "artifacts_files": _artifacts_files,
+    "artifacts_timeout": _artifacts_timeout,
     "retries": _retries,
     "retry_on": _retry_on,
 }

@@ -29,7 +29,7 @@ from barasync.aiopodman import (
 )
 from barasync.artifacts.collect import collect
 from barasync.artifacts.extract import Limits
-from barasync.config.schema import WORKSPACE
+from barasync.config.schema import WORKSPACE, ArtifactsOn
 from barasync.config.volumes import parse_volume
 from barasync.engine.drain import Drain, Sink
 from barasync.engine.ending import NoVerdict
@@ -95,7 +95,6 @@ class Session:
     cgroup: RunCgroup | None
     rlimits: tuple[Rlimit, ...]
     clock: Callable[[], float]
-    limits: Limits = field(default_factory=Limits)
     look_at_memory: LookAtMemory | None = None
     sampler: Sampler | None = None
     gates: Gates = field(default_factory=Gates)
@@ -180,9 +179,9 @@ async def attempt(
                 container_id = container.id
                 drain = _drain(container, job, session, log)
                 ended = await _execute(container, job, drain, phases, on_start)
-                if ended.state is not None and job.cell.settings.artifacts:
+                if _is_collected(ended, job):
                     with phases.measure("collect"):
-                        ended = replace(ended, collected=await _collect(container, job, session))
+                        ended = replace(ended, collected=await _collect(container, job))
             outcome = _outcome(ended, job, session, place)
     except (PodmanError, TimeoutError) as error:
         if container_id is None and isinstance(error, NotFound):
@@ -284,10 +283,26 @@ def _drain(container: Container, job: Job, session: Session, log: Sink) -> Drain
     )
 
 
-async def _collect(container: Container, job: Job, session: Session) -> tuple[Collected, ...]:
-    return await collect(
-        container, job.cell.settings.artifacts, job.artifacts, session.limits, workspace=WORKSPACE
+def _is_collected(ended: _Ended, job: Job) -> bool:
+    """Whether artifacts are wanted of a container that ended so."""
+    settings = job.cell.settings
+    if ended.state is None or not settings.artifacts:
+        return False
+    if settings.artifacts_on is ArtifactsOn.ALWAYS:
+        return True
+    ended_well = ended.state.state.exit_code == 0 and not ended.terminated
+    passed = ended_well and ended.output_problem is None
+    return passed is (settings.artifacts_on is ArtifactsOn.PASSED)
+
+
+async def _collect(container: Container, job: Job) -> tuple[Collected, ...]:
+    settings = job.cell.settings
+    limits = Limits(
+        bytes=settings.artifacts_size,
+        members=settings.artifacts_files,
+        seconds=settings.artifacts_timeout,
     )
+    return await collect(container, settings.artifacts, job.artifacts, limits, workspace=WORKSPACE)
 
 
 def _usage(read: Usage, container_id: str | None, session: Session) -> Usage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from enum import StrEnum
 from typing import Any
 
 from barasync.config.sizes import format_size
@@ -82,7 +83,7 @@ def _setting(cell: Cell, name: str) -> dict[str, Any]:
         }
     plain = list(value) if isinstance(value, tuple) else value
     return {
-        "value": str(plain) if name == "workspace" else plain,
+        "value": str(plain) if isinstance(plain, StrEnum) else plain,
         "source": cell.provenance[name],
     }
 
