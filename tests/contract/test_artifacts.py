@@ -6,12 +6,13 @@ import os
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import pytest
 
-from barasync.aiopodman import Container, Podman
+from barasync.aiopodman import Container, Mount, Podman
 from barasync.artifacts.collect import collect
 from barasync.artifacts.extract import Limits
 from barasync.matrix.outcome import Collected
@@ -117,6 +118,59 @@ async def test_archive_follows_the_path__a_source_that_is_a_link_gives_what_it_l
     assert result.problem is None
     assert (tmp_path / "latest/app").read_text() == "x\n"
     assert not (tmp_path / "latest").is_symlink()
+
+
+async def test_patterns_take_what_they_match__hard_links_with_their_bytes(
+    podman: Podman, busybox: str, tmp_path: Path
+) -> None:
+    script = """
+        cd /workspace && mkdir -p build/a/deep build/z && echo app >build/a/deep/object
+        ln build/a/deep/object build/library && echo log >build/z/test.log
+        echo other >build/other && echo one >one.txt && echo hidden >.hidden.txt
+    """
+    async with ended(podman, busybox, script) as container:
+        results = await fetch(
+            container, tmp_path, "build/lib*", "build/**/*.log", "*.txt", "build/*.so"
+        )
+
+    assert [result.problem for result in results] == [
+        None,
+        None,
+        None,
+        "nothing below /workspace/build matches the pattern build/*.so",
+    ]
+    assert names(tmp_path) == ["build", "workspace"]
+    assert names(tmp_path / "build") == ["library", "z"]
+    assert (tmp_path / "build/library").read_text() == "app\n"
+    assert (tmp_path / "build/z/test.log").read_text() == "log\n"
+    assert names(tmp_path / "workspace") == [".hidden.txt", "one.txt"]
+
+
+@pytest.mark.parametrize("kind", ["volume", "bind"])
+async def test_volumes_and_binds_come_out_with_their_root_and_in_part(
+    podman: Podman, busybox: str, tmp_path: Path, kind: str
+) -> None:
+    source = "barasync-test-volume" if kind == "volume" else str(tmp_path / "shared")
+    if kind == "bind":
+        (tmp_path / "shared").mkdir()
+    script = "cd /cache && mkdir -p d && echo x >f && echo y >d/g && ln -sf f link && ln d/g h"
+    spec = replace(shell(busybox, script), mounts=(Mount(source, "/cache"),))
+    try:
+        async with created(podman, spec) as container:
+            await finish(container)
+            results = await fetch(container, tmp_path, "/cache", "/cache/d/g")
+            patterns = await fetch(container, tmp_path / "patterns", "/cache/*/g", "/cache/l*")
+    finally:
+        if kind == "volume":
+            await podman.volumes.remove(source)
+
+    assert [(result.problem, result.refused) for result in (*results, *patterns)] == [
+        (None, ())
+    ] * 4
+    assert names(tmp_path / "cache") == ["d", "f", "h", "link"]
+    assert (tmp_path / "cache/h").read_text() == "y\n"
+    assert (tmp_path / "g").read_text() == "y\n"
+    assert names(tmp_path / "patterns/cache") == ["d", "link"]
 
 
 async def test_names_of_any_bytes_come_out(podman: Podman, busybox: str, tmp_path: Path) -> None:

@@ -322,6 +322,23 @@ async def test_artifacts_are_collected_of_the_cells_of_which_they_are_wanted(
     assert ("archive" in service.requests) is wanted[when]
 
 
+async def test_a_passed_cell_that_leaves_nothing_for_a_pattern_is_incomplete(
+    service: FakeService, tmp_path: Path
+) -> None:
+    script = "mkdir out; echo x >out/a.log; echo y >out/b.txt"
+
+    ran = await run(
+        service, script, destination=tmp_path, artifacts=("out/*.log", "out/*.xml", "none")
+    )
+
+    assert ran.outcome().status is Status.ARTIFACTS_INCOMPLETE
+    assert ran.outcome().reason == (
+        "artifact out/*.xml: nothing below /workspace/out matches the pattern out/*.xml"
+    )
+    assert [item.problem is None for item in ran.outcome().artifacts] == [True, False, False]
+    assert [path.name for path in (tmp_path / "a/out").iterdir()] == ["a.log"]
+
+
 async def test_a_passed_cell_whose_artifacts_are_too_much_is_incomplete(
     service: FakeService, tmp_path: Path
 ) -> None:

@@ -15,11 +15,11 @@ from barasync.aiopodman import (
     NotFound,
     StreamTruncated,
 )
-from barasync.artifacts.collect import CONCURRENT_PATHS, Fetch, absolute, collect, plan
+from barasync.artifacts.collect import CONCURRENT_PATHS, collect
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.pipe import Pipe, PipeAborted
 from barasync.matrix.outcome import Collected
-from tests.unit.archives import directory, member, names, pack, raw, sandbox, symlink
+from tests.unit.archives import directory, hard_link, member, names, pack, raw, sandbox, symlink
 
 pytestmark = pytest.mark.anyio
 LIMITS = Limits()
@@ -33,10 +33,12 @@ class FakeContainer:
     def __init__(self, **archives: bytes | Exception | Script) -> None:
         self.archives = {f"/{name.replace('__', '/')}": what for name, what in archives.items()}
         self.open = 0
+        self.asked: list[str] = []
         self.most_open = 0
 
     @asynccontextmanager
     async def archive(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        self.asked.append(path)
         what = self.archives.get(path, missing(path))
         await anyio.lowlevel.checkpoint()
         if isinstance(what, Exception):
@@ -288,6 +290,135 @@ async def test_limits_hold_for_the_archives_of_a_cell_together(
     assert names(place) == sorted(result.source[1:] for result in whole)
 
 
+BUILD = (
+    directory("build"),
+    member("build/a.o", b"aa"),
+    directory("build/deep", mode=0o700),
+    member("build/deep/b.o", b"bbb"),
+    member("build/deep/b.c", b"c"),
+    hard_link("build/libb.a", "build/deep/b.c"),
+    symlink("build/deep/link.o", "b.o"),
+)
+
+
+async def test_a_pattern_takes_what_it_matches_and_no_more(place: Path) -> None:
+    container = FakeContainer(workspace__build=pack(*BUILD))
+
+    results = await collect(container, ["build/*.o", "build/**/*.o"], place, LIMITS)
+
+    assert results == (
+        Collected(source="build/*.o", destination=str(place / "build"), files=1, bytes=2),
+        Collected(source="build/**/*.o", destination=str(place / "build"), files=2, bytes=5),
+    )
+    assert names(place / "build") == ["a.o", "deep"]
+    assert names(place / "build/deep") == ["b.o", "link.o"]
+    assert container.asked == ["/workspace/build"]
+
+
+async def test_a_directory_that_matches_comes_with_all_it_holds(place: Path) -> None:
+    container = FakeContainer(workspace__build=pack(*BUILD))
+
+    (result,) = await collect(container, ["build/d*"], place, LIMITS)
+
+    assert (result.files, result.bytes) == (2, 4)
+    assert names(place / "build") == ["deep"]
+    assert names(place / "build/deep") == ["b.c", "b.o", "link.o"]
+
+
+async def test_a_hard_link_comes_without_the_file_it_shares_its_bytes_with(place: Path) -> None:
+    container = FakeContainer(workspace__build=pack(*BUILD))
+
+    (result,) = await collect(container, ["build/*.a"], place, Limits(bytes=1))
+
+    assert (result.problem, result.refused, result.files, result.bytes) == (None, (), 1, 1)
+    assert (place / "build/libb.a").read_bytes() == b"c"
+    assert (place / "build/libb.a").stat().st_nlink == 1
+    assert names(place) == ["build"]
+    assert names(place / "build") == ["libb.a"]
+
+
+async def test_a_link_to_a_file_that_is_not_there_is_left_out_not_asked_for_again_and_again(
+    place: Path,
+) -> None:
+    archive = pack(directory("out"), hard_link("out/x", "out/gone"), member("out/y"))
+    container = FakeContainer(workspace__out=archive)
+
+    (result,) = await collect(container, ["out/[xy]"], place, LIMITS)
+
+    assert result.files == 1
+    assert result.refused == (
+        "out/x: it is a hard link to out/gone, which is no file extracted before it",
+    )
+    assert container.asked == ["/workspace/out"] * 2
+
+
+async def test_a_pattern_that_matches_nothing_is_a_problem_and_leaves_nothing(place: Path) -> None:
+    container = FakeContainer(workspace__build=pack(*BUILD), workspace__f=pack(member("f")))
+
+    results = await collect(container, ["build/*.so", "f/*", "none/*", "/*"], place, LIMITS)
+
+    assert [result.problem for result in results] == [
+        "nothing below /workspace/build matches the pattern build/*.so",
+        "nothing below /workspace/f matches the pattern f/*",
+        "/workspace/none is not in the container",
+        "a whole file system is not an artifact; name a directory in it",
+    ]
+    assert names(place) == []
+
+
+async def test_of_patterns_that_come_together_those_without_a_match_are_problems(
+    place: Path,
+) -> None:
+    container = FakeContainer(workspace__build=pack(*BUILD))
+
+    results = await collect(container, ["build/*.o", "build/*.so"], place, LIMITS)
+
+    assert [result.problem for result in results] == [
+        None,
+        "nothing below /workspace/build matches the pattern build/*.so",
+    ]
+
+
+async def test_what_a_pattern_leaves_out_counts_for_no_limit(place: Path) -> None:
+    container = FakeContainer(workspace__build=pack(*BUILD))
+
+    (result,) = await collect(container, ["build/a.?"], place, Limits(bytes=2, members=2))
+
+    assert (result.problem, result.files) == (None, 1)
+
+
+async def test_what_cannot_be_taken_is_said_where_nothing_else_matches(place: Path) -> None:
+    archive = pack(directory("out"), member("out/pipe", type=b"6"), member("out/x"))
+
+    (result,) = await collect(FakeContainer(workspace__out=archive), ["out/p*"], place, LIMITS)
+
+    assert result.problem == "nothing below /workspace/out matches the pattern out/p*"
+    assert result.refused == ("out/pipe: it is a named pipe",)
+    assert names(place) == []
+
+
+async def test_a_volume_whose_root_has_no_name_arrives_under_the_name_of_its_path(
+    place: Path,
+) -> None:
+    """As podman packs a volume of a container that has ended."""
+    archive = pack(
+        directory("/", mode=0o750),
+        directory("/d"),
+        member("/d/g", b"y"),
+        hard_link("/h", "/d/g"),
+    )
+    container = FakeContainer(cache=archive)
+
+    results = await collect(container, ["/cache", "/cache/*"], place, LIMITS)
+
+    assert [(result.problem, result.refused, result.files) for result in results] == [
+        (None, (), 2),
+        (None, (), 2),
+    ]
+    assert (place / "cache/h").read_bytes() == b"y"
+    assert (place / "cache").stat().st_mode & 0o777 == 0o750
+
+
 async def test_what_is_not_there_in_time_is_given_up_and_the_rest_stays(place: Path) -> None:
     async def stuck() -> AsyncIterator[bytes]:
         yield tree("stuck", b"x" * 5000)[:2048]
@@ -328,39 +459,6 @@ async def until(condition: Callable[[], bool]) -> None:
     with anyio.fail_after(5):
         while not condition():
             await anyio.lowlevel.checkpoint()
-
-
-@pytest.mark.parametrize(
-    ("source", "path"),
-    [
-        ("out", "/workspace/out"),
-        ("out/", "/workspace/out"),
-        ("./a/../out//x/.", "/workspace/out/x"),
-        (".", "/workspace"),
-        ("../etc", "/etc"),
-        ("/a/b/", "/a/b"),
-        ("//a", "/a"),
-        ("/", "/"),
-        ("/..", "/"),
-    ],
-)
-def test_a_source_is_made_absolute(source: str, path: str) -> None:
-    assert absolute(source, "/workspace") == path
-
-
-@pytest.mark.parametrize(
-    ("paths", "places"),
-    [
-        ([], {}),
-        (["/"], {}),
-        (["/w/a", "/w/b"], {"/w/a": "a", "/w/b": "b"}),
-        (["/w/a", "/w/a/b"], {"/w/a": "a", "/w/a/b": "b"}),
-        (["/w/a", "/x/a", "/w/b"], {"/w/a": "w/a", "/x/a": "x/a", "/w/b": "w/b"}),
-        (["/w/a", "/w/a/a", "/w/ab"], {"/w/a": "w/a", "/w/ab": "w/ab"}),
-    ],
-)
-def test_no_two_paths_meet(paths: list[str], places: dict[str, str]) -> None:
-    assert plan(paths) == tuple(Fetch(path=path, place=place) for path, place in places.items())
 
 
 async def test_a_pipe_gives_what_was_sent_and_then_the_end() -> None:

@@ -145,6 +145,7 @@ def test_a_small_number_of_bytes_is_taken_for_a_forgotten_unit(size: int, is_sma
         ({"artifacts_size": "much"}, "artifacts_size: 'much' is not a size"),
         ({"artifacts_files": 0}, "artifacts_files: 0 is not a number of files between 1 and 1000"),
         ({"artifacts_timeout": 0}, "artifacts_timeout: 0 is not a number of seconds above 0"),
+        ({"artifacts": ["a/**/../b"]}, "artifacts[0]: 'a/**/../b' has a '..' behind a wildcard"),
         ({"artifacts": ["\0"]}, r"artifacts[0]: '\x00' contains a NUL character"),
     ],
 )
@@ -172,7 +173,7 @@ def test_the_variables_of_a_cell_cannot_be_set(name: str) -> None:
 
 
 def test_an_absolute_artifact_may_lie_anywhere() -> None:
-    assert parsed(artifacts=["/var/../etc", "..a", "a/.."])["artifacts"]
+    assert parsed(artifacts=["/var/../etc", "..a", "a/..", "a/../*", "*/..b"])["artifacts"]
 
 
 @pytest.mark.parametrize("name", ["release", "Release-2", "3.11", "a_b", "x" * 100])

@@ -3,6 +3,7 @@
     ArchiveError
     ├── TruncatedArchive     the stream ended before the end-of-archive marker
     ├── LimitExceeded        the archive is larger than its receiver allows
+    ├── OriginalsLeftOut     a hard link is wanted, and the file it shares its bytes with is not
     └── RefusedMember        one member is left out; the text is the reason
 
 They are facts about one archive, not the end of a command: `collect` turns them into the `problem`
@@ -22,6 +23,17 @@ class TruncatedArchive(ArchiveError):
 
 class LimitExceeded(ArchiveError):
     """The archive holds more than its receiver allows."""
+
+
+class OriginalsLeftOut(ArchiveError):
+    """Wanted members are hard links to files that are not: it has to be read again for their bytes.
+
+    `paths` are those of the files, as the selection names them.
+    """
+
+    def __init__(self, paths: frozenset[str]) -> None:
+        super().__init__(f"{len(paths)} files with hard links that are wanted were left out")
+        self.paths = paths
 
 
 class RefusedMember(ArchiveError):

@@ -12,6 +12,7 @@ import errno
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 from barasync.artifacts.budget import Budget, Share
 from barasync.artifacts.manifest import Manifest
 from barasync.artifacts.rules import Limits
+from barasync.artifacts.selection import Selection
 from barasync.artifacts.tarstream import Read, TarStream
 from barasync.artifacts.writer import CONTENT, DIRECTORY, Writer
 
@@ -33,6 +35,7 @@ def extract(
     limits: Limits,
     *,
     share: Share | None = None,
+    selection: Selection | None = None,
     rooted: bool = False,
     replace: bool = False,
 ) -> Manifest:
@@ -43,6 +46,10 @@ def extract(
     directory that holds the members. What was at `destination` before is an error, or with
     `replace` is exchanged at the end. The directory above it has to exist.
 
+    With a `selection`, which needs `rooted`, only the members that it wants are written, and the
+    directories above them. Where that is nothing the manifest is empty and nothing is put in place.
+    An archive of which not everything is wanted may have any length.
+
     What is taken is taken from `share`; without, `limits` are those of this archive alone.
 
     Everything is written to a directory `.barasync-….partial` beside the destination and renamed
@@ -52,6 +59,7 @@ def extract(
     Raises:
         TruncatedArchive: the stream ended before the end-of-archive marker.
         LimitExceeded: the archive holds more than `limits` allow.
+        OriginalsLeftOut: the selection needs more `originals`.
         ArchiveError: the stream is not a tar archive, or not one with a usable root.
         OSError: the destination exists, or this machine cannot write there.
     """
@@ -60,9 +68,11 @@ def extract(
         with _directory(destination.parent) as parent, _staging(parent) as staging:
             if not replace:
                 _refuse_existing(parent, destination)
-            with closing(Writer(staging, limits, share, rooted=rooted)) as writer:
-                manifest = writer.write(TarStream(read, max_bytes=limits.stream_bytes))
-            _publish(staging, parent, destination, replace=replace)
+            longest = limits.stream_bytes if selection is None else sys.maxsize
+            with closing(Writer(staging, limits, share, selection, rooted=rooted)) as writer:
+                manifest = writer.write(TarStream(read, max_bytes=longest))
+            if manifest.entries or selection is None:
+                _publish(staging, parent, destination, replace=replace)
     except BaseException:
         share.give_back()
         raise

@@ -16,9 +16,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from barasync.artifacts.budget import Share
-from barasync.artifacts.errors import ArchiveError, LimitExceeded, RefusedMember
+from barasync.artifacts.errors import (
+    ArchiveError,
+    LimitExceeded,
+    OriginalsLeftOut,
+    RefusedMember,
+)
 from barasync.artifacts.manifest import Entry, Kind, Manifest, Refusal, printable
 from barasync.artifacts.rules import Limits, check_target, encoded, split_path
+from barasync.artifacts.selection import Selection
 from barasync.artifacts.tarstream import Member, TarStream
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -53,10 +59,19 @@ class Writer:
     `close` closes them.
     """
 
-    def __init__(self, staging: int, limits: Limits, share: Share, *, rooted: bool) -> None:
+    def __init__(
+        self,
+        staging: int,
+        limits: Limits,
+        share: Share,
+        selection: Selection | None = None,
+        *,
+        rooted: bool,
+    ) -> None:
         self._staging = staging
         self._limits = limits
         self._share = share
+        self._selection = selection
         self._rooted = rooted
         self._root: str | None = None
         self._open: list[tuple[str, int]] = []
@@ -66,16 +81,24 @@ class Writer:
         self._refused: list[Refusal] = []
         self._unlisted = 0
         self._inodes: dict[str, tuple[int, int]] = {}
+        self._kept: dict[str, tuple[bytes, Entry]] = {}
+        self._left_out: set[str] = set()
         # Where the last member was: as the archive spelled it, in parts, and as a path.
         self._last: tuple[str, tuple[str, ...], str] | None = None
 
     def write(self, stream: TarStream) -> Manifest:
-        """Take every member of `stream`."""
+        """Take the members of `stream` that are wanted.
+
+        Raises:
+            OriginalsLeftOut: some of them need the bytes of others, which were not kept.
+        """
         if not self._rooted:
             self._enter(())
         for member in stream:
-            self._share.take(members=1)
             try:
+                if self._selection is not None and not self._wants(member, stream, self._selection):
+                    continue
+                self._share.take(members=1)
                 self._add(member, stream)
             except RefusedMember as refusal:
                 if self._rooted and not self._entries:
@@ -84,8 +107,13 @@ class Writer:
                 self._refuse(member, str(refusal))
         if self._rooted and not self._entries:
             raise ArchiveError("the archive is empty")
+        if self._left_out:
+            raise OriginalsLeftOut(frozenset(self._left_out))
+        entries = tuple(self._entries.values())
+        if self._selection is not None and len(entries) == 1:
+            entries = ()  # nothing but the root
         return Manifest(
-            entries=tuple(self._entries.values()),
+            entries=entries,
             refused=tuple(self._refused),
             unlisted=self._unlisted,
         )
@@ -93,6 +121,16 @@ class Writer:
     def close(self) -> None:
         """Close what is open."""
         self._leave(0)
+
+    def _wants(self, member: Member, stream: TarStream, selection: Selection) -> bool:
+        """Whether a member is to be added; keeps the bytes of one that only has links that are."""
+        parts, path = self._place(member.name)
+        if not parts or selection.takes(parts):
+            return True
+        is_file = member.type == tarfile.REGTYPE and not member.name.endswith("/")
+        if is_file and path in selection.originals and path not in self._kept:
+            self._keep(member, stream, path)
+        return False
 
     def _add(self, member: Member, stream: TarStream) -> None:
         parts, path = self._place(member.name)
@@ -129,7 +167,7 @@ class Writer:
         if plain and self._last is not None and self._last[0] == above:
             _, parts, path = self._last
             return (*parts, last), f"{path}/{last}" if path else last
-        parts = self._below_root(split_path(name, self._limits), name)
+        parts = self._below_root(name)
         path = "/".join(parts)
         # Without anything above it, `x` would look like `/x`.
         roomy = above and len(encoded(above)) < self._limits.path_bytes - 4 * _SHORT
@@ -137,9 +175,17 @@ class Writer:
             self._last = above, parts[:-1], path[: -len(last) - 1]
         return parts, path
 
-    def _below_root(self, parts: tuple[str, ...], name: str) -> tuple[str, ...]:
+    def _below_root(self, name: str) -> tuple[str, ...]:
         if not self._rooted:
-            return parts
+            return split_path(name, self._limits)
+        if self._root is None and not name.strip("/"):
+            # So podman names a volume, and what is in it `/name`, when the container has ended.
+            self._root = ""
+        if self._root == "":
+            if name and not name.startswith("/"):
+                raise ArchiveError(f"{printable(name)} does not lie below the archive's root")
+            return split_path(name[1:], self._limits) if name.strip("/") else ()
+        parts = split_path(name, self._limits)
         if self._root is None:
             if len(parts) != 1:
                 raise RefusedMember("it cannot be the root of an archive")
@@ -165,12 +211,23 @@ class Writer:
         self, member: Member, stream: TarStream, parts: tuple[str, ...], path: str
     ) -> None:
         self._share.take(size=member.size)
-        mode = member.mode & 0o777 | 0o600
         directory, name = self._parent(parts)
         try:
-            descriptor = os.open(name, _CREATE, mode, dir_fd=directory)
+            descriptor = os.open(name, _CREATE, _mode(member), dir_fd=directory)
         except OSError as error:
             raise _refusal(error) from error
+        self._entries[path] = self._fill(descriptor, member, stream, path)
+
+    def _keep(self, member: Member, stream: TarStream, path: str) -> None:
+        """Write a file that is not wanted beside the content, to be linked to from there."""
+        self._share.take(size=member.size, members=1)
+        name = b"original-%d" % len(self._kept)
+        descriptor = os.open(name, _CREATE, _mode(member), dir_fd=self._staging)
+        self._kept[path] = name, self._fill(descriptor, member, stream, path)
+
+    def _fill(self, descriptor: int, member: Member, stream: TarStream, path: str) -> Entry:
+        """Write the content of a file that was just created, and close it."""
+        mode = _mode(member)
         try:
             digest = _write_content(descriptor, member, stream.data())
             status = os.fstat(descriptor)
@@ -182,9 +239,7 @@ class Writer:
         finally:
             os.close(descriptor)
         self._inodes[path] = _inode(status)
-        self._entries[path] = Entry(
-            path=path, kind=Kind.FILE, mode=mode, size=member.size, sha256=digest
-        )
+        return Entry(path=path, kind=Kind.FILE, mode=mode, size=member.size, sha256=digest)
 
     def _add_symlink(self, member: Member, parts: tuple[str, ...], path: str) -> None:
         check_target(member.target, len(parts) - 1)
@@ -197,8 +252,7 @@ class Writer:
 
     def _add_hard_link(self, member: Member, parts: tuple[str, ...], path: str) -> None:
         original = self._original(member.target)
-        source = tuple(original.path.split("/")) if original.path else ()
-        directory, source_name = self._parent(source)
+        directory, source_name = self._place_of(original)
         source_directory = os.dup(directory)
         try:
             directory, name = self._parent(parts)
@@ -226,17 +280,34 @@ class Writer:
             sha256=original.sha256,
         )
 
+    def _place_of(self, original: Entry) -> tuple[int, bytes]:
+        """Return the open directory of a file that was written, and its name there."""
+        if original.path in self._kept:
+            return self._staging, self._kept[original.path][0]
+        return self._parent(tuple(original.path.split("/")) if original.path else ())
+
     def _original(self, target: str) -> Entry:
         """Return the file a hard link shares; only one that this extraction wrote will do."""
         try:
-            original = self._entries.get(self._place(target)[1])
+            parts, path = self._place(target)
         except ArchiveError:
             original = None
+        else:
+            original = self._entries.get(path)
+            if original is None and path in self._kept:
+                original = self._kept[path][1]
+            if original is None and self._selection is not None:
+                self._note_left_out(parts, path, self._selection)
         if original is None or original.kind is not Kind.FILE:
             raise RefusedMember(
                 f"it is a hard link to {printable(target)}, which is no file extracted before it"
             )
         return original
+
+    def _note_left_out(self, parts: tuple[str, ...], path: str, selection: Selection) -> None:
+        """Note that the bytes of a file should have been kept, unless that was tried already."""
+        if parts and not selection.takes(parts) and path not in selection.originals:
+            self._left_out.add(path)
 
     def _parent(self, parts: tuple[str, ...]) -> tuple[int, bytes]:
         """Return the open directory a member belongs into, and its name there."""
@@ -329,6 +400,10 @@ class _Exact:
             yield piece[:size]
             self._rest = piece[size:]
             size -= min(size, len(piece))
+
+
+def _mode(member: Member) -> int:
+    return member.mode & 0o777 | 0o600
 
 
 def _inode(status: os.stat_result) -> tuple[int, int]:

@@ -115,7 +115,7 @@ Artifact = Annotated[
     list[str] | None,
     typer.Option(
         "--artifact",
-        help="A file or directory to bring back. Repeatable.",
+        help="A file or directory to bring back, or a pattern with *, ?, [] or **. Repeatable.",
         metavar="PATH",
         rich_help_panel=_CELL,
     ),

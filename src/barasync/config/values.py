@@ -43,6 +43,7 @@ _MOST_PIDS = 4_194_304
 """`PID_MAX_LIMIT` of a 64-bit Linux; its pids controller refuses more."""
 
 _CONFIG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_UPWARDS_BEHIND_WILDCARD = re.compile(r"[*?\[].*/\.\.(?:/|$)")
 _IMAGE_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 
 
@@ -229,6 +230,8 @@ def _artifacts(paths: list[str]) -> tuple[str, ...]:
             raise BadValue(
                 f"{path!r} leaves the workspace", index, hint="write the absolute path instead"
             )
+        if _UPWARDS_BEHIND_WILDCARD.search(path):
+            raise BadValue(f"{path!r} has a '..' behind a wildcard", index)
     return tuple(dict.fromkeys(paths))
 
 
