@@ -32,7 +32,7 @@ async def ended(podman: Podman, image: str, script: str) -> AsyncIterator[Contai
 
 
 async def fetch(container: Container, place: Path, *sources: str) -> tuple[Collected, ...]:
-    return await collect(container, sources, place, LIMITS)
+    return (await collect(container, sources, place, LIMITS)).artifacts
 
 
 def names(directory: Path) -> list[str]:
@@ -68,9 +68,9 @@ async def test_artifacts_come_out_of_a_container_that_failed(
     podman: Podman, busybox: str, tmp_path: Path
 ) -> None:
     async with ended(podman, busybox, "echo why >log; exit 3") as container:
-        (result,) = await collect(container, ["log"], tmp_path, LIMITS, workspace="/")
+        collection = await collect(container, ["log"], tmp_path, LIMITS, workspace="/")
 
-    assert result.problem is None
+    assert [result.problem for result in collection.artifacts] == [None]
     assert (tmp_path / "log").read_text() == "why\n"
 
 
@@ -262,7 +262,7 @@ async def test_a_container_that_is_removed_meanwhile_is_a_problem_and_leaves_not
 
     async def receive(container: Container) -> None:
         interrupted = Interrupted(container, begun, removed)
-        results.extend(await collect(interrupted, ["out"], tmp_path, LIMITS))
+        results.extend((await collect(interrupted, ["out"], tmp_path, LIMITS)).artifacts)
 
     async with (
         ended(podman, busybox, large("/workspace/out")) as container,
@@ -300,7 +300,9 @@ async def test_an_artifact_beyond_the_limits_is_a_problem_and_leaves_nothing(
     podman: Podman, busybox: str, tmp_path: Path
 ) -> None:
     async with ended(podman, busybox, large("/workspace/out")) as container:
-        (result,) = await collect(container, ["out"], tmp_path, Limits(bytes=1 << 20))
+        collection = await collect(container, ["out"], tmp_path, Limits(bytes=1 << 20))
+
+    (result,) = collection.artifacts
 
     assert result.problem is not None
     assert result.problem.startswith("the archive of /workspace/out is refused: the files have")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from barasync.aiopodman import Chunk, Podman, Stream
+from barasync.artifacts.collect import Collection
 from barasync.config.schema import CellSettings
 from barasync.engine.attempt import Session
 from barasync.engine.claims import Capacity
@@ -65,6 +66,9 @@ class Record:
 
     def artifacts(self, cell: str, _number: int) -> Path:
         return self._directory / cell
+
+    async def keep_manifest(self, _cell: str, _number: int, _collection: Collection) -> None:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

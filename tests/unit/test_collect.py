@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -61,6 +61,12 @@ async def pieces(archive: bytes, size: int = 700) -> AsyncIterator[bytes]:
         yield archive[start : start + size]
 
 
+async def collected(
+    container: FakeContainer, sources: Sequence[str], place: Path, limits: Limits, **options: str
+) -> tuple[Collected, ...]:
+    return (await collect(container, sources, place, limits, **options)).artifacts
+
+
 def tree(name: str, content: bytes = b"x") -> bytes:
     return pack(directory(name), member(f"{name}/file", content))
 
@@ -76,7 +82,7 @@ async def test_a_directory_and_a_file_arrive_under_their_names(place: Path) -> N
         workspace__out=tree("out", b"12345"), etc__passwd=pack(member("passwd", b"root"))
     )
 
-    results = await collect(container, ["out/", "/etc/passwd"], place, LIMITS)
+    results = await collected(container, ["out/", "/etc/passwd"], place, LIMITS)
 
     assert results == (
         Collected(source="out/", destination=str(place / "out"), files=1, bytes=5),
@@ -89,20 +95,20 @@ async def test_a_directory_and_a_file_arrive_under_their_names(place: Path) -> N
 async def test_another_workspace_is_where_relative_paths_start(place: Path) -> None:
     container = FakeContainer(src__out=tree("out"))
 
-    (result,) = await collect(container, ["out"], place, LIMITS, workspace="/src")
+    (result,) = await collected(container, ["out"], place, LIMITS, workspace="/src")
 
     assert result.problem is None
 
 
 async def test_no_source_is_no_result_and_no_directory(place: Path) -> None:
-    assert await collect(FakeContainer(), [], place, LIMITS) == ()
+    assert await collected(FakeContainer(), [], place, LIMITS) == ()
     assert names(place.parent) == []
 
 
 async def test_a_container_that_is_gone_is_not_a_missing_path(place: Path) -> None:
     gone = NotFound(status=404, cause="no such container", message="", method="GET", path="")
 
-    (result,) = await collect(FakeContainer(workspace__out=gone), ["out"], place, LIMITS)
+    (result,) = await collected(FakeContainer(workspace__out=gone), ["out"], place, LIMITS)
 
     assert result.problem == "/workspace/out could not be fetched: no such container (GET : 404)"
 
@@ -128,7 +134,7 @@ async def test_problems_are_results_and_do_not_disturb_the_others(place: Path) -
     )
     sources = ["good", "missing", "broken", "lost", "cut", "refused", "device", "big", "garbage"]
 
-    results = await collect(container, sources, place, Limits(bytes=10_000), workspace="/w")
+    results = await collected(container, sources, place, Limits(bytes=10_000), workspace="/w")
 
     assert {result.source: result.problem for result in results} == {
         "good": None,
@@ -150,7 +156,7 @@ async def test_problems_are_results_and_do_not_disturb_the_others(place: Path) -
 async def test_members_that_were_left_out_are_listed(place: Path) -> None:
     archive = pack(directory("out"), symlink("out/l", "/etc"), member("out/f"))
 
-    (result,) = await collect(FakeContainer(workspace__out=archive), ["out"], place, LIMITS)
+    (result,) = await collected(FakeContainer(workspace__out=archive), ["out"], place, LIMITS)
 
     assert result.refused == ("out/l: it is a symbolic link to the absolute path /etc",)
     assert (result.files, result.problem) == (1, None)
@@ -159,7 +165,7 @@ async def test_members_that_were_left_out_are_listed(place: Path) -> None:
 async def test_members_beyond_the_list_are_counted(place: Path) -> None:
     archive = pack(directory("out"), *(symlink("out/l", "/etc") for _ in range(1001)))
 
-    (result,) = await collect(FakeContainer(workspace__out=archive), ["out"], place, LIMITS)
+    (result,) = await collected(FakeContainer(workspace__out=archive), ["out"], place, LIMITS)
 
     assert len(result.refused) == 1001
     assert result.refused[-1] == "… and 1 more"
@@ -168,7 +174,7 @@ async def test_members_beyond_the_list_are_counted(place: Path) -> None:
 async def test_what_an_earlier_collection_left_is_replaced(place: Path) -> None:
     for content in (b"1", b"22"):
         container = FakeContainer(workspace__out=tree("out", content))
-        await collect(container, ["out"], place, LIMITS)
+        await collected(container, ["out"], place, LIMITS)
 
     assert (place / "out/file").read_bytes() == b"22"
 
@@ -177,13 +183,13 @@ async def test_a_destination_that_cannot_be_made_is_a_problem(tmp_path: Path) ->
     (tmp_path / "file").write_text("in the way")
     container = FakeContainer(workspace__out=tree("out"))
 
-    (result,) = await collect(container, ["out"], tmp_path / "file" / "below", LIMITS)
+    (result,) = await collected(container, ["out"], tmp_path / "file" / "below", LIMITS)
 
     assert result.problem == f"{tmp_path}/file/below/out cannot be written: Not a directory"
 
 
 async def test_the_whole_file_system_is_not_an_artifact(place: Path) -> None:
-    (result,) = await collect(FakeContainer(), ["/"], place, LIMITS)
+    (result,) = await collected(FakeContainer(), ["/"], place, LIMITS)
 
     assert result.problem == "a whole file system is not an artifact; name a directory in it"
 
@@ -193,7 +199,7 @@ async def test_paths_with_one_name_keep_their_directories(place: Path) -> None:
         workspace__a__out=tree("out", b"a"), b__out=tree("out", b"b"), c=tree("c", b"c")
     )
 
-    results = await collect(container, ["a/out", "/b/out", "/c"], place, LIMITS)
+    results = await collected(container, ["a/out", "/b/out", "/c"], place, LIMITS)
 
     assert [result.destination for result in results] == [
         str(place / "workspace/a/out"),
@@ -214,7 +220,7 @@ async def test_a_path_within_another_comes_with_it_where_names_clash(place: Path
     )
     container = FakeContainer(workspace__out=archive)
 
-    results = await collect(container, ["out", "out/x/out", "out/y/out"], place, LIMITS)
+    results = await collected(container, ["out", "out/x/out", "out/y/out"], place, LIMITS)
 
     assert [(result.destination, result.files, result.bytes) for result in results] == [
         (str(place / "workspace/out"), 2, 3),
@@ -227,7 +233,7 @@ async def test_a_path_within_another_comes_with_it_where_names_clash(place: Path
 async def test_one_path_asked_for_twice_is_fetched_once(place: Path) -> None:
     container = FakeContainer(workspace__out=tree("out"))
 
-    results = await collect(container, ["out", "/workspace/./out/"], place, LIMITS)
+    results = await collected(container, ["out", "/workspace/./out/"], place, LIMITS)
 
     assert [result.destination for result in results] == [str(place / "out")] * 2
 
@@ -236,7 +242,7 @@ async def test_only_a_few_archives_are_open_at_a_time(place: Path) -> None:
     archives = {f"p{number}": tree(f"p{number}") for number in range(12)}
     container = FakeContainer(**archives)
 
-    results = await collect(container, [f"/{name}" for name in archives], place, LIMITS)
+    results = await collected(container, [f"/{name}" for name in archives], place, LIMITS)
 
     assert all(result.problem is None for result in results)
     assert 1 < container.most_open <= CONCURRENT_PATHS
@@ -249,7 +255,7 @@ async def test_a_stream_that_goes_on_for_ever_ends_with_the_limit(place: Path) -
         while True:
             yield block * 100
 
-    (result,) = await collect(
+    (result,) = await collected(
         FakeContainer(workspace__out=endless), ["out"], place, Limits(members=1000)
     )
 
@@ -265,7 +271,7 @@ async def test_a_file_that_goes_on_for_ever_ends_with_the_limit(place: Path) -> 
         while True:
             yield bytes(1 << 16)
 
-    (result,) = await collect(
+    (result,) = await collected(
         FakeContainer(workspace__out=endless), ["out"], place, Limits(bytes=1 << 20)
     )
 
@@ -283,7 +289,7 @@ async def test_limits_hold_for_the_archives_of_a_cell_together(
 ) -> None:
     container = FakeContainer(**{name: tree(name, b"x" * 10) for name in "abc"})
 
-    results = await collect(container, ["/a", "/b", "/c"], place, limits)
+    results = await collected(container, ["/a", "/b", "/c"], place, limits)
 
     whole = [result for result in results if result.problem is None]
     assert len(whole) == taken
@@ -304,7 +310,7 @@ BUILD = (
 async def test_a_pattern_takes_what_it_matches_and_no_more(place: Path) -> None:
     container = FakeContainer(workspace__build=pack(*BUILD))
 
-    results = await collect(container, ["build/*.o", "build/**/*.o"], place, LIMITS)
+    results = await collected(container, ["build/*.o", "build/**/*.o"], place, LIMITS)
 
     assert results == (
         Collected(source="build/*.o", destination=str(place / "build"), files=1, bytes=2),
@@ -318,7 +324,7 @@ async def test_a_pattern_takes_what_it_matches_and_no_more(place: Path) -> None:
 async def test_a_directory_that_matches_comes_with_all_it_holds(place: Path) -> None:
     container = FakeContainer(workspace__build=pack(*BUILD))
 
-    (result,) = await collect(container, ["build/d*"], place, LIMITS)
+    (result,) = await collected(container, ["build/d*"], place, LIMITS)
 
     assert (result.files, result.bytes) == (2, 4)
     assert names(place / "build") == ["deep"]
@@ -328,7 +334,7 @@ async def test_a_directory_that_matches_comes_with_all_it_holds(place: Path) -> 
 async def test_a_hard_link_comes_without_the_file_it_shares_its_bytes_with(place: Path) -> None:
     container = FakeContainer(workspace__build=pack(*BUILD))
 
-    (result,) = await collect(container, ["build/*.a"], place, Limits(bytes=1))
+    (result,) = await collected(container, ["build/*.a"], place, Limits(bytes=1))
 
     assert (result.problem, result.refused, result.files, result.bytes) == (None, (), 1, 1)
     assert (place / "build/libb.a").read_bytes() == b"c"
@@ -343,7 +349,7 @@ async def test_a_link_to_a_file_that_is_not_there_is_left_out_not_asked_for_agai
     archive = pack(directory("out"), hard_link("out/x", "out/gone"), member("out/y"))
     container = FakeContainer(workspace__out=archive)
 
-    (result,) = await collect(container, ["out/[xy]"], place, LIMITS)
+    (result,) = await collected(container, ["out/[xy]"], place, LIMITS)
 
     assert result.files == 1
     assert result.refused == (
@@ -355,7 +361,7 @@ async def test_a_link_to_a_file_that_is_not_there_is_left_out_not_asked_for_agai
 async def test_a_pattern_that_matches_nothing_is_a_problem_and_leaves_nothing(place: Path) -> None:
     container = FakeContainer(workspace__build=pack(*BUILD), workspace__f=pack(member("f")))
 
-    results = await collect(container, ["build/*.so", "f/*", "none/*", "/*"], place, LIMITS)
+    results = await collected(container, ["build/*.so", "f/*", "none/*", "/*"], place, LIMITS)
 
     assert [result.problem for result in results] == [
         "nothing below /workspace/build matches the pattern build/*.so",
@@ -371,7 +377,7 @@ async def test_of_patterns_that_come_together_those_without_a_match_are_problems
 ) -> None:
     container = FakeContainer(workspace__build=pack(*BUILD))
 
-    results = await collect(container, ["build/*.o", "build/*.so"], place, LIMITS)
+    results = await collected(container, ["build/*.o", "build/*.so"], place, LIMITS)
 
     assert [result.problem for result in results] == [
         None,
@@ -382,7 +388,7 @@ async def test_of_patterns_that_come_together_those_without_a_match_are_problems
 async def test_what_a_pattern_leaves_out_counts_for_no_limit(place: Path) -> None:
     container = FakeContainer(workspace__build=pack(*BUILD))
 
-    (result,) = await collect(container, ["build/a.?"], place, Limits(bytes=2, members=2))
+    (result,) = await collected(container, ["build/a.?"], place, Limits(bytes=2, members=2))
 
     assert (result.problem, result.files) == (None, 1)
 
@@ -390,7 +396,7 @@ async def test_what_a_pattern_leaves_out_counts_for_no_limit(place: Path) -> Non
 async def test_what_cannot_be_taken_is_said_where_nothing_else_matches(place: Path) -> None:
     archive = pack(directory("out"), member("out/pipe", type=b"6"), member("out/x"))
 
-    (result,) = await collect(FakeContainer(workspace__out=archive), ["out/p*"], place, LIMITS)
+    (result,) = await collected(FakeContainer(workspace__out=archive), ["out/p*"], place, LIMITS)
 
     assert result.problem == "nothing below /workspace/out matches the pattern out/p*"
     assert result.refused == ("out/pipe: it is a named pipe",)
@@ -409,7 +415,7 @@ async def test_a_volume_whose_root_has_no_name_arrives_under_the_name_of_its_pat
     )
     container = FakeContainer(cache=archive)
 
-    results = await collect(container, ["/cache", "/cache/*"], place, LIMITS)
+    results = await collected(container, ["/cache", "/cache/*"], place, LIMITS)
 
     assert [(result.problem, result.refused, result.files) for result in results] == [
         (None, (), 2),
@@ -419,6 +425,20 @@ async def test_a_volume_whose_root_has_no_name_arrives_under_the_name_of_its_pat
     assert (place / "cache").stat().st_mode & 0o777 == 0o750
 
 
+async def test_a_collection_knows_every_member_that_was_put_in_place(place: Path) -> None:
+    container = FakeContainer(
+        workspace__build=pack(*BUILD), etc__passwd=pack(member("passwd", b"root"))
+    )
+
+    collection = await collect(container, ["build/*.o", "none", "/etc/passwd"], place, LIMITS)
+
+    assert collection.directory == place
+    assert [
+        (name, [entry.path for entry in manifest.entries])
+        for name, manifest in collection.manifests
+    ] == [("build", ["", "a.o"]), ("passwd", [""])]
+
+
 async def test_what_is_not_there_in_time_is_given_up_and_the_rest_stays(place: Path) -> None:
     async def stuck() -> AsyncIterator[bytes]:
         yield tree("stuck", b"x" * 5000)[:2048]
@@ -426,7 +446,7 @@ async def test_what_is_not_there_in_time_is_given_up_and_the_rest_stays(place: P
 
     container = FakeContainer(workspace__stuck=stuck, workspace__good=tree("good"))
 
-    results = await collect(container, ["stuck", "good"], place, Limits(seconds=1))
+    results = await collected(container, ["stuck", "good"], place, Limits(seconds=1))
 
     assert [result.problem for result in results] == [
         "/workspace/stuck was not whole after 1 s (`artifacts_timeout`); nothing of it was kept",

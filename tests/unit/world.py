@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from barasync.aiopodman import Chunk, Podman
+from barasync.artifacts.collect import Collection
 from barasync.config.schema import CellSettings
 from barasync.engine.attempt import Session
 from barasync.engine.claims import Capacity
@@ -62,6 +63,9 @@ class MemoryRecorder:
 
     def artifacts(self, cell: str, _number: int) -> Path:
         return Path("/nonexistent") / cell
+
+    async def keep_manifest(self, cell: str, number: int, _collection: Collection) -> str:
+        return f"{cell}-{number}"
 
 
 def cell(name: str, **settings: Any) -> Cell:

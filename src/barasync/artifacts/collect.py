@@ -34,6 +34,19 @@ class Archived(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """What came of the artifacts of a container.
+
+    `artifacts` has one report per source, in their order. `manifests` has what was put in place,
+    with its path relative to `directory`.
+    """
+
+    directory: Path
+    artifacts: tuple[Collected, ...] = ()
+    manifests: tuple[tuple[str, Manifest], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Result:
     """What came of a fetch: what was written, or why nothing was."""
 
@@ -48,8 +61,8 @@ async def collect(
     limits: Limits,
     *,
     workspace: str = "/workspace",
-) -> tuple[Collected, ...]:
-    """Fetch files and directories of a container; one result per source, in their order.
+) -> Collection:
+    """Fetch files and directories of a container.
 
     A source is a path or a pattern (`artifacts.pattern`), absolute or relative to `workspace`. It
     arrives below `destination`, where `sources.plan` says, whole or not at all, in place of what an
@@ -88,7 +101,12 @@ async def collect(
     late = f"was not whole after {limits.seconds:g} s (`artifacts_timeout`); nothing of it was kept"
     for fetch in fetches:
         results.setdefault(fetch.path, _Result(problem=f"{fetch.path} {late}"))
-    return _collected(parsed, fetches, results, destination)
+    arrived = ((fetch.place, results[fetch.path].manifest) for fetch in fetches)
+    return Collection(
+        directory=destination,
+        artifacts=_collected(parsed, fetches, results, destination),
+        manifests=tuple((place, manifest) for place, manifest in arrived if manifest is not None),
+    )
 
 
 def _problem(error: PodmanError | ArchiveError | OSError, path: str, destination: Path) -> str:

@@ -6,7 +6,7 @@ pass is data; every podman error becomes an `Outcome` in `_infrastructure_error`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from barasync.aiopodman import (
     Rlimit,
     quirks,
 )
-from barasync.artifacts.collect import collect
+from barasync.artifacts.collect import Collection, collect
 from barasync.artifacts.extract import Limits
 from barasync.config.schema import WORKSPACE, ArtifactsOn
 from barasync.config.volumes import parse_volume
@@ -138,10 +138,14 @@ class _Ended:
     output_doubt: str | None = None
     output_recovered: bool = False
     collected: tuple[Collected, ...] = ()
+    manifest: str | None = None
 
 
 Cancellable = Callable[[], AbstractContextManager[anyio.CancelScope]]
 """Opens a scope that whoever runs the attempt may cancel."""
+
+KeepManifest = Callable[[Collection], Awaitable[str | None]]
+"""Writes down what was collected and says where; `None` if that cannot be."""
 
 
 async def attempt(
@@ -151,6 +155,7 @@ async def attempt(
     *,
     phases: Phases,
     on_start: Callable[[str], None],
+    keep_manifest: KeepManifest,
     cancellable: Cancellable,
 ) -> Outcome:
     """Run one attempt and say what became of it.
@@ -181,7 +186,9 @@ async def attempt(
                 ended = await _execute(container, job, drain, phases, on_start)
                 if _is_collected(ended, job):
                     with phases.measure("collect"):
-                        ended = replace(ended, collected=await _collect(container, job))
+                        collection = await _collect(container, job)
+                        manifest = await keep_manifest(collection)
+                    ended = replace(ended, collected=collection.artifacts, manifest=manifest)
             outcome = _outcome(ended, job, session, place)
     except (PodmanError, TimeoutError) as error:
         if container_id is None and isinstance(error, NotFound):
@@ -295,7 +302,7 @@ def _is_collected(ended: _Ended, job: Job) -> bool:
     return passed is (settings.artifacts_on is ArtifactsOn.PASSED)
 
 
-async def _collect(container: Container, job: Job) -> tuple[Collected, ...]:
+async def _collect(container: Container, job: Job) -> Collection:
     settings = job.cell.settings
     limits = Limits(
         bytes=settings.artifacts_size,
@@ -347,6 +354,7 @@ def _outcome(ended: _Ended, job: Job, session: Session, place: FreshPlace) -> Ou
         warnings=tuple(noticed),
         output=OutputCounts(complete=ended.output_problem is None),
         artifacts=ended.collected,
+        manifest=ended.manifest,
     )
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from barasync.artifacts.collect import Collection
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.attempt import Cancellable, ImageGone, Job, OutputLog, Phases, Session, attempt
 from barasync.engine.masking import masked_error, masked_outcome, masked_sink
@@ -34,6 +35,9 @@ class Recorder(Protocol):
 
     def artifacts(self, cell: str, number: int) -> Path:
         """Return the directory for the artifacts of an attempt; it need not exist."""
+
+    async def keep_manifest(self, cell: str, number: int, collection: Collection) -> str | None:
+        """Write down what was collected of an attempt; return where, `None` if it cannot be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +143,7 @@ class Turns:
                     sink,
                     phases=phases,
                     on_start=partial(self._announce, job),
+                    keep_manifest=partial(self._recorder.keep_manifest, cell.id, number),
                     cancellable=cancellable,
                 )
             except ImageGone:

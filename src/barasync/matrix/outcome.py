@@ -72,7 +72,8 @@ class Outcome:
     person, empty when the cell passed; `hint` is the next step where one is known. `warnings` are
     sentences about what was not as it was asked for: limits that podman ignored, say. `phases`
     maps a phase's name to its duration in seconds. `flaky` marks a cell that passed only after an
-    earlier attempt did not.
+    earlier attempt did not. `manifest` is the list of all files in `artifacts`, relative to the
+    run's directory; `None` where nothing was asked for or the list could not be written.
     """
 
     status: Status
@@ -85,6 +86,7 @@ class Outcome:
     output: OutputCounts = field(default_factory=OutputCounts)
     phases: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     artifacts: tuple[Collected, ...] = ()
+    manifest: str | None = None
     flaky: bool = False
 
     @property

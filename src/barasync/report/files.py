@@ -7,7 +7,7 @@
         ├── latest -> RUN
         └── RUN/
             ├── events.jsonl  result.json
-            ├── cells/CELL/           stdout.log  stderr.log  output.log
+            ├── cells/CELL/           stdout.log  stderr.log  output.log  artifacts.json
             ├── cells/CELL/attempt-2/ the same, for a later attempt
             └── artifacts/CELL/
 
@@ -29,6 +29,7 @@ from barasync.errors import ConfigError
 STDOUT_LOG = "stdout.log"
 STDERR_LOG = "stderr.log"
 OUTPUT_LOG = "output.log"
+MANIFEST = "artifacts.json"
 LATEST = "latest"
 
 _STATE_DIRECTORY = ".barasync"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from anyio import to_thread
+
+from barasync.artifacts.collect import Collection
 from barasync.events import AnyEvent
-from barasync.report.files import RunDirectory
+from barasync.report.files import MANIFEST, RunDirectory, cell_logs
 from barasync.report.jsonl import EventLog
+from barasync.report.manifests import write_manifest
 from barasync.report.result import ResultDocument, reduce_events
 from barasync.report.spool import CellLog
 
@@ -43,6 +48,7 @@ class Recorder:
         self._artifacts = artifacts
         self._events: list[AnyEvent] = []
         self._cell_logs: list[tuple[str, CellLog]] = []
+        self._unwritten: list[str] = []
 
     @property
     def run(self) -> str:
@@ -72,6 +78,21 @@ class Recorder:
             return self._artifacts / cell
         return self._directory.artifacts(cell)
 
+    async def keep_manifest(self, cell: str, number: int, collection: Collection) -> str | None:
+        """Write down what was collected of an attempt.
+
+        Returns where that is, relative to the run's directory, `None` where it could not be
+        written; then it is one of the `problems`. When cancelled it is written all the same.
+        """
+        path = cell_logs(cell, number) / MANIFEST
+        write = partial(write_manifest, self.path / path, self.run, cell, number, collection)
+        try:
+            await to_thread.run_sync(write)
+        except OSError as error:
+            self._unwritten.append(f"the manifest of the artifacts of {cell} is missing: {error}")
+            return None
+        return str(path)
+
     def document(self) -> ResultDocument:
         """Return the result of the run so far.
 
@@ -88,6 +109,7 @@ class Recorder:
             for cell, log in self._cell_logs
             if log.problem is not None
         ]
+        problems += self._unwritten
         if self._log.problem is not None:
             problems.append(f"the record of this run is incomplete: {self._log.problem}")
         return tuple(problems)

@@ -56,7 +56,8 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
     attempt, 0 when the cell never started, and then `logs` is `None` too. `image` is what was asked
     for, `image_id` what the container was made from. `phases` maps a phase to its seconds.
     `retried` are the attempts before the last one, and `flaky` says that the last one passed where
-    they did not.
+    they did not. `manifest` is the list of all files in `artifacts` (`report.manifests`), relative
+    to the run's directory.
     """
 
     id: str
@@ -77,6 +78,7 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
     output: OutputCounts = OutputCounts()
     logs: Logs | None = None
     artifacts: tuple[Collected, ...] = ()
+    manifest: str | None = None
     flaky: bool = False
     retried: tuple[AttemptResult, ...] = ()
 
@@ -204,6 +206,7 @@ def _concluded(cell: CellResult, outcome: Outcome, seconds: float | None) -> Cel
         usage=outcome.usage,
         output=outcome.output,
         artifacts=outcome.artifacts,
+        manifest=outcome.manifest,
         warnings=outcome.warnings,
         flaky=outcome.flaky,
         # The last of them was to be followed by another one, and the run ended before.
