@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -170,6 +171,35 @@ def test_artifacts_come_back_from_passed_and_failed_cells(barasync: Barasync) ->
         artifacts = barasync.record() / "artifacts" / f"{NATIVE}-{config}"
         assert (artifacts / "out" / "deep" / "name").read_text() == f"{config}\n"
         assert (artifacts / "test.log").read_text() == "log\n"
+
+
+def test_the_manifest_of_a_cell_has_the_digests_of_its_artifacts(barasync: Barasync) -> None:
+    rule(barasync, "mkdir out; head -c 100000 /dev/urandom >out/app; chmod 750 out/app")
+    ended = barasync("matrix", "tests", "--artifact", "out/a*", "--config", "debug")
+
+    assert ended.code == 0, ended.out
+    (cell,) = barasync.result()["cells"]
+    manifest = json.loads((barasync.record() / cell["manifest"]).read_text())
+    content = (Path(manifest["directory"]) / "out/app").read_bytes()
+    assert manifest["entries"][1:] == [
+        {
+            "path": "out/app",
+            "kind": "file",
+            "mode": "0750",
+            "size": 100_000,
+            "sha256": hashlib.sha256(content).hexdigest(),
+        }
+    ]
+
+
+def test_artifacts_of_failed_cells_alone(barasync: Barasync) -> None:
+    rule(barasync, "echo log >test.log; test $BARASYNC_CONFIG = release")
+    ended = barasync("matrix", "tests", "--artifact", "test.log", "--artifacts-on", "failed")
+
+    assert ended.code == 1
+    assert [path.name for path in (barasync.record() / "artifacts").iterdir()] == [
+        f"{NATIVE}-debug"
+    ]
 
 
 def test_no_artifact_of_many_quick_cells_is_cut_off(barasync: Barasync) -> None:

@@ -1,0 +1,60 @@
+"""Bytes from a task to a worker thread."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from barasync.artifacts.pipe import Pipe, PipeAborted
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_pipe_gives_what_was_sent_and_then_the_end() -> None:
+    pipe = Pipe(capacity=10)
+    received: list[bytes] = []
+
+    def drain() -> None:
+        while data := pipe.read(4):
+            received.append(data)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(to_thread.run_sync, drain)
+        for number in range(20):
+            await pipe.send(b"%03d" % number)
+        pipe.finish()
+
+    assert b"".join(received) == b"".join(b"%03d" % number for number in range(20))
+    assert max(len(data) for data in received) <= 4
+
+
+async def test_a_full_pipe_makes_its_writer_wait() -> None:
+    pipe = Pipe(capacity=4)
+    await pipe.send(b"1234")
+    with anyio.move_on_after(0) as scope:
+        await pipe.send(b"5")
+    assert scope.cancelled_caught
+
+    assert await to_thread.run_sync(pipe.read, 100) == b"12345"
+
+
+async def test_an_aborted_pipe_fails_its_waiting_reader() -> None:
+    pipe = Pipe()
+
+    async def read() -> None:
+        with pytest.raises(PipeAborted):
+            await to_thread.run_sync(pipe.read, 1)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(read)
+        await anyio.lowlevel.checkpoint()
+        pipe.abort()
+
+
+def test_a_pipe_that_was_finished_cannot_be_aborted() -> None:
+    pipe = Pipe()
+    pipe.finish()
+    pipe.abort()
+
+    assert pipe.read(1) == b""
