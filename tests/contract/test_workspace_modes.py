@@ -220,3 +220,16 @@ async def test_archives_of_an_overlay_are_to_be_had_while_the_container_runs_onl
         with pytest.raises(NotFound):
             async with container.archive("/workspace/b"):
                 pass
+
+
+def test_artifacts_of_an_overlay_come_back_from_cells_at_the_same_time(barasync: Barasync) -> None:
+    paths = ("--artifact", "written", "--artifact", "out/**/f*", "--artifact", "/tmp/log")
+    script(barasync, "overlay", f"{SAME_NAMES}\nrm tracked; echo log >/tmp/log", *paths)
+
+    for config, cell in zip(CONFIGS, CELLS, strict=True):
+        artifacts = barasync.record() / "artifacts" / cell
+        assert (artifacts / "written").read_text() == f"{config}\n"
+        assert (artifacts / "out/deep/file").read_text() == f"{config}\n"
+        assert (artifacts / "log").read_text() == "log\n"
+    assert (barasync.directory / "tracked").read_text() == "tracked\n"
+    assert not (barasync.directory / "written").exists()

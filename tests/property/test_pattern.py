@@ -74,3 +74,11 @@ def test_a_path_is_split_at_its_first_wildcard(above: tuple[str, ...], pattern: 
     cut = plain.index(False) if False in plain else len(plain)
     assert path == ("/" + "/".join((*above, *pattern.parts)[:cut]))
     assert found == (None if cut == len(plain) else Pattern((*above, *pattern.parts)[cut:]))
+
+
+@given(PATHS, PATTERNS, PATHS)
+def test_a_pattern_reaches_whatever_holds_what_it_matches(
+    above: tuple[str, ...], pattern: Pattern, path: tuple[str, ...]
+) -> None:
+    if pattern.matches((*above, *path)):
+        assert pattern.reaches(above)

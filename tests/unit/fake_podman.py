@@ -86,6 +86,9 @@ class FakeContainer:
         else:
             self.exit_code = self.script.exit_code
 
+    async def start(self) -> None:
+        self.podman.check()
+
     @asynccontextmanager
     async def remaining_output(
         self, received: Received, *, follow: bool

@@ -110,14 +110,31 @@ class LogConfig(_Wire, frozen=True, kw_only=True):
     path: str = ""
 
 
+class MountInspect(_Wire, frozen=True, kw_only=True):
+    """Something that is mounted in a container; podman calls an overlay a bind."""
+
+    type: str = ""
+    destination: str = ""
+    options: list[str] = []
+
+    @property
+    def is_overlay(self) -> bool:
+        """Whether it is an overlay, whose options name its lower directory."""
+        return any(option.startswith("lowerdir=") for option in self.options)
+
+
 class HostConfig(_Wire, frozen=True, kw_only=True):
-    """What a container was given of its host."""
+    """What of a container concerns its host; the keys of `tmpfs` are where one is mounted."""
 
     log_config: LogConfig = LogConfig()
+    tmpfs: dict[str, str] = {}
 
 
 class ContainerInspect(_Wire, frozen=True, kw_only=True):
-    """A container in full; `image` is the ID of its image, `image_name` how that was named."""
+    """A container in full; `image` is the ID of its image, `image_name` how that was named.
+
+    `mounts` are its volumes, binds and overlays.
+    """
 
     id: str
     name: str = ""
@@ -127,6 +144,7 @@ class ContainerInspect(_Wire, frozen=True, kw_only=True):
     state: ContainerState = ContainerState()
     config: ContainerConfig = ContainerConfig()
     host_config: HostConfig = HostConfig()
+    mounts: list[MountInspect] = []
 
 
 class ImageSummary(_Wire, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -17,13 +17,16 @@ from barasync.aiopodman import NotFound, PodmanError, StreamTruncated
 from barasync.artifacts.budget import Budget, Share
 from barasync.artifacts.errors import ArchiveError, OriginalsLeftOut, TruncatedArchive
 from barasync.artifacts.extract import Limits, extract
-from barasync.artifacts.manifest import Manifest
+from barasync.artifacts.manifest import Manifest, Refusal
+from barasync.artifacts.mounts import Mounts
 from barasync.artifacts.pipe import Pipe, PipeAborted
 from barasync.artifacts.selection import Selection
 from barasync.artifacts.sources import Fetch, Source, fetch_of, plan
 from barasync.matrix.outcome import Collected
 
 CONCURRENT_PATHS = 4
+_NO_MOUNTS = Mounts()
+_APART = "something is mounted there; what it holds comes when it is named itself"
 
 
 class Archived(Protocol):
@@ -61,6 +64,7 @@ async def collect(
     limits: Limits,
     *,
     workspace: str = "/workspace",
+    mounts: Mounts = _NO_MOUNTS,
 ) -> Collection:
     """Fetch files and directories of a container.
 
@@ -68,6 +72,9 @@ async def collect(
     arrives below `destination`, where `sources.plan` says, whole or not at all, in place of what an
     earlier collection left there. `limits` hold for all sources together. The directories down to
     the destination are made.
+
+    What lies in one of `mounts` comes with a source at or below its place, not with one above.
+    Where its files are lost, that is the problem of the source.
 
     Whatever goes wrong with a source is its `problem` (missing in the container, matched by
     nothing, cut off by podman, refused by `extract`, no space here, not whole in time) and does not
@@ -80,9 +87,12 @@ async def collect(
     fetches = plan(parsed)
     results: dict[str, _Result] = {}
     turns = Semaphore(CONCURRENT_PATHS)
-    receiver = _Receiver(container, limits)
+    receiver = _Receiver(container, limits, mounts)
 
     async def run(fetch: Fetch) -> None:
+        if (loss := mounts.loss(fetch.path)) is not None:
+            results[fetch.path] = _Result(problem=f"{fetch.path} {loss}")
+            return
         place = destination / fetch.place
 
         def done(manifest: Manifest) -> None:
@@ -104,7 +114,7 @@ async def collect(
     arrived = ((fetch.place, results[fetch.path].manifest) for fetch in fetches)
     return Collection(
         directory=destination,
-        artifacts=_collected(parsed, fetches, results, destination),
+        artifacts=_collected(parsed, fetches, results, destination, mounts),
         manifests=tuple((place, manifest) for place, manifest in arrived if manifest is not None),
     )
 
@@ -127,9 +137,10 @@ def _problem(error: PodmanError | ArchiveError | OSError, path: str, destination
 class _Receiver:
     """Writes the archives of one container, each in a thread, within limits that they share."""
 
-    def __init__(self, container: Archived, limits: Limits) -> None:
+    def __init__(self, container: Archived, limits: Limits, mounts: Mounts) -> None:
         self._container = container
         self._limits = limits
+        self._mounts = mounts
         self._budget = Budget(limits)
         self._threads = CapacityLimiter(CONCURRENT_PATHS)
 
@@ -142,17 +153,24 @@ class _Receiver:
             ArchiveError, OSError: as `extract`.
             PodmanError: the archive could not be had, or broke off.
         """
-        if not fetch.patterns:
+        reached = {path: fetch.reaches(path) for path in self._mounts.inside(fetch.path)}
+        excluded = {path: pattern for path, pattern in reached.items() if pattern is not None}
+        if not fetch.patterns and not excluded:
             await self._receive(fetch.path, destination, None, done)
             return
-        selection = Selection(patterns=fetch.patterns)
+        selection = Selection(patterns=fetch.patterns, excluded=tuple(excluded.values()))
+
+        def told(manifest: Manifest) -> None:
+            apart = tuple(Refusal(path=path, reason=_APART) for path in excluded)
+            done(replace(manifest, refused=(*apart, *manifest.refused)))
+
         try:
-            await self._receive(fetch.path, destination, selection, done)
+            await self._receive(fetch.path, destination, selection, told)
         except OriginalsLeftOut as error:
             selection = selection.with_originals(error.paths)
         else:
             return
-        await self._receive(fetch.path, destination, selection, done)
+        await self._receive(fetch.path, destination, selection, told)
 
     async def _receive(
         self,
@@ -212,6 +230,7 @@ def _collected(
     fetches: Sequence[Fetch],
     results: Mapping[str, _Result],
     destination: Path,
+    mounts: Mounts,
 ) -> tuple[Collected, ...]:
     """Report on each source; what was left out of an archive is said once."""
     told: set[str] = set()
@@ -229,7 +248,12 @@ def _collected(
             continue
         left_out = () if fetch.path in told else _left_out(manifest)
         told.add(fetch.path)
-        collected.append(_report(source, fetch, manifest, destination, left_out))
+        report = _report(source, fetch, manifest, destination, left_out)
+        place = mounts.between(fetch.path, source.path)
+        if report.destination is None and place is not None:
+            problem = f"{place} is mounted apart from {fetch.path}, so it does not come with that"
+            report = replace(report, problem=f"{problem}; name either of them")
+        collected.append(report)
     return tuple(collected)
 
 

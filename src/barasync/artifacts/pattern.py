@@ -45,14 +45,27 @@ class Pattern:
         for name in path:
             if len(self.parts) in reached:
                 return True
-            reached = self._past_any_depth(
-                {
-                    index if self.parts[index] == _ANY_DEPTH else index + 1
-                    for index in reached
-                    if self._names[index].match(name)
-                }
-            )
+            reached = self._next(reached, name)
         return len(self.parts) in reached
+
+    def reaches(self, path: Sequence[str]) -> bool:
+        """Whether the pattern may name something at or below a path."""
+        reached = self._past_any_depth({0})
+        for name in path:
+            if len(self.parts) in reached:
+                return True
+            reached = self._next(reached, name)
+        return bool(reached)
+
+    def _next(self, reached: set[int], name: str) -> set[int]:
+        """Return the positions that are reached from others with one more name."""
+        return self._past_any_depth(
+            {
+                index if self.parts[index] == _ANY_DEPTH else index + 1
+                for index in reached
+                if self._names[index].match(name)
+            }
+        )
 
     def _past_any_depth(self, reached: set[int]) -> set[int]:
         """Add the positions that are reached without a name, because `**` may stand for none."""

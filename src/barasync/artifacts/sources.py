@@ -39,6 +39,13 @@ class Fetch:
     place: str
     patterns: tuple[Pattern, ...] = ()
 
+    def reaches(self, path: str) -> Pattern | None:
+        """Return the pattern of a path below this one, `None` if nothing of it is wanted."""
+        names = _names_below(path, self.path)
+        if self.patterns and not any(pattern.reaches(names) for pattern in self.patterns):
+            return None
+        return Pattern.literal(names)
+
     def within(self, source: Source) -> Pattern:
         """Return what a source that comes with this fetch means, seen from its path."""
         names = _names_below(source.path, self.path)

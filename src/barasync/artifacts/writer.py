@@ -110,7 +110,7 @@ class Writer:
         if self._left_out:
             raise OriginalsLeftOut(frozenset(self._left_out))
         entries = tuple(self._entries.values())
-        if self._selection is not None and len(entries) == 1:
+        if self._selection is not None and self._selection.patterns and len(entries) == 1:
             entries = ()  # nothing but the root
         return Manifest(
             entries=entries,

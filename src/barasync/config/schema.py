@@ -143,10 +143,10 @@ class CellSettings:
     SIGKILL at once. `retries` is how often it may be tried again after a failure of a kind in
     `retry_on`. `image` is the name of a declared image or a reference; `command` still holds its
     placeholders, which `matrix.command` expands; both are empty when no layer gave one. `secrets`
-    and `volumes` keep their written form, checked. `artifacts` are paths or patterns in the container,
-    relative ones below the workspace. All that is collected of a cell is bounded together:
-    `artifacts_size` in bytes, `artifacts_files` in members of archives, `artifacts_timeout` in
-    seconds.
+    and `volumes` keep their written form, checked. `artifacts` are paths or patterns in the
+    container, relative ones below the workspace. All that is collected of a cell is bounded
+    together: `artifacts_size` in bytes, `artifacts_files` in members of archives,
+    `artifacts_timeout` in seconds.
     """
 
     image: str = ""

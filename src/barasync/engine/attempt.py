@@ -27,10 +27,9 @@ from barasync.aiopodman import (
     Rlimit,
     quirks,
 )
-from barasync.artifacts.collect import Collection, collect
-from barasync.artifacts.extract import Limits
-from barasync.config.schema import WORKSPACE, ArtifactsOn
+from barasync.artifacts.collect import Collection
 from barasync.config.volumes import parse_volume
+from barasync.engine.collection import collect_artifacts, is_wanted, needs_overlay
 from barasync.engine.drain import Drain, Sink
 from barasync.engine.ending import NoVerdict
 from barasync.engine.gate import Gates
@@ -175,6 +174,7 @@ async def attempt(
         gates=session.gates,
         cgroup=cgroup,
         phase=phases.measure,
+        keeps_overlays=needs_overlay(job.cell.settings),
     )
     container_id: str | None = None
     outcome = Outcome(status=Status.CANCELLED, output=OutputCounts(complete=False))
@@ -186,9 +186,7 @@ async def attempt(
                 ended = await _execute(container, job, drain, phases, on_start)
                 if _is_collected(ended, job):
                     with phases.measure("collect"):
-                        collection = await _collect(container, job)
-                        manifest = await keep_manifest(collection)
-                    ended = replace(ended, collected=collection.artifacts, manifest=manifest)
+                        ended = await _collect(container, ended, job, place, keep_manifest)
             outcome = _outcome(ended, job, session, place)
     except (PodmanError, TimeoutError) as error:
         if container_id is None and isinstance(error, NotFound):
@@ -292,24 +290,22 @@ def _drain(container: Container, job: Job, session: Session, log: Sink) -> Drain
 
 def _is_collected(ended: _Ended, job: Job) -> bool:
     """Whether artifacts are wanted of a container that ended so."""
-    settings = job.cell.settings
-    if ended.state is None or not settings.artifacts:
+    if ended.state is None:
         return False
-    if settings.artifacts_on is ArtifactsOn.ALWAYS:
-        return True
     ended_well = ended.state.state.exit_code == 0 and not ended.terminated
     passed = ended_well and ended.output_problem is None
-    return passed is (settings.artifacts_on is ArtifactsOn.PASSED)
+    return is_wanted(job.cell.settings, passed=passed)
 
 
-async def _collect(container: Container, job: Job) -> Collection:
-    settings = job.cell.settings
-    limits = Limits(
-        bytes=settings.artifacts_size,
-        members=settings.artifacts_files,
-        seconds=settings.artifacts_timeout,
+async def _collect(
+    container: Container, ended: _Ended, job: Job, place: FreshPlace, keep_manifest: KeepManifest
+) -> _Ended:
+    assert ended.state is not None, "nothing is collected of a container without a state"
+    collection = await collect_artifacts(
+        container, ended.state, job.cell.settings, job.artifacts, place.writes
     )
-    return await collect(container, settings.artifacts, job.artifacts, limits, workspace=WORKSPACE)
+    manifest = await keep_manifest(collection)
+    return replace(ended, collected=collection.artifacts, manifest=manifest)
 
 
 def _usage(read: Usage, container_id: str | None, session: Session) -> Usage:

@@ -23,6 +23,7 @@ from barasync.aiopodman import (
 )
 from barasync.engine.gate import Gates
 from barasync.engine.oom import LimitNotices
+from barasync.engine.overlays import OverlayWrites
 from barasync.engine.usage import CellCgroup, Reading
 from barasync.matrix.outcome import Usage
 
@@ -39,7 +40,8 @@ class FreshPlace:
 
     After entering, `warnings` are podman's, about limits that it ignores for example. After
     leaving, `usage` and `oom_kills` hold what its cgroup told (see `Reading`), and `leaked` the
-    container's ID if podman would not confirm that it is gone.
+    container's ID if podman would not confirm that it is gone. With `keeps_overlays`, `writes` has
+    what the container wrote to its overlays, from entering until it is left.
 
     Raises:
         PodmanError, TimeoutError: the container could not be created.
@@ -53,6 +55,7 @@ class FreshPlace:
         gates: Gates,
         cgroup: CellCgroup | None,
         phase: Phase,
+        keeps_overlays: bool = False,
     ) -> None:
         self.usage = Usage()
         self.oom_kills: int | None = None
@@ -65,6 +68,7 @@ class FreshPlace:
         self._phase = phase
         self._notices: LimitNotices | None = None
         self._container: Container | None = None
+        self.writes = OverlayWrites(podman, spec, gates) if keeps_overlays else None
 
     async def __aenter__(self) -> Container:
         with self._phase("queue"):
@@ -97,9 +101,14 @@ class FreshPlace:
                 limit = self._cgroup.limit
                 self._notices = await to_thread.run_sync(limit, self._spec.memory_bytes)
             try:
+                if self.writes is not None:
+                    await self.writes.make()
+                    self._spec = self.writes.spec
                 async with self._gates.create.passed():
                     return await create_shielded(self._podman.containers, self._spec)
             except BaseException:
+                if self.writes is not None:
+                    await self.writes.remove()
                 await self._settle(gone=True)
                 raise
 
@@ -109,6 +118,10 @@ class FreshPlace:
             async with self._gates.remove.passed():
                 gone = await remove_shielded(container)
         self.leaked = None if gone else container.id
+        if self.writes is not None:
+            self.leaked = self.leaked or self.writes.leaked
+            if self.leaked is None:
+                await self.writes.remove()
         reading = await self._settle(gone=gone)
         self.usage, self.oom_kills = reading.usage, reading.oom_kills
 

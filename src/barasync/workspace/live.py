@@ -5,10 +5,10 @@ record, which is none of a cell's business, and which a cell could turn into a l
 engine astray. Nobody changes owner or label of what is in the directory.
 
 An *overlay* gives each container a view of its own: what it writes goes to a directory of podman's
-that goes with the container. Changes on the host show in running cells, but the kernel promises no
-more than not to crash (kernel documentation, "Changes to underlying filesystems"). Podman unmounts
-it with the container's process: after that its archive endpoint answers 404 for paths inside it.
-A *bind* mount is the directory, read-write, in all cells. (Measured on podman 4.3.1 and 5.4.2.)
+that goes with the container, or to volumes (`engine.overlays`) where artifacts lie in it. Changes
+on the host show in running cells, but the kernel promises no more than not to crash (kernel
+documentation, "Changes to underlying filesystems"). A *bind* mount is the directory, read-write,
+in all cells.
 """
 
 from __future__ import annotations

@@ -1,0 +1,89 @@
+"""The artifacts of an attempt: whether they are wanted, and how they are to be had."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from barasync.aiopodman import Container, ContainerInspect, PodmanError
+from barasync.artifacts.collect import Archived, Collection, collect
+from barasync.artifacts.extract import Limits
+from barasync.artifacts.mounts import Mounts, mounts_of
+from barasync.artifacts.sources import Source, is_below
+from barasync.config.schema import WORKSPACE, ArtifactsOn, CellSettings, WorkspaceMode
+from barasync.engine.overlays import OverlayWrites
+
+_SERVER_GRACE_SECONDS = 60.0
+
+
+def is_wanted(settings: CellSettings, *, passed: bool) -> bool:
+    """Whether artifacts are collected of a cell that passed, or did not."""
+    if not settings.artifacts or settings.artifacts_on is ArtifactsOn.ALWAYS:
+        return bool(settings.artifacts)
+    return passed is (settings.artifacts_on is ArtifactsOn.PASSED)
+
+
+def needs_overlay(settings: CellSettings) -> bool:
+    """Whether an artifact lies in a workspace that is gone with the container's process."""
+    if settings.workspace is not WorkspaceMode.OVERLAY:
+        return False
+    paths = [Source.parse(source, WORKSPACE).path for source in settings.artifacts]
+    return any(path == WORKSPACE or is_below(path, WORKSPACE) for path in paths)
+
+
+async def collect_artifacts(
+    container: Container,
+    state: ContainerInspect,
+    settings: CellSettings,
+    destination: Path,
+    writes: OverlayWrites | None,
+) -> Collection:
+    """Collect the artifacts of a container that has ended, in `state`.
+
+    With `writes` what it wrote to its overlays is shown by another container meanwhile.
+    """
+    limits = Limits(
+        bytes=settings.artifacts_size,
+        members=settings.artifacts_files,
+        seconds=settings.artifacts_timeout,
+    )
+    mounts = mounts_of(state, workspace=WORKSPACE)
+    async with AsyncExitStack() as stack:
+        source: Archived = container
+        if writes is not None:
+            overlays = tuple(overlay.destination for overlay in writes.spec.overlays)
+            seconds = limits.seconds + _SERVER_GRACE_SECONDS
+            try:
+                shown = await stack.enter_async_context(writes.shown(seconds))
+            except (PodmanError, TimeoutError) as error:
+                mounts = _not_shown(mounts, overlays, error)
+            else:
+                source = _Views(container, shown, overlays)
+                mounts = mounts.without(overlays)
+        return await collect(
+            source, settings.artifacts, destination, limits, workspace=WORKSPACE, mounts=mounts
+        )
+
+
+def _not_shown(mounts: Mounts, overlays: tuple[str, ...], error: Exception) -> Mounts:
+    reason = (
+        f"is on an overlay, which a container with `sh` of the same image was to show: {error}; "
+        "`--workspace layer` needs none"
+    )
+    return replace(mounts, lost={**mounts.lost, **dict.fromkeys(overlays, reason)})
+
+
+class _Views:
+    """A container that has ended, and another one that shows its overlays."""
+
+    def __init__(self, container: Container, shown: Container, overlays: tuple[str, ...]) -> None:
+        self._container = container
+        self._shown = shown
+        self._overlays = overlays
+
+    def archive(self, path: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Return the archive of a path, of the container that has it."""
+        overlaid = any(path == place or is_below(path, place) for place in self._overlays)
+        return (self._shown if overlaid else self._container).archive(path)

@@ -1,0 +1,164 @@
+"""What cells wrote to overlays, volumes and tmpfs, when their containers have ended."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from barasync.aiopodman import Container, ContainerSpec, Mount, Podman
+from barasync.artifacts.collect import Collection, collect
+from barasync.artifacts.extract import Limits
+from barasync.artifacts.mounts import mounts_of
+from barasync.engine.gate import Gates
+from barasync.engine.overlays import OverlayWrites
+from tests.contract.running import created, finish, shell
+from tests.rig.accounts import ensure_rootless_user
+
+pytestmark = pytest.mark.anyio
+
+WRITES = """
+    set -e; cd /over
+    rm gone; rm -r replaced; mkdir replaced out; echo new >replaced/new; echo out >out/file
+    echo changed >kept; mkdir -m 700 secret; echo s >secret/file; chmod 600 secret/file
+    chown -R 33:33 secret
+"""
+
+
+@pytest.fixture
+def lower() -> Iterator[Path]:
+    """A directory that everybody may read, as a project of the user of the rootless podman."""
+    account = ensure_rootless_user()
+    directory = Path(tempfile.mkdtemp(prefix="barasync-test-lower-"))
+    (directory / "replaced").mkdir()
+    for name in ("gone", "kept", "replaced/old", "untouched"):
+        (directory / name).write_text(f"{name}\n")
+    for path in (directory, *directory.rglob("*")):
+        os.chown(path, account.pw_uid, account.pw_gid)
+    yield directory
+    shutil.rmtree(directory)
+
+
+def files(directory: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(directory)): path.read_text()
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
+
+
+async def volumes(podman: Podman) -> set[str]:
+    return {volume.name for volume in await podman.volumes.list()}
+
+
+async def check_writes(podman: Podman, image: str, lower: Path, place: Path) -> None:
+    """Run a container on an overlay, and collect from it when it has ended."""
+    before = await volumes(podman)
+    spec = replace(
+        shell(image, WRITES), name="barasync-test-over", overlays=(Mount(str(lower), "/over"),)
+    )
+    writes = OverlayWrites(podman, spec, Gates())
+    await writes.make()
+    try:
+        async with created(podman, writes.spec) as container:
+            ended = await finish(container)
+            assert ended.state.state.exit_code == 0, ended.stderr
+            async with writes.shown(30) as shown:
+                sources = ["/over", "/over/gone", "/over/re*/*", "/over/secret"]
+                collection = await collect(shown, sources, place, Limits())
+    finally:
+        await writes.remove()
+
+    assert [result.problem for result in collection.artifacts] == [
+        None,
+        "/over/gone is not in the container",
+        None,
+        None,
+    ]
+    assert files(place / "over") == {
+        "kept": "changed\n",
+        "untouched": "untouched\n",
+        "replaced/new": "new\n",
+        "out/file": "out\n",
+        "secret/file": "s\n",
+    }
+    assert files(lower)["kept"] == "kept\n"
+    assert await volumes(podman) == before
+    assert writes.leaked is None
+
+
+async def test_what_was_written_to_an_overlay_is_shown_after_the_end(
+    podman: Podman, busybox: str, lower: Path, tmp_path: Path
+) -> None:
+    await check_writes(podman, busybox, lower, tmp_path)
+
+
+async def test_what_was_written_to_an_overlay_is_shown_without_root(
+    rootless_podman: Podman, rootless_busybox: str, lower: Path, tmp_path: Path
+) -> None:
+    await check_writes(rootless_podman, rootless_busybox, lower, tmp_path)
+
+
+async def test_what_is_lost_with_the_process_is_a_problem_that_says_so(
+    podman: Podman, busybox: str, lower: Path, tmp_path: Path
+) -> None:
+    spec = replace(
+        shell(busybox, "echo x >/over/x"),
+        overlays=(Mount(str(lower), "/over"),),
+        hidden=("/memory",),
+    )
+
+    results = await collected(podman, spec, tmp_path, "/over", "/over/x", "/memory/x", "/proc")
+
+    advice = "have the command copy what is wanted to /workspace or a volume"
+    assert results == [
+        f"/over is on an overlay, gone with the container's process; {advice}",
+        f"/over/x is on an overlay, gone with the container's process; {advice}",
+        f"/memory/x is on a tmpfs, gone with the container's process; {advice}",
+        f"/proc is on a file system of the kernel, gone with the container's process; {advice}",
+    ]
+    assert files(tmp_path) == {}
+
+
+async def test_a_directory_comes_without_what_is_mounted_in_it_and_says_so(
+    podman: Podman, busybox: str, lower: Path, tmp_path: Path
+) -> None:
+    """An archive would have the host's files there, where the container saw something else."""
+    (lower / "out").mkdir()
+    spec = replace(
+        shell(busybox, "echo x >/workspace/x; echo y >/workspace/out/y"),
+        mounts=(Mount(str(lower), "/workspace"),),
+        hidden=("/workspace/replaced",),
+    )
+    async with created(podman, spec) as container:
+        await finish(container)
+        collection = await ended_collection(container, tmp_path, "/workspace", "/workspace/out")
+
+    assert [result.problem for result in collection.artifacts] == [None, None]
+    assert collection.artifacts[0].refused == (
+        (
+            "/workspace/replaced: something is mounted there; "
+            "what it holds comes when it is named itself"
+        ),
+    )
+    assert sorted(files(tmp_path / "workspace")) == ["gone", "kept", "out/y", "untouched", "x"]
+    assert files(tmp_path / "out") == {"y": "y\n"}
+
+
+async def ended_collection(container: Container, place: Path, *sources: str) -> Collection:
+    mounts = mounts_of(await container.inspect(), workspace="/workspace")
+    return await collect(container, sources, place, Limits(), mounts=mounts)
+
+
+async def collected(
+    podman: Podman, spec: ContainerSpec, place: Path, *sources: str
+) -> list[str | None]:
+    async with created(podman, spec) as container:
+        await finish(container)
+        collection = await ended_collection(container, place, *sources)
+    return [result.problem for result in collection.artifacts]

@@ -1,0 +1,125 @@
+"""What the mounts of a container that has ended mean for its archives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from barasync.aiopodman.models import ContainerInspect, HostConfig, MountInspect
+from barasync.artifacts.collect import collect
+from barasync.artifacts.extract import Limits
+from barasync.artifacts.mounts import Mounts, mounts_of
+from tests.unit.archives import directory, hard_link, member, names, pack, sandbox
+from tests.unit.test_collect import FakeContainer
+
+MOUNTS = Mounts(lost={"/w": "is lost"}, apart=frozenset({"/w/cache", "/data"}))
+
+
+@pytest.mark.parametrize(
+    ("path", "loss"),
+    [
+        ("/w", "is lost"),
+        ("/w/out/x", "is lost"),
+        ("/w/cache", None),
+        ("/w/cache/x", None),
+        ("/w2", None),
+        ("/data/x", None),
+        ("/etc", None),
+    ],
+)
+def test_the_innermost_mount_decides_what_is_lost(path: str, loss: str | None) -> None:
+    assert MOUNTS.loss(path) == loss
+
+
+def test_what_is_mounted_below_a_path_is_known() -> None:
+    assert MOUNTS.inside("/w") == ("/w/cache",)
+    assert MOUNTS.inside("/w/cache") == ()
+    assert MOUNTS.between("/w", "/w/cache/x") == "/w/cache"
+    assert MOUNTS.between("/w", "/w/out") is None
+
+
+def test_mounts_that_are_seen_in_another_way_do_not_count() -> None:
+    assert MOUNTS.without(["/w"]) == Mounts(apart=frozenset({"/data"}))
+
+
+def test_podman_tells_of_volumes_overlays_and_tmpfs() -> None:
+    container = ContainerInspect(
+        id="1",
+        host_config=HostConfig(tmpfs={"/t": "rw"}),
+        mounts=[
+            MountInspect(type="volume", destination="/v", options=["rbind"]),
+            MountInspect(type="bind", destination="/o", options=["lowerdir=/l", "upperdir=/u"]),
+        ],
+    )
+
+    mounts = mounts_of(container, workspace="/w")
+
+    assert mounts.apart == {"/v"}
+    assert set(mounts.lost) == {"/proc", "/sys", "/dev", "/t", "/o"}
+    assert mounts.loss("/o/x") == (
+        "is on an overlay, gone with the container's process; "
+        "have the command copy what is wanted to /w or a volume"
+    )
+    assert str(mounts_of(container, workspace="/o").loss("/t")).endswith("wanted to a volume")
+
+
+@pytest.mark.anyio
+async def test_what_is_mounted_apart_comes_by_its_own_name_only(tmp_path: Path) -> None:
+    archive = pack(
+        directory("w"),
+        member("w/f", b"f"),
+        directory("w/cache"),
+        member("w/cache/host", b"of the host"),
+        hard_link("w/h", "w/cache/host"),
+    )
+    container = FakeContainer(w=archive, w__cache=pack(directory(""), member("/true")))
+    mounts = Mounts(lost={"/tmp": "is lost"}, apart=frozenset({"/w/cache"}))
+    sources = ["/w", "/w/cache", "/tmp/x"]
+
+    with sandbox(tmp_path) as place:
+        collection = await collect(container, sources, place, Limits(), mounts=mounts)
+
+        whole, cache, lost = collection.artifacts
+        assert (whole.problem, cache.problem) == (None, None)
+        assert whole.refused == (
+            "/w/cache: something is mounted there; what it holds comes when it is named itself",
+        )
+        assert names(place / "w") == ["f", "h"]
+        assert names(place / "cache") == ["true"]
+        assert lost.problem == "/tmp/x is lost"
+        assert container.asked == ["/w", "/w/cache", "/w"]
+
+
+@pytest.mark.anyio
+async def test_patterns_that_do_not_reach_a_mount_have_nothing_to_say_of_it(
+    tmp_path: Path,
+) -> None:
+    archive = pack(directory("w"), member("w/f"), member("w/cache/x"))
+    mounts = Mounts(apart=frozenset({"/w/cache"}))
+
+    with sandbox(tmp_path) as place:
+        results = (
+            await collect(FakeContainer(w=archive), ["/w/f*"], place, Limits(), mounts=mounts)
+        ).artifacts
+        deep = (
+            await collect(FakeContainer(w=archive), ["/w/**/x"], place, Limits(), mounts=mounts)
+        ).artifacts
+
+    assert [(result.problem, result.refused) for result in results] == [(None, ())]
+    assert deep[0].problem == "nothing below /w matches the pattern /w/**/x"
+    assert len(deep[0].refused) == 1
+
+
+@pytest.mark.anyio
+async def test_a_mount_that_would_come_with_the_path_above_it_is_a_problem(tmp_path: Path) -> None:
+    container = FakeContainer(a__x=pack(directory("x"), member("x/f")), b__x=pack(member("x")))
+    mounts = Mounts(apart=frozenset({"/a/x/m"}))
+
+    with sandbox(tmp_path) as place:
+        sources = ["/a/x", "/b/x", "/a/x/m/x"]
+        collection = await collect(container, sources, place, Limits(), mounts=mounts)
+
+    assert collection.artifacts[2].problem == (
+        "/a/x/m is mounted apart from /a/x, so it does not come with that; name either of them"
+    )
