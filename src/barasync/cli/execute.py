@@ -120,9 +120,7 @@ async def execute(
         async with anyio.create_task_group() as group:
             group.start_soon(_tell_of_dead_runs, connection, identity, notify)
             await _require_shared_directory(execution, connection)
-            for note in secret_notes(
-                execution.plan, execution.secrets, connection.podman.version
-            ):
+            for note in secret_notes(execution.plan, execution.secrets, connection.podman.version):
                 notify(note)
             await _require_emulators(execution.plan, connection, identity)
         directory = await to_thread.run_sync(_make_directory, execution.project.directory)
