@@ -1,8 +1,9 @@
 """The project's files as they lie on disk: which they are, and a key over all that is in them.
 
 In a git repository these are the tracked and the untracked but not ignored files, those of
-submodules and of other repositories inside included; elsewhere all files but `.git`. A directory
-`.barasync` never belongs to it. Git knows no empty directories, so neither does a tree from git.
+submodules and of other repositories inside included; elsewhere all files but `.git` and what an
+ignore file leaves out. A directory `.barasync` never belongs to it. Git knows no empty directories,
+so neither does a tree from git.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from barasync.errors import ConfigError
 from barasync.workspace.git import list_files
+from barasync.workspace.ignore import IGNORE_FILES, Ignore
 
 READ_BYTES = 256 * 1024
 OURS = ".barasync"
@@ -102,7 +104,7 @@ def scan(root: Path, *, checkpoint: Callable[[], None] = _go_on) -> Tree:
     survey = _Survey(root, checkpoint)
     # Where git knows no file (a directory that an outer repository ignores) it has no say.
     if not survey.add_repository(""):
-        survey.add_directory("")
+        survey.add_everything(Ignore.of(root))
     entries = survey.entries()
     return Tree(
         root=root,
@@ -175,20 +177,34 @@ class _Survey:
                 self.add_repository(path)
         return bool(names)
 
-    def add_directory(self, directory: str) -> None:
-        """Add everything below a directory."""
-        waiting = [directory]
+    def add_everything(self, ignore: Ignore) -> None:
+        """Add all files but those that are left out, and the directories above them."""
+        waiting = [("", ignore.nothing)]
         while waiting:
-            above = waiting.pop()
-            try:
-                with os.scandir(self._root / above) as found:
-                    names = [item.name for item in found]
-            except OSError as error:
-                raise _unreadable(self._root, above, error) from error
-            for name in names:
+            above, matches_above = waiting.pop()
+            for name, is_directory in self._list(above):
                 path = posixpath.join(above, name)
-                if name not in {OURS, _GIT} and self._add(path) is Kind.DIRECTORY:
-                    waiting.append(path)
+                matches = ignore.matches(path, matches_above)
+                if not ignore.leaves_out(matches):
+                    self._add_parents(path)
+                    self._add(path)
+                elif not ignore.may_take_in_below(path):
+                    continue
+                if is_directory:
+                    waiting.append((path, matches))
+
+    def _list(self, directory: str) -> list[tuple[str, bool]]:
+        """List the names in a directory, and tell which are directories."""
+        self._checkpoint()
+        try:
+            with os.scandir(self._root / directory) as found:
+                return [
+                    (item.name, item.is_dir(follow_symlinks=False))
+                    for item in found
+                    if item.name not in {OURS, _GIT}
+                ]
+        except OSError as error:
+            raise _unreadable(self._root, directory, error) from error
 
     def _is_repository(self, path: str) -> bool:
         return os.path.lexists(self._root / path / _GIT)
@@ -276,7 +292,8 @@ def _changed(root: Path, entry: Entry) -> ConfigError:
 def _unreadable(root: Path, path: str, error: OSError) -> ConfigError:
     return ConfigError(
         f"{_shown(root, path)} cannot be read: {error.strerror}",
-        hint="Make it readable, or let git ignore it (.gitignore).",
+        hint="Make it readable, or name it in .gitignore or, where there is no git, in "
+        f"{IGNORE_FILES[0]}.",
     )
 
 
