@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from barasync.errors import ConfigError
-from barasync.workspace.tree import Entry, Kind, Tree, read_file, scan
+from barasync.workspace.tree import SCANS, Entry, Kind, Tree, TreeChanged, read_file, scan
 from tests.unit.projects import (
     MTIME,
     plain_git,
@@ -264,7 +265,7 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(project: Path) -> None:
     (project / "a").unlink()
     (project / "a").symlink_to("b")
 
-    with pytest.raises(ConfigError, match="/a cannot be read"):
+    with pytest.raises(TreeChanged, match="/a changed while it was read"):
         list(read_file(project, entry))
 
 
@@ -281,20 +282,60 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(project: Path, replace
     assert caught.value.hint == "Run again when nothing writes to the project."
 
 
+class Writer:
+    """Changes a file after its one piece was read, in the first scans."""
+
+    def __init__(self, path: Path, times: int) -> None:
+        self._path = path
+        self._left = times
+
+    def __call__(self) -> None:
+        if self._left and open_files(self._path):
+            self._left -= 1
+            with self._path.open("ab") as file:
+                file.write(b"more")
+
+
+def test_a_tree_that_changes_while_it_is_read_is_read_again(project: Path) -> None:
+    write(project, {"a": "x", "b": "x"})
+
+    tree = scan(project, checkpoint=Writer(project / "a", SCANS - 1))
+
+    assert [entry.size for entry in tree.entries] == [1 + 4 * (SCANS - 1), 1]
+    assert tree == scan(project)
+
+
+def test_a_file_that_changes_every_time_is_an_error_that_names_it(project: Path) -> None:
+    write(project, {"a": "x", "b": "x"})
+
+    with pytest.raises(TreeChanged, match="/a changed while it was read"):
+        scan(project, checkpoint=Writer(project / "a", SCANS))
+
+
+def test_a_directory_that_goes_while_it_is_listed_is_no_error(project: Path) -> None:
+    write(project, {"a": "", "d/b": ""})
+
+    def remove() -> None:
+        shutil.rmtree(project / "d", ignore_errors=True)
+
+    assert paths(scan(project, checkpoint=remove)) == ["a"]
+
+
 def test_a_file_that_stops_being_read_is_closed(project: Path) -> None:
     write(project, {"a": b"x" * 400_000})
     pieces = read_file(project, entry_of(project, "a"))
-    before = open_files()
     next(pieces)
-    assert open_files() == before + 1
+    assert open_files(project / "a") == 1
 
     pieces.close()
 
-    assert open_files() == before
+    assert open_files(project / "a") == 0
 
 
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
+def open_files(path: Path) -> int:
+    """Return how often this process has a file open."""
+    links = Path("/proc/self/fd").iterdir()
+    return sum(os.path.realpath(link) == str(path) for link in links)
 
 
 # The default command

@@ -48,6 +48,7 @@ from barasync.report.jsonl import EventLog
 from barasync.report.recorder import Recorder
 from barasync.report.result import ResultDocument, write_result
 from barasync.workspace.layer import ensure_layer
+from barasync.workspace.source import Source
 from barasync.workspace.tree import Tree, scan
 
 
@@ -114,7 +115,7 @@ async def execute(
     `farewell` gives the last lines to show once nothing of the run is left. The first signal stops
     the run in order; from the second on the audience is not waited for.
     """
-    tree = await _tree(execution)
+    source = await _source(execution)
     async with connect(execution.url, execution.environ, notify=notify) as connection:
         identity = await to_thread.run_sync(Identity.current)
         async with anyio.create_task_group() as group:
@@ -134,7 +135,7 @@ async def execute(
                         execution,
                         connection,
                         recorder,
-                        tree,
+                        source,
                         interrupts,
                         identity=identity,
                         complain=left.append,
@@ -152,7 +153,7 @@ async def _run(
     execution: Execution,
     connection: Connection,
     recorder: Recorder,
-    tree: Tree | None,
+    source: Source | None,
     interrupts: Interrupts,
     *,
     identity: Identity,
@@ -173,7 +174,7 @@ async def _run(
         run = Run(
             execution.plan,
             replace(session, secrets=secrets, masker=masker),
-            _preparation(execution, connection, recorder, tree, identity, masker=masker),
+            _preparation(execution, connection, recorder, source, identity, masker=masker),
             recorder,
             scheduler=await _scheduler(execution, connection),
             fail_fast=execution.fail_fast,
@@ -209,7 +210,7 @@ def _preparation(
     execution: Execution,
     connection: Connection,
     recorder: Recorder,
-    tree: Tree | None,
+    source: Source | None,
     identity: Identity,
     *,
     masker: Masker,
@@ -234,20 +235,21 @@ def _preparation(
         return resolved.id
 
     async def workspace(image_id: str, platform: Platform) -> str:
-        assert tree is not None, "the files are read when a cell wants them in a layer"
-        return await ensure_layer(
+        assert source is not None, "the files are read when a cell wants them in a layer"
+        make = partial(
+            ensure_layer,
             connection.podman,
             image_id=image_id,
             platform=platform,
-            tree=tree,
             labels=identity.labels(recorder.run),
             maker=identity.maker_labels(recorder.run),
         )
+        return await source.layer(lambda tree: make(tree=tree))
 
     def has_bar(mode: WorkspaceMode) -> bool:
-        if tree is None or mode.shares_directory:
+        if source is None or mode.shares_directory:
             return execution.project.has_executable("bar")
-        return tree.has_executable("bar")
+        return source.tree.has_executable("bar")
 
     return Preparation(image=image, workspace=workspace, has_bar=has_bar)
 
@@ -270,7 +272,7 @@ async def _scheduler(execution: Execution, connection: Connection) -> Scheduler:
     )
 
 
-async def _tree(execution: Execution) -> Tree | None:
+async def _source(execution: Execution) -> Source | None:
     """Read the project's files, if a cell wants them in a layer."""
     directory = execution.project.directory
     modes = _modes(execution.plan)
@@ -278,8 +280,12 @@ async def _tree(execution: Execution) -> Tree | None:
         refuse_a_whole_home(directory, execution.environ.get("HOME"))
     if WorkspaceMode.LAYER not in modes:
         return None
-    # The thread cannot be left behind: it would be waited for when the interpreter ends.
-    return await to_thread.run_sync(partial(scan, directory, checkpoint=check_cancelled))
+
+    async def read() -> Tree:
+        # The thread cannot be left behind: it would be waited for when the interpreter ends.
+        return await to_thread.run_sync(partial(scan, directory, checkpoint=check_cancelled))
+
+    return Source(await read(), read)
 
 
 async def _tell_of_dead_runs(

@@ -27,7 +27,8 @@ def stream(tree: Tree) -> Generator[bytes, None, None]:
     are in pax headers. Closing the iterator closes the file it reads.
 
     Raises:
-        ConfigError: a file cannot be read any more, or changed since the tree was made.
+        ConfigError: a file cannot be read any more.
+        TreeChanged: a file changed since the tree was made.
 
     Source: POSIX.1-2017, pax, "pax Interchange Format".
     """

@@ -78,7 +78,8 @@ async def ensure_layer(
     Raises:
         ImageError: podman refuses a step.
         EngineUnavailable: podman cannot be reached any more.
-        ConfigError: a file cannot be read, or changed since `tree` was made.
+        ConfigError: a file cannot be read.
+        TreeChanged: a file changed since `tree` was made.
     """
     key = layer_key(image_id, tree)
     where = f"the workspace layer on image {image_id[:12]} ({platform})"

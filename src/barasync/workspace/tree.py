@@ -8,11 +8,13 @@ so neither does a tree from git.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import posixpath
 import stat
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -22,10 +24,15 @@ from barasync.workspace.git import list_files
 from barasync.workspace.ignore import IGNORE_FILES, Ignore
 
 READ_BYTES = 256 * 1024
+SCANS = 3
+"""How often a tree is read that changes meanwhile."""
+
 OURS = ".barasync"
 _GIT = ".git"
 _NANOSECONDS = 1_000_000_000
 _MAX_LINKS = 8
+# What open(2) says of a path where there was a file or directory: nothing or something else is.
+_ANOTHER_KIND = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
 # Never follow a link, never wait for the other end of a pipe that took a file's place.
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -85,16 +92,28 @@ def _go_on() -> None:
     """Let a scan run to its end."""
 
 
+class TreeChanged(ConfigError):
+    """A file is not any more what it was when the tree was listed."""
+
+
 def scan(root: Path, *, checkpoint: Callable[[], None] = _go_on) -> Tree:
     """List the project's files and read every one of them for the key.
 
-    Blocks for as long as the disk takes: call it in a worker thread. `checkpoint` is called again
-    and again meanwhile; what it raises ends the scan.
+    Where a file changes meanwhile all is listed and read again, `SCANS` times at most. Blocks for
+    as long as the disk takes: call it in a worker thread. `checkpoint` is called again and again
+    meanwhile; what it raises ends the scan.
 
     Raises:
-        ConfigError: there is no such directory, git refuses, a file cannot be read, or it changed
-            while it was read.
+        ConfigError: there is no such directory, git refuses, or a file cannot be read.
+        TreeChanged: a file changed every time.
     """
+    for _ in range(SCANS - 1):
+        with suppress(TreeChanged):
+            return _scan_once(root, checkpoint)
+    return _scan_once(root, checkpoint)
+
+
+def _scan_once(root: Path, checkpoint: Callable[[], None]) -> Tree:
     try:
         is_directory = stat.S_ISDIR(os.stat(root).st_mode)  # noqa: PTH116 is_dir() hides why not
     except OSError as error:
@@ -118,13 +137,14 @@ def read_file(root: Path, entry: Entry) -> Generator[bytes, None, None]:
     """Give a file's bytes, exactly `entry.size` of them, in pieces of up to 256 KiB.
 
     Raises:
-        ConfigError: it cannot be read, or it is not the file any more that `entry` describes.
+        ConfigError: it cannot be read.
+        TreeChanged: it is not the file any more that `entry` describes.
     """
     try:
         descriptor = os.open(root / entry.path, _OPEN)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise _changed(root, entry) from error
     except OSError as error:
+        if error.errno in _ANOTHER_KIND:
+            raise _changed(root, entry.path) from error
         raise _unreadable(root, entry.path, error) from error
     try:
         left = entry.size
@@ -134,7 +154,7 @@ def read_file(root: Path, entry: Entry) -> Generator[bytes, None, None]:
             yield piece
         _check_unchanged(root, entry, descriptor)
         if left:
-            raise _changed(root, entry)
+            raise _changed(root, entry.path)
     except OSError as error:
         raise _unreadable(root, entry.path, error) from error
     finally:
@@ -204,6 +224,8 @@ class _Survey:
                     if item.name not in {OURS, _GIT}
                 ]
         except OSError as error:
+            if error.errno in _ANOTHER_KIND:
+                raise _changed(self._root, directory) from error
             raise _unreadable(self._root, directory, error) from error
 
     def _is_repository(self, path: str) -> bool:
@@ -279,12 +301,12 @@ def _check_unchanged(root: Path, entry: Entry, descriptor: int) -> None:
     """
     status = os.fstat(descriptor)
     if (status.st_size, status.st_ctime_ns) != (entry.size, entry.changed_ns):
-        raise _changed(root, entry)
+        raise _changed(root, entry.path)
 
 
-def _changed(root: Path, entry: Entry) -> ConfigError:
-    return ConfigError(
-        f"{_shown(root, entry.path)} changed while it was read",
+def _changed(root: Path, path: str) -> TreeChanged:
+    return TreeChanged(
+        f"{_shown(root, path)} changed while it was read",
         hint="Run again when nothing writes to the project.",
     )
 
