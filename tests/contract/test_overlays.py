@@ -113,13 +113,13 @@ async def test_what_is_lost_with_the_process_is_a_problem_that_says_so(
         hidden=("/memory",),
     )
 
-    results = await collected(podman, spec, tmp_path, "/over", "/over/x", "/memory/x", "/proc")
+    results = await collected(podman, spec, tmp_path, "/over", "/over/x", "/memory/y", "/proc")
 
     advice = "have the command copy what is wanted to /workspace or a volume"
     assert results == [
         f"/over is on an overlay, gone with the container's process; {advice}",
         f"/over/x is on an overlay, gone with the container's process; {advice}",
-        f"/memory/x is on a tmpfs, gone with the container's process; {advice}",
+        f"/memory/y is on a tmpfs, gone with the container's process; {advice}",
         f"/proc is on a file system of the kernel, gone with the container's process; {advice}",
     ]
     assert files(tmp_path) == {}
