@@ -89,6 +89,32 @@ async def test_a_recorder_says_where_it_wrote_a_manifest(tmp_path: Path) -> None
     assert recorder.problems == ()
 
 
+async def test_what_only_an_earlier_attempt_left_is_removed(tmp_path: Path) -> None:
+    place = tmp_path / "artifacts"
+    (place / "out/deep").mkdir(parents=True)
+    for name in ("out/deep/f", "x.log", "elsewhere"):
+        (place / name).touch()
+    empty = Manifest(entries=())
+    first = Collection(directory=place, manifests=(("out", empty), ("x.log", empty)))
+    directory = RunDirectory(tmp_path)
+    with EventLog(directory.events) as log:
+        recorder = Recorder(directory, log, Audience())
+        await recorder.keep_manifest("amd64", 1, first)
+        await recorder.keep_manifest("arm64", 1, Collection(directory=place))
+        assert children(place) == ["elsewhere", "out", "x.log"]
+        await recorder.keep_manifest(
+            "amd64", 2, Collection(directory=place, manifests=(("x.log", empty),))
+        )
+        assert children(place) == ["elsewhere", "x.log"]
+        await recorder.keep_manifest("amd64", 3, Collection(directory=place))
+
+    assert children(place) == ["elsewhere"]
+
+
+def children(directory: Path) -> list[str]:
+    return sorted(child.name for child in directory.iterdir())
+
+
 async def test_a_manifest_that_cannot_be_written_is_a_problem_of_the_record(
     tmp_path: Path,
 ) -> None:

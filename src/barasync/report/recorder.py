@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -49,6 +51,7 @@ class Recorder:
         self._events: list[AnyEvent] = []
         self._cell_logs: list[tuple[str, CellLog]] = []
         self._unwritten: list[str] = []
+        self._places: dict[str, frozenset[Path]] = {}
 
     @property
     def run(self) -> str:
@@ -79,13 +82,20 @@ class Recorder:
         return self._directory.artifacts(cell)
 
     async def keep_manifest(self, cell: str, number: int, collection: Collection) -> str | None:
-        """Write down what was collected of an attempt.
+        """Write down what was collected of an attempt, and remove what only an earlier one left.
 
         Returns where that is, relative to the run's directory, `None` where it could not be
         written; then it is one of the `problems`. When cancelled it is written all the same.
         """
         path = cell_logs(cell, number) / MANIFEST
+        places = frozenset(collection.directory / place for place, _ in collection.manifests)
+        stale = self._places.get(cell, frozenset()) - places
+        self._places[cell] = places
         write = partial(write_manifest, self.path / path, self.run, cell, number, collection)
+        try:
+            await to_thread.run_sync(_remove, stale)
+        except OSError as error:
+            self._unwritten.append(f"what an earlier attempt of {cell} left stays: {error}")
         try:
             await to_thread.run_sync(write)
         except OSError as error:
@@ -113,3 +123,12 @@ class Recorder:
         if self._log.problem is not None:
             problems.append(f"the record of this run is incomplete: {self._log.problem}")
         return tuple(problems)
+
+
+def _remove(places: Iterable[Path]) -> None:
+    """Remove files and directories that this run has made; blocking."""
+    for place in places:
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)
+        else:
+            place.unlink(missing_ok=True)
