@@ -13,6 +13,7 @@ from barasync.aiopodman import Chunk, Podman, Stream
 from barasync.artifacts.collect import Collection
 from barasync.config.schema import CellSettings
 from barasync.engine.attempt import Session
+from barasync.engine.caches import Caches
 from barasync.engine.claims import Capacity
 from barasync.engine.run import Run, RunResult
 from barasync.engine.scheduler import Scheduler, Task
@@ -124,7 +125,12 @@ async def run(
             args=(),
             cells=tuple(_cell(name, script, settings) for name, script in cells.items()),
         )
-        preparation = Preparation(image=prepared, workspace=prepared, has_bar=lambda _mode: False)
+        preparation = Preparation(
+            image=prepared,
+            workspace=prepared,
+            caches=Caches(podman, Path("/nonexistent")),
+            has_bar=lambda _mode: False,
+        )
         started = Run(
             plan,
             session,

@@ -12,11 +12,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from barasync.engine.claims import Capacity, Claim
+from barasync.engine.exclusion import Uses
 from barasync.engine.scheduler import Scheduler, Task
 from tests.rig import schedules
 
 claims = st.builds(
     Claim, cpus=st.sampled_from((0.1, 0.5, 1.0, 3.0, 0.0)), memory_bytes=st.integers(0, 5)
+)
+names = st.frozensets(st.sampled_from("abc"), max_size=2)
+uses = st.just(Uses()) | st.builds(
+    lambda alone, shared: Uses(alone=alone, shared=shared - alone), names, names
 )
 capacities = st.builds(
     Capacity,
@@ -51,17 +56,17 @@ class SchedulerMachine(RuleBasedStateMachine):
     @initialize(
         wanted=st.integers(0, 30).flatmap(
             lambda size: st.lists(
-                st.tuples(claims, st.integers(0, 1)), min_size=size, max_size=size
+                st.tuples(claims, st.integers(0, 1), uses), min_size=size, max_size=size
             )
         ),
         capacity=capacities,
         passes=st.integers(0, 3),
     )
-    def plan(self, wanted: list[tuple[Claim, int]], capacity: Capacity, passes: int) -> None:
+    def plan(self, wanted: list[tuple[Claim, int, Uses]], capacity: Capacity, passes: int) -> None:
         names = [f"cell{number}" for number in range(len(wanted))]
         self.tasks = {
-            name: Task(id=name, claim=claim, priority=priority)
-            for name, (claim, priority) in zip(names, wanted, strict=True)
+            name: Task(id=name, claim=claim, priority=priority, uses=uses)
+            for name, (claim, priority, uses) in zip(names, wanted, strict=True)
         }
         self.order = sorted(names, key=lambda name: -self.tasks[name].priority)
         self.owed = Counter(names)
@@ -110,6 +115,15 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert len(running) <= 1 or self._fit(running)
 
     @invariant()
+    def nothing_that_is_used_alone_is_used_twice(self) -> None:
+        users: Counter[str] = Counter()
+        alone: set[str] = set()
+        for cell in self.scheduler.running:
+            users.update(self.tasks[cell].uses.all)
+            alone |= self.tasks[cell].uses.alone
+        assert all(users[name] == 1 for name in alone)
+
+    @invariant()
     def every_cell_is_in_one_place_and_runs_as_often_as_owed(self) -> None:
         places = [*self.scheduler.running, *self.scheduler.waiting, *self.ended, *self.dropped]
         assert sorted(places) == sorted(self.tasks)
@@ -130,7 +144,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         """What is ready comes before all others that fit and may pass over the first."""
         if self.held or not self.scheduler.running:
             return
-        waiting = [cell for cell in self.order if cell in self.scheduler.waiting]
+        waiting = self._in_line()
         may = (cell for cell in waiting if self._fit({*self.scheduler.running, cell}))
         first = waiting[0] if waiting else None
         assert self.scheduler.ready() == next(
@@ -167,7 +181,17 @@ class SchedulerMachine(RuleBasedStateMachine):
         return self.passed[first] < self.passes or self._fit({*beside, cell, first})
 
     def _first(self) -> str:
-        return next(cell for cell in self.order if cell in self.scheduler.waiting)
+        return self._in_line()[0]
+
+    def _in_line(self) -> list[str]:
+        """Return the cells that wait, but not for what running cells use."""
+        running = [self.tasks[cell].uses for cell in self.scheduler.running]
+        return [
+            cell
+            for cell in self.order
+            if cell in self.scheduler.waiting
+            and not any(_meet(self.tasks[cell].uses, other) for other in running)
+        ]
 
     def _fit(self, cells: Iterable[str]) -> bool:
         taken = [self.tasks[cell].claim for cell in cells]
@@ -179,6 +203,10 @@ class SchedulerMachine(RuleBasedStateMachine):
             and (limits.cpus is None or cpus <= Fraction(str(limits.cpus)))
             and (limits.memory_bytes is None or memory <= limits.memory_bytes)
         )
+
+
+def _meet(one: Uses, other: Uses) -> bool:
+    return bool(one.alone & other.all or other.alone & one.all)
 
 
 TestScheduler = SchedulerMachine.TestCase

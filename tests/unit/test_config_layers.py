@@ -151,6 +151,18 @@ def test_a_volume_of_the_command_line_takes_the_place_of_one_with_its_destinatio
     assert folded.provenance["volumes"] == "--volume"
 
 
+def test_a_cache_of_the_command_line_takes_the_place_of_one_with_its_destination_or_name() -> None:
+    folded = fold(
+        [
+            file_layer(CellTable(caches=["a:/a", "b:/b", "c:/c"]), ORIGIN, "defaults"),
+            command_line_layer(CellTable(caches=["x:/a/:cow", "b:/elsewhere"])),
+        ]
+    )
+
+    assert folded.settings.caches == ("c:/c", "x:/a/:cow", "b:/elsewhere")
+    assert folded.provenance["caches"] == "barasync.toml: defaults.caches, --cache"
+
+
 def test_a_relative_source_starts_at_the_folder_of_its_file_or_at_the_working_directory() -> None:
     origin = Origin.of(PurePath("/project/barasync.toml"))
     folded = fold(
@@ -254,6 +266,9 @@ def test_a_misspelt_variable_is_noted_and_the_others_are_not() -> None:
         (CellTable(timeout=-1), "--timeout: -1 is not"),
         (CellTable(memory="x"), "--memory: 'x' is not a size"),
         (CellTable(volumes=["x"]), "--volume: 'x' is not a volume"),
+        (CellTable(caches=["x"]), "--cache: 'x' is not a cache"),
+        (CellTable(caches=["a:/c", "b:/c/"]), "--cache: /c has a cache already"),
+        (CellTable(caches=["a:/c", "a:/d"]), "--cache: the cache 'a' is named twice"),
         (CellTable(artifacts=[""]), "--artifact: the path is empty"),
         (CellTable(env={"": "x"}), "--env: '' cannot name"),
     ],

@@ -188,6 +188,13 @@ def test_any_configuration_is_taken_where_the_file_declares_none() -> None:
     assert ids(planned(config=("a,b",), options=IMAGE)) == ["amd64-a", "amd64-b"]
 
 
+def test_a_cache_over_a_volume_is_refused() -> None:
+    options = CellTable(image="x", volumes=["/a:/a"], caches=["things:/a/"])
+
+    with pytest.raises(ConfigError, match="--cache: /a has a volume already in cell amd64"):
+        plan(Request(rule="tests", native=NATIVE, options=options))
+
+
 def test_relative_volumes_of_the_options_start_at_the_working_directory() -> None:
     options = CellTable(image="x", volumes=["./a:/a"])
     (cell,) = planned(options=options, directory=PurePath("/home/user")).cells
@@ -343,6 +350,7 @@ def test_a_plan_as_data_has_each_value_with_its_source() -> None:
                     },
                     "secrets": {"value": [], "source": "built-in"},
                     "volumes": {"value": [], "source": "built-in"},
+                    "caches": {"value": [], "source": "built-in"},
                     "workspace": {"value": "layer", "source": "built-in"},
                     "artifacts": {"value": ["out"], "source": "barasync.toml: defaults.artifacts"},
                     "artifacts_on": {"value": "always", "source": "built-in"},

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from barasync.engine.claims import Capacity, Claim
+from barasync.engine.exclusion import Uses
 from barasync.engine.scheduler import Scheduler, Task
 from tests.rig import schedules
 
@@ -42,6 +43,47 @@ def test_the_longest_expected_cell_goes_first_and_equals_in_the_plans_order() ->
     cells = scheduler(task("a", seconds=1), task("b", seconds=5), task("c", seconds=5))
 
     assert start(cells) == ("b", "c", "a")
+
+
+def test_what_a_cell_uses_alone_keeps_the_others_out_until_it_ends() -> None:
+    alone, shared = Uses(alone=frozenset({"x"})), Uses(shared=frozenset({"x"}))
+    cells = scheduler(
+        Task(id="alone", uses=alone),
+        Task(id="shared1", uses=shared),
+        Task(id="shared2", uses=shared),
+        Task(id="again", uses=alone),
+        Task(id="free"),
+    )
+
+    assert start(cells) == ("alone", "free")
+    cells.finished("alone")
+    assert start(cells) == ("shared1", "shared2")
+    cells.finished("shared1")
+    assert cells.ready() is None
+    cells.finished("shared2")
+    assert start(cells) == ("again",)
+
+
+def test_a_cell_that_is_kept_out_does_not_hold_up_those_behind_it() -> None:
+    alone = Uses(alone=frozenset({"x"}))
+    large = Task(id="large", uses=alone, claim=Claim(cpus=4))
+    cells = scheduler(Task(id="first", uses=alone), large, task("small", cpus=1), cpus=4)
+
+    assert start(cells) == ("first", "small")
+
+
+def test_a_thousand_cells_that_use_one_thing_alone_are_scheduled_in_seconds() -> None:
+    alone = Uses(alone=frozenset({"x"}))
+    cells = scheduler(*(Task(id=str(number), uses=alone) for number in range(1000)))
+    started = time.process_time()
+    order = []
+    while not cells.done:
+        (cell,) = start(cells)
+        order.append(int(cell))
+        cells.finished(cell)
+
+    assert order == list(range(1000))
+    assert time.process_time() - started < 10
 
 
 def test_a_higher_priority_goes_before_a_longer_cell() -> None:

@@ -13,6 +13,7 @@ from barasync.aiopodman import Chunk, Podman
 from barasync.artifacts.collect import Collection
 from barasync.config.schema import CellSettings
 from barasync.engine.attempt import Session
+from barasync.engine.caches import Caches
 from barasync.engine.claims import Capacity
 from barasync.engine.memory import LookAtMemory
 from barasync.engine.run import Run, RunResult
@@ -118,7 +119,12 @@ class World:
         self.run = Run(
             Plan(rule="tests", args=(), cells=cells),
             session,
-            Preparation(image=image, workspace=prepared, has_bar=lambda _mode: False),
+            Preparation(
+                image=image,
+                workspace=prepared,
+                caches=Caches(cast("Podman", self.podman), Path("/nonexistent")),
+                has_bar=lambda _mode: False,
+            ),
             self.recorder,
             scheduler=Scheduler([Task(id=name) for name in scripts], Capacity(jobs=jobs)),
             fail_fast=fail_fast,

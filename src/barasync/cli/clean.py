@@ -21,16 +21,22 @@ def clean(
             "--all", help="Also what cannot be judged from here: other hosts, other PID namespaces."
         ),
     ] = False,
+    caches: Annotated[
+        bool, typer.Option("--caches", help="Also the caches of cells that nothing uses.")
+    ] = False,
     url: options.Url = None,
 ) -> None:
     """Remove what runs left whose process is dead; whatever a live run has made stays.
 
-    Containers, networks, volumes, secrets, workspace layers and cgroups.
+    Containers, networks, volumes, secrets, workspace layers and cgroups. Caches are meant to
+    outlive runs: they go with --caches only.
     """
     # The client takes 0.2 s to load; `--help` does without.
     from barasync.cli.cleaning import clean_service  # noqa: PLC0415 - as said
     from barasync.cli.interrupts import finish  # noqa: PLC0415 - as said
 
     finish(
-        lambda _interrupts: clean_service(url, os.environ, dry_run=dry_run, everything=everything)
+        lambda _interrupts: clean_service(
+            url, os.environ, dry_run=dry_run, everything=everything, caches=caches
+        )
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import typer
 from anyio import to_thread
 
+from barasync.aiopodman import APIError, Conflict, Podman
 from barasync.cli.connect import Connection, connect
+from barasync.engine.caches import describe, find_caches
 from barasync.engine.identity import Identity, Liveness
 from barasync.engine.reaper import Fate, Kind, Leftover, Removal, leftovers, remove
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
@@ -23,28 +25,66 @@ _ENDS = {Fate.REMOVED: "removed", Fate.IN_USE: "kept, in use", Fate.FAILED: "sti
 
 
 async def clean_service(
-    url: str | None, environ: Mapping[str, str], *, dry_run: bool, everything: bool
+    url: str | None,
+    environ: Mapping[str, str],
+    *,
+    dry_run: bool,
+    everything: bool,
+    caches: bool,
 ) -> int:
     """Remove the leftovers of dead runs, and say of everything found what became of it."""
     doomed = {Liveness.DEAD, Liveness.UNKNOWN} if everything else {Liveness.DEAD}
     async with connect(url, environ, notify=_notify) as connection:
-        podman, cgroups = connection.podman, connection.cgroups
-        identity = await to_thread.run_sync(Identity.current)
-        found = await leftovers(podman, identity, cgroups)
-        dead = [each for each in found if each.liveness in doomed]
-        for each in found:
-            if each.liveness not in doomed:
-                typer.echo(f"{_name(each)}: {_KEPT[each.liveness]}")
-        if not found:
-            typer.echo("nothing was left by any run")
-        if dry_run:
-            for each in dead:
-                typer.echo(f"{_name(each)}: would be removed")
-            return EXIT_OK
-        removals = await remove(podman, cgroups, dead)
+        code = await _clean_leftovers(connection, doomed, dry_run=dry_run)
+        if caches:
+            code = max(code, await _clean_caches(connection.podman, dry_run=dry_run))
+    return code
+
+
+async def _clean_leftovers(
+    connection: Connection, doomed: Collection[Liveness], *, dry_run: bool
+) -> int:
+    podman, cgroups = connection.podman, connection.cgroups
+    identity = await to_thread.run_sync(Identity.current)
+    found = await leftovers(podman, identity, cgroups)
+    dead = [each for each in found if each.liveness in doomed]
+    for each in found:
+        if each.liveness not in doomed:
+            typer.echo(f"{_name(each)}: {_KEPT[each.liveness]}")
+    if not found:
+        typer.echo("nothing was left by any run")
+    if dry_run:
+        for each in dead:
+            typer.echo(f"{_name(each)}: would be removed")
+        return EXIT_OK
+    removals = await remove(podman, cgroups, dead)
     for removal in removals:
         typer.echo(told(removal))
     return exit_code(removals)
+
+
+async def _clean_caches(podman: Podman, *, dry_run: bool) -> int:
+    """Remove the caches that no container uses; say of each what became of it."""
+    found = await find_caches(podman)
+    if not found:
+        typer.echo("there are no caches")
+    code = EXIT_OK
+    for volume in found:
+        detail = describe(volume)
+        name = f"cache {volume.name}" + (f" ({detail})" if detail else "")
+        if dry_run:
+            typer.echo(f"{name}: would be removed")
+            continue
+        try:
+            await podman.volumes.remove(volume.name, missing_ok=True)
+        except Conflict as error:
+            typer.echo(f"{name}: {_ENDS[Fate.IN_USE]}: {error}")
+        except APIError as error:
+            typer.echo(f"{name}: {_ENDS[Fate.FAILED]}: {error}")
+            code = EXIT_NOT_PASSED
+        else:
+            typer.echo(f"{name}: {_ENDS[Fate.REMOVED]}")
+    return code
 
 
 def told(removal: Removal) -> str:

@@ -26,6 +26,7 @@ from barasync.cli.sharing import require_shared
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.admission import capacity, tasks
 from barasync.engine.attempt import Session
+from barasync.engine.caches import Caches
 from barasync.engine.history import Ended, History, read_history, remember
 from barasync.engine.identity import Identity
 from barasync.engine.memory import read_shortage
@@ -251,7 +252,8 @@ def _preparation(
             return execution.project.has_executable("bar")
         return source.tree.has_executable("bar")
 
-    return Preparation(image=image, workspace=workspace, has_bar=has_bar)
+    caches = Caches(connection.podman, user_cache_path("barasync") / "locks")
+    return Preparation(image=image, workspace=workspace, caches=caches, has_bar=has_bar)
 
 
 async def _scheduler(execution: Execution, connection: Connection) -> Scheduler:

@@ -107,6 +107,15 @@ Volume = Annotated[
         "--volume", "-v", help="Repeatable.", metavar="SRC:DST[:OPTS]", rich_help_panel=_CELL
     ),
 ]
+Cache = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cache",
+        help="A directory that outlives the run, per image and architecture. Repeatable.",
+        metavar="NAME:DST[:lock|cow]",
+        rich_help_panel=_CELL,
+    ),
+]
 Workspace = Annotated[
     WorkspaceMode | None,
     typer.Option("--workspace", help="How the project's files come in.", rich_help_panel=_CELL),
@@ -173,6 +182,7 @@ def cell_table(
     env: list[str] | None,
     secret: list[str] | None,
     volume: list[str] | None,
+    cache: list[str] | None,
     workspace: WorkspaceMode | None,
     artifact: list[str] | None,
     artifacts_on: ArtifactsOn | None,
@@ -198,6 +208,7 @@ def cell_table(
         env=parse_env(env) if env else UNSET,
         secrets=secret or UNSET,
         volumes=volume or UNSET,
+        caches=cache or UNSET,
         workspace=UNSET if workspace is None else workspace,
         artifacts=artifact or UNSET,
         artifacts_on=UNSET if artifacts_on is None else artifacts_on,

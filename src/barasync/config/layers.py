@@ -5,9 +5,10 @@ environment, the command line. A higher layer wins:
 
 - a scalar and `command` replace what is below;
 - `env` is merged name by name;
-- `secrets`, `volumes` and `artifacts` replace within the file, while the command line adds to them:
-  the project's own are rarely meant to vanish because one more was asked for. A secret of the
-  command line takes the place of one with the same name, a volume of one with the same destination.
+- `secrets`, `volumes`, `caches` and `artifacts` replace within the file, while the command line
+  adds to them: the project's own are rarely meant to vanish because one more was asked for. A
+  secret of the command line takes the place of one with the same name, a volume of one with the
+  same destination, a cache of one with either.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
+from barasync.config.caches import parse_cache
 from barasync.config.origin import Origin, Place
 from barasync.config.schema import ArtifactsOn, CellSettings, CellTable, WorkspaceMode
 from barasync.config.secrets import anchor_secret, parse_secret
@@ -33,8 +35,8 @@ BUILT_IN = "built-in"
 """The provenance of a setting that no layer gives."""
 
 _PREFIX = "BARASYNC_"
-# No BARASYNC_ENV, _COMMAND, _SECRETS, _VOLUMES, _ARTIFACTS or _RETRY_ON: a list in a variable needs
-# quoting rules.
+# No BARASYNC_ENV, _COMMAND, _SECRETS, _VOLUMES, _CACHES, _ARTIFACTS or _RETRY_ON: a list in a
+# variable needs quoting rules.
 _VARIABLES = (
     "image",
     "timeout",
@@ -53,7 +55,12 @@ _VARIABLES = (
 _CHOICES: Mapping[str, type[StrEnum]] = {"workspace": WorkspaceMode, "artifacts_on": ArtifactsOn}
 _NUMBERS = {"timeout", "stop_grace", "cpus", "artifacts_timeout"}
 _INTEGERS = {"pids", "artifacts_files", "retries"}
-_OPTIONS = {"secrets": "--secret", "volumes": "--volume", "artifacts": "--artifact"}
+_OPTIONS = {
+    "secrets": "--secret",
+    "volumes": "--volume",
+    "caches": "--cache",
+    "artifacts": "--artifact",
+}
 _ANCHORS = {"secrets": anchor_secret, "volumes": anchor_volume}
 _NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
 
@@ -193,6 +200,10 @@ def _kept(name: str, below: tuple[str, ...], above: tuple[str, ...]) -> tuple[st
     if name == "volumes":
         taken = {parse_volume(text).destination for text in above}
         return tuple(text for text in below if parse_volume(text).destination not in taken)
+    if name == "caches":
+        new = [parse_cache(text) for text in above]
+        kept = ((text, parse_cache(text)) for text in below)
+        return tuple(text for text, old in kept if not any(each.replaces(old) for each in new))
     return ()
 
 

@@ -75,6 +75,7 @@ class CellTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only
     env: dict[str, str] | UnsetType = UNSET
     secrets: list[str] | UnsetType = UNSET
     volumes: list[str] | UnsetType = UNSET
+    caches: list[str] | UnsetType = UNSET
     workspace: WorkspaceMode | UnsetType = UNSET
     artifacts: list[str] | UnsetType = UNSET
     artifacts_on: ArtifactsOn | UnsetType = UNSET
@@ -142,9 +143,9 @@ class CellSettings:
     no limit. `stop_grace` is how many seconds a cell gets between SIGTERM and SIGKILL, 0 for
     SIGKILL at once. `retries` is how often it may be tried again after a failure of a kind in
     `retry_on`. `image` is the name of a declared image or a reference; `command` still holds its
-    placeholders, which `matrix.command` expands; both are empty when no layer gave one. `secrets`
-    and `volumes` keep their written form, checked. `artifacts` are paths or patterns in the
-    container, relative ones below the workspace. All that is collected of a cell is bounded
+    placeholders, which `matrix.command` expands; both are empty when no layer gave one. `secrets`,
+    `volumes` and `caches` keep their written form, checked. `artifacts` are paths or patterns in
+    the container, relative ones below the workspace. All that is collected of a cell is bounded
     together: `artifacts_size` in bytes, `artifacts_files` in members of archives,
     `artifacts_timeout` in seconds.
     """
@@ -160,6 +161,7 @@ class CellSettings:
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     secrets: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
+    caches: tuple[str, ...] = ()
     workspace: WorkspaceMode = WorkspaceMode.LAYER
     artifacts: tuple[str, ...] = ()
     artifacts_on: ArtifactsOn = ArtifactsOn.ALWAYS

@@ -9,12 +9,13 @@ from typing import Any
 
 from msgspec import UNSET
 
+from barasync.config.caches import Cache, parse_cache
 from barasync.config.origin import Place
 from barasync.config.schema import CellTable, RetryOn
 from barasync.config.secrets import parse_secret
 from barasync.config.sizes import parse_size
 from barasync.config.spelling import did_you_mean
-from barasync.config.volumes import parse_volume
+from barasync.config.volumes import Volume, parse_volume
 from barasync.errors import ConfigError
 
 SETTINGS: tuple[str, ...] = CellTable.__struct_fields__
@@ -210,14 +211,29 @@ def _secrets(texts: list[str]) -> tuple[str, ...]:
 
 
 def _volumes(texts: list[str]) -> tuple[str, ...]:
+    return _mounted(texts, parse_volume, "volume")
+
+
+def _caches(texts: list[str]) -> tuple[str, ...]:
+    names: dict[str, int] = {}
+    for index, text in enumerate(_mounted(texts, parse_cache, "cache")):
+        name = parse_cache(text).name
+        if names.setdefault(name, index) != index:
+            raise BadValue(f"the cache {name!r} is named twice", index)
+    return tuple(texts)
+
+
+def _mounted(
+    texts: list[str], parse: Callable[[str], Volume | Cache], kind: str
+) -> tuple[str, ...]:
     destinations: dict[str, int] = {}
     for index, text in enumerate(texts):
         try:
-            volume = parse_volume(text)
+            destination = parse(text).destination
         except ValueError as error:
             raise BadValue(str(error), index) from None
-        if destinations.setdefault(volume.destination, index) != index:
-            raise BadValue(f"{volume.destination} has a volume already", index)
+        if destinations.setdefault(destination, index) != index:
+            raise BadValue(f"{destination} has a {kind} already", index)
     return tuple(texts)
 
 
@@ -288,6 +304,7 @@ _PARSERS: Mapping[str, Callable[[Any], object]] = {
     "env": _env,
     "secrets": _secrets,
     "volumes": _volumes,
+    "caches": _caches,
     "workspace": lambda mode: mode,
     "artifacts": _artifacts,
     "artifacts_on": lambda when: when,

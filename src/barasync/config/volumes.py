@@ -61,16 +61,26 @@ def parse_volume(text: str) -> Volume:
             f"{text!r}: the source {source!r} is neither a path that begins with '/' or './' "
             "nor the name of a volume"
         )
-    if not destination.startswith("/"):
-        raise ValueError(f"{text!r}: the destination {destination!r} is not an absolute path")
-    normalised = "/" + posixpath.normpath(destination).lstrip("/")
-    if normalised == "/":
-        raise ValueError(f"{text!r}: the destination is the container's root")
+    normalised = parse_destination(text, destination)
     for option in options:
         if option not in OPTIONS:
             suggestion = did_you_mean(option, OPTIONS)
             raise ValueError(f"{text!r}: unknown option {option!r}{suggestion}")
     return Volume(source, normalised, options)
+
+
+def parse_destination(text: str, destination: str) -> str:
+    """Return the normalised destination of `text`, which puts something there.
+
+    Raises:
+        ValueError: It is not an absolute path below the root.
+    """
+    if not destination.startswith("/"):
+        raise ValueError(f"{text!r}: the destination {destination!r} is not an absolute path")
+    normalised = "/" + posixpath.normpath(destination).lstrip("/")
+    if normalised == "/":
+        raise ValueError(f"{text!r}: the destination is the container's root")
+    return normalised
 
 
 def anchor_volume(text: str, directory: PurePath | None) -> str:

@@ -7,8 +7,10 @@ from statistics import median
 
 from barasync.config.schema import CellSettings
 from barasync.engine.claims import Capacity, Claim
+from barasync.engine.exclusion import Uses
 from barasync.engine.history import History
 from barasync.engine.scheduler import Task
+from barasync.matrix.caches import cache_volumes
 from barasync.matrix.cells import Cell, cell_id
 from barasync.matrix.plan import Plan
 from barasync.matrix.platforms import ARCHITECTURES, Platform
@@ -47,6 +49,15 @@ def claim(settings: CellSettings) -> Claim:
     return Claim(cpus=cpus, memory_bytes=settings.memory or 0)
 
 
+def uses(cell: Cell) -> Uses:
+    """Return what a cell cannot use beside every other: its caches."""
+    volumes = cache_volumes(cell)
+    return Uses(
+        alone=frozenset(each.volume for each in volumes if not each.is_shared),
+        shared=frozenset(each.volume for each in volumes if each.is_shared),
+    )
+
+
 def tasks(plan: Plan, history: History, *, native: Platform, fail_fast: bool) -> tuple[Task, ...]:
     """Return the cells of a plan as the scheduler takes them, in the plan's order.
 
@@ -58,6 +69,7 @@ def tasks(plan: Plan, history: History, *, native: Platform, fail_fast: bool) ->
         Task(
             id=cell.id,
             claim=claim(cell.settings),
+            uses=uses(cell),
             expected_seconds=expectations.seconds(cell),
             priority=1 if fail_fast and history.failed(plan.rule, cell.id) else 0,
         )

@@ -29,6 +29,7 @@ from barasync.aiopodman import (
 )
 from barasync.artifacts.collect import Collection
 from barasync.config.volumes import parse_volume
+from barasync.engine.caches import cache_mount
 from barasync.engine.collection import collect_artifacts, is_wanted, needs_overlay
 from barasync.engine.drain import Drain, Sink
 from barasync.engine.ending import NoVerdict
@@ -41,6 +42,7 @@ from barasync.engine.secrets import secret_env, secret_files
 from barasync.engine.usage import CellCgroup, RunCgroup
 from barasync.engine.verdict import Observation, Verdict, judge, judge_refused_start, remark
 from barasync.masking.masker import Masker
+from barasync.matrix.caches import cache_volumes
 from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Status, Usage
 from barasync.workspace.live import overlay_hint, with_workspace
@@ -221,7 +223,10 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         cpus=settings.cpus,
         pids_limit=settings.pids,
         network=cast("Network", settings.network),  # checked with the configuration
-        mounts=tuple(mount(volume) for volume in settings.volumes),
+        mounts=(
+            *(mount(volume) for volume in settings.volumes),
+            *(cache_mount(volume) for volume in cache_volumes(job.cell)),
+        ),
         secret_files=secret_files(settings, session.secrets),
         secret_env=secret_env(settings, session.secrets),
         cgroup_parent=None if cgroup is None else cgroup.path,

@@ -102,6 +102,14 @@ class Line:
         if again:
             self._waiting.add(rank)
 
+    def leave(self, rank: int) -> None:
+        """Have a waiting cell stand aside: it is neither next nor first."""
+        self._waiting.remove(rank)
+
+    def join(self, rank: int) -> None:
+        """Have a cell that stood aside wait again, at its old place."""
+        self._waiting.add(rank)
+
     def clear(self) -> None:
         """Have no cell wait any more."""
         self._waiting.clear()

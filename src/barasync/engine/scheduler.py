@@ -13,16 +13,21 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from barasync.engine.claims import Capacity, Claim, Load
+from barasync.engine.exclusion import Exclusion, Uses
 from barasync.engine.line import PASSES, Line
 from barasync.engine.order import Case, in_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A cell as the scheduler sees it; a higher `priority` goes first, whatever is expected."""
+    """A cell as the scheduler sees it; a higher `priority` goes first, whatever is expected.
+
+    `uses` names what it cannot use beside every other cell.
+    """
 
     id: str
     claim: Claim = field(default_factory=Claim)
+    uses: Uses = field(default_factory=Uses)
     expected_seconds: float = 0.0
     priority: int = 0
 
@@ -35,8 +40,9 @@ class Scheduler:
     """Says which cells may start, so that those running never take more than the capacity.
 
     Invariants, held by a stateful property test: the running cells are within the capacity, or it
-    is one alone; a cell runs once, and again only when `finished` asked for it; the first cell is
-    passed over as `line` says; when nothing runs and something waits, something is ready.
+    is one alone, and none uses what another uses alone; a cell runs once, and again only when
+    `finished` asked for it; the first cell that `exclusion` does not keep out is passed over as
+    `line` says; when nothing runs and something waits, something is ready.
 
     `passes` is how many may pass over a cell that they keep waiting. `running` and `waiting` are
     live views: copy them to iterate while telling what happens.
@@ -61,6 +67,8 @@ class Scheduler:
         self._names = [self._plan[place] for place in order]
         self._ranks = {name: rank for rank, name in enumerate(self._names)}
         self._line = Line([case.loads[place] for place in order], case.limit, passes=passes)
+        self._exclusion = Exclusion([plan[place].uses for place in order])
+        self._aside: set[int] = set()
         self._waiting = dict.fromkeys(self._plan)
         self._running: dict[str, None] = {}
         self._held = False
@@ -93,16 +101,18 @@ class Scheduler:
 
         Raises:
             KeyError: the cell does not wait.
-            ValueError: it does not fit beside what runs.
+            ValueError: it does not fit beside what runs, or is kept out by it.
         """
         if cell not in self._waiting:
             raise KeyError(cell)
         rank = self._ranks[cell]
-        if not self._line.has_room(rank):
+        if rank in self._aside or not self._line.has_room(rank):
             raise ValueError(f"{cell} does not fit beside the cells that run")
         self._line.start(rank)
         del self._waiting[cell]
         self._running[cell] = None
+        for other in self._exclusion.started(rank):
+            self._stand_aside(other)
 
     def finished(self, cell: str, *, again: bool = False) -> None:
         """Take note that a running cell has ended, however it ended.
@@ -114,9 +124,14 @@ class Scheduler:
         """
         del self._running[cell]
         waits = again and not self._stopped
-        self._line.finish(self._ranks[cell], again=waits)
+        rank = self._ranks[cell]
+        self._line.finish(rank, again=waits)
         if waits:
             self._waiting[cell] = None
+        for other in self._exclusion.finished(rank):
+            self._come_back(other)
+        if waits:
+            self._stand_aside(rank)
 
     def stop(self) -> tuple[str, ...]:
         """Drop what waits and return it, in the plan's order; running cells stay until they finish.
@@ -127,8 +142,21 @@ class Scheduler:
         dropped = tuple(cell for cell in self._plan if cell in self._waiting)
         self._waiting.clear()
         self._line.clear()
+        self._aside.clear()
         return dropped
 
     def hold(self, *, on: bool) -> None:
         """Admit nothing while `on`, or one cell when none runs, so that a run always goes on."""
         self._held = on
+
+    def _stand_aside(self, rank: int) -> None:
+        """Take a cell that waits out of the line while it is kept out."""
+        waits = self._names[rank] in self._waiting and rank not in self._aside
+        if waits and self._exclusion.keeps_out(rank):
+            self._line.leave(rank)
+            self._aside.add(rank)
+
+    def _come_back(self, rank: int) -> None:
+        if rank in self._aside and not self._exclusion.keeps_out(rank):
+            self._aside.remove(rank)
+            self._line.join(rank)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,11 +12,13 @@ from typing import Protocol
 from barasync.artifacts.collect import Collection
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.attempt import Cancellable, ImageGone, Job, OutputLog, Phases, Session, attempt
+from barasync.engine.caches import Caches
 from barasync.engine.masking import masked_error, masked_outcome, masked_sink
 from barasync.engine.once import Once
 from barasync.errors import BarasyncError
-from barasync.events import AnyEvent, ContainerStarted
+from barasync.events import AnyEvent, ContainerStarted, ImageProgress
 from barasync.images.resolve import WrongPlatform
+from barasync.matrix.caches import CacheVolume
 from barasync.matrix.cells import Cell
 from barasync.matrix.command import environment, expand
 from barasync.matrix.outcome import Outcome, Status
@@ -42,15 +44,16 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:
-    """How the things that cells share are made; both raise `BarasyncError`.
+    """How the things that cells share are made; what fails raises `BarasyncError`.
 
     `image` resolves the image of a cell to an ID of its platform; `workspace` puts the project's
     files on top of it. `has_bar` tells whether a project that comes in this way brings its own
-    `./bar`.
+    `./bar`. `caches` keeps the caches of a cell while it runs.
     """
 
     image: Callable[[str, Platform], Awaitable[str]]
     workspace: Callable[[str, Platform], Awaitable[str]]
+    caches: Caches
     has_bar: Callable[[WorkspaceMode], bool]
 
 
@@ -124,13 +127,20 @@ class Turns:
     async def _take(
         self, cell: Cell, number: int, cancellable: Cancellable, phases: Phases
     ) -> Taken:
-        try:
-            with cancellable() as scope:
-                made = await self._made(cell, phases)
-        except BarasyncError as error:
-            return Taken(outcome=_not_prepared(error), error=error)
-        if scope.cancelled_caught:
-            return Taken(outcome=Outcome(status=Status.CANCELLED))
+        async with AsyncExitStack() as stack:
+            try:
+                with cancellable() as scope:
+                    made = await self._made(cell, phases)
+                    await self._hold_caches(cell, stack, phases)
+            except BarasyncError as error:
+                return Taken(outcome=_not_prepared(error), error=error)
+            if scope.cancelled_caught:
+                return Taken(outcome=Outcome(status=Status.CANCELLED))
+            return await self._attempt(cell, number, made, cancellable, phases)
+
+    async def _attempt(
+        self, cell: Cell, number: int, made: _Made, cancellable: Cancellable, phases: Phases
+    ) -> Taken:
         job = self._job(cell, number, made.image)
         async with (
             self._recorder.open_log(cell.id, number) as log,
@@ -161,6 +171,25 @@ class Turns:
             return _Made(base, base)
         with phases.measure("workspace"):
             return _Made(base, await self._layers.get((base, cell.platform)))
+
+    async def _hold_caches(self, cell: Cell, stack: AsyncExitStack, phases: Phases) -> None:
+        """Keep the caches of a cell, if it has any, until `stack` is closed."""
+        if not cell.settings.caches:
+            return
+
+        def waits(volume: CacheVolume) -> None:
+            self._recorder.emit(
+                ImageProgress(
+                    at=self._now(),
+                    image=cell.settings.image,
+                    platform=str(cell.platform),
+                    message=f"cell {cell.id} waits for the cache {volume.cache.name}: "
+                    "another run uses it",
+                )
+            )
+
+        with phases.measure("cache"):
+            await stack.enter_async_context(self._preparation.caches.held(cell, on_wait=waits))
 
     def _forget(self, cell: Cell, made: _Made) -> None:
         """Have both made anew: what is below a layer that is gone may be gone as well."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from types import MappingProxyType
 
 from msgspec import UNSET, structs
 
+from barasync.config.caches import Cache, parse_cache
 from barasync.config.layers import (
     Folded,
     Layer,
@@ -23,7 +24,7 @@ from barasync.config.origin import Origin
 from barasync.config.schema import WORKSPACE, CellTable, Document
 from barasync.config.spelling import closest, did_you_mean
 from barasync.config.values import check_config_name
-from barasync.config.volumes import parse_volume
+from barasync.config.volumes import Volume, parse_volume
 from barasync.errors import ConfigError, NothingSelected
 from barasync.matrix import axes, platforms
 from barasync.matrix.axes import Combination, Requested, split_option
@@ -31,6 +32,11 @@ from barasync.matrix.cells import Cell, cell_id
 from barasync.matrix.command import VERBATIM, expand, uses
 from barasync.matrix.platforms import Platform, short_name
 from barasync.matrix.selection import select
+
+_MOUNTED: tuple[tuple[str, str, Callable[[str], Volume | Cache]], ...] = (
+    ("volumes", "volume", parse_volume),
+    ("caches", "cache", parse_cache),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,17 +247,23 @@ def _require_commands(cells: Iterable[Cell], request: Request) -> None:
 
 
 def _require_room(cells: Iterable[Cell]) -> None:
-    """Refuse a volume in the place where the project's directory is mounted."""
+    """Refuse what is mounted over the project's directory or another of the cell's mounts."""
     for cell in cells:
-        mode = cell.settings.workspace
-        if mode.shares_directory and any(
-            parse_volume(text).destination == WORKSPACE for text in cell.settings.volumes
-        ):
-            raise ConfigError(
-                f"{cell.provenance['volumes']}: there is a volume at {WORKSPACE} in cell {cell.id},"
-                f" where workspace '{mode}' mounts the project",
-                hint="mount it elsewhere, or give --workspace none",
-            )
+        mode, taken = cell.settings.workspace, set[str]()
+        for name, kind, parse in _MOUNTED:
+            for destination in [parse(text).destination for text in getattr(cell.settings, name)]:
+                place = cell.provenance[name]
+                if mode.shares_directory and destination == WORKSPACE:
+                    raise ConfigError(
+                        f"{place}: there is a {kind} at {WORKSPACE} in cell {cell.id},"
+                        f" where workspace '{mode}' mounts the project",
+                        hint="mount it elsewhere, or give --workspace none",
+                    )
+                if destination in taken:
+                    raise ConfigError(
+                        f"{place}: {destination} has a volume already in cell {cell.id}"
+                    )
+                taken.add(destination)
 
 
 def _image_notes(cells: Iterable[Cell], document: Document) -> list[str]:

@@ -1,0 +1,172 @@
+"""Caches against real podmans: what outlives a run, and who sees what of whom."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.rig import libpod
+from tests.rig.busybox import native_architecture
+from tests.rig.command import Barasync, read_until
+from tests.rig.services import RigService
+
+NATIVE = native_architecture()
+
+# Fails where another cell is inside at the same time.
+ALONE = "mkdir /c/inside && echo $BARASYNC_CELL >> /c/seen && sleep 0.3 && rmdir /c/inside"
+
+
+@pytest.fixture
+def socket_path(service: RigService) -> str:
+    return service.endpoint.socket_path
+
+
+@pytest.fixture
+def barasync(service: RigService, tmp_path: Path) -> Iterator[Barasync]:
+    """A project without caches, and none is left of it."""
+    (tmp_path / "project").mkdir()
+    environ = {**os.environ, "NO_COLOR": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    barasync = Barasync(tmp_path / "project", service.endpoint.url, environ)
+    yield barasync
+    ended = barasync("clean", "--caches")
+    assert ended.code == 0, ended.out
+    assert caches(service.endpoint.socket_path) == []
+
+
+def caches(socket_path: str) -> list[str]:
+    found = libpod.request(socket_path, "GET", "volumes/json") or []
+    return sorted(each["Name"] for each in found if each["Name"].startswith("barasync-cache-"))
+
+
+def configure(
+    barasync: Barasync, image: str, script: str, *caches: str, configs: str = "a"
+) -> None:
+    names = ", ".join(f'"{name}"' for name in configs.split())
+    given = ", ".join(f'"{cache}"' for cache in caches)
+    barasync.configure(
+        f"""
+        [defaults]
+        image = "{image}"
+        command = ["sh", "-c", '''{script}''']
+        caches = [{given}]
+        timeout = 40
+        [matrix]
+        config = [{names}]
+        """
+    )
+
+
+def test_what_a_cell_writes_into_its_cache_is_there_in_the_next_run(
+    barasync: Barasync, busybox: str
+) -> None:
+    configure(barasync, busybox, "cat /c/*; echo kept > /c/$BARASYNC_RUN", "things:/c")
+    first = barasync("matrix", "tests")
+    second = barasync("matrix", "tests")
+
+    assert (first.code, second.code) == (0, 0), second.out + second.err
+    assert barasync.log(f"{NATIVE}-a", "stdout.log") == "kept\n"
+
+
+def test_cells_have_a_locked_cache_one_at_a_time(barasync: Barasync, busybox: str) -> None:
+    configure(barasync, busybox, ALONE, "things:/c", configs="a b c d")
+    ended = barasync("matrix", "tests", "--jobs", "4")
+    barasync("run", busybox, "--cache", "things:/c", "--", "wc", "-l", "/c/seen")
+
+    assert ended.code == 0, ended.out + ended.err
+
+
+def test_cells_of_two_runs_have_a_locked_cache_one_at_a_time(
+    barasync: Barasync, busybox: str
+) -> None:
+    script = "mkdir /c/inside && echo ready && until test -e /on/go; do sleep 0.1; done"
+    configure(barasync, busybox, f"{script}; rmdir /c/inside", "things:/c")
+    (barasync.directory / "on").mkdir()
+    command = ("matrix", "tests", "--volume", "./on:/on")
+    with barasync.running(*command, stderr=subprocess.STDOUT) as first:
+        read_until(first, "| ready", 1)
+        with barasync.running(*command, stderr=subprocess.STDOUT) as second:
+            read_until(second, "waits for the cache things: another run uses it", 1)
+            (barasync.directory / "on/go").touch()
+            out, _ = second.communicate(timeout=40)
+        first.communicate(timeout=40)
+
+    assert (first.returncode, second.returncode) == (0, 0), out.decode()
+
+
+def test_cells_share_a_copy_on_write_cache_and_disturb_nobody(
+    barasync: Barasync, busybox: str
+) -> None:
+    fill = barasync("run", busybox, "--cache", "things:/c", "--", "sh", "-c", "echo base > /c/base")
+    script = (
+        "cat /c/base; echo mine > /c/base; mkdir /c/inside && sleep 1 && cat /c/base; rm /c/base"
+    )
+    configure(barasync, busybox, script, "things:/c:cow", configs="a b c d")
+    ended = barasync("matrix", "tests", "--jobs", "4")
+    seen = [barasync.log(f"{NATIVE}-{name}", "stdout.log") for name in "abcd"]
+    after = barasync("run", busybox, "--cache", "things:/c", "--", "sh", "-c", "ls /c; cat /c/base")
+
+    assert (fill.code, ended.code) == (0, 0), ended.out + ended.err
+    assert seen == ["base\nmine\n"] * 4
+    assert after.out == "base\nbase\n"
+
+
+def test_a_cell_that_writes_waits_for_those_that_share(barasync: Barasync, busybox: str) -> None:
+    configure(
+        barasync,
+        busybox,
+        "ls /c; sleep 0.5; ls /c; echo x > /c/file",
+        "things:/c:cow",
+        configs="a b c",
+    )
+    text = (barasync.directory / "barasync.toml").read_text()
+    barasync.configure(text + '[config.b]\ncaches = ["things:/c"]\n')
+    ended = barasync("matrix", "tests", "--jobs", "3")
+
+    assert ended.code == 0, ended.out + ended.err
+    seen = [barasync.log(f"{NATIVE}-{name}", "stdout.log") for name in "ac"]
+    assert all(log in {"", "file\nfile\n"} for log in seen), seen
+
+
+def test_a_cache_begins_with_what_the_image_has_there(barasync: Barasync, busybox: str) -> None:
+    for mode in ("lock", "cow"):
+        ended = barasync(
+            "run", busybox, "--cache", f"{mode}:/etc:{mode}", "--", "cat", "/etc/passwd"
+        )
+        assert ended.code == 0, ended.err
+        assert "root" in ended.out
+
+
+def test_caches_stay_until_they_are_cleaned_and_no_longer(
+    barasync: Barasync, busybox: str, socket_path: str
+) -> None:
+    barasync("run", busybox, "--cache", "things:/c", "--", "true")
+    (name,) = caches(socket_path)
+    barasync("clean")
+    shown = barasync("clean", "--caches", "--dry-run")
+    assert caches(socket_path) == [name]
+    cleaned = barasync("clean", "--caches")
+    again = barasync("clean", "--caches")
+
+    assert name.startswith(f"barasync-cache-things-{NATIVE}-")
+    assert f"cache {name} ({NATIVE}, {busybox}): would be removed\n" in shown.out
+    assert f"cache {name} ({NATIVE}, {busybox}): removed\n" in cleaned.out
+    assert "there are no caches\n" in again.out
+    assert (shown.code, cleaned.code, again.code) == (0, 0, 0)
+
+
+def test_a_cache_in_use_is_kept(barasync: Barasync, busybox: str, socket_path: str) -> None:
+    configure(barasync, busybox, "echo ready; sleep 1000", "things:/c")
+    with barasync.running("matrix", "tests", stderr=subprocess.STDOUT) as process:
+        read_until(process, "| ready", 1)
+        cleaned = barasync("clean", "--caches")
+        kept = caches(socket_path)
+        process.terminate()
+        process.communicate(timeout=30)
+
+    assert cleaned.code == 0
+    assert len(kept) == 1
+    assert f"cache {kept[0]} ({NATIVE}, {busybox}): kept, in use" in cleaned.out
