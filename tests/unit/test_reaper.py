@@ -208,9 +208,11 @@ async def test_a_layer_alone_is_no_sign_of_a_dead_run() -> None:
     connection = cast("Connection", SimpleNamespace(podman=podman, cgroups=None))
 
     note = await note_on_dead_runs(connection, ME)
-    for collection in (podman.containers, podman.networks, podman.volumes):
+    for collection in (podman.containers, podman.networks, podman.volumes, podman.secrets):
         collection.found.clear()
 
     assert note is not None
-    assert note.startswith("1 container, 1 network, 1 volume and 1 layer of a dead run are left")
+    assert note.startswith(
+        "1 container, 1 network, 1 volume, 1 secret and 1 layer of a dead run are left"
+    )
     assert await note_on_dead_runs(connection, ME) is None
