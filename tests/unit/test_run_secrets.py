@@ -236,9 +236,9 @@ async def test_an_image_that_cannot_be_made_is_told_without_a_value() -> None:
     assert isinstance(world.recorder.events[-1], RunFinished)
 
 
-def test_every_sentence_of_an_outcome_is_masked() -> None:
+def test_every_text_of_an_outcome_is_masked() -> None:
     text = f"<{TOKEN.decode()}>"
-    collected = Collected(source="out", destination=None, refused=(text,), problem=text)
+    collected = Collected(source="out", destination=text, refused=(text,), problem=text)
     outcome = Outcome(
         status=Status.FAILED, reason=text, hint=text, warnings=(text,), artifacts=(collected,)
     )
@@ -250,7 +250,7 @@ def test_every_sentence_of_an_outcome_is_masked() -> None:
         reason="<***>",
         hint="<***>",
         warnings=("<***>",),
-        artifacts=(replace(collected, refused=("<***>",), problem="<***>"),),
+        artifacts=(replace(collected, destination="<***>", refused=("<***>",), problem="<***>"),),
     )
     assert masked_outcome(outcome, Masker()) is outcome
     assert masked_outcome(Outcome(status=Status.PASSED), MASKER) == Outcome(status=Status.PASSED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 
 from anyio import CancelScope
 
@@ -12,7 +12,7 @@ from barasync.aiopodman import Chunk, Stream
 from barasync.engine.drain import Sink
 from barasync.errors import BarasyncError
 from barasync.masking.masker import MaskedStream, Masker
-from barasync.matrix.outcome import Collected, Outcome
+from barasync.matrix.outcome import Outcome
 
 
 @asynccontextmanager
@@ -57,16 +57,10 @@ class _MaskedSink:
 
 
 def masked_outcome(outcome: Outcome, masker: Masker) -> Outcome:
-    """Mask the sentences of an outcome: podman's words and a cell's file names are in them."""
-    if not masker:
-        return outcome
-    return replace(
-        outcome,
-        reason=masker.text(outcome.reason),
-        hint=None if outcome.hint is None else masker.text(outcome.hint),
-        warnings=tuple(map(masker.text, outcome.warnings)),
-        artifacts=tuple(_masked_artifact(artifact, masker) for artifact in outcome.artifacts),
-    )
+    """Mask every text of an outcome: podman's words and the names of a cell's files are in them."""
+    masked = _masked(outcome, masker) if masker else outcome
+    assert isinstance(masked, Outcome)
+    return masked
 
 
 def masked_error(error: BarasyncError, masker: Masker) -> BarasyncError:
@@ -76,9 +70,13 @@ def masked_error(error: BarasyncError, masker: Masker) -> BarasyncError:
     return error
 
 
-def _masked_artifact(artifact: Collected, masker: Masker) -> Collected:
-    return replace(
-        artifact,
-        refused=tuple(map(masker.text, artifact.refused)),
-        problem=None if artifact.problem is None else masker.text(artifact.problem),
-    )
+def _masked(value: object, masker: Masker) -> object:
+    """Mask the texts in a value of dataclasses and tuples; a member of an enumeration is none."""
+    if type(value) is str:
+        return masker.text(value)
+    if isinstance(value, tuple):
+        return tuple(_masked(item, masker) for item in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        changes = {each.name: _masked(getattr(value, each.name), masker) for each in fields(value)}
+        return replace(value, **changes)
+    return value
