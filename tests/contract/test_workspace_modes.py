@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from barasync.aiopodman import Mount, NotFound, Podman, PodmanError
-from barasync.workspace.live import overlay_hint
+from barasync.config.schema import WorkspaceMode
+from barasync.workspace.live import overlay_hint, with_workspace
 from tests.contract.running import created, ended, run, shell
+from tests.rig.accounts import ROOTLESS_USER
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync
 from tests.rig.services import RigService
@@ -233,3 +237,21 @@ def test_artifacts_of_an_overlay_come_back_from_cells_at_the_same_time(barasync:
         assert (artifacts / "log").read_text() == "log\n"
     assert (barasync.directory / "tracked").read_text() == "tracked\n"
     assert not (barasync.directory / "written").exists()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("mode", [WorkspaceMode.OVERLAY, WorkspaceMode.BIND])
+async def test_without_root_the_directory_is_mounted_as_well(
+    rootless_podman: Podman, rootless_busybox: str, mode: WorkspaceMode
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        project = write(Path(name), {"a": "a", ".barasync/record": "x"})
+        for path in (project, project / "a"):
+            shutil.chown(path, ROOTLESS_USER)
+        script = "cat a; ls -A .barasync; echo b >a; echo c >new; cat a new"
+        spec = with_workspace(shell(rootless_busybox, script), mode, project)
+
+        done = await run(rootless_podman, spec)
+
+        assert (done.stdout, done.stderr) == (b"ab\nc\n", b"")
+        assert (project / "a").read_text() == ("a" if mode is WorkspaceMode.OVERLAY else "b\n")

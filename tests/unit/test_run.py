@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from barasync.aiopodman import CommandNotFound, ServerError, Stream
+from barasync.aiopodman import CommandNotFound, Mount, ServerError, Stream
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.memory import Shortage
 from barasync.engine.run import RunResult
@@ -415,3 +415,31 @@ async def test_an_image_that_is_removed_every_time_is_an_infrastructure_error() 
     assert {outcome.status for outcome in outcomes} == {Status.INFRASTRUCTURE_ERROR}
     assert all("no such image" in outcome.reason for outcome in outcomes)
     assert images.made <= 4
+
+
+@pytest.mark.parametrize(
+    ("mode", "mounted"),
+    [(WorkspaceMode.OVERLAY, "overlays"), (WorkspaceMode.BIND, "mounts")],
+)
+async def test_a_cell_that_mounts_the_project_needs_no_layer(
+    mode: WorkspaceMode, mounted: str
+) -> None:
+    world = World({"a": Script()}, workspace=mode)
+    await world.result()
+    (spec,) = world.podman.created
+
+    assert getattr(spec, mounted) == (Mount("/nonexistent", "/workspace"),)
+    assert spec.hidden == ("/workspace/.barasync",)
+    assert spec.labels["barasync.workspace"] == mode.value
+    finished = [event for event in world.recorder.events if isinstance(event, CellFinished)]
+    assert "workspace" not in finished[0].outcome.phases
+
+
+async def test_an_overlay_that_the_host_refuses_is_podmans_fault_with_a_way_out() -> None:
+    refusal = refused(ServerError, 'mounting overlay failed "/nonexistent": invalid argument')
+    world = World({"a": Script(refuses=refusal)}, workspace=WorkspaceMode.OVERLAY)
+
+    outcome = (await world.result()).outcomes["a"]
+
+    assert outcome.status is Status.INFRASTRUCTURE_ERROR
+    assert "--workspace layer" in (outcome.hint or "")
