@@ -13,6 +13,7 @@ from barasync.errors import ImageError
 from barasync.events import (
     AdmissionHeld,
     AnyEvent,
+    CellFinished,
     CellLeaked,
     CellStarted,
     ContainerStarted,

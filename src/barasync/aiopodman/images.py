@@ -58,21 +58,24 @@ class Images:
         *,
         reference: str | None = None,
         labels: Mapping[str, str | None] | None = None,
+        all: bool = False,  # noqa: A002 podman's name
     ) -> list[ImageSummary]:
         """Return the images whose name matches the pattern and that carry every one of `labels`.
 
-        A label whose value is `None` matches whatever its value is.
+        A label whose value is `None` matches whatever its value is. Without `all`, images without
+        a name of which there are other images are left out.
 
         Source: `GET /libpod/images/json`.
         """
         query = {
+            "all": all,
             "filters": encode_filters(
                 {
                     "reference": [reference] if reference else [],
                     # An old podman finds nothing for two (`quirks.IMAGE_LABELS_EXCLUDE`).
                     "label": label_filters(labels)[:1],
                 }
-            )
+            ),
         }
         found = await self._libpod.get("images/json", list[ImageSummary], query)
         return [image for image in found if carries(image.labels, labels)]

@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import typer
 from anyio import to_thread
 
-from barasync.aiopodman import APIError, Conflict, Podman
+from barasync.aiopodman import APIError, Conflict, Podman, PodmanError
 from barasync.cli.connect import Connection, connect
 from barasync.engine.caches import describe, find_caches
 from barasync.engine.identity import Identity, Liveness
+from barasync.engine.pruning import prune_layers
 from barasync.engine.reaper import Fate, Kind, Leftover, Removal, leftovers, remove
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
 from barasync.report.words import count
@@ -125,6 +126,17 @@ def note_of(dead: Sequence[Leftover]) -> str:
 
 def _dead(found: Iterable[Leftover]) -> list[Leftover]:
     return [each for each in found if each.liveness is Liveness.DEAD]
+
+
+async def prune(
+    connection: Connection, identity: Identity, *, run: str, used: Collection[str], now: float
+) -> tuple[str, ...]:
+    """Remove outdated workspace layers at the end of a run that used some; say what went wrong."""
+    try:
+        await prune_layers(connection.podman, identity, run=run, used=used, now=now)
+    except PodmanError as error:
+        return (f"outdated workspace layers could not be removed: {error}",)
+    return ()
 
 
 def _name(leftover: Leftover) -> str:

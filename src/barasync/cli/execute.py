@@ -17,7 +17,7 @@ from anyio.from_thread import check_cancelled
 from platformdirs import user_cache_path
 
 from barasync import __version__
-from barasync.cli.cleaning import note_on_dead_runs
+from barasync.cli.cleaning import note_on_dead_runs, prune
 from barasync.cli.connect import Connection, connect
 from barasync.cli.interrupts import Interrupts
 from barasync.cli.project import Project, refuse_a_whole_home
@@ -36,6 +36,7 @@ from barasync.engine.scheduler import Scheduler
 from barasync.engine.secrets import made_secrets
 from barasync.engine.turn import Preparation
 from barasync.engine.usage import RunCgroup
+from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
 from barasync.events import ImageProgress, PlannedCell, RunStarted
 from barasync.images.emulation import Host, require, require_there
 from barasync.images.resolve import resolve
@@ -141,6 +142,8 @@ async def execute(
                         identity=identity,
                         complain=left.append,
                     )
+                    if source is not None and result.exit_code in {EXIT_OK, EXIT_NOT_PASSED}:
+                        left += await _prune(connection, identity, recorder, source)
                     executed = await _conclude(execution, result, recorder, directory, left)
                     await _finish(console, farewell(executed), interrupts)
         except BaseException:
@@ -343,6 +346,13 @@ def _started(
             for cell in execution.plan.cells
         ),
     )
+
+
+async def _prune(
+    connection: Connection, identity: Identity, recorder: Recorder, source: Source
+) -> tuple[str, ...]:
+    """Make room for the next runs, whose layers are other ones."""
+    return await prune(connection, identity, run=recorder.run, used=source.layers, now=time.time())
 
 
 async def _conclude(

@@ -1,0 +1,151 @@
+"""The pruning of workspace layers on real podmans."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from barasync.aiopodman import ContainerSpec, Podman
+from barasync.engine.identity import Identity
+from barasync.engine.pruning import KEPT_LAYERS, KEPT_SECONDS, prune_layers
+from barasync.matrix.platforms import Platform
+from barasync.workspace.layer import ensure_layer, layers
+from barasync.workspace.tree import scan
+from tests.contract.running import created
+from tests.rig.command import Barasync
+from tests.rig.services import RigService
+from tests.unit.projects import write
+
+pytestmark = pytest.mark.anyio
+
+DEAD = Identity(host="h", boot="b", namespace="1", pid=7, start=1)
+ME = Identity(host="h", boot="b", namespace="1", pid=8, start=2)
+LATER = KEPT_SECONDS + 60
+
+
+@pytest.fixture(autouse=True)
+async def nothing_stays(podman: Podman) -> AsyncIterator[None]:
+    await remove_layers(podman)
+    yield
+    with anyio.move_on_after(50, shield=True):
+        await remove_layers(podman)
+
+
+async def remove_layers(podman: Podman) -> None:
+    for labels in ({"barasync.kind": "workspace"}, {"test.base": None}):
+        for image in await podman.images.list(labels=labels):
+            await podman.images.remove(image.id, force=True, missing_ok=True)
+
+
+async def make(
+    podman: Podman, base: str, directory: Path, text: str, maker: Identity = DEAD
+) -> str:
+    tree = await to_thread.run_sync(scan, write(directory / text, {"a": text}))
+    return await ensure_layer(
+        podman,
+        image_id=base,
+        platform=Platform("amd64"),
+        tree=tree,
+        labels={"barasync.run": "old"},
+        maker=maker.maker_labels("old"),
+    )
+
+
+async def prune(podman: Podman, *, used: tuple[str, ...] = (), after: float = 0) -> set[str]:
+    removed = await prune_layers(
+        podman, ME, run="mine", used=used, now=time.time() + after, start_of={8: 2}.get
+    )
+    return set(removed)
+
+
+async def present(podman: Podman) -> set[str]:
+    return {layer.id for layer in await layers(podman)}
+
+
+async def test_layers_that_are_too_old_go_and_what_this_run_uses_stays(
+    podman: Podman, busybox: str, tmp_path: Path
+) -> None:
+    old, used, alive = [
+        await make(podman, busybox, tmp_path, name, maker)
+        for name, maker in (("old", DEAD), ("used", DEAD), ("alive", ME))
+    ]
+
+    assert await prune(podman, used=(used,)) == set()
+    assert await prune(podman, used=(used,), after=LATER) == {old}
+    assert await present(podman) == {used, alive}
+    await podman.images.inspect(busybox)
+
+
+async def test_after_a_run_there_are_no_more_layers_than_are_kept(
+    podman: Podman, service: RigService, busybox: str, tmp_path: Path
+) -> None:
+    """Podman counts the age of an image in seconds, so one of those first may be any of them."""
+    nobody = replace(await to_thread.run_sync(Identity.current), start=1)
+    made = [await make(podman, busybox, tmp_path, f"p{n}", nobody) for n in range(KEPT_LAYERS + 2)]
+    (tmp_path / "project").mkdir()
+    barasync = Barasync(tmp_path / "project", service.endpoint.url, os.environ)
+    barasync.configure(f'[defaults]\nimage = "{busybox}"\ncommand = ["true"]')
+
+    ended = await to_thread.run_sync(barasync, "matrix", "tests")
+
+    assert ended.code == 0, ended.err
+    left = await present(podman)
+    assert len(left) == KEPT_LAYERS
+    assert len(left & set(made)) == KEPT_LAYERS - 1
+
+
+async def test_what_a_container_or_an_image_is_made_of_stays(
+    podman: Podman, busybox: str, tmp_path: Path
+) -> None:
+    contained, parent, free = [
+        await make(podman, busybox, tmp_path, name) for name in ("contained", "parent", "free")
+    ]
+    async with created(podman, ContainerSpec(image=parent, command=("true",))) as container:
+        child = await container.commit(
+            repository="localhost/mine", tag="1", changes=("LABEL test.base=1",)
+        )
+
+    async with created(podman, ContainerSpec(image=contained, command=("true",))):
+        removed = await prune(podman, after=LATER)
+
+    assert removed == {free}
+    assert await present(podman) == {contained, parent}
+    await podman.images.remove(child)
+
+
+async def test_an_image_without_a_name_does_not_go_with_its_layer(
+    podman: Podman, busybox: str, tmp_path: Path
+) -> None:
+    async with created(podman, ContainerSpec(image=busybox, command=("true",))) as container:
+        base = await container.commit(
+            repository="localhost/test-nameless", tag="1", changes=("LABEL test.base=1",)
+        )
+    await podman.images.untag(base, "localhost/test-nameless", "1")
+    layer = await make(podman, base, tmp_path, "nameless")
+
+    assert await prune(podman, after=LATER) == set()
+
+    await podman.images.remove(layer)
+    left = {image.id for image in await podman.images.list(labels={"test.base": None})}
+    assert left == set(), "podman does not do what `_removable` is for any more"
+
+
+async def test_nothing_is_pruned_beside_another_run(
+    podman: Podman, busybox: str, tmp_path: Path
+) -> None:
+    old = await make(podman, busybox, tmp_path, "old")
+    cell = ContainerSpec(image=busybox, command=("true",), labels=ME.labels("another"))
+
+    async with created(podman, cell):
+        assert await prune(podman, after=LATER) == set()
+
+    left_behind = ContainerSpec(image=busybox, command=("true",), labels=DEAD.labels("dead"))
+    async with created(podman, left_behind):
+        assert await prune(podman, after=LATER) == {old}
