@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import anyio
@@ -17,56 +16,11 @@ from barasync.aiopodman import (
 from barasync.artifacts.collect import CONCURRENT_PATHS, collect
 from barasync.artifacts.extract import Limits
 from barasync.matrix.outcome import Collected
-from tests.unit.archives import directory, hard_link, member, names, pack, raw, sandbox, symlink
+from tests.unit.archived import FakeContainer, collected, tree
+from tests.unit.archives import directory, member, names, pack, raw, sandbox, symlink
 
 pytestmark = pytest.mark.anyio
 LIMITS = Limits()
-
-Script = Callable[[], AsyncIterator[bytes]]
-
-
-class FakeContainer:
-    """Gives out one archive per path: bytes, an exception, or a script that yields the pieces."""
-
-    def __init__(self, **archives: bytes | Exception | Script) -> None:
-        self.archives = {f"/{name.replace('__', '/')}": what for name, what in archives.items()}
-        self.open = 0
-        self.asked: list[str] = []
-        self.most_open = 0
-
-    @asynccontextmanager
-    async def archive(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        self.asked.append(path)
-        what = self.archives.get(path, missing(path))
-        await anyio.lowlevel.checkpoint()
-        if isinstance(what, Exception):
-            raise what
-        self.open += 1
-        self.most_open = max(self.most_open, self.open)
-        try:
-            yield pieces(what) if isinstance(what, bytes) else what()
-        finally:
-            self.open -= 1
-
-
-def missing(path: str) -> NotFound:
-    return NotFound(status=404, cause="no such file", message="", method="GET", path=path)
-
-
-async def pieces(archive: bytes, size: int = 700) -> AsyncIterator[bytes]:
-    for start in range(0, len(archive), size):
-        await anyio.lowlevel.checkpoint()
-        yield archive[start : start + size]
-
-
-async def collected(
-    container: FakeContainer, sources: Sequence[str], place: Path, limits: Limits, **options: str
-) -> tuple[Collected, ...]:
-    return (await collect(container, sources, place, limits, **options)).artifacts
-
-
-def tree(name: str, content: bytes = b"x") -> bytes:
-    return pack(directory(name), member(f"{name}/file", content))
 
 
 @pytest.fixture
@@ -292,149 +246,6 @@ async def test_limits_hold_for_the_archives_of_a_cell_together(
     whole = [result for result in results if result.problem is None]
     assert len(whole) == taken
     assert names(place) == sorted(result.source[1:] for result in whole)
-
-
-BUILD = (
-    directory("build"),
-    member("build/a.o", b"aa"),
-    directory("build/deep", mode=0o700),
-    member("build/deep/b.o", b"bbb"),
-    member("build/deep/b.c", b"c"),
-    hard_link("build/libb.a", "build/deep/b.c"),
-    symlink("build/deep/link.o", "b.o"),
-)
-
-
-async def test_a_pattern_takes_what_it_matches_and_no_more(place: Path) -> None:
-    container = FakeContainer(workspace__build=pack(*BUILD))
-
-    results = await collected(container, ["build/*.o", "build/**/*.o"], place, LIMITS)
-
-    assert results == (
-        Collected(source="build/*.o", destination=str(place / "build"), files=1, bytes=2),
-        Collected(source="build/**/*.o", destination=str(place / "build"), files=2, bytes=5),
-    )
-    assert names(place / "build") == ["a.o", "deep"]
-    assert names(place / "build/deep") == ["b.o", "link.o"]
-    assert container.asked == ["/workspace/build"]
-
-
-async def test_a_directory_that_matches_comes_with_all_it_holds(place: Path) -> None:
-    container = FakeContainer(workspace__build=pack(*BUILD))
-
-    (result,) = await collected(container, ["build/d*"], place, LIMITS)
-
-    assert (result.files, result.bytes) == (2, 4)
-    assert names(place / "build") == ["deep"]
-    assert names(place / "build/deep") == ["b.c", "b.o", "link.o"]
-
-
-async def test_a_hard_link_comes_without_the_file_it_shares_its_bytes_with(place: Path) -> None:
-    container = FakeContainer(workspace__build=pack(*BUILD))
-
-    (result,) = await collected(container, ["build/*.a"], place, Limits(bytes=1))
-
-    assert (result.problem, result.refused, result.files, result.bytes) == (None, (), 1, 1)
-    assert (place / "build/libb.a").read_bytes() == b"c"
-    assert (place / "build/libb.a").stat().st_nlink == 1
-    assert names(place) == ["build"]
-    assert names(place / "build") == ["libb.a"]
-
-
-async def test_a_link_to_a_file_that_is_not_there_is_left_out_not_asked_for_again_and_again(
-    place: Path,
-) -> None:
-    archive = pack(directory("out"), hard_link("out/x", "out/gone"), member("out/y"))
-    container = FakeContainer(workspace__out=archive)
-
-    (result,) = await collected(container, ["out/[xy]"], place, LIMITS)
-
-    assert result.files == 1
-    assert result.refused == (
-        "out/x: it is a hard link to out/gone, which is no file extracted before it",
-    )
-    assert container.asked == ["/workspace/out"] * 2
-
-
-async def test_a_pattern_that_matches_nothing_is_a_problem_and_leaves_nothing(place: Path) -> None:
-    container = FakeContainer(workspace__build=pack(*BUILD), workspace__f=pack(member("f")))
-
-    results = await collected(container, ["build/*.so", "f/*", "none/*", "/*"], place, LIMITS)
-
-    assert [result.problem for result in results] == [
-        "nothing below /workspace/build matches the pattern build/*.so",
-        "nothing below /workspace/f matches the pattern f/*",
-        "/workspace/none is not in the container",
-        "a whole file system is not an artifact; name a directory in it",
-    ]
-    assert names(place) == []
-
-
-async def test_of_patterns_that_come_together_those_without_a_match_are_problems(
-    place: Path,
-) -> None:
-    container = FakeContainer(workspace__build=pack(*BUILD))
-
-    results = await collected(container, ["build/*.o", "build/*.so"], place, LIMITS)
-
-    assert [result.problem for result in results] == [
-        None,
-        "nothing below /workspace/build matches the pattern build/*.so",
-    ]
-
-
-async def test_what_a_pattern_leaves_out_counts_for_no_limit(place: Path) -> None:
-    container = FakeContainer(workspace__build=pack(*BUILD))
-
-    (result,) = await collected(container, ["build/a.?"], place, Limits(bytes=2, members=2))
-
-    assert (result.problem, result.files) == (None, 1)
-
-
-async def test_what_cannot_be_taken_is_said_where_nothing_else_matches(place: Path) -> None:
-    archive = pack(directory("out"), member("out/pipe", type=b"6"), member("out/x"))
-
-    (result,) = await collected(FakeContainer(workspace__out=archive), ["out/p*"], place, LIMITS)
-
-    assert result.problem == "nothing below /workspace/out matches the pattern out/p*"
-    assert result.refused == ("out/pipe: it is a named pipe",)
-    assert names(place) == []
-
-
-async def test_a_volume_whose_root_has_no_name_arrives_under_the_name_of_its_path(
-    place: Path,
-) -> None:
-    """As podman packs a volume of a container that has ended."""
-    archive = pack(
-        directory("/", mode=0o750),
-        directory("/d"),
-        member("/d/g", b"y"),
-        hard_link("/h", "/d/g"),
-    )
-    container = FakeContainer(cache=archive)
-
-    results = await collected(container, ["/cache", "/cache/*"], place, LIMITS)
-
-    assert [(result.problem, result.refused, result.files) for result in results] == [
-        (None, (), 2),
-        (None, (), 2),
-    ]
-    assert (place / "cache/h").read_bytes() == b"y"
-    assert (place / "cache").stat().st_mode & 0o777 == 0o750
-
-
-async def test_a_collection_knows_every_member_that_was_put_in_place(place: Path) -> None:
-    container = FakeContainer(
-        workspace__build=pack(*BUILD), etc__passwd=pack(member("passwd", b"root"))
-    )
-
-    collection = await collect(container, ["build/*.o", "none", "/etc/passwd"], place, LIMITS)
-
-    assert collection.directory == place
-    assert [
-        (name, [entry.path for entry in manifest.entries])
-        for name, manifest in collection.manifests
-    ] == [("build", ["", "a.o"]), ("passwd", [""])]
 
 
 async def test_what_is_not_there_in_time_is_given_up_and_the_rest_stays(place: Path) -> None:

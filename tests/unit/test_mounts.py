@@ -10,8 +10,8 @@ from barasync.aiopodman.models import ContainerInspect, HostConfig, MountInspect
 from barasync.artifacts.collect import collect
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.mounts import Mounts, mounts_of
+from tests.unit.archived import FakeContainer
 from tests.unit.archives import directory, hard_link, member, names, pack, sandbox
-from tests.unit.test_collect import FakeContainer
 
 MOUNTS = Mounts(lost={"/w": "is lost"}, apart=frozenset({"/w/cache", "/data"}))
 

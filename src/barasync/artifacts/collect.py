@@ -115,7 +115,7 @@ async def collect(
     return Collection(
         directory=destination,
         artifacts=_collected(parsed, fetches, results, destination, mounts),
-        manifests=tuple((place, manifest) for place, manifest in arrived if manifest is not None),
+        manifests=tuple((place, found) for place, found in arrived if found and found.entries),
     )
 
 

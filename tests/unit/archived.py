@@ -1,0 +1,61 @@
+"""A container whose archives are made here, for the tests of the collection of artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+
+from barasync.aiopodman import NotFound
+from barasync.artifacts.collect import collect
+from barasync.artifacts.extract import Limits
+from barasync.matrix.outcome import Collected
+from tests.unit.archives import directory, member, pack
+
+Script = Callable[[], AsyncIterator[bytes]]
+
+
+class FakeContainer:
+    """Gives out one archive per path: bytes, an exception, or a script that yields the pieces."""
+
+    def __init__(self, **archives: bytes | Exception | Script) -> None:
+        self.archives = {f"/{name.replace('__', '/')}": what for name, what in archives.items()}
+        self.open = 0
+        self.asked: list[str] = []
+        self.most_open = 0
+
+    @asynccontextmanager
+    async def archive(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        self.asked.append(path)
+        what = self.archives.get(path, missing(path))
+        await anyio.lowlevel.checkpoint()
+        if isinstance(what, Exception):
+            raise what
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        try:
+            yield pieces(what) if isinstance(what, bytes) else what()
+        finally:
+            self.open -= 1
+
+
+def missing(path: str) -> NotFound:
+    return NotFound(status=404, cause="no such file", message="", method="GET", path=path)
+
+
+async def pieces(archive: bytes, size: int = 700) -> AsyncIterator[bytes]:
+    for start in range(0, len(archive), size):
+        await anyio.lowlevel.checkpoint()
+        yield archive[start : start + size]
+
+
+async def collected(
+    container: FakeContainer, sources: Sequence[str], place: Path, limits: Limits, **options: str
+) -> tuple[Collected, ...]:
+    return (await collect(container, sources, place, limits, **options)).artifacts
+
+
+def tree(name: str, content: bytes = b"x") -> bytes:
+    return pack(directory(name), member(f"{name}/file", content))
