@@ -43,6 +43,7 @@ def with_file(image: str, script: str, **how: Any) -> ContainerSpec:
     return replace(shell(image, script), secret_files=(SecretFile(NAME, "KEY", **how),))
 
 
+@pytest.mark.also_fake
 async def test_a_secret_is_made_and_removed_by_name(podman: Podman) -> None:
     made = await podman.secrets.create(NAME, VALUE)
 
@@ -58,6 +59,7 @@ async def test_a_secret_is_made_and_removed_by_name(podman: Podman) -> None:
     await podman.secrets.remove(NAME, missing_ok=True)
 
 
+@pytest.mark.also_fake
 async def test_secret_labels_unlisted__secrets_are_found_by_their_labels(
     podman: Podman, service: RigService
 ) -> None:
@@ -76,6 +78,7 @@ async def test_secret_labels_unlisted__secrets_are_found_by_their_labels(
     assert unlisted == quirks.SECRET_LABELS_UNLISTED.is_active(podman.version.release)
 
 
+@pytest.mark.also_fake
 async def test_secret_names_are_short__one_of_64_characters_is_taken(
     podman: Podman,
 ) -> None:
@@ -91,6 +94,7 @@ async def test_secret_names_are_short__one_of_64_characters_is_taken(
         await podman.secrets.remove(f"{longest}x")
 
 
+@pytest.mark.also_fake
 @pytest.mark.parametrize(("size", "fits"), [(0, False), (1, True), (MOST_BYTES, True)])
 async def test_a_secret_holds_something_and_not_too_much(
     podman: Podman, size: int, fits: bool
@@ -123,6 +127,7 @@ async def test_a_file_may_be_elsewhere_and_for_root_alone(podman: Podman, busybo
     assert (await run(podman, spec)).stdout == b"400\ndenied\n"
 
 
+@pytest.mark.also_fake
 async def test_a_variable_holds_the_bytes(podman: Podman, busybox: str) -> None:
     await podman.secrets.create(NAME, b"hunter2\nsecond line\n")
     spec = replace(shell(busybox, 'printf "%s" "$TOKEN"'), secret_env={"TOKEN": NAME})
@@ -130,11 +135,12 @@ async def test_a_variable_holds_the_bytes(podman: Podman, busybox: str) -> None:
     assert (await run(podman, spec)).stdout == b"hunter2\nsecond line\n"
 
 
+@pytest.mark.also_fake
 async def test_secret_env_is_shown__only_by_inspect_of_an_old_podman(
     podman: Podman, service: RigService, busybox: str
 ) -> None:
     await podman.secrets.create(NAME, b"hunter2")
-    spec = replace(with_file(busybox, "true"), secret_env={"TOKEN": NAME})
+    spec = replace(shell(busybox, "true"), secret_env={"TOKEN": NAME})
 
     async with created(podman, spec) as container:
         await finish(container)
@@ -148,7 +154,14 @@ async def test_secret_env_is_shown__only_by_inspect_of_an_old_podman(
     assert "hunter2" not in json.dumps(shown)
 
 
+@pytest.mark.also_fake
 async def test_a_missing_secret_fails_the_container(podman: Podman, busybox: str) -> None:
+    spec = replace(shell(busybox, "true"), secret_env={"TOKEN": NAME})
+    with pytest.raises(NotFound, match="no such secret"):
+        await podman.containers.create(spec)
+
+
+async def test_a_missing_secret_of_a_file_fails_the_container(podman: Podman, busybox: str) -> None:
     with pytest.raises(NotFound, match="no such secret"):
         await podman.containers.create(with_file(busybox, "true"))
 

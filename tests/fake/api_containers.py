@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 import anyio
 
 from barasync.aiopodman import Stream, quirks
+from tests.fake.api_secrets import environment
 from tests.fake.container import Attachment, Container
 from tests.fake.faults import Effect, Keeps, MonitorDies, NeverAccepted
 from tests.fake.images import carries, packed, unpack
@@ -26,7 +27,9 @@ _STREAM = (("Content-Type", "application/vnd.docker.raw-stream"),)
 
 async def create(state: State, request: Request) -> Answer:
     missing_status = 500 if state.has(quirks.IMAGE_MISSING_IS_500) else 404
-    container = state.create(request.document(), missing_status=missing_status)
+    body = request.document()
+    secret_env = environment(state, body)
+    container = state.create(body, secret_env=secret_env, missing_status=missing_status)
     return Answer.of({"Id": container.id, "Warnings": []}, 201)
 
 

@@ -64,7 +64,7 @@ class Attachment:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Container:
-    """A container; `body` is what it was created with.
+    """A container; `body` is what it was created with, `secret_env` what that asks for by name.
 
     `changed` is replaced and set whenever the state changes or output comes.
     """
@@ -72,6 +72,8 @@ class Container:
     id: str
     name: str
     body: Mapping[str, Any]
+    secret_env: Mapping[str, str]
+    shows_secrets: bool
     image: Image
     root: Path
     report: Report
@@ -217,7 +219,7 @@ class Container:
             "Config": {
                 "Image": self.body["image"],
                 "Cmd": self.command,
-                "Env": [f"{name}={value}" for name, value in self._env().items()],
+                "Env": [f"{name}={value}" for name, value in self._shown_env().items()],
                 "Labels": self.labels,
                 "WorkingDir": self._place(),
                 "Timeout": self.body.get("timeout", 0),
@@ -284,4 +286,8 @@ class Container:
     def _env(self) -> dict[str, str]:
         image = dict(setting.split("=", 1) for setting in self.image.env)
         base = {"PATH": PATH, "HOME": "/", "HOSTNAME": self.id[:12]}
-        return {**base, **image, **self.body.get("env", {})}
+        return {**base, **image, **self.body.get("env", {}), **self.secret_env}
+
+    def _shown_env(self) -> dict[str, str]:
+        hidden = {} if self.shows_secrets else dict.fromkeys(self.secret_env, "*******")
+        return {**self._env(), **hidden}

@@ -7,7 +7,8 @@ An operation is named by the last part of its endpoint: `create`, `list`, `inspe
 `attach`, `start`, `stop`, `kill`, `wait`, `logs`, `archive`, `put-archive`, `mount`, `unmount`,
 `commit`, `delete`; `ping`, `version`, `info`, `events`, `networks`, `volumes`; `image-inspect`,
 `image-list`, `image-import`, `image-pull`, `image-tag`, `image-untag`, `image-delete`,
-`manifest`. `any` is every one of them.
+`manifest`; `secret-create`, `secret-list`, `secret-inspect`, `secret-delete`. `any` is every one of
+them.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tests.fake import api_containers, api_images
+from tests.fake import api_containers, api_images, api_secrets
 from tests.fake.container import Container
 from tests.fake.faults import Effect, Refuses
 from tests.fake.images import native_architecture
@@ -34,6 +34,10 @@ _ROUTES = (
     ("GET", r"containers/(?P<name>[^/]+)/(?P<operation>logs|archive)", ""),
     ("PUT", r"containers/(?P<name>[^/]+)/archive", "put-archive"),
     ("DELETE", r"containers/(?P<name>[^/]+)", "delete"),
+    ("POST", r"secrets/create", "secret-create"),
+    ("GET", r"secrets/json", "secret-list"),
+    ("GET", r"secrets/(?P<name>[^/]+)/json", "secret-inspect"),
+    ("DELETE", r"secrets/(?P<name>[^/]+)", "secret-delete"),
     ("GET", r"images/json", "image-list"),
     ("POST", r"images/import", "image-import"),
     ("POST", r"images/pull", "image-pull"),
@@ -55,7 +59,9 @@ _OF_CONTAINERS = {
     "mount": api_containers.mount,
     "unmount": api_containers.unmount,
 }
-_OF_IMAGES = {
+_OF_NAMED = {
+    "secret-inspect": api_secrets.inspect,
+    "secret-delete": api_secrets.delete,
     "image-inspect": api_images.inspect,
     "image-tag": api_images.tag,
     "image-untag": api_images.untag,
@@ -66,6 +72,8 @@ _OTHERS = {
     "commit": api_containers.commit,
     "create": api_containers.create,
     "list": api_containers.listed,
+    "secret-create": api_secrets.create,
+    "secret-list": api_secrets.listed,
     "image-list": api_images.listed,
     "image-import": api_images.import_,
     "image-pull": api_images.pull,
@@ -116,8 +124,8 @@ async def perform(state: State, request: Request, found: Route, effect: Effect |
         raise Refusal(effect.status, effect.cause, effect.message)
     if operation in _OTHERS:
         return await _OTHERS[operation](state, request)
-    if operation in _OF_IMAGES:
-        return await _OF_IMAGES[operation](state, found.name, request)
+    if operation in _OF_NAMED:
+        return await _OF_NAMED[operation](state, found.name, request)
     if operation in {"ping", "version", "info", "events", "networks", "volumes"}:
         return _about_itself(state, request, operation)
     return await _of_container(state, state.container(found.name), request, operation, effect)

@@ -90,6 +90,11 @@ class FakeService:
 
         return self._portal.call(states)
 
+    @property
+    def secrets(self) -> list[str]:
+        """The names of the secrets that are kept."""
+        return self._portal.call(lambda: list(self._state.secrets))
+
     def inject(self, *faults: Fault) -> None:
         """Have faults from the next request on."""
         for fault in faults:

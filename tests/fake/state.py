@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
+from barasync.aiopodman import quirks
 from barasync.aiopodman.quirks import Quirk
 from barasync.aiopodman.version import negotiate
 from tests.fake.container import Container
@@ -20,9 +21,19 @@ from tests.fake.images import Images
 from tests.fake.wire import Refusal
 
 
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Bytes that are kept under a name."""
+
+    id: str
+    name: str
+    data: bytes
+    labels: Mapping[str, str]
+
+
 @dataclass(slots=True)
 class State:
-    """The images, containers and events of a podman of one version.
+    """The images, containers, secrets and events of a podman of one version.
 
     `monitors` is where containers are watched; `happened` is replaced and set at every event.
     """
@@ -32,6 +43,7 @@ class State:
     monitors: TaskGroup
     images: Images = field(init=False)
     containers: dict[str, Container] = field(default_factory=dict)
+    secrets: dict[str, Secret] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     happened: anyio.Event = field(default_factory=anyio.Event)
     _made: int = 0
@@ -43,8 +55,10 @@ class State:
         """Tell whether podman of this version has a trap."""
         return quirk.is_active(negotiate(self.version).release)
 
-    def create(self, body: Mapping[str, Any], *, missing_status: int) -> Container:
-        """Make a container of a create body.
+    def create(
+        self, body: Mapping[str, Any], *, secret_env: Mapping[str, str], missing_status: int
+    ) -> Container:
+        """Make a container of a create body; `secret_env` are the variables that are secret.
 
         Raises:
             Refusal: the image does not exist, or the name is in use.
@@ -62,6 +76,8 @@ class State:
             id=identity,
             name=name,
             body=body,
+            secret_env=secret_env,
+            shows_secrets=self.has(quirks.SECRET_ENV_IS_SHOWN),
             image=image,
             root=self.directory / "containers" / identity[:12],
             report=self.report,
@@ -81,6 +97,18 @@ class State:
                 return container
         cause = "no such container"
         raise Refusal(404, cause, f'no container with name or ID "{name}" found: {cause}')
+
+    def secret(self, name: str) -> Secret:
+        """Return a secret by name or ID.
+
+        Raises:
+            Refusal: there is none.
+        """
+        for secret in self.secrets.values():
+            if name in {secret.name, secret.id}:
+                return secret
+        cause = "no such secret"
+        raise Refusal(404, cause, f'no secret with name or id "{name}": {cause}')
 
     def report(self, container: Container, action: str) -> None:
         """Record what happened to a container."""

@@ -1,0 +1,84 @@
+"""A service that keeps or removes no secret: the run says so, or does not begin."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.fake.faults import Dies, Fault, Refuses
+from tests.fake.service import FakeService
+from tests.rig.command import Barasync, Ended
+
+TOKEN = "hunter2-0123456789"
+
+
+def run(
+    service: FakeService, directory: Path, script: str = 'echo "<$TOKEN>"', *options: str
+) -> Ended:
+    environ = {**os.environ, "NO_COLOR": "1", "CI_TOKEN": TOKEN}
+    barasync = Barasync(directory, service.endpoint.url, environ)
+    image = service.image("localhost/cell")
+    secret = ("--secret", "TOKEN=env:CI_TOKEN", *options)
+    return barasync("run", image, *secret, "--", "sh", "-c", script)
+
+
+def test_a_secret_is_there_for_the_cell_and_then_removed(
+    service: FakeService, tmp_path: Path
+) -> None:
+    ended = run(service, tmp_path)
+
+    assert (ended.code, ended.out) == (0, "<***>\n"), ended.err
+    assert service.secrets == []
+
+
+def test_a_secret_that_is_not_removed_is_said(service: FakeService, tmp_path: Path) -> None:
+    service.inject(Fault("secret-delete", Refuses("disk full")))
+
+    ended = run(service, tmp_path, 'echo "<$TOKEN>"; exit 3')
+
+    (left,) = service.secrets
+    assert (ended.code, ended.out) == (3, "<***>\n")
+    assert f"barasync: secret {left} could not be removed: disk full" in ended.err
+    assert f"`podman secret rm {left}`, or later `barasync clean`" in ended.err
+    assert TOKEN not in ended.err
+
+
+def test_without_its_secret_no_cell_begins(service: FakeService, tmp_path: Path) -> None:
+    service.inject(Fault("secret-create", Refuses("disk full")))
+
+    ended = run(service, tmp_path)
+
+    assert (ended.code, ended.out) == (4, "")
+    assert "disk full" in ended.err
+    assert "create" not in service.requests
+    assert TOKEN not in ended.err
+
+
+def test_what_is_left_of_a_run_that_did_not_begin_is_said(
+    service: FakeService, tmp_path: Path
+) -> None:
+    service.inject(Fault("secret-create", Refuses("disk full"), skip=1))
+    service.inject(Fault("secret-delete", Refuses("read-only"), skip=1))
+
+    ended = run(service, tmp_path, "true", "--secret", "HOME=env:HOME")
+
+    assert ended.code == 4
+    assert "-2 could not be removed: read-only" in ended.err
+    assert "-1 could not" not in ended.err
+    assert "disk full" in ended.err
+
+
+@pytest.mark.parametrize("performed", [False, True])
+def test_a_service_that_dies_over_a_removal_removes_it_once_it_is_back(
+    service: FakeService, tmp_path: Path, performed: bool
+) -> None:
+    dies = Dies(performed=performed, comes_back=True)
+    service.inject(Fault("secret-delete", dies, times=1))
+
+    ended = run(service, tmp_path)
+
+    assert (ended.code, ended.out) == (0, "<***>\n"), ended.err
+    assert "could not be removed" not in ended.err
+    assert service.secrets == []
