@@ -15,7 +15,7 @@ from barasync.aiopodman import Mount, NotFound, Podman, PodmanError
 from barasync.config.schema import WorkspaceMode
 from barasync.workspace.live import overlay_hint, with_workspace
 from tests.contract.running import created, ended, run, shell
-from tests.rig.accounts import ROOTLESS_USER
+from tests.rig.accounts import ensure_rootless_user
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync
 from tests.rig.services import RigService
@@ -244,10 +244,11 @@ def test_artifacts_of_an_overlay_come_back_from_cells_at_the_same_time(barasync:
 async def test_without_root_the_directory_is_mounted_as_well(
     rootless_podman: Podman, rootless_busybox: str, mode: WorkspaceMode
 ) -> None:
+    account = ensure_rootless_user()
     with tempfile.TemporaryDirectory() as name:
         project = write(Path(name), {"a": "a", ".barasync/record": "x"})
         for path in (project, project / "a"):
-            shutil.chown(path, ROOTLESS_USER)
+            shutil.chown(path, account.pw_uid, account.pw_gid)
         script = "cat a; ls -A .barasync; echo b >a; echo c >new; cat a new"
         spec = with_workspace(shell(rootless_busybox, script), mode, project)
 
