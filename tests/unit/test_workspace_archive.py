@@ -8,10 +8,13 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from barasync.errors import ConfigError
+from barasync.workspace import archive
 from barasync.workspace.archive import stream
-from barasync.workspace.tree import scan
+from barasync.workspace.tree import Entry, Kind, scan
 from tests.unit.projects import MTIME, write
 
 
@@ -72,6 +75,26 @@ def test_the_same_tree_gives_the_same_bytes(tmp_path: Path) -> None:
     first, second = sample(tmp_path / "1"), sample(tmp_path / "2")
 
     assert b"".join(stream(scan(first))) == b"".join(stream(scan(second)))
+
+
+@given(
+    kind=st.sampled_from(Kind),
+    names=st.tuples(
+        st.text(st.sampled_from("ab/é"), max_size=120), st.text(st.sampled_from("t"), max_size=120)
+    ),
+    mode=st.integers(0, 0o7777),
+    mtime=st.integers(-5, 1 << 36),
+    size=st.integers(0, 1 << 36),
+)
+def test_a_header_is_what_the_standard_library_makes(
+    kind: Kind, names: tuple[str, str], mode: int, mtime: int, size: int
+) -> None:
+    entry = Entry(path=names[0], kind=kind, mode=mode, mtime=mtime, size=size, target=names[1])
+    info = tarfile.TarInfo(f"workspace/{names[0]}".rstrip("/"))
+    info.type = {Kind.FILE: b"0", Kind.SYMLINK: b"2", Kind.DIRECTORY: b"5"}[kind]
+    info.mode, info.mtime, info.size, info.linkname = mode, mtime, size, names[1]
+
+    assert archive._header(entry) == info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
 def test_the_archive_is_complete(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ class Writer:
         self._entries: dict[str, Entry] = {}
         self._refused: list[Refusal] = []
         self._unlisted = 0
-        self._inodes: dict[str, tuple[int, int]] = {}
+        self._inodes: dict[str, int] = {}
         self._kept: dict[str, tuple[bytes, Entry]] = {}
         self._left_out: set[str] = set()
         # Where the last member was: as the archive spelled it, in parts, and as a path.
@@ -238,7 +238,7 @@ class Writer:
             os.utime(descriptor, ns=(modified, modified))
         finally:
             os.close(descriptor)
-        self._inodes[path] = _inode(status)
+        self._inodes[path] = status.st_ino
         return Entry(path=path, kind=Kind.FILE, mode=mode, size=member.size, sha256=digest)
 
     def _add_symlink(self, member: Member, parts: tuple[str, ...], path: str) -> None:
@@ -263,8 +263,9 @@ class Writer:
                 dst_dir_fd=directory,
                 follow_symlinks=False,
             )
-            linked = _inode(os.stat(name, dir_fd=directory, follow_symlinks=False))
-            if linked != self._inodes[original.path]:
+            linked = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            # It is on the same device, or there could be no link.
+            if linked.st_ino != self._inodes[original.path]:
                 os.unlink(name, dir_fd=directory)
                 raise RefusedMember("its target was exchanged by another process")
         except OSError as error:
@@ -353,7 +354,8 @@ class Writer:
                 os.mkdir(name, 0o755, dir_fd=above)
                 known = ()
         descriptor = os.open(name, DIRECTORY, dir_fd=above)
-        found = _inode(os.fstat(descriptor))
+        status = os.fstat(descriptor)
+        found = (status.st_dev, status.st_ino)
         if known not in {(), found}:
             os.close(descriptor)
             raise RefusedMember("a directory that is not from this archive has a name of its path")
@@ -404,10 +406,6 @@ class _Exact:
 
 def _mode(member: Member) -> int:
     return member.mode & 0o777 | 0o600
-
-
-def _inode(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino
 
 
 def _hash_hole(digest: hashlib._Hash, size: int) -> None:
