@@ -9,6 +9,8 @@ Source: POSIX.1-2017, pax, "ustar Interchange Format"; GNU tar manual, "Basic Ta
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Iterator
+from struct import Struct
 from typing import NamedTuple
 from zlib import adler32
 
@@ -16,6 +18,7 @@ from barasync.artifacts.errors import ArchiveError
 
 BLOCK = 512
 _USTAR = b"ustar\0"
+_FIELDS = Struct("100s8s16x12s12s8s1s100s")
 _BASE_256 = b"\x80\xff"  # what a positive and a negative number begin with
 _BLANK_CHECKSUM = 8 * ord(" ")
 
@@ -37,8 +40,10 @@ def decode(block: bytes) -> Header:
     Raises:
         ArchiveError: the checksum is wrong, a number is malformed, or the size is negative.
     """
-    _check_sum(block)
-    name, kind = _text(block[:100]), block[156:157]
+    name_field, mode, size, mtime, checksum, kind, target = _FIELDS.unpack_from(block)
+    if number(checksum) not in _sums(block):
+        raise ArchiveError("not a tar header: its checksum is wrong")
+    name = _text(name_field)
     # GNU's format has other things where POSIX has the beginning of a long name.
     if block[345] and block[257:263] == _USTAR:
         name = f"{_text(block[345:500])}/{name}"
@@ -49,10 +54,10 @@ def decode(block: bytes) -> Header:
     return Header(
         name,
         kind,
-        natural(block[124:136]),
-        number(block[100:108]),
-        number(block[136:148]),
-        _text(block[157:257]) if block[157] else "",
+        natural(size),
+        number(mode),
+        number(mtime),
+        _text(target) if target[0] else "",
     )
 
 
@@ -88,18 +93,14 @@ def number(field: bytes) -> int:
         raise ArchiveError("not a tar header: a number in it is not octal") from error
 
 
-def _check_sum(block: bytes) -> None:
-    """Compare the sum of all bytes with what the block says, its own field taken for blanks."""
-    said = number(block[148:156])
+def _sums(block: bytes) -> Iterator[int]:
+    """Give what the checksum may be: the sum of all bytes, its own field taken for blanks."""
     # Its low half is the sum plus one, as long as that is below 65521: 256 bytes are.
-    total = (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2
-    own = (adler32(block[148:156]) & 0xFFFF) - 1
-    if said == total - own + _BLANK_CHECKSUM:
-        return
+    total = (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF)
+    yield total - (adler32(block[148:156]) & 0xFFFF) - 1 + _BLANK_CHECKSUM
     # Some old programs summed up signed bytes.
-    signed = [byte - 256 if byte > 127 else byte for byte in block[:148] + block[156:]]  # noqa: PLR2004
-    if said != sum(signed) + _BLANK_CHECKSUM:
-        raise ArchiveError("not a tar header: its checksum is wrong")
+    rest = block[:148] + block[156:]
+    yield sum(rest) - 256 * sum(byte > 127 for byte in rest) + _BLANK_CHECKSUM  # noqa: PLR2004
 
 
 def _text(field: bytes) -> str:

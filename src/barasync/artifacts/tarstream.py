@@ -239,6 +239,10 @@ class TarStream:
         return bytes(joined)
 
     def _skip(self, size: int) -> None:
+        end = self._position + size
+        if end <= len(self._buffer):
+            self._position = end
+            return
         while size:
             size -= len(self._take(size))
 

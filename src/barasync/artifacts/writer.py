@@ -234,7 +234,9 @@ class Writer:
             # The process's mask has taken bits away.
             if status.st_mode & 0o7777 != mode:
                 os.fchmod(descriptor, mode)
-            modified = min(max(member.mtime, 0), _LATEST)
+            modified = member.mtime
+            if not 0 <= modified <= _LATEST:
+                modified = 0 if modified < 0 else _LATEST
             os.utime(descriptor, ns=(modified, modified))
         finally:
             os.close(descriptor)
