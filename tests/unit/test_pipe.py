@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import anyio
 import pytest
 from anyio import to_thread
@@ -58,3 +60,39 @@ def test_a_pipe_that_was_finished_cannot_be_aborted() -> None:
     pipe.abort()
 
     assert pipe.read(1) == b""
+
+
+async def test_readers_work_in_turn_and_one_that_waits_holds_nobody_up() -> None:
+    pipes = {name: Pipe(batch=1) for name in "ab"}
+    log: list[str] = []
+
+    def work(name: str) -> None:
+        with pipes[name].reading() as read:
+            while read(100):
+                log.append(f"{name} begins")
+                # Gives the interpreter away, as a system call does.
+                threading.Event().wait(0.001)
+                log.append(f"{name} ends")
+
+    async with anyio.create_task_group() as group:
+        for name in pipes:
+            group.start_soon(to_thread.run_sync, work, name)
+        # The first to come waits for its bytes while the other one works.
+        for name in "aabbbbaa":
+            await pipes[name].send(b"x" * 50)
+        for pipe in pipes.values():
+            pipe.finish()
+
+    assert {line[0] for line in log} == {"a", "b"}
+    for begins, ends in zip(log[::2], log[1::2], strict=True):
+        assert begins.replace("begins", "ends") == ends
+
+
+async def test_small_pieces_come_together_and_a_large_one_alone() -> None:
+    pipe = Pipe()
+    large = bytes(100_000)
+    for piece in (b"1", b"2", large, b"3"):
+        await pipe.send(piece)
+    pipe.finish()
+
+    assert [pipe.read(1 << 20) for _ in range(4)] == [b"12", large, b"3", b""]

@@ -214,15 +214,16 @@ class _Receiver:
     def _write(self, pipe: Pipe, destination: Path, selection: Selection | None) -> Manifest:
         """Extract what comes through the pipe; runs in a worker thread."""
         destination.parent.mkdir(parents=True, exist_ok=True)
-        return extract(
-            pipe.read,
-            destination,
-            self._limits,
-            share=Share(self._budget),
-            selection=selection,
-            rooted=True,
-            replace=True,
-        )
+        with pipe.reading() as read:
+            return extract(
+                read,
+                destination,
+                self._limits,
+                share=Share(self._budget),
+                selection=selection,
+                rooted=True,
+                replace=True,
+            )
 
 
 def _collected(

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import anyio
 from anyio import from_thread
 
 _LARGE_BYTES = 64 << 10
+# Held by the one thread of all readers that is not waiting for bytes, see `Pipe.reading`.
+_TURN = threading.Lock()
 
 
 class PipeAborted(Exception):
@@ -82,6 +86,25 @@ class Pipe:
             from_thread.run_sync(room.set)
         return data
 
+    @contextmanager
+    def reading(self) -> Iterator[Callable[[int], bytes]]:
+        """Give a `read` to a thread that works on what it reads, in turn with all other such.
+
+        Threads that write small files give the interpreter away at every system call, and eight of
+        them take it from each other at every one: 80,000 files took 522,000 changes of thread and
+        four times the CPU. In turn, they change once a batch.
+        """
+
+        def read(size: int) -> bytes:
+            _TURN.release()
+            try:
+                return self.read(size)
+            finally:
+                _TURN.acquire()
+
+        with _TURN:
+            yield read
+
     def _gather(self, size: int) -> bytes:
         """Take small pieces together, and a large one alone: copying it would gain nothing."""
         gathered: list[bytes] = []
@@ -93,4 +116,6 @@ class Pipe:
             gathered.append(piece)
             size -= len(piece)
             self._size -= len(piece)
+            if len(piece) >= _LARGE_BYTES:
+                break
         return gathered[0] if len(gathered) == 1 else b"".join(gathered)
