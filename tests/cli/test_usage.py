@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -237,7 +238,20 @@ def serving(place: Path, greeting: str) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    "words", [(), ("matrix",), ("run",), ("image",), ("arch",), ("clean",), ("doctor",)]
+    "words",
+    [
+        (),
+        ("matrix",),
+        ("run",),
+        ("image",),
+        ("arch",),
+        ("artifact",),
+        ("artifact", "fetch"),
+        ("container",),
+        ("container", "export"),
+        ("clean",),
+        ("doctor",),
+    ],
 )
 def test_help_is_quick_because_it_loads_no_engine(
     barasync: Barasync, words: tuple[str, ...]
@@ -283,3 +297,52 @@ def test_a_secret_that_cannot_be_one_is_refused_before_podman_is_looked_for(
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith(f"barasync: {said}"), ended.err
     assert "hunter2" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("artifact", "fetch", "box", "out", "here"), "SRC: 'out' is not an absolute path"),
+        (("artifact", "fetch", "box", "/", "here"), "SRC: the whole file system is not fetched"),
+        (("artifact", "fetch", "box", "/..", "-"), "SRC: the whole file system is not fetched"),
+        (("artifact", "fetch", "box", "/out", ""), "DST: a place has a name"),
+        (("artifact", "fetch", "box", "/a/there", "."), "there exists already"),
+        (("artifact", "fetch", "box", "/a", "there/"), "there is not a directory"),
+        (("artifact", "fetch", "-x", "/a", "b"), "No such option: -x"),
+        (("artifact", "fetch", "a/b", "/a", "b"), "CONTAINER: 'a/b' is not the name or ID"),
+        (("artifact", "fetch", "", "/a", "b"), "CONTAINER: '' is not the name or ID"),
+        (("artifact", "fetch", "box", "/a", "b", "--artifacts-size", "0"), "--artifacts-size: '0'"),
+        (("container", "export", "box", "."), ". is not a regular file"),
+        (("container", "export", "box", "/dev/null"), "/dev/null is not a regular file"),
+        (("container", "export", "box", "nowhere/x"), "/nowhere is not a directory"),
+        (("container", "export", "box", "x/"), "FILE: 'x/' is not the name of a file"),
+    ],
+)
+def test_a_download_that_cannot_be_is_refused_before_podman_is_looked_for(
+    barasync: Barasync, words: tuple[str, ...], said: str
+) -> None:
+    (barasync.directory / "there").touch()
+
+    ended = barasync(*words)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert said in ended.err
+    assert [path.name for path in barasync.directory.iterdir()] == ["there"]
+
+
+@pytest.mark.parametrize(
+    "words", [("artifact", "fetch", "box", "/a", "-"), ("container", "export", "box")]
+)
+def test_an_archive_is_not_written_to_a_terminal(
+    barasync: Barasync, words: tuple[str, ...]
+) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        with barasync.running(*words, stdout=theirs) as process:
+            _, err = process.communicate(timeout=10)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+    assert process.returncode == 2
+    assert b"a tar archive is not written to a terminal" in err

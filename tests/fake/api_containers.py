@@ -152,8 +152,14 @@ async def archive(_state: State, container: Container, request: Request) -> Answ
     path = request.first("path")
     place = container.inside(path)
     name = "." if path.endswith("/.") else PurePosixPath(path).name or "."
-    data = packed(place, name)
+    return _tar(packed(place, name))
 
+
+async def export(_state: State, container: Container, _request: Request) -> Answer:
+    return _tar(packed(container.root, ""))
+
+
+def _tar(data: bytes) -> Answer:
     async def pieces() -> AsyncGenerator[bytes, None]:
         for begin in range(0, len(data), _PIECE_BYTES):
             yield data[begin : begin + _PIECE_BYTES]

@@ -279,6 +279,21 @@ async def test_an_archive_passes_through_while_its_files_are_held_mounted() -> N
     assert service.seen[1].query == {"path": ["/out"]}
 
 
+async def test_an_export_is_held_and_checked_as_an_archive_is() -> None:
+    service = answering(200, content=b"x" * 512)
+
+    async with service.client() as podman, podman.containers.handle(ID).export() as data:
+        await anext(data)
+        with pytest.raises(StreamTruncated):
+            await anext(data)
+
+    assert [(seen.path, seen.query) for seen in service.seen] == [
+        (f"{CONTAINER}/mount", {}),
+        (f"{CONTAINER}/export", {}),
+        (f"{CONTAINER}/unmount", {}),
+    ]
+
+
 async def test_an_archive_of_a_container_that_is_gone_at_its_end_is_not_whole() -> None:
     def handle(request: httpx2.Request) -> httpx2.Response:
         if request.url.path == "/libpod/_ping":

@@ -29,16 +29,20 @@ _UNMOUNT_SECONDS = 10
 
 @asynccontextmanager
 async def open_archive(
-    libpod: Libpod, container: str, path: str
+    libpod: Libpod, container: str, path: str | None
 ) -> AsyncIterator[AsyncIterator[bytes]]:
-    """Yield the tar archive of a path in a container; `container` is the path of its requests.
+    """Yield the tar archive of a path in a container, or of all its files.
 
-    Source: `GET /libpod/containers/{id}/archive`.
+    `container` is the path of its requests.
+
+    Source: `GET /libpod/containers/{id}/archive` and `…/export`. Podman 4 sends the headers of an
+    export when it has packed everything.
     """
-    async with (
-        _HeldMount(libpod, container) as mount,
-        libpod.stream("GET", f"{container}/archive", {"path": path}) as data,
-    ):
+    if path is None:
+        answer = libpod.stream("GET", f"{container}/export", {}, unhurried=True)
+    else:
+        answer = libpod.stream("GET", f"{container}/archive", {"path": path})
+    async with _HeldMount(libpod, container) as mount, answer as data:
         yield _WholeArchive(DecodedStream(data, ArchiveCheck()), mount)
 
 

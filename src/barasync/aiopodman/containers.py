@@ -356,6 +356,18 @@ class Container:
         """
         return open_archive(self._libpod, self._path(), path)
 
+    def export(self) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Open a tar archive of all the container's files, in pieces; nothing that is mounted.
+
+        The members are whatever the container made: trust none.
+
+        Raises:
+            StreamTruncated: while iterating, as `archive`.
+
+        Source: `GET /libpod/containers/{id}/export`.
+        """
+        return open_archive(self._libpod, self._path(), None)
+
     async def put_archive(self, path: str, chunks: AsyncIterable[bytes]) -> None:
         """Unpack a tar archive into a directory of the container; it need not run.
 

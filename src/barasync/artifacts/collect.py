@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from http import HTTPStatus
 from pathlib import Path
-from typing import Protocol
 
 import anyio
-from anyio import CapacityLimiter, Semaphore, to_thread
+from anyio import Semaphore
 
-from barasync.aiopodman import NotFound, PodmanError, StreamTruncated
-from barasync.artifacts.budget import Budget, Share
-from barasync.artifacts.errors import ArchiveError, OriginalsLeftOut, TruncatedArchive
-from barasync.artifacts.extract import Limits, extract
-from barasync.artifacts.manifest import Manifest, Refusal
+from barasync.aiopodman import PodmanError
+from barasync.artifacts.errors import ArchiveError
+from barasync.artifacts.extract import Limits
+from barasync.artifacts.manifest import Manifest
 from barasync.artifacts.mounts import Mounts
-from barasync.artifacts.pipe import Pipe, PipeAborted
-from barasync.artifacts.selection import Selection
+from barasync.artifacts.receiver import Archived, Receiver, missing, problem
 from barasync.artifacts.sources import Fetch, Source, fetch_of, plan
 from barasync.matrix.outcome import Collected
 
 CONCURRENT_PATHS = 4
 _NO_MOUNTS = Mounts()
-_APART = "something is mounted there; what it holds comes when it is named itself"
-
-
-class Archived(Protocol):
-    """What `collect` needs of a container: `aiopodman.Container` is one."""
-
-    def archive(self, path: str, /) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Yield a tar archive of a file or directory, in pieces as they come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +73,7 @@ async def collect(
     fetches = plan(parsed)
     results: dict[str, _Result] = {}
     turns = Semaphore(CONCURRENT_PATHS)
-    receiver = _Receiver(container, limits, mounts)
+    receiver = Receiver(container, limits, mounts, CONCURRENT_PATHS)
 
     async def run(fetch: Fetch) -> None:
         if (loss := mounts.loss(fetch.path)) is not None:
@@ -102,7 +88,7 @@ async def collect(
             try:
                 await receiver.fetch(fetch, place, done)
             except (PodmanError, ArchiveError, OSError) as error:
-                results[fetch.path] = _Result(problem=_problem(error, fetch.path, place))
+                results[fetch.path] = _Result(problem=problem(error, fetch.path, place))
 
     with anyio.move_on_after(limits.seconds):
         async with anyio.create_task_group() as group:
@@ -117,113 +103,6 @@ async def collect(
         artifacts=_collected(parsed, fetches, results, destination, mounts),
         manifests=tuple((place, found) for place, found in arrived if found and found.entries),
     )
-
-
-def _problem(error: PodmanError | ArchiveError | OSError, path: str, destination: Path) -> str:
-    """Say in one sentence why there is nothing of a path."""
-    match error:
-        case NotFound(status=HTTPStatus.NOT_FOUND) if "no such container" not in error.cause:
-            return _missing(path)
-        case StreamTruncated() | TruncatedArchive():
-            return f"podman cut the archive of {path} off; nothing of it was kept"
-        case ArchiveError():
-            return f"the archive of {path} is refused: {error}"
-        case OSError():
-            return f"{destination} cannot be written: {error.strerror}"
-        case _:
-            return f"{path} could not be fetched: {error}"
-
-
-class _Receiver:
-    """Writes the archives of one container, each in a thread, within limits that they share."""
-
-    def __init__(self, container: Archived, limits: Limits, mounts: Mounts) -> None:
-        self._container = container
-        self._limits = limits
-        self._mounts = mounts
-        self._budget = Budget(limits)
-        self._threads = CapacityLimiter(CONCURRENT_PATHS)
-
-    async def fetch(
-        self, fetch: Fetch, destination: Path, done: Callable[[Manifest], None]
-    ) -> None:
-        """Fetch an archive; `done` hears of what is in place.
-
-        Raises:
-            ArchiveError, OSError: as `extract`.
-            PodmanError: the archive could not be had, or broke off.
-        """
-        reached = {path: fetch.reaches(path) for path in self._mounts.inside(fetch.path)}
-        excluded = {path: pattern for path, pattern in reached.items() if pattern is not None}
-        if not fetch.patterns and not excluded:
-            await self._receive(fetch.path, destination, None, done)
-            return
-        selection = Selection(patterns=fetch.patterns, excluded=tuple(excluded.values()))
-
-        def told(manifest: Manifest) -> None:
-            apart = tuple(Refusal(path=path, reason=_APART) for path in excluded)
-            done(replace(manifest, refused=(*apart, *manifest.refused)))
-
-        try:
-            await self._receive(fetch.path, destination, selection, told)
-        except OriginalsLeftOut as error:
-            selection = selection.with_originals(error.paths)
-        else:
-            return
-        await self._receive(fetch.path, destination, selection, told)
-
-    async def _receive(
-        self,
-        path: str,
-        destination: Path,
-        selection: Selection | None,
-        done: Callable[[Manifest], None],
-    ) -> None:
-        """Feed an archive to the writer in its thread.
-
-        The thread is never abandoned: when this is cancelled, the pipe is aborted, which ends the
-        thread at its next read, and its end is awaited. If it had just put everything in place,
-        `done` is called all the same.
-        """
-        pipe = Pipe()
-        errors: list[Exception] = []
-
-        async def write() -> None:
-            extraction = partial(self._write, pipe, destination, selection)
-            try:
-                done(await to_thread.run_sync(extraction, limiter=self._threads))
-            except (ArchiveError, OSError, PipeAborted) as error:
-                errors.append(error)
-            # It may have stopped early; nobody empties the pipe any more.
-            group.cancel_scope.cancel()
-
-        async with self._container.archive(path) as chunks:
-            async with anyio.create_task_group() as group:
-                group.start_soon(write)
-                try:
-                    async for data in chunks:
-                        await pipe.send(data)
-                    pipe.finish()
-                except PodmanError as error:
-                    errors.append(error)
-                finally:
-                    pipe.abort()
-            if errors:
-                raise errors[0]  # the first to happen is the reason of the other
-
-    def _write(self, pipe: Pipe, destination: Path, selection: Selection | None) -> Manifest:
-        """Extract what comes through the pipe; runs in a worker thread."""
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        with pipe.reading() as read:
-            return extract(
-                read,
-                destination,
-                self._limits,
-                share=Share(self._budget),
-                selection=selection,
-                rooted=True,
-                replace=True,
-            )
 
 
 def _collected(
@@ -271,7 +150,7 @@ def _report(
                 source=source.text,
                 destination=None,
                 refused=left_out,
-                problem=_missing(source.path) if source.pattern is None else _matchless(source),
+                problem=missing(source.path) if source.pattern is None else _matchless(source),
             )
     return Collected(
         source=source.text,
@@ -299,10 +178,6 @@ def _left_out(manifest: Manifest) -> tuple[str, ...]:
     if manifest.unlisted:
         refused.append(f"… and {manifest.unlisted} more")
     return tuple(refused)
-
-
-def _missing(path: str) -> str:
-    return f"{path} is not in the container"
 
 
 def _matchless(source: Source) -> str:

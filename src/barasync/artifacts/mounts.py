@@ -55,15 +55,15 @@ class Mounts:
         )
 
 
-def mounts_of(container: ContainerInspect, *, workspace: str) -> Mounts:
+def mounts_of(container: ContainerInspect, *, workspace: str | None) -> Mounts:
     """Return what is mounted in a container, as podman tells.
 
-    What is lost says to copy it to `workspace`, unless that is lost itself.
+    What is lost says to copy it to `workspace`, unless there is none or that is lost itself.
     """
     overlays = [mount.destination for mount in container.mounts if mount.is_overlay]
     tmpfs = list(container.host_config.tmpfs)
     volumes = [mount.destination for mount in container.mounts if not mount.is_overlay]
-    place = "a volume" if workspace in {*overlays, *tmpfs} else f"{workspace} or a volume"
+    place = "a volume" if workspace in {None, *overlays, *tmpfs} else f"{workspace} or a volume"
     gone = _GONE.format(place=place)
     return Mounts(
         lost={

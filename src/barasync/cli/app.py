@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from barasync import __version__
-from barasync.cli import arch, clean, doctor, image, matrix, run
+from barasync.cli import arch, artifact, clean, container, doctor, image, matrix, run
 
 app = typer.Typer(
     name="barasync",
@@ -23,6 +23,8 @@ app.command("matrix")(matrix.matrix)
 app.command("run")(run.run)
 app.add_typer(image.app, name="image")
 app.add_typer(arch.app, name="arch")
+app.add_typer(artifact.app, name="artifact")
+app.add_typer(container.app, name="container")
 app.command("clean")(clean.clean)
 app.command("doctor")(doctor.doctor)
 

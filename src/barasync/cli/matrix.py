@@ -146,7 +146,7 @@ def matrix(
             limits=Limits(
                 jobs=jobs,
                 cpus_total=options.parse_amount("--cpus-total", cpus_total, "cores"),
-                memory_total=options.parse_memory_total(memory_total),
+                memory_total=options.parse_bytes("--memory-total", memory_total),
             ),
             history=history_file(project.directory),
             fail_fast=fail_fast,

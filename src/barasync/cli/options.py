@@ -19,6 +19,9 @@ Url = Annotated[
     str | None,
     typer.Option("--url", help="The podman service to use, unix:///path.", metavar="URL"),
 ]
+Container = Annotated[
+    str, typer.Argument(help="Its name, or the beginning of its ID.", show_default=False)
+]
 Image = Annotated[
     str | None,
     typer.Option("--image", help="A declared image or a reference.", rich_help_panel=_CELL),
@@ -250,8 +253,8 @@ def parse_amount(option: str, amount: float | None, unit: str) -> float | None:
     return amount
 
 
-def parse_memory_total(size: str | None) -> int | None:
-    """Read `--memory-total`, in bytes.
+def parse_bytes(option: str, size: str | None) -> int | None:
+    """Check a size that is the value of an option of its own, in bytes.
 
     Raises:
         ConfigError: it is no size, or nothing.
@@ -261,9 +264,9 @@ def parse_memory_total(size: str | None) -> int | None:
     try:
         number = parse_size(size)
     except ValueError as error:
-        raise ConfigError(f"--memory-total: {error}") from None
+        raise ConfigError(f"{option}: {error}") from None
     if number <= 0:
-        raise ConfigError(f"--memory-total: {size!r} is not more than nothing")
+        raise ConfigError(f"{option}: {size!r} is not more than nothing")
     return number
 
 

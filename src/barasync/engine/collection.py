@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from barasync.aiopodman import Container, ContainerInspect, PodmanError
-from barasync.artifacts.collect import Archived, Collection, collect
+from barasync.artifacts.collect import Collection, collect
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.mounts import Mounts, mounts_of
+from barasync.artifacts.receiver import Archived
 from barasync.artifacts.sources import Source, is_below
 from barasync.config.schema import WORKSPACE, ArtifactsOn, CellSettings, WorkspaceMode
 from barasync.engine.overlays import OverlayWrites

@@ -1,0 +1,157 @@
+"""Archives out of a container, each streamed from the socket to a thread that writes it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace as changed
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Protocol
+
+import anyio
+from anyio import CapacityLimiter, to_thread
+
+from barasync.aiopodman import NotFound, PodmanError, StreamTruncated
+from barasync.artifacts.budget import Budget, Share
+from barasync.artifacts.errors import ArchiveError, OriginalsLeftOut, TruncatedArchive
+from barasync.artifacts.extract import Limits, extract
+from barasync.artifacts.manifest import Manifest, Refusal
+from barasync.artifacts.mounts import Mounts
+from barasync.artifacts.pipe import Pipe, PipeAborted
+from barasync.artifacts.selection import Selection
+from barasync.artifacts.sources import Fetch
+
+APART = "something is mounted there; what it holds comes when it is named itself"
+
+
+class Archived(Protocol):
+    """What is needed of a container: `aiopodman.Container` is one."""
+
+    def archive(self, path: str, /) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Yield a tar archive of a file or directory, in pieces as they come."""
+
+
+class Receiver:
+    """Writes the archives of one container, each in a thread, within limits that they share.
+
+    With `replace` an archive takes the place of what is at its destination.
+    """
+
+    def __init__(
+        self,
+        container: Archived,
+        limits: Limits,
+        mounts: Mounts,
+        threads: int = 1,
+        *,
+        replace: bool = True,
+    ) -> None:
+        self._container = container
+        self._limits = limits
+        self._mounts = mounts
+        self._budget = Budget(limits)
+        self._threads = CapacityLimiter(threads)
+        self._replace = replace
+
+    async def fetch(
+        self, fetch: Fetch, destination: Path, done: Callable[[Manifest], None]
+    ) -> None:
+        """Fetch an archive; `done` hears of what is in place.
+
+        Raises:
+            ArchiveError, OSError: as `extract`.
+            PodmanError: the archive could not be had, or broke off.
+        """
+        reached = {path: fetch.reaches(path) for path in self._mounts.inside(fetch.path)}
+        excluded = {path: pattern for path, pattern in reached.items() if pattern is not None}
+        if not fetch.patterns and not excluded:
+            await self._receive(fetch.path, destination, None, done)
+            return
+        selection = Selection(patterns=fetch.patterns, excluded=tuple(excluded.values()))
+
+        def told(manifest: Manifest) -> None:
+            apart = tuple(Refusal(path=path, reason=APART) for path in excluded)
+            done(changed(manifest, refused=(*apart, *manifest.refused)))
+
+        try:
+            await self._receive(fetch.path, destination, selection, told)
+        except OriginalsLeftOut as error:
+            selection = selection.with_originals(error.paths)
+        else:
+            return
+        await self._receive(fetch.path, destination, selection, told)
+
+    async def _receive(
+        self,
+        path: str,
+        destination: Path,
+        selection: Selection | None,
+        done: Callable[[Manifest], None],
+    ) -> None:
+        """Feed an archive to the writer in its thread.
+
+        The thread is never abandoned: when this is cancelled, the pipe is aborted, which ends the
+        thread at its next read, and its end is awaited. If it had just put everything in place,
+        `done` is called all the same.
+        """
+        pipe = Pipe()
+        errors: list[Exception] = []
+
+        async def write() -> None:
+            extraction = partial(self._write, pipe, destination, selection)
+            try:
+                done(await to_thread.run_sync(extraction, limiter=self._threads))
+            except (ArchiveError, OSError, PipeAborted) as error:
+                errors.append(error)
+            # It may have stopped early; nobody empties the pipe any more.
+            group.cancel_scope.cancel()
+
+        async with self._container.archive(path) as chunks:
+            async with anyio.create_task_group() as group:
+                group.start_soon(write)
+                try:
+                    async for data in chunks:
+                        await pipe.send(data)
+                    pipe.finish()
+                except PodmanError as error:
+                    errors.append(error)
+                finally:
+                    pipe.abort()
+            if errors:
+                raise errors[0]  # the first to happen is the reason of the other
+
+    def _write(self, pipe: Pipe, destination: Path, selection: Selection | None) -> Manifest:
+        """Extract what comes through the pipe; runs in a worker thread."""
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with pipe.reading() as read:
+            return extract(
+                read,
+                destination,
+                self._limits,
+                share=Share(self._budget),
+                selection=selection,
+                rooted=True,
+                replace=self._replace,
+            )
+
+
+def problem(error: PodmanError | ArchiveError | OSError, path: str, destination: Path) -> str:
+    """Say in one sentence why there is nothing of a path."""
+    match error:
+        case NotFound(status=HTTPStatus.NOT_FOUND) if "no such container" not in error.cause:
+            return missing(path)
+        case StreamTruncated() | TruncatedArchive():
+            return f"podman cut the archive of {path} off; nothing of it was kept"
+        case ArchiveError():
+            return f"the archive of {path} is refused: {error}"
+        case OSError():
+            return f"{destination} cannot be written: {error.strerror}"
+        case _:
+            return f"{path} could not be fetched: {error}"
+
+
+def missing(path: str) -> str:
+    """Say that there is no such path."""
+    return f"{path} is not in the container"

@@ -1,0 +1,201 @@
+"""What `barasync artifact fetch` and `barasync container export` do."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import typer
+from anyio import to_thread
+from anyio.from_thread import check_cancelled
+
+from barasync.aiopodman import Container, ContainerInspect, NotFound, StreamTruncated
+from barasync.artifacts.errors import ArchiveError
+from barasync.artifacts.extract import Limits
+from barasync.artifacts.manifest import Manifest
+from barasync.artifacts.mounts import Mounts, mounts_of
+from barasync.artifacts.receiver import APART, Receiver, missing, problem
+from barasync.artifacts.sources import Fetch
+from barasync.cli.connect import connect
+from barasync.cli.places import whole_file
+from barasync.config.sizes import format_size
+from barasync.errors import EXIT_NOT_PASSED, EXIT_OK, ConfigError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_STDOUT = 1
+_LOOK_MILLISECONDS = 100
+# A pipe that can be written at all takes as much without making the writer wait.
+_PIPE_BYTES = select.PIPE_BUF
+# What else podman may say ends the command in the usual way.
+_INCOMPLETE = (NotFound, StreamTruncated, ArchiveError, OSError)
+
+Write = Callable[[bytes], None]
+
+
+async def fetch_path(
+    name: str,
+    path: str,
+    place: Path,
+    *,
+    size: int | None,
+    files: int | None,
+    url: str | None,
+    environ: Mapping[str, str],
+) -> int:
+    """Fetch a path of a container to a place where nothing is; return the exit code.
+
+    Raises:
+        ConfigError: there is no such container.
+    """
+    limits = Limits()
+    limits = replace(limits, bytes=size or limits.bytes, members=files or limits.members)
+    fetched: list[Manifest] = []
+    async with _container(name, url, environ) as (container, state):
+        mounts = _mounts(state)
+        if (loss := mounts.loss(path)) is not None:
+            return _failed(f"{path} {loss}")
+        receiver = Receiver(container, limits, mounts, replace=False)
+        try:
+            await receiver.fetch(Fetch(path=path, place=""), place, fetched.append)
+        except _INCOMPLETE as error:
+            return _failed(problem(error, path, place))
+    (manifest,) = fetched
+    for refusal in manifest.refused:
+        _note(f"left out: {refusal}")
+    if manifest.unlisted:
+        _note(f"left out: {manifest.unlisted} more")
+    typer.echo(f"{place}: {manifest.files} files, {format_size(manifest.bytes)}")
+    return EXIT_OK
+
+
+async def fetch_tar(name: str, path: str, *, url: str | None, environ: Mapping[str, str]) -> int:
+    """Write podman's archive of a path of a container to stdout; return the exit code.
+
+    Raises:
+        ConfigError: there is no such container.
+    """
+    async with _container(name, url, environ) as (container, state):
+        mounts = _mounts(state)
+        if (loss := mounts.loss(path)) is not None:
+            return _failed(f"{path} {loss}")
+        for inside in mounts.inside(path):
+            _note(f"{inside}: {APART}")
+        try:
+            await _send(container.archive(path), _write_stdout)
+        except _INCOMPLETE as error:
+            return _failed(_why(error, path, "stdout"))
+    return EXIT_OK
+
+
+async def export_tar(name: str, *, url: str | None, environ: Mapping[str, str]) -> int:
+    """Write an archive of all files of a container to stdout; return the exit code.
+
+    Raises:
+        ConfigError: there is no such container.
+    """
+    async with _container(name, url, environ) as (container, _state):
+        try:
+            await _send(container.export(), _write_stdout)
+        except _INCOMPLETE as error:
+            return _failed(_why(error, name, "stdout"))
+    return EXIT_OK
+
+
+async def export_file(
+    name: str, place: Path, *, url: str | None, environ: Mapping[str, str]
+) -> int:
+    """Write an archive of all files of a container to a file; return the exit code.
+
+    The file takes its place when it is whole; when this is cancelled nothing is left of it.
+
+    Raises:
+        ConfigError: there is no such container.
+    """
+    async with _container(name, url, environ) as (container, _state):
+        try:
+            with whole_file(place) as descriptor:
+                await _send(container.export(), partial(_write_file, descriptor))
+        except _INCOMPLETE as error:
+            return _failed(f"{_why(error, name, str(place))}; nothing of it was kept")
+    typer.echo(str(place))
+    return EXIT_OK
+
+
+@asynccontextmanager
+async def _container(
+    name: str, url: str | None, environ: Mapping[str, str]
+) -> AsyncIterator[tuple[Container, ContainerInspect]]:
+    """Give a container of the service, by its name or the beginning of its ID, and its state."""
+    if _NAME.fullmatch(name) is None:
+        raise ConfigError(f"CONTAINER: {name!r} is not the name or ID of a container")
+    async with connect(url, environ, notify=partial(typer.echo, err=True)) as connection:
+        containers = connection.podman.containers
+        try:
+            state = await containers.handle(name).inspect()
+        except NotFound as error:
+            raise ConfigError(
+                f"there is no container {name} at {connection.endpoint.url}",
+                hint="`podman ps --all` lists them; `--url` chooses another service",
+            ) from error
+        yield containers.handle(state.id), state
+
+
+def _mounts(container: ContainerInspect) -> Mounts:
+    """Return what an archive misses: nothing, while the container runs."""
+    if container.state.status == "running":
+        return Mounts()
+    return mounts_of(container, workspace=None)
+
+
+async def _send(archive: AbstractAsyncContextManager[AsyncIterator[bytes]], write: Write) -> None:
+    """Write an archive piece by piece, each in a thread; podman waits while that waits."""
+    async with archive as pieces:
+        async for piece in pieces:
+            await to_thread.run_sync(write, piece)
+
+
+def _write_file(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _write_stdout(data: bytes) -> None:
+    """Write to stdout from a worker thread, which ends when it is cancelled, read or not."""
+    poll = select.poll()
+    poll.register(_STDOUT, select.POLLOUT)
+    rest = memoryview(data)
+    while rest:
+        while not poll.poll(_LOOK_MILLISECONDS):
+            check_cancelled()
+        rest = rest[os.write(_STDOUT, rest[:_PIPE_BYTES]) :]
+
+
+def _why(error: Exception, what: str, place: str) -> str:
+    """Say in one sentence why an archive did not come whole."""
+    match error:
+        case BrokenPipeError():
+            return f"nobody read the archive of {what} to its end"
+        case StreamTruncated():
+            return f"the archive of {what} is not whole: {error}"
+        case NotFound():
+            return missing(what)
+        case OSError():
+            return f"{place} cannot be written: {error.strerror}"
+        case _:
+            return str(error)
+
+
+def _failed(reason: str) -> int:
+    typer.echo(f"barasync: {reason}", err=True)
+    return EXIT_NOT_PASSED
+
+
+def _note(text: str) -> None:
+    typer.echo(f"note: {text}", err=True)

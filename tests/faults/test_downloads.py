@@ -1,0 +1,101 @@
+"""Archives that break off on their way to a person: said, and nothing of them kept."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from anyio import to_thread
+
+from barasync.aiopodman import ContainerSpec, Podman
+from tests.fake.faults import EndsAfter, Fault
+from tests.fake.service import FakeService
+from tests.rig.command import Barasync, Ended
+
+pytestmark = pytest.mark.anyio
+
+CUT = EndsAfter(3000)
+BROKEN = EndsAfter(3000, cleanly=False)
+
+
+@pytest.fixture
+def barasync(service: FakeService, tmp_path: Path) -> Barasync:
+    return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
+
+
+@pytest.fixture
+async def container(service: FakeService) -> AsyncIterator[str]:
+    """A container that never runs, with a file of 100,000 bytes at `/data/large`."""
+    image = service.image("localhost/box")
+    async with Podman(service.endpoint) as podman:
+        made = await podman.containers.create(ContainerSpec(image=image, command=("true",)))
+        await made.put_archive("/data", _archive())
+        yield made.id
+        await made.remove(force=True, missing_ok=True)
+
+
+async def _archive() -> AsyncIterator[bytes]:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        info = tarfile.TarInfo("large")
+        info.size = 100_000
+        tar.addfile(info, io.BytesIO(bytes(info.size)))
+    yield buffer.getvalue()
+
+
+async def call(barasync: Barasync, *words: str) -> Ended:
+    return await to_thread.run_sync(lambda: barasync(*words))
+
+
+async def test_without_a_fault_it_comes(barasync: Barasync, container: str) -> None:
+    fetched = await call(barasync, "artifact", "fetch", container, "/data", "data")
+    exported = await call(barasync, "container", "export", container, "box.tar")
+
+    assert (fetched.code, exported.code) == (0, 0), fetched.err + exported.err
+    assert (barasync.directory / "data/large").stat().st_size == 100_000
+    assert tarfile.is_tarfile(barasync.directory / "box.tar")
+
+
+@pytest.mark.parametrize("words", [("/data", "data"), ("/data", "-")], ids=["place", "stdout"])
+async def test_a_fetch_that_podman_cuts_off_ends_with_1(
+    service: FakeService, barasync: Barasync, container: str, words: tuple[str, str]
+) -> None:
+    service.inject(Fault("archive", CUT))
+
+    fetched = await call(barasync, "artifact", "fetch", container, *words)
+
+    assert fetched.code == 1
+    assert "archive of /data" in fetched.err
+    assert "cut the archive" in fetched.err or "is not whole" in fetched.err
+    assert list(barasync.directory.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [("box.tar",), ()], ids=["file", "stdout"])
+async def test_an_export_that_podman_cuts_off_ends_with_1(
+    service: FakeService, barasync: Barasync, container: str, words: tuple[str, ...]
+) -> None:
+    service.inject(Fault("export", CUT))
+
+    exported = await call(barasync, "container", "export", container, *words)
+
+    assert exported.code == 1
+    assert f"the archive of {container} is not whole" in exported.err
+    assert list(barasync.directory.iterdir()) == []
+
+
+async def test_a_file_that_is_there_stays_when_the_export_breaks(
+    service: FakeService, barasync: Barasync, container: str
+) -> None:
+    (barasync.directory / "box.tar").write_text("old")
+    service.inject(Fault("export", BROKEN))
+
+    exported = await call(barasync, "container", "export", container, "box.tar")
+
+    assert exported.code == 4
+    assert "closed the connection before the end of its answer" in exported.err
+    assert (barasync.directory / "box.tar").read_text() == "old"
+    assert [path.name for path in barasync.directory.iterdir()] == ["box.tar"]
