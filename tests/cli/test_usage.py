@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import UnixStreamServer
@@ -346,3 +347,37 @@ def test_an_archive_is_not_written_to_a_terminal(
 
     assert process.returncode == 2
     assert b"a tar archive is not written to a terminal" in err
+
+
+def test_an_archive_is_not_written_to_what_takes_the_place_of_a_closed_stdout(
+    barasync: Barasync,
+) -> None:
+    deaf = replace(barasync, within=("/bin/sh", "-c", 'exec "$@" >&-', "sh"))
+
+    ended = deaf("container", "export", "box")
+
+    assert ended.code == 2
+    assert "a tar archive cannot be written: stdout is closed" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--copy", "there"), "--copy: 'there' is not SRC:DST"),
+        (("--copy", "there:opt"), "DST is not an absolute path in the container"),
+        (("--copy", "there:/.."), "DST is the container's root"),
+        (("--copy", "there:/a", "--copy", "there:/a"), "there is copied to /a already"),
+        (("--copy", "nothing:/a"), "nothing cannot be read: No such file or directory"),
+        (("--copy", "there:/dev/x"), "/dev/x cannot be copied: something is mounted at /dev"),
+        (("--copy", "there:/a/x", "-v", "c:/a"), "/a/x cannot be copied: something is mounted"),
+    ],
+)
+def test_a_copy_that_cannot_be_is_refused_before_podman_is_looked_for(
+    barasync: Barasync, words: tuple[str, ...], said: str
+) -> None:
+    (barasync.directory / "there").touch()
+
+    ended = barasync("run", "localhost/x", *words)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert said in ended.err

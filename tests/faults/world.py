@@ -24,6 +24,7 @@ from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import Outcome, OutputCounts
 from barasync.matrix.plan import Plan
 from barasync.matrix.platforms import Platform
+from barasync.workspace.copies import CopySource
 from tests.fake.images import native_architecture
 from tests.fake.service import FakeService
 
@@ -96,6 +97,7 @@ async def run(
     destination: Path = Path("/nonexistent"),
     outage: float = 0.0,
     masker: Masker | None = None,
+    copies: tuple[CopySource, ...] = (),
     **settings: Any,
 ) -> Ran:
     """Run a shell script per cell, or one in the cell `a`, all at once.
@@ -119,6 +121,7 @@ async def run(
             rlimits=(),
             clock=time.monotonic,
             masker=masker or Masker(),
+            copies=copies,
         )
         plan = Plan(
             rule="tests",

@@ -264,6 +264,36 @@ async def test_logs_are_asked_for_as_wanted() -> None:
     }
 
 
+async def test_an_archive_that_podman_does_not_take_whole_was_not_put() -> None:
+    class Hasty(httpx2.AsyncBaseTransport):
+        """Answers before it has read what it is sent."""
+
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            if request.method == "PUT":
+                assert isinstance(request.stream, httpx2.AsyncByteStream)
+                body: Any = aiter(request.stream)
+                await anext(body)
+                await body.aclose()
+            return httpx2.Response(200, headers={"Libpod-API-Version": "5.4.2"})
+
+    pieces: Any = stream_of(b"one", b"two")
+
+    async with Podman(ENDPOINT, transport=Hasty()) as podman:
+        with pytest.raises(StreamTruncated, match="before it had taken all of the archive"):
+            await podman.containers.handle(ID).put_archive("/", pieces)
+    await pieces.aclose()
+
+
+async def test_kinds_are_kept_where_that_was_asked() -> None:
+    service = answering(200)
+
+    async with service.client() as podman:
+        container = podman.containers.handle(ID)
+        await container.put_archive("/x", stream_of(b"tar"), keep_kinds=True)
+
+    assert service.only.query == {"path": ["/x"], "noOverwriteDirNonDir": ["true"]}
+
+
 async def test_an_archive_passes_through_while_its_files_are_held_mounted() -> None:
     whole = b"x" * 512 + bytes(1024)
     service = answering(200, content=whole)

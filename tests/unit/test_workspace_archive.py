@@ -94,7 +94,9 @@ def test_a_header_is_what_the_standard_library_makes(
     info.type = {Kind.FILE: b"0", Kind.SYMLINK: b"2", Kind.DIRECTORY: b"5"}[kind]
     info.mode, info.mtime, info.size, info.linkname = mode, mtime, size, names[1]
 
-    assert archive._header(entry) == info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+    assert archive._header(entry, info.name) == info.tobuf(
+        tarfile.PAX_FORMAT, "utf-8", "surrogateescape"
+    )
 
 
 def test_the_archive_is_complete(tmp_path: Path) -> None:

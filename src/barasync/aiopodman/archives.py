@@ -12,8 +12,8 @@ ways to lose files silently were measured, on 4.3.1 and on 5.4.2:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +22,7 @@ import anyio
 from barasync.aiopodman.errors import APIError, NotFound, PodmanError, StreamTruncated
 from barasync.aiopodman.libpod import Libpod
 from barasync.aiopodman.streams import DecodedStream
+from barasync.aiopodman.transport import Query
 from barasync.aiopodman.wire.archive import ArchiveCheck
 
 _UNMOUNT_SECONDS = 10
@@ -44,6 +45,28 @@ async def open_archive(
         answer = libpod.stream("GET", f"{container}/archive", {"path": path})
     async with _HeldMount(libpod, container) as mount, answer as data:
         yield _WholeArchive(DecodedStream(data, ArchiveCheck()), mount)
+
+
+async def send_archive(
+    libpod: Libpod, container: str, pieces: AsyncIterable[bytes], query: Query
+) -> None:
+    """Send a tar archive to a container, all of it.
+
+    Podman is content with one that stops between two members, so that what it was sent has to be
+    checked here.
+    """
+    sent = False
+
+    async def counted() -> AsyncGenerator[bytes, None]:
+        nonlocal sent
+        async for piece in pieces:
+            yield piece
+        sent = True
+
+    async with aclosing(counted()) as content:
+        await libpod.put(f"{container}/archive", content, query)
+    if not sent:
+        raise StreamTruncated("podman answered before it had taken all of the archive")
 
 
 class _HeldMount:

@@ -14,7 +14,7 @@ from typing import Literal
 import anyio
 
 from barasync.aiopodman import quirks
-from barasync.aiopodman.archives import open_archive
+from barasync.aiopodman.archives import open_archive, send_archive
 from barasync.aiopodman.errors import (
     ConnectError,
     NotFound,
@@ -368,15 +368,22 @@ class Container:
         """
         return open_archive(self._libpod, self._path(), None)
 
-    async def put_archive(self, path: str, chunks: AsyncIterable[bytes]) -> None:
+    async def put_archive(
+        self, path: str, chunks: AsyncIterable[bytes], *, keep_kinds: bool = False
+    ) -> None:
         """Unpack a tar archive into a directory of the container; it need not run.
 
         Podman makes the directory if it is missing, and gives the files to the container's user.
+        With `keep_kinds` a directory does not take the place of anything else, nor that of it.
         When cancelled, part of the files may be there.
+
+        Raises:
+            StreamTruncated: podman answered before it had all of the archive.
 
         Source: `PUT /libpod/containers/{id}/archive`.
         """
-        await self._libpod.put(self._path("archive"), chunks, {"path": path})
+        query: Query = {"path": path, "noOverwriteDirNonDir": keep_kinds or None}
+        await send_archive(self._libpod, self._path(), chunks, query)
 
     async def commit(
         self, *, repository: str, tag: str, changes: Sequence[str] = (), pause: bool = False

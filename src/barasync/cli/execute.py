@@ -23,6 +23,7 @@ from barasync.cli.interrupts import Interrupts
 from barasync.cli.project import Project, refuse_a_whole_home
 from barasync.cli.secrets import secret_notes
 from barasync.cli.sharing import require_shared
+from barasync.config.copies import Copy
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.admission import capacity, tasks
 from barasync.engine.attempt import Session
@@ -49,6 +50,7 @@ from barasync.report.files import RunDirectory
 from barasync.report.jsonl import EventLog
 from barasync.report.recorder import Recorder
 from barasync.report.result import ResultDocument, write_result
+from barasync.workspace.copies import CopySource, mounted_in, read_copies, refuse_covered
 from barasync.workspace.layer import ensure_layer
 from barasync.workspace.source import Source
 from barasync.workspace.tree import Tree, scan
@@ -69,6 +71,7 @@ class Execution:
 
     `history` is the file that remembers how long cells took, `None` for a run that is not to be
     remembered. `secrets` are the values of the plan's secrets, by source.
+    `copies` go to every cell.
     """
 
     plan: Plan
@@ -82,6 +85,15 @@ class Execution:
     environ: Mapping[str, str]
     secrets: Mapping[str, SecretValue]
     verbose: bool
+    copies: tuple[Copy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Files:
+    """What of this host goes into cells: the project's files for a layer, and copies."""
+
+    source: Source | None
+    copies: tuple[CopySource, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +129,7 @@ async def execute(
     `farewell` gives the last lines to show once nothing of the run is left. The first signal stops
     the run in order; from the second on the audience is not waited for.
     """
-    source = await _source(execution)
+    files = _Files(source=await _source(execution), copies=await _copies(execution, notify))
     async with connect(execution.url, execution.environ, notify=notify) as connection:
         identity = await to_thread.run_sync(Identity.current)
         async with anyio.create_task_group() as group:
@@ -137,13 +149,13 @@ async def execute(
                         execution,
                         connection,
                         recorder,
-                        source,
+                        files,
                         interrupts,
                         identity=identity,
                         complain=left.append,
                     )
-                    if source is not None and result.exit_code in {EXIT_OK, EXIT_NOT_PASSED}:
-                        left += await _prune(connection, identity, recorder, source)
+                    if files.source is not None and result.exit_code in {EXIT_OK, EXIT_NOT_PASSED}:
+                        left += await _prune(connection, identity, recorder, files.source)
                     executed = await _conclude(execution, result, recorder, directory, left)
                     await _finish(console, farewell(executed), interrupts)
         except BaseException:
@@ -157,7 +169,7 @@ async def _run(
     execution: Execution,
     connection: Connection,
     recorder: Recorder,
-    source: Source | None,
+    files: _Files,
     interrupts: Interrupts,
     *,
     identity: Identity,
@@ -165,7 +177,7 @@ async def _run(
 ) -> RunResult:
     """Run the plan with its secrets in place; `complain` hears of those that are left."""
     masker = Masker(execution.secrets.values())
-    session = _session(execution, connection, recorder.run, identity)
+    session = _session(execution, connection, recorder.run, identity, files.copies)
     async with AsyncExitStack() as stack:
         making = made_secrets(
             connection.podman,
@@ -178,7 +190,7 @@ async def _run(
         run = Run(
             execution.plan,
             replace(session, secrets=secrets, masker=masker),
-            _preparation(execution, connection, recorder, source, identity, masker=masker),
+            _preparation(execution, connection, recorder, files.source, identity, masker=masker),
             recorder,
             scheduler=await _scheduler(execution, connection),
             fail_fast=execution.fail_fast,
@@ -194,7 +206,11 @@ async def _run(
 
 
 def _session(
-    execution: Execution, connection: Connection, run_id: str, identity: Identity
+    execution: Execution,
+    connection: Connection,
+    run_id: str,
+    identity: Identity,
+    copies: tuple[CopySource, ...],
 ) -> Session:
     cgroups = connection.cgroups
     return Session(
@@ -204,6 +220,7 @@ def _session(
         project=execution.project.directory,
         cgroup=None if cgroups is None else RunCgroup(cgroups, identity.cgroup(run_id)),
         rlimits=connection.rlimits,
+        copies=copies,
         clock=time.monotonic,
         look_at_memory=read_shortage if connection.local else None,
         sampler=Sampler(connection.podman) if cgroups is None else None,
@@ -298,6 +315,20 @@ async def _tell_of_dead_runs(
 ) -> None:
     if (note := await note_on_dead_runs(connection, identity)) is not None:
         notify(note)
+
+
+async def _copies(execution: Execution, notify: Callable[[str], None]) -> tuple[CopySource, ...]:
+    """Look at what is to be copied, and at where it goes."""
+    if not execution.copies:
+        return ()
+    read = partial(read_copies, execution.copies, checkpoint=check_cancelled)
+    sources = await to_thread.run_sync(read)
+    for cell in execution.plan.cells:
+        refuse_covered(sources, mounted_in(cell.settings))
+    for source in sources:
+        for path in source.skipped:
+            notify(f"note: {source.copy}: left out {path}, a socket, pipe or device")
+    return sources
 
 
 def _modes(plan: Plan) -> frozenset[WorkspaceMode]:

@@ -123,6 +123,15 @@ Workspace = Annotated[
     WorkspaceMode | None,
     typer.Option("--workspace", help="How the project's files come in.", rich_help_panel=_CELL),
 ]
+Copy = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--copy",
+        help="A file or directory put in the container before it starts. Repeatable.",
+        metavar="SRC:DST",
+        rich_help_panel=_CELL,
+    ),
+]
 Artifact = Annotated[
     list[str] | None,
     typer.Option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,11 +17,13 @@ _STDOUT_NUMBER = 1
 
 
 def require_no_terminal(what: str) -> None:
-    """Refuse to write bytes that are for a program to where a person reads.
+    """Refuse to write bytes that are for a program to where a person reads, or to nobody.
 
     Raises:
-        ConfigError: stdout is a terminal.
+        ConfigError: stdout is a terminal, or closed: then its number is that of another file soon.
     """
+    if sys.__stdout__ is None:
+        raise ConfigError(f"{what} cannot be written: stdout is closed")
     if os.isatty(_STDOUT_NUMBER):
         raise ConfigError(
             f"{what} is not written to a terminal", hint="name a file, or add `> FILE` or `| tar t`"

@@ -11,6 +11,7 @@ import typer
 
 from barasync.cli import options
 from barasync.cli.project import find_project
+from barasync.config.copies import parse_copies
 from barasync.config.schema import WorkspaceMode
 from barasync.matrix.plan import Request, plan_run
 from barasync.matrix.platforms import native
@@ -41,6 +42,7 @@ def run(
     volume: options.Volume = None,
     cache: options.Cache = None,
     workspace: options.Workspace = None,
+    copy: options.Copy = None,
     artifact: options.Artifact = None,
     artifacts_on: options.ArtifactsWhen = None,
     artifacts_size: options.ArtifactsSize = None,
@@ -58,6 +60,7 @@ def run(
     Outside a project (no barasync.toml upwards of here) the working directory stays outside of the
     container, unless --workspace says otherwise.
     """
+    copies = parse_copies(copy or ())
     project = find_project(Path.cwd())
     if project.document is None and workspace is None and "BARASYNC_WORKSPACE" not in os.environ:
         workspace = WorkspaceMode.NONE
@@ -115,5 +118,6 @@ def run(
             environ=os.environ,
             secrets=read_secrets(plan, os.environ),
             verbose=verbose,
+            copies=copies,
         )
     )

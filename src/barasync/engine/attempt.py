@@ -1,4 +1,4 @@
-"""One attempt of a cell: create, start attached, drain, inspect, collect, remove.
+"""One attempt of a cell: create, copy, start attached, drain, inspect, collect, remove.
 
 The order never lost output in thousands of measured runs (`docs/podman.md`). A cell that does not
 pass is data; every podman error becomes an `Outcome` in `_infrastructure_error`, nowhere else.
@@ -45,6 +45,7 @@ from barasync.masking.masker import Masker
 from barasync.matrix.caches import cache_volumes
 from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Status, Usage
+from barasync.workspace.copies import CopySource, send_copies
 from barasync.workspace.live import overlay_hint, with_workspace
 
 SERVER_GRACE_SECONDS = 30.0
@@ -83,8 +84,9 @@ class Session:
     `project` is its directory, as this process and the service see it. `cgroup` is the run's,
     `None` where the engine cannot see the service's; then `sampler`, if any, measures usage.
     `clock` is monotonic, in seconds. `rlimits` are those a container needs on a host whose hard
-    limits are below podman's defaults. `look_at_memory` tells whether the host of the cells runs
-    short of it, `None` where that cannot be seen. `gates` bound what podman is asked at once.
+    limits are below podman's defaults. `copies` are put in every container.
+    `look_at_memory` tells whether the host of the cells runs short of it, `None` where that cannot
+    be seen. `gates` bound what podman is asked at once.
     `secrets` are podman's names of the secrets, by source, and `masker` knows what they hold.
     `hurry` is set when nobody wants to wait for the grace of cells any more.
     """
@@ -96,6 +98,7 @@ class Session:
     cgroup: RunCgroup | None
     rlimits: tuple[Rlimit, ...]
     clock: Callable[[], float]
+    copies: tuple[CopySource, ...] = ()
     look_at_memory: LookAtMemory | None = None
     sampler: Sampler | None = None
     gates: Gates = field(default_factory=Gates)
@@ -168,6 +171,7 @@ async def attempt(
 
     Raises:
         ImageGone: there is no image of the job's ID any more.
+        ConfigError: what is to be copied changed, or cannot be put there.
     """
     cgroup = _cgroup(job, session)
     place = FreshPlace(
@@ -184,6 +188,9 @@ async def attempt(
         with cancellable():
             async with place as container:
                 container_id = container.id
+                if session.copies:
+                    with phases.measure("copy"):
+                        await send_copies(container, session.copies)
                 drain = _drain(container, job, session, log)
                 ended = await _execute(container, job, drain, phases, on_start)
                 if _is_collected(ended, job):

@@ -59,7 +59,7 @@ class Preparation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What came of a turn; `error` where the image or the layer could not be made."""
+    """What came of a turn; `error` where the image, the layer or a copy could not be made."""
 
     outcome: Outcome
     error: BarasyncError | None = None
@@ -159,6 +159,8 @@ class Turns:
             except ImageGone:
                 self._forget(cell, made)
                 raise
+            except BarasyncError as error:
+                return Taken(outcome=_not_prepared(error), error=error)
         # Only a closed log knows whether all of it reached the disk.
         counts = log.counts
         complete = counts.complete and outcome.output.complete

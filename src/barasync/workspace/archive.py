@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator, Iterable
+from contextlib import closing
+from itertools import chain
+from pathlib import Path
+
+from anyio import to_thread
 
 from barasync.config.schema import WORKSPACE
 from barasync.workspace.tree import READ_BYTES, Entry, Kind, Tree, read_file
@@ -32,20 +37,28 @@ _TEMPLATE = (
 
 
 def stream(tree: Tree) -> Generator[bytes, None, None]:
-    """Give a tar archive of a tree below `workspace/`, in pieces of about 256 KiB.
+    """Give a tar archive of a tree below `workspace/`; see `pack`."""
+    newest = max((entry.mtime for entry in tree.entries), default=0)
+    # Every user of the image has to get in, whatever the mode of the project's directory is.
+    root = Entry(path="", kind=Kind.DIRECTORY, mode=0o755, mtime=newest)
+    return pack(tree.root, chain((root,), tree.entries), _PREFIX)
 
-    Entries are in the tree's order; modes and modification times are the tree's, the owner is
-    0:0 (podman gives files to the image's user when it unpacks them). Long and undecodable names
-    are in pax headers. Closing the iterator closes the file it reads.
+
+def pack(root: Path, entries: Iterable[Entry], name: str) -> Generator[bytes, None, None]:
+    """Give a tar archive of entries below `root`, which is `name` there, in pieces of 256 KiB.
+
+    They keep their order, modes and modification times; the owner is 0:0 (podman gives files to
+    the image's user when it unpacks them). Long and undecodable names are in pax headers. Closing
+    the iterator closes the file it reads.
 
     Raises:
         ConfigError: a file cannot be read any more.
-        TreeChanged: a file changed since the tree was made.
+        TreeChanged: a file changed since its entry was made.
 
     Source: POSIX.1-2017, pax, "pax Interchange Format".
     """
     pending = bytearray()
-    for piece in _pieces(tree):
+    for piece in _pieces(root, entries, name):
         pending += piece
         if len(pending) >= READ_BYTES:
             yield bytes(pending)
@@ -53,21 +66,17 @@ def stream(tree: Tree) -> Generator[bytes, None, None]:
     yield bytes(pending)
 
 
-def _pieces(tree: Tree) -> Generator[bytes, None, None]:
-    newest = max((entry.mtime for entry in tree.entries), default=0)
-    # Every user of the image has to get in, whatever the mode of the project's directory is.
-    root = Entry(path="", kind=Kind.DIRECTORY, mode=0o755, mtime=newest)
-    for entry in (root, *tree.entries):
-        yield _header(entry)
+def _pieces(root: Path, entries: Iterable[Entry], name: str) -> Generator[bytes, None, None]:
+    for entry in entries:
+        yield _header(entry, _text(f"{name}/{entry.path}".rstrip("/")))
         if entry.kind is Kind.FILE:
-            yield from read_file(tree.root, entry)
+            yield from read_file(root, entry)
             yield bytes(-entry.size % _BLOCK)
     yield _END_MARKER
 
 
-def _header(entry: Entry) -> bytes:
+def _header(entry: Entry, name: str) -> bytes:
     """Return an entry's header block, with pax headers before it where it needs some."""
-    name = f"{_PREFIX}/{_text(entry.path)}".rstrip("/")
     target = _text(entry.target)
     return _short_header(entry, name, target) or _long_header(entry, name, target)
 
@@ -103,6 +112,13 @@ def _long_header(entry: Entry, name: str, target: str) -> bytes:
     header.size = entry.size
     header.linkname = target
     return header.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+async def chunks(archive: Generator[bytes, None, None]) -> AsyncGenerator[bytes, None]:
+    """Give an archive piece by piece, each made in a worker thread when it is asked for."""
+    with closing(archive) as pieces:
+        while (piece := await to_thread.run_sync(next, pieces, None)) is not None:
+            yield piece
 
 
 def _text(path: str) -> str:

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing, closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
-
-from anyio import to_thread
 
 from barasync.aiopodman import (
     APIError,
@@ -31,7 +29,7 @@ from barasync.aiopodman import (
 from barasync.config.schema import WORKSPACE
 from barasync.errors import EngineUnavailable, ImageError
 from barasync.matrix.platforms import Platform
-from barasync.workspace.archive import stream
+from barasync.workspace.archive import chunks, stream
 from barasync.workspace.tree import Tree
 
 REPOSITORY = "localhost/barasync/workspace"
@@ -91,8 +89,8 @@ async def ensure_layer(
         draft = await _create(podman, image_id, key, labels, maker)
     try:
         with _step(where, "sending the files"):
-            async with aclosing(_chunks(tree)) as chunks:
-                await draft.container.put_archive("/", chunks)
+            async with aclosing(chunks(stream(tree))) as pieces:
+                await draft.container.put_archive("/", pieces)
         with _step(where, "committing"):
             layer = await draft.container.commit(
                 repository=REPOSITORY, tag=key[:_TAG_DIGITS], changes=draft.changes, pause=False
@@ -164,13 +162,6 @@ async def _create(
         container = await create_shielded(podman.containers, spec)
         changes.append("CMD []")
     return _Draft(container=container, changes=tuple(changes))
-
-
-async def _chunks(tree: Tree) -> AsyncGenerator[bytes, None]:
-    """Give the archive piece by piece, each made in a worker thread when it is asked for."""
-    with closing(stream(tree)) as pieces:
-        while (piece := await to_thread.run_sync(next, pieces, None)) is not None:
-            yield piece
 
 
 @contextmanager

@@ -248,28 +248,39 @@ class _Survey:
     def _look(self, path: str) -> Entry | None:
         self._checkpoint()
         try:
-            status = os.lstat(self._root / path)
-            mode, mtime = stat.S_IMODE(status.st_mode), status.st_mtime_ns // _NANOSECONDS
-            if stat.S_ISREG(status.st_mode):
-                return Entry(
-                    path=path,
-                    kind=Kind.FILE,
-                    mode=mode,
-                    mtime=mtime,
-                    size=status.st_size,
-                    changed_ns=status.st_ctime_ns,
-                )
-            if stat.S_ISDIR(status.st_mode):
-                return Entry(path=path, kind=Kind.DIRECTORY, mode=mode, mtime=0)
-            if stat.S_ISLNK(status.st_mode):
-                target = os.readlink(self._root / path)  # noqa: PTH115 a Path would normalise it
-                return Entry(path=path, kind=Kind.SYMLINK, mode=0o777, mtime=mtime, target=target)
+            entry = entry_at(self._root, path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise _unreadable(self._root, path, error) from error
-        self.skipped.append(path)
-        return None
+        if entry is None:
+            self.skipped.append(path)
+        return entry
+
+
+def entry_at(root: Path, path: str) -> Entry | None:
+    """Describe what lies at a path, a directory with its own time; `None` for other kinds.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    status = os.lstat(root / path)
+    mode, mtime = stat.S_IMODE(status.st_mode), status.st_mtime_ns // _NANOSECONDS
+    if stat.S_ISREG(status.st_mode):
+        return Entry(
+            path=path,
+            kind=Kind.FILE,
+            mode=mode,
+            mtime=mtime,
+            size=status.st_size,
+            changed_ns=status.st_ctime_ns,
+        )
+    if stat.S_ISDIR(status.st_mode):
+        return Entry(path=path, kind=Kind.DIRECTORY, mode=mode, mtime=mtime)
+    if stat.S_ISLNK(status.st_mode):
+        target = os.readlink(root / path)  # noqa: PTH115 a Path would normalise it
+        return Entry(path=path, kind=Kind.SYMLINK, mode=0o777, mtime=mtime, target=target)
+    return None
 
 
 def _parents(path: str) -> Iterator[str]:

@@ -1,0 +1,72 @@
+"""Copies into a cell that podman refuses, or whose source changes: said, and nothing runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from barasync.config.copies import Copy
+from barasync.config.schema import RetryOn
+from barasync.matrix.outcome import Status
+from barasync.workspace.copies import CopySource, read_copies
+from tests.fake.faults import Fault, Refuses
+from tests.fake.service import FakeService
+from tests.faults.world import run
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def copies(tmp_path: Path) -> tuple[CopySource, ...]:
+    """A directory with a file that is to become `/workspace/app`, and the file as another one."""
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/file").write_text("text")
+    wanted = (
+        Copy(str(tmp_path / "src"), "/workspace/app"),
+        Copy(str(tmp_path / "src/file"), "/workspace/alone"),
+    )
+    return read_copies(wanted, checkpoint=lambda: None)
+
+
+async def test_without_a_fault_every_attempt_has_them(
+    service: FakeService, copies: tuple[CopySource, ...]
+) -> None:
+    ran = await run(
+        service,
+        "cat app/file alone; rm app/file; exit 1",
+        copies=copies,
+        retries=1,
+        retry_on=(RetryOn.FAILED,),
+    )
+
+    assert ran.outcome().status is Status.FAILED
+    assert ran.stdout() == b"texttext"
+    assert "copy" in ran.outcome().phases
+    assert service.containers == {}
+
+
+async def test_a_copy_that_podman_refuses_is_its_failure_and_nothing_runs(
+    service: FakeService, copies: tuple[CopySource, ...]
+) -> None:
+    service.inject(Fault("put-archive", Refuses("no space left on device")))
+
+    ran = await run(service, "echo ran", copies=copies)
+
+    assert ran.outcome().status is Status.INFRASTRUCTURE_ERROR
+    assert "no space left on device" in ran.outcome().reason
+    assert ran.stdout() == b""
+    assert service.containers == {}
+
+
+async def test_a_file_that_changed_ends_the_run_with_2_and_nothing_runs(
+    service: FakeService, copies: tuple[CopySource, ...]
+) -> None:
+    (copies[0].root / "file").write_text("other")
+
+    ran = await run(service, "echo ran", copies=copies, retries=3)
+
+    assert ran.result.exit_code == 2
+    assert "changed while it was read" in ran.outcome().reason
+    assert ran.stdout() == b""
+    assert service.containers == {}
