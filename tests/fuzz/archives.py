@@ -17,9 +17,16 @@ from pathlib import Path
 from barasync.artifacts.errors import ArchiveError
 from barasync.artifacts.extract import Limits, extract
 from barasync.artifacts.manifest import Kind, Manifest
+from barasync.artifacts.pattern import Pattern
+from barasync.artifacts.selection import Selection
 
 LIMITS = Limits(bytes=1 << 20, members=60, path_bytes=400, depth=10)
-ROOTED, STEP = 0x01, 0x06
+ROOTED, STEP, SELECTED = 0x01, 0x06, 0x08
+SELECTION = Selection(
+    patterns=(Pattern(("**", "[a-m0-9]*")),),
+    excluded=(Pattern(("d",)),),
+    originals=frozenset({"f"}),
+)
 STEPS = (1 << 20, 512, 513, 7)
 _MEMORY = Path("/dev/shm")  # a disk would be the slowest part by far
 _WORK = tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)
@@ -47,11 +54,13 @@ def run(data: bytes) -> None:
     source = io.BytesIO(with_checksums(data[1:]))
     step = STEPS[(options & STEP) >> 1]
     rooted = bool(options & ROOTED)
+    selection = SELECTION if rooted and options & SELECTED else None
     try:
         manifest = extract(
             lambda size: source.read(min(size, step)),
             _DESTINATION,
             LIMITS,
+            selection=selection,
             rooted=rooted,
             replace=True,
         )
