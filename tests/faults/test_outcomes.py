@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from barasync.config.schema import ArtifactsOn
+from barasync.engine.gate import COLLECTING
+from barasync.events import CellFinished, CellStarted
 from barasync.matrix.outcome import Status
 from tests.fake.faults import (
     EndsAfter,
@@ -320,6 +322,48 @@ async def test_artifacts_are_collected_of_the_cells_of_which_they_are_wanted(
     assert (tmp_path / "a/out").exists() is wanted[when]
     assert len(ran.outcome().artifacts) == wanted[when]
     assert ("archive" in service.requests) is wanted[when]
+
+
+async def test_a_cell_whose_artifacts_are_on_their_way_keeps_no_other_from_starting(
+    service: FakeService, tmp_path: Path
+) -> None:
+    service.inject(Fault("archive", Hangs(), labels={CELL: "a"}))
+
+    ran = await run(
+        service,
+        {"a": "echo x >out", "b": "echo y >out"},
+        jobs=1,
+        destination=tmp_path,
+        artifacts=("out",),
+        artifacts_timeout=3.0,
+    )
+
+    events = [
+        (type(event), event.cell)
+        for event in ran.record.events
+        if isinstance(event, CellStarted | CellFinished)
+    ]
+    assert events == [
+        (CellStarted, "a"),
+        (CellStarted, "b"),
+        (CellFinished, "b"),
+        (CellFinished, "a"),
+    ]
+    assert ran.outcome("a").status is Status.ARTIFACTS_INCOMPLETE
+    assert ran.outcome("b").passed
+    assert service.containers == {}
+
+
+async def test_more_cells_than_are_collected_at_once_all_have_their_artifacts(
+    service: FakeService, tmp_path: Path
+) -> None:
+    cells = {f"c{number}": f"echo {number} >out" for number in range(3 * COLLECTING)}
+
+    ran = await run(service, cells, destination=tmp_path, artifacts=("out",))
+
+    assert {name: ran.outcome(name).passed for name in cells} == dict.fromkeys(cells, True)
+    for number, name in enumerate(cells):
+        assert (tmp_path / name / "out").read_text() == f"{number}\n"
 
 
 async def test_a_passed_cell_that_leaves_nothing_for_a_pattern_is_incomplete(

@@ -56,10 +56,11 @@ class Record:
 
     def __init__(self, directory: Path) -> None:
         self.outputs: dict[str, Output] = {}
+        self.events: list[AnyEvent] = []
         self._directory = directory
 
     def emit(self, event: AnyEvent) -> None:
-        pass
+        self.events.append(event)
 
     @asynccontextmanager
     async def open_log(self, cell: str, _number: int) -> AsyncIterator[Output]:
@@ -98,9 +99,10 @@ async def run(
     outage: float = 0.0,
     masker: Masker | None = None,
     copies: tuple[CopySource, ...] = (),
+    jobs: int | None = None,
     **settings: Any,
 ) -> Ran:
-    """Run a shell script per cell, or one in the cell `a`, all at once.
+    """Run a shell script per cell, or one in the cell `a`, all at once or `jobs` at a time.
 
     Artifacts go below `destination`; a service that is away is waited for `outage` seconds.
     """
@@ -139,7 +141,7 @@ async def run(
             session,
             preparation,
             record,
-            scheduler=Scheduler([Task(id=name) for name in cells], Capacity()),
+            scheduler=Scheduler([Task(id=name) for name in cells], Capacity(jobs=jobs)),
             fail_fast=False,
             deadline=None,
             wall_clock=lambda: 0.0,

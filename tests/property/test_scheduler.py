@@ -84,9 +84,17 @@ class SchedulerMachine(RuleBasedStateMachine):
                 self._start(cell)
 
     @precondition(lambda self: self.scheduler.running)
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        cell = data.draw(st.sampled_from(sorted(self.scheduler.running)))
+        self.scheduler.released(cell)
+        for beside in self.beside.values():
+            beside.discard(cell)
+
+    @precondition(lambda self: self.scheduler.running or self.scheduler.leaving)
     @rule(data=st.data(), again=st.booleans())
     def finish(self, data: st.DataObject, again: bool) -> None:
-        cell = data.draw(st.sampled_from(sorted(self.scheduler.running)))
+        cell = data.draw(st.sampled_from(sorted(self._there())))
         if again and not self.stopped:
             self.owed[cell] += 1
         else:
@@ -118,14 +126,15 @@ class SchedulerMachine(RuleBasedStateMachine):
     def nothing_that_is_used_alone_is_used_twice(self) -> None:
         users: Counter[str] = Counter()
         alone: set[str] = set()
-        for cell in self.scheduler.running:
+        for cell in self._there():
             users.update(self.tasks[cell].uses.all)
             alone |= self.tasks[cell].uses.alone
         assert all(users[name] == 1 for name in alone)
 
     @invariant()
     def every_cell_is_in_one_place_and_runs_as_often_as_owed(self) -> None:
-        places = [*self.scheduler.running, *self.scheduler.waiting, *self.ended, *self.dropped]
+        places = [*self._there(), *self.scheduler.waiting, *self.ended, *self.dropped]
+        assert self.scheduler.done is not bool(self._there() or self.scheduler.waiting)
         assert sorted(places) == sorted(self.tasks)
         for cell in self.tasks:
             missing = cell in self.scheduler.waiting or cell in self.dropped
@@ -137,7 +146,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         if self.held and self.scheduler.running:
             assert ready is None
         elif self.scheduler.waiting and not self.scheduler.running:
-            assert ready == self._first()
+            assert ready == next(iter(self._in_line()), None)
+            assert ready is not None or self.scheduler.leaving
 
     @invariant()
     def nothing_is_left_waiting_that_may_start(self) -> None:
@@ -156,7 +166,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         for _ in range(len(self.tasks) + 1):
             while (cell := self.scheduler.ready()) is not None:
                 self._start(cell)
-            for cell in tuple(self.scheduler.running):
+            for cell in self._there():
                 self.scheduler.finished(cell)
                 self.ended.add(cell)
             self.beside.clear()
@@ -180,12 +190,16 @@ class SchedulerMachine(RuleBasedStateMachine):
         beside = self.beside.get(first, set())
         return self.passed[first] < self.passes or self._fit({*beside, cell, first})
 
+    def _there(self) -> tuple[str, ...]:
+        """Return the cells that were started and have not finished."""
+        return (*self.scheduler.running, *self.scheduler.leaving)
+
     def _first(self) -> str:
         return self._in_line()[0]
 
     def _in_line(self) -> list[str]:
-        """Return the cells that wait, but not for what running cells use."""
-        running = [self.tasks[cell].uses for cell in self.scheduler.running]
+        """Return the cells that wait, but not for what started cells use."""
+        running = [self.tasks[cell].uses for cell in self._there()]
         return [
             cell
             for cell in self.order

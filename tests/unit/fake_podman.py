@@ -52,6 +52,7 @@ class Script:
     log: tuple[tuple[Stream, bytes], ...] = ()
     heeds_sigterm: int | None = None
     again: Script | None = None
+    archive: Callable[[], AsyncIterator[bytes]] | None = None
 
 
 @dataclass
@@ -129,8 +130,9 @@ class FakeContainer:
 
     @asynccontextmanager
     async def archive(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        raise refused(NotFound, f"no such path {path}")
-        yield
+        if self.script.archive is None:
+            raise refused(NotFound, f"no such path {path}")
+        yield self.script.archive()
 
     async def remove(self, **_options: Any) -> None:
         self.podman.check()

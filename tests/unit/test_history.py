@@ -96,6 +96,13 @@ def test_the_preparation_of_an_image_is_not_the_cells_own_time() -> None:
     assert Ended.of("tests", "amd64", Status.PASSED, 29.0, phases) == ended(0)
 
 
+def test_what_comes_after_a_cell_has_given_its_claims_back_is_not_its_own_time() -> None:
+    collected = {"run": 2.0, "collect": 20.0, "remove": 10.0}
+
+    assert Ended.of("tests", "amd64", Status.PASSED, 33.0, collected) == ended(3)
+    assert Ended.of("tests", "amd64", Status.PASSED, 3.0, {"remove": 1.0}) == ended(3)
+
+
 def test_only_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_RECORDS", 2)
     known = history(*(ended(1, cell=cell) for cell in ("a", "b", "a", "c")))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import anyio
 import pytest
+from anyio import to_thread
 
 from barasync.aiopodman import CommandNotFound, Mount, ServerError, Stream
 from barasync.config.schema import WorkspaceMode
@@ -21,6 +25,7 @@ from barasync.events import (
 from barasync.images.resolve import WrongPlatform
 from barasync.matrix.outcome import OutputCounts, Status
 from barasync.matrix.platforms import Platform
+from tests.unit.archives import member, pack
 from tests.unit.fake_podman import FOREVER, Script, refused
 from tests.unit.world import World
 
@@ -301,6 +306,32 @@ async def test_an_artifact_that_is_missing_is_no_success() -> None:
 
     assert result.outcomes["a"].status is Status.ARTIFACTS_INCOMPLETE
     assert "out" in result.outcomes["a"].reason
+
+
+async def test_an_interruption_while_artifacts_are_on_their_way_leaves_nothing_of_them(
+    tmp_path: Path,
+) -> None:
+    async def interrupted() -> AsyncIterator[bytes]:
+        yield pack(member("out", b"x"))[:600]
+        while not await to_thread.run_sync(below, tmp_path):
+            await anyio.lowlevel.checkpoint()
+        world.run.interrupt()
+        await anyio.sleep_forever()
+
+    world = World({"a": Script(archive=interrupted)}, artifacts=("out",))
+    world.recorder.directory = tmp_path
+
+    result = await world.result()
+
+    assert result.outcomes["a"].status is Status.CANCELLED
+    assert result.outcomes["a"].artifacts == ()
+    assert world.podman.present == {}
+    assert below(tmp_path) == []
+
+
+def below(directory: Path) -> list[str]:
+    """Return what is in the directories of the cells."""
+    return [path.name for path in directory.glob("*/*")]
 
 
 async def test_stopping_for_ever__a_container_that_stays_is_reported_as_leaked() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import anyio
 import pytest
 
@@ -17,6 +20,7 @@ from barasync.events import (
     ContainerStarted,
 )
 from barasync.matrix.outcome import Status
+from tests.unit.archives import member, pack
 from tests.unit.fake_podman import FOREVER, Script, refused
 from tests.unit.world import World
 
@@ -144,3 +148,25 @@ async def test_a_cell_that_waits_to_be_tried_again_keeps_its_failure_when_it_is_
 
     assert_failed_and_was_not_tried_again(world, result)
     assert result.outcomes["b"].status is Status.CANCELLED
+
+
+async def test_a_cell_that_is_tried_again_waits_for_its_turn_like_others(tmp_path: Path) -> None:
+    """It gave its place away when its artifacts began to be collected."""
+    both: list[str] = []
+
+    async def watched() -> AsyncIterator[bytes]:
+        both.append("archive")
+        yield pack(member("out", b"x"))
+
+    failing = Script(exit_code=3, archive=watched, again=Script(archive=watched))
+    world = World(
+        {"a": failing, "b": Script(archive=watched)},
+        jobs=1,
+        artifacts=("out",),
+        retries=1,
+        retry_on=(RetryOn.FAILED,),
+    )
+    world.recorder.directory = tmp_path
+
+    assert set((await world.statuses()).values()) == {Status.PASSED}
+    assert both == ["archive"] * 3

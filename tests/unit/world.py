@@ -52,6 +52,7 @@ class MemoryRecorder:
         self.events: list[AnyEvent] = []
         self.logs: dict[str, MemoryLog] = {}
         self.on_event: Callable[[AnyEvent], None] = lambda _event: None
+        self.directory = Path("/nonexistent")
 
     def emit(self, event: AnyEvent) -> None:
         self.events.append(event)
@@ -63,7 +64,7 @@ class MemoryRecorder:
         yield self.logs[cell]
 
     def artifacts(self, cell: str, _number: int) -> Path:
-        return Path("/nonexistent") / cell
+        return self.directory / cell
 
     async def keep_manifest(self, cell: str, number: int, _collection: Collection) -> str:
         return f"{cell}-{number}"

@@ -159,13 +159,16 @@ async def attempt(
     *,
     phases: Phases,
     on_start: Callable[[str], None],
+    on_release: Callable[[], None],
     keep_manifest: KeepManifest,
     cancellable: Cancellable,
 ) -> Outcome:
     """Run one attempt and say what became of it.
 
-    `on_start` is called with the container's ID once its command runs. When the scope of
-    `cancellable` is cancelled the outcome is `CANCELLED`, without a reason: the caller knows it.
+    `on_start` is called with the container's ID once its command runs, `on_release` when it has
+    ended and its artifacts begin to be collected: the cell takes nothing of the host then. When the
+    scope of `cancellable` is cancelled the outcome is `CANCELLED`, without a reason: the caller
+    knows it.
     However it ends, the container is killed and removed before this returns, or reported as
     leaked, and its output so far is in `log`, which knows how much that is.
 
@@ -195,7 +198,9 @@ async def attempt(
                 ended = await _execute(container, job, drain, phases, on_start)
                 if _is_collected(ended, job):
                     with phases.measure("collect"):
-                        ended = await _collect(container, ended, job, place, keep_manifest)
+                        async with session.gates.collect:
+                            on_release()
+                            ended = await _collect(container, ended, job, place, keep_manifest)
             outcome = _outcome(ended, job, session, place)
     except (PodmanError, TimeoutError) as error:
         if container_id is None and isinstance(error, NotFound):

@@ -16,6 +16,8 @@ from barasync.aiopodman import ServerError, TransportError
 
 MOST = 8
 """Requests of one kind at once; measured on 2 cores, more than 4 gain nothing."""
+COLLECTING = 4
+"""Cells of which artifacts are collected at once, several archives of each."""
 
 
 class Gate:
@@ -58,12 +60,18 @@ async def _held(limiter: anyio.CapacityLimiter, borrower: object) -> AsyncIterat
 
 
 class Gates:
-    """The gates of a run: creating, starting and removing containers do not wait for each other."""
+    """The gates of a run: creating, starting and removing containers do not wait for each other.
+
+    `collect` bounds how many cells have their artifacts collected at once. They are let through in
+    the order in which they ended, and one that waits keeps what it claimed of the host, so that
+    no number of ended containers heaps up where collecting takes longer than running.
+    """
 
     def __init__(self) -> None:
         self.create = Gate()
         self.start = Gate()
         self.remove = Gate()
+        self.collect = anyio.Semaphore(COLLECTING)
         self._held = False
         self._containers = 0
         self._changed = anyio.Event()

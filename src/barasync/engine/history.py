@@ -24,6 +24,7 @@ _LONGEST_NAME = 500
 _MOST_BYTES = 32 << 20
 _ENDED_BY_ITSELF = frozenset({Status.PASSED, Status.FAILED, Status.ARTIFACTS_INCOMPLETE})
 _PREPARATION = ("image", "workspace")
+_COLLECTION = ("collect", "remove")
 _NOT_PASSED = frozenset(
     {Status.FAILED, Status.ARTIFACTS_INCOMPLETE, Status.TIMED_OUT, Status.OUT_OF_MEMORY}
 )
@@ -50,7 +51,7 @@ class Ended:
     """An attempt that has ended, as it is to be remembered.
 
     `seconds` is how long it kept what it claims of the host: from its start on, the preparation of
-    its image not counted.
+    its image not counted, to its end or to where its artifacts begin to be collected.
     """
 
     rule: str
@@ -63,8 +64,8 @@ class Ended:
         cls, rule: str, cell: str, status: Status, seconds: float, phases: Mapping[str, float]
     ) -> Ended:
         """Make it from a verdict, the `seconds` of the whole attempt and those of its phases."""
-        preparation = sum(phases.get(phase, 0.0) for phase in _PREPARATION)
-        own = max(0.0, seconds - preparation)
+        free = (*_PREPARATION, *_COLLECTION) if "collect" in phases else _PREPARATION
+        own = max(0.0, seconds - sum(phases.get(phase, 0.0) for phase in free))
         return cls(rule=rule, cell=cell, status=status, seconds=own)
 
 

@@ -91,23 +91,21 @@ class Line:
         self._running += 1
         self._free = self._free.minus(load)
 
-    def finish(self, rank: int, *, again: bool = False) -> None:
-        """Have a cell run no more; with `again` it waits once more, at its old place."""
+    def finish(self, rank: int) -> None:
+        """Have a cell run no more."""
         load = self._loads[rank]
         self._running -= 1
         self._free = self._free.plus(load)
         turn = self._passing.pop(rank, None)
         if turn is not None:
             turn.ended(load)
-        if again:
-            self._waiting.add(rank)
 
     def leave(self, rank: int) -> None:
         """Have a waiting cell stand aside: it is neither next nor first."""
         self._waiting.remove(rank)
 
     def join(self, rank: int) -> None:
-        """Have a cell that stood aside wait again, at its old place."""
+        """Have a cell that stood aside, or has run, wait again, at its old place."""
         self._waiting.add(rank)
 
     def clear(self) -> None:

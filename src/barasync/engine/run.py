@@ -164,7 +164,7 @@ class Run:
                         while (cell := self._scheduler.ready()) is not None:
                             self._scheduler.started(cell)
                             group.start_soon(self._run_cell, self._cells[cell], send.send_nowait)
-                        if self._scheduler.running:
+                        if not self._scheduler.done:
                             self._take_back(await receive.receive())
                 watchers.cancel_scope.cancel()
 
@@ -214,14 +214,22 @@ class Run:
         self._recorder.emit(AdmissionHeld(at=self._now(), reason=reason))
         return True
 
-    async def _run_cell(self, cell: Cell, done: Callable[[str], None]) -> None:
+    def _release(self, cell: str, tell: Callable[[str | None], None]) -> None:
+        """Let others have what a cell claimed; it only has its artifacts collected."""
+        self._scheduler.released(cell)
+        tell(None)
+
+    async def _run_cell(self, cell: Cell, tell: Callable[[str | None], None]) -> None:
         """Take a cell through one turn; the scheduler hears of its end whatever happens."""
         started = self._session.clock()
         self._progress.attempts[cell.id] += 1
         number = self._progress.attempts[cell.id]
         phases = Phases(self._session.clock, {"queue": started - self._progress.ready[cell.id]})
         self._recorder.emit(CellStarted(at=self._now(), cell=cell.id, attempt=number))
-        taken = await self._turns.take(cell, number, partial(self._cancellable, cell.id), phases)
+        released = partial(self._release, cell.id, tell)
+        taken = await self._turns.take(
+            cell, number, partial(self._cancellable, cell.id), phases, released
+        )
         outcome = replace(taken.outcome, phases=dict(phases.durations))
         if outcome.status is Status.CANCELLED:
             stopped = self._stopped
@@ -238,7 +246,7 @@ class Run:
             self._conclude(cell.id, number, outcome, seconds)
             if self._fail_fast and not outcome.passed and self._progress.stopped is None:
                 self._stop(Status.CANCELLED, f"{cell.id} did not pass and --fail-fast is on")
-        done(cell.id)
+        tell(cell.id)
 
     @contextmanager
     def _cancellable(self, cell: str) -> Iterator[anyio.CancelScope]:

@@ -1,8 +1,8 @@
 """Which cells start now: a state machine without I/O and without a clock.
 
-The engine tells it what happened (`started`, `finished`, `stop`, `hold`) and asks what may start
-(`ready`). Cells stand in line in the `order` that their expected durations give; `line` says which
-of them is next, and how a large one is kept from waiting for ever.
+The engine tells it what happened (`started`, `released`, `finished`, `stop`, `hold`) and asks what
+may start (`ready`). Cells stand in line in the `order` that their expected durations give; `line`
+says which of them is next, and how a large one is kept from waiting for ever.
 """
 
 from __future__ import annotations
@@ -42,10 +42,14 @@ class Scheduler:
     Invariants, held by a stateful property test: the running cells are within the capacity, or it
     is one alone, and none uses what another uses alone; a cell runs once, and again only when
     `finished` asked for it; the first cell that `exclusion` does not keep out is passed over as
-    `line` says; when nothing runs and something waits, something is ready.
+    `line` says; when nothing runs or is leaving and something waits, something is ready.
 
-    `passes` is how many may pass over a cell that they keep waiting. `running` and `waiting` are
-    live views: copy them to iterate while telling what happens.
+    A cell that is `leaving` has given back what it claimed, and has not finished: its container has
+    ended, and its artifacts are still on their way. Of other cells it keeps out those only that use
+    what it uses alone, or the other way round: its artifacts may lie there.
+
+    `passes` is how many may pass over a cell that they keep waiting. `running`, `leaving` and
+    `waiting` are live views: copy them to iterate while telling what happens.
 
     Raises:
         ValueError: two tasks have one id.
@@ -71,13 +75,19 @@ class Scheduler:
         self._aside: set[int] = set()
         self._waiting = dict.fromkeys(self._plan)
         self._running: dict[str, None] = {}
+        self._leaving: dict[str, None] = {}
         self._held = False
         self._stopped = False
 
     @property
     def running(self) -> AbstractSet[str]:
-        """The cells that were started and have not finished."""
+        """The cells that were started and hold what they claimed."""
         return self._running.keys()
+
+    @property
+    def leaving(self) -> AbstractSet[str]:
+        """The cells that were released and have not finished."""
+        return self._leaving.keys()
 
     @property
     def waiting(self) -> AbstractSet[str]:
@@ -86,8 +96,8 @@ class Scheduler:
 
     @property
     def done(self) -> bool:
-        """Whether nothing runs and nothing waits."""
-        return not self._waiting and not self._running
+        """Whether nothing runs, is leaving or waits."""
+        return not (self._waiting or self._running or self._leaving)
 
     def ready(self) -> str | None:
         """Return the cell that is to start now, if any; it counts as running from `started` on."""
@@ -114,19 +124,31 @@ class Scheduler:
         for other in self._exclusion.started(rank):
             self._stand_aside(other)
 
-    def finished(self, cell: str, *, again: bool = False) -> None:
-        """Take note that a running cell has ended, however it ended.
-
-        With `again` it waits once more, at its old place; after `stop` nothing does.
+    def released(self, cell: str) -> None:
+        """Take note that a running cell takes nothing of the host any more, but has not finished.
 
         Raises:
             KeyError: the cell is not running.
         """
         del self._running[cell]
-        waits = again and not self._stopped
+        self._line.finish(self._ranks[cell])
+        self._leaving[cell] = None
+
+    def finished(self, cell: str, *, again: bool = False) -> None:
+        """Take note that a cell which was running or leaving has ended, however it ended.
+
+        With `again` it waits once more, at its old place; after `stop` nothing does.
+
+        Raises:
+            KeyError: the cell is neither running nor leaving.
+        """
+        if cell not in self._leaving:
+            self.released(cell)
+        del self._leaving[cell]
         rank = self._ranks[cell]
-        self._line.finish(rank, again=waits)
+        waits = again and not self._stopped
         if waits:
+            self._line.join(rank)
             self._waiting[cell] = None
         for other in self._exclusion.finished(rank):
             self._come_back(other)

@@ -96,7 +96,12 @@ class Turns:
         )
 
     async def take(
-        self, cell: Cell, number: int, cancellable: Cancellable, phases: Phases
+        self,
+        cell: Cell,
+        number: int,
+        cancellable: Cancellable,
+        phases: Phases,
+        on_release: Callable[[], None],
     ) -> Taken:
         """Run one attempt of a cell, with what it needs made first.
 
@@ -104,28 +109,39 @@ class Turns:
         goes with `barasync clean`, whoever else is about to use it.
 
         When a scope of `cancellable` is cancelled the outcome is `CANCELLED`, without a reason; as
-        `attempt` says, nothing is left then. The phases are added to `phases`.
+        `attempt` says, nothing is left then. The phases are added to `phases`. `on_release` is
+        called at most once, when all that is left to do is to collect artifacts and to clear up.
         """
         masker = self._session.masker
-        taken = await self._take_twice(cell, number, cancellable, phases)
+        taken = await self._take_twice(cell, number, cancellable, phases, on_release)
         error = None if taken.error is None else masked_error(taken.error, masker)
         return Taken(outcome=masked_outcome(taken.outcome, masker), error=error)
 
     async def _take_twice(
-        self, cell: Cell, number: int, cancellable: Cancellable, phases: Phases
+        self,
+        cell: Cell,
+        number: int,
+        cancellable: Cancellable,
+        phases: Phases,
+        on_release: Callable[[], None],
     ) -> Taken:
         try:
-            return await self._take(cell, number, cancellable, phases)
+            return await self._take(cell, number, cancellable, phases, on_release)
         except ImageGone:
             pass
         try:
-            return await self._take(cell, number, cancellable, phases)
+            return await self._take(cell, number, cancellable, phases, on_release)
         except ImageGone as error:
             outcome = Outcome(status=Status.INFRASTRUCTURE_ERROR, reason=f"podman: {error}")
             return Taken(outcome=outcome)
 
     async def _take(
-        self, cell: Cell, number: int, cancellable: Cancellable, phases: Phases
+        self,
+        cell: Cell,
+        number: int,
+        cancellable: Cancellable,
+        phases: Phases,
+        on_release: Callable[[], None],
     ) -> Taken:
         async with AsyncExitStack() as stack:
             try:
@@ -136,10 +152,19 @@ class Turns:
                 return Taken(outcome=_not_prepared(error), error=error)
             if scope.cancelled_caught:
                 return Taken(outcome=Outcome(status=Status.CANCELLED))
-            return await self._attempt(cell, number, made, cancellable, phases)
+            return await self._attempt(
+                cell, number, made, cancellable, phases=phases, on_release=on_release
+            )
 
     async def _attempt(
-        self, cell: Cell, number: int, made: _Made, cancellable: Cancellable, phases: Phases
+        self,
+        cell: Cell,
+        number: int,
+        made: _Made,
+        cancellable: Cancellable,
+        *,
+        phases: Phases,
+        on_release: Callable[[], None],
     ) -> Taken:
         job = self._job(cell, number, made.image)
         async with (
@@ -153,6 +178,7 @@ class Turns:
                     sink,
                     phases=phases,
                     on_start=partial(self._announce, job),
+                    on_release=on_release,
                     keep_manifest=partial(self._recorder.keep_manifest, cell.id, number),
                     cancellable=cancellable,
                 )
