@@ -12,8 +12,8 @@ from barasync.config.caches import Cache, CacheMode, parse_cache
 @pytest.mark.parametrize(
     ("text", "cache"),
     [
-        ("cargo:/root/.cargo", Cache("cargo", "/root/.cargo", CacheMode.LOCK)),
-        ("cargo:/root/.cargo:lock", Cache("cargo", "/root/.cargo", CacheMode.LOCK)),
+        ("cargo:/var/cargo", Cache("cargo", "/var/cargo", CacheMode.LOCK)),
+        ("cargo:/var/cargo:lock", Cache("cargo", "/var/cargo", CacheMode.LOCK)),
         ("pip.2_a-b://c/./d/:cow", Cache("pip.2_a-b", "/c/d", CacheMode.COW)),
     ],
 )
