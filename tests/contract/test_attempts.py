@@ -24,18 +24,6 @@ def barasync(service: RigService, tmp_path: Path) -> Barasync:
     return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
 
 
-def configure(barasync: Barasync, image: str, script: str, more: str = "") -> None:
-    barasync.configure(
-        f"""
-        [defaults]
-        image = "{image}"
-        command = ["sh", "-c", '''{script}''']
-        workspace = "none"
-        {more}
-        """
-    )
-
-
 def test_a_cell_that_passes_at_its_second_attempt_is_flaky_and_keeps_both_logs(
     barasync: Barasync, busybox: str
 ) -> None:
@@ -43,7 +31,7 @@ def test_a_cell_that_passes_at_its_second_attempt_is_flaky_and_keeps_both_logs(
         "if test -e /state/seen; then echo again; else touch /state/seen; echo first; exit 3; fi"
     )
     (barasync.directory / "state").mkdir()
-    configure(barasync, busybox, script, 'volumes = ["./state:/state"]')
+    barasync.configure_script(busybox, script, 'volumes = ["./state:/state"]')
 
     ended = barasync("matrix", "tests", "--retries", "2", "--retry-on", "infra,failed")
 
@@ -59,7 +47,7 @@ def test_a_cell_that_passes_at_its_second_attempt_is_flaky_and_keeps_both_logs(
 
 
 def test_retries_are_off_unless_asked_for(barasync: Barasync, busybox: str) -> None:
-    configure(barasync, busybox, "exit 3")
+    barasync.configure_script(busybox, "exit 3")
 
     ended = barasync("matrix", "tests")
 
@@ -70,7 +58,7 @@ def test_retries_are_off_unless_asked_for(barasync: Barasync, busybox: str) -> N
 def test_a_cell_gets_sigterm_and_its_grace_at_its_deadline(
     barasync: Barasync, busybox: str
 ) -> None:
-    configure(barasync, busybox, SAYS_BYE)
+    barasync.configure_script(busybox, SAYS_BYE)
 
     ended = barasync("matrix", "tests", "--timeout", "1", "--stop-grace", "30")
 
@@ -84,7 +72,7 @@ def test_a_cell_gets_sigterm_and_its_grace_at_its_deadline(
 def test_a_cell_that_ignores_sigterm_is_killed_after_its_grace(
     barasync: Barasync, busybox: str
 ) -> None:
-    configure(barasync, busybox, "trap '' TERM; echo ready; sleep 1000")
+    barasync.configure_script(busybox, "trap '' TERM; echo ready; sleep 1000")
 
     ended = barasync("matrix", "tests", "--timeout", "0.5", "--stop-grace", "0.5")
 
@@ -95,7 +83,7 @@ def test_a_cell_that_ignores_sigterm_is_killed_after_its_grace(
 def test_an_interrupted_cell_gets_its_grace(
     barasync: Barasync, busybox: str, service: RigService
 ) -> None:
-    configure(barasync, busybox, SAYS_BYE, "stop_grace = 30")
+    barasync.configure_script(busybox, SAYS_BYE, "stop_grace = 30")
     with barasync.running("matrix", "tests") as process:
         read_until(process, "| ready", 1)
         process.send_signal(signal.SIGINT)
@@ -109,7 +97,7 @@ def test_an_interrupted_cell_gets_its_grace(
 def test_the_deadline_of_a_run_ends_what_runs_and_drops_what_waits(
     barasync: Barasync, busybox: str, service: RigService
 ) -> None:
-    configure(barasync, busybox, "echo ready; sleep 1000", "[matrix]\nconfig = ['a', 'b']")
+    barasync.configure_script(busybox, "echo ready; sleep 1000", "[matrix]\nconfig = ['a', 'b']")
 
     ended = barasync("matrix", "tests", "--jobs", "1", "--deadline", "3")
 
@@ -122,7 +110,7 @@ def test_the_deadline_of_a_run_ends_what_runs_and_drops_what_waits(
 def test_cells_whose_memory_does_not_fit_together_run_one_after_the_other(
     barasync: Barasync, busybox: str
 ) -> None:
-    configure(barasync, busybox, "sleep 1", 'memory = "64m"\n[matrix]\nconfig = ["a", "b"]')
+    barasync.configure_script(busybox, "sleep 1", 'memory = "64m"\n[matrix]\nconfig = ["a", "b"]')
 
     together = barasync("matrix", "tests", "--jobs", "2", "--memory-total", "128m")
     waits = [cell["phases"]["queue"] for cell in barasync.result()["cells"]]
@@ -136,7 +124,7 @@ def test_cells_whose_memory_does_not_fit_together_run_one_after_the_other(
 
 def test_the_longest_cell_of_the_last_run_starts_first(barasync: Barasync, busybox: str) -> None:
     script = 'test "$BARASYNC_CONFIG" = slow && sleep 1; true'
-    configure(barasync, busybox, script, '[matrix]\nconfig = ["quick", "slow"]')
+    barasync.configure_script(busybox, script, '[matrix]\nconfig = ["quick", "slow"]')
 
     barasync("matrix", "tests", "--jobs", "1")
     ended = barasync("matrix", "tests", "--jobs", "1")
@@ -152,7 +140,7 @@ def test_a_host_that_runs_short_of_memory_gets_one_cell_after_the_other(
     meminfo.write_text("MemTotal: 1000000 kB\nMemAvailable: 20480 kB\n")
     covered = f'mount --bind "{meminfo}" /proc/meminfo && exec "$@"'
     names = [f"c{number}" for number in range(4)]
-    configure(barasync, busybox, "sleep 2", f"[matrix]\nconfig = {names}")
+    barasync.configure_script(busybox, "sleep 2", f"[matrix]\nconfig = {names}")
 
     ended = replace(barasync, within=("unshare", "--mount", "sh", "-c", covered, "sh"))(
         "matrix", "tests", "--jobs", "2"
@@ -168,7 +156,7 @@ def test_a_host_that_runs_short_of_memory_gets_one_cell_after_the_other(
 def test_a_cell_that_closes_its_output_and_goes_on_is_waited_for(
     barasync: Barasync, busybox: str
 ) -> None:
-    configure(barasync, busybox, "echo one; exec >/dev/null 2>&1; sleep 12; exit 5")
+    barasync.configure_script(busybox, "echo one; exec >/dev/null 2>&1; sleep 12; exit 5")
 
     ended = barasync("matrix", "tests")
 

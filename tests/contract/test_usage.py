@@ -37,18 +37,6 @@ def barasync(service: RigService, tmp_path: Path) -> Barasync:
     return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
 
 
-def configure(barasync: Barasync, image: str, script: str, more: str = "") -> None:
-    barasync.configure(
-        f"""
-        [defaults]
-        image = "{image}"
-        command = ["sh", "-c", '''{script}''']
-        workspace = "none"
-        {more}
-        """
-    )
-
-
 def usage_of(barasync: Barasync) -> dict[str, Any]:
     (cell,) = barasync.result()["cells"]
     usage = cell["usage"]
@@ -59,7 +47,7 @@ def usage_of(barasync: Barasync) -> dict[str, Any]:
 def test_a_cell_that_does_nothing_is_not_charged_for_podman(
     barasync: Barasync, busybox: str
 ) -> None:
-    configure(barasync, busybox, "true")
+    barasync.configure_script(busybox, "true")
 
     barasync("matrix", "tests")
 
@@ -70,7 +58,7 @@ def test_a_cell_that_does_nothing_is_not_charged_for_podman(
 
 
 def test_a_cell_is_charged_for_what_it_allocates(barasync: Barasync, busybox: str) -> None:
-    configure(barasync, busybox, "dd if=/dev/zero of=/dev/null bs=100M count=1")
+    barasync.configure_script(busybox, "dd if=/dev/zero of=/dev/null bs=100M count=1")
 
     barasync("matrix", "tests")
 
@@ -80,7 +68,7 @@ def test_a_cell_is_charged_for_what_it_allocates(barasync: Barasync, busybox: st
 
 
 def test_the_time_on_the_cpu_is_that_of_the_command(barasync: Barasync, busybox: str) -> None:
-    configure(barasync, busybox, f"{LOOP}; {LOOP}; times")
+    barasync.configure_script(busybox, f"{LOOP}; {LOOP}; times")
 
     barasync("matrix", "tests")
 
@@ -158,7 +146,7 @@ def test_the_cgroup_of_a_cell_goes_with_its_container_and_not_with_the_run(
     names = [f"c{number}" for number in range(12)]
     script = "test $BARASYNC_CONFIG != last || { echo ready; sleep 1000; }"
     more = f'memory = "64m"\nstop_grace = 0\n[matrix]\nconfig = {[*names, "last"]}'
-    configure(barasync, busybox, script, more)
+    barasync.configure_script(busybox, script, more)
 
     with barasync.running("matrix", "tests", "--jobs", "4") as process:
         read_until(process, "| ready", 1)
@@ -232,7 +220,7 @@ def test_usage_is_sampled_where_the_service_seems_to_be_on_another_machine(
 ) -> None:
     elsewhere = ("unshare", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh")
     script = "end=$(($(date +%s) + 4)); while [ $(date +%s) -lt $end ]; do :; done"
-    configure(barasync, busybox, script)
+    barasync.configure_script(busybox, script)
 
     ended = replace(barasync, within=elsewhere)("matrix", "tests")
 

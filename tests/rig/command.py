@@ -74,6 +74,18 @@ class Barasync:
         """Write the project's `barasync.toml`."""
         (self.directory / "barasync.toml").write_text(text)
 
+    def configure_script(self, image: str, script: str, more: str = "") -> None:
+        """Make every cell run a script of the POSIX shell, without the project's files."""
+        self.configure(
+            f"""
+            [defaults]
+            image = "{image}"
+            command = ["sh", "-c", '''{script}''']
+            workspace = "none"
+            {more}
+            """
+        )
+
     def record(self) -> Path:
         """Return the directory of the newest run."""
         return (self.directory / ".barasync" / "runs" / "latest").resolve()

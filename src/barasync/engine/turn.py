@@ -73,6 +73,17 @@ class _Made:
     image: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turn:
+    """What belongs to one turn, as `Turns.take` says."""
+
+    cell: Cell
+    number: int
+    cancellable: Cancellable
+    phases: Phases
+    on_release: Callable[[], None]
+
+
 class Turns:
     """Takes the cells of a plan through their turns; what they share is made once."""
 
@@ -113,62 +124,41 @@ class Turns:
         called at most once, when all that is left to do is to collect artifacts and to clear up.
         """
         masker = self._session.masker
-        taken = await self._take_twice(cell, number, cancellable, phases, on_release)
+        turn = _Turn(
+            cell=cell, number=number, cancellable=cancellable, phases=phases, on_release=on_release
+        )
+        taken = await self._take_twice(turn)
         error = None if taken.error is None else masked_error(taken.error, masker)
         return Taken(outcome=masked_outcome(taken.outcome, masker), error=error)
 
-    async def _take_twice(
-        self,
-        cell: Cell,
-        number: int,
-        cancellable: Cancellable,
-        phases: Phases,
-        on_release: Callable[[], None],
-    ) -> Taken:
+    async def _take_twice(self, turn: _Turn) -> Taken:
         try:
-            return await self._take(cell, number, cancellable, phases, on_release)
+            return await self._take(turn)
         except ImageGone:
             pass
         try:
-            return await self._take(cell, number, cancellable, phases, on_release)
+            return await self._take(turn)
         except ImageGone as error:
             outcome = Outcome(status=Status.INFRASTRUCTURE_ERROR, reason=f"podman: {error}")
             return Taken(outcome=outcome)
 
-    async def _take(
-        self,
-        cell: Cell,
-        number: int,
-        cancellable: Cancellable,
-        phases: Phases,
-        on_release: Callable[[], None],
-    ) -> Taken:
+    async def _take(self, turn: _Turn) -> Taken:
         async with AsyncExitStack() as stack:
             try:
-                with cancellable() as scope:
-                    made = await self._made(cell, phases)
-                    await self._hold_caches(cell, stack, phases)
+                with turn.cancellable() as scope:
+                    made = await self._made(turn.cell, turn.phases)
+                    await self._hold_caches(turn.cell, stack, turn.phases)
             except BarasyncError as error:
                 return Taken(outcome=_not_prepared(error), error=error)
             if scope.cancelled_caught:
                 return Taken(outcome=Outcome(status=Status.CANCELLED))
-            return await self._attempt(
-                cell, number, made, cancellable, phases=phases, on_release=on_release
-            )
+            return await self._attempt(turn, made)
 
-    async def _attempt(
-        self,
-        cell: Cell,
-        number: int,
-        made: _Made,
-        cancellable: Cancellable,
-        *,
-        phases: Phases,
-        on_release: Callable[[], None],
-    ) -> Taken:
-        job = self._job(cell, number, made.image)
+    async def _attempt(self, turn: _Turn, made: _Made) -> Taken:
+        cell = turn.cell
+        job = self._job(cell, turn.number, made.image)
         async with (
-            self._recorder.open_log(cell.id, number) as log,
+            self._recorder.open_log(cell.id, turn.number) as log,
             masked_sink(log, self._session.masker) as sink,
         ):
             try:
@@ -176,11 +166,11 @@ class Turns:
                     job,
                     self._session,
                     sink,
-                    phases=phases,
+                    phases=turn.phases,
                     on_start=partial(self._announce, job),
-                    on_release=on_release,
-                    keep_manifest=partial(self._recorder.keep_manifest, cell.id, number),
-                    cancellable=cancellable,
+                    on_release=turn.on_release,
+                    keep_manifest=partial(self._recorder.keep_manifest, cell.id, turn.number),
+                    cancellable=turn.cancellable,
                 )
             except ImageGone:
                 self._forget(cell, made)
