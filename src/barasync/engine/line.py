@@ -48,18 +48,32 @@ class _Turn:
 class Line:
     """The cells that claim `loads`, by rank; all of them wait, and 0 is the first of all.
 
+    `groups` has the group of each, by which cells stand aside: all are of one where it is empty.
+
     Invariants, held by a property test of `Scheduler`: those running are within `limit`, or it is
     one alone; the first cell is passed over as the module says; when nothing runs and something
     waits, something is next.
     """
 
-    def __init__(self, loads: Sequence[Load], limit: Load, *, passes: int = PASSES) -> None:
+    def __init__(
+        self,
+        loads: Sequence[Load],
+        limit: Load,
+        *,
+        passes: int = PASSES,
+        groups: Sequence[int] = (),
+    ) -> None:
         self._loads = loads
         self._limit = limit
         self._passes = passes
         self._free = limit
         self._running = 0
-        self._waiting = Waiting([(load.nano_cpus, load.memory_bytes) for load in loads])
+        self._waiting = Waiting(
+            [
+                (load.nano_cpus, load.memory_bytes, group)
+                for load, group in zip(loads, groups or [0] * len(loads), strict=True)
+            ]
+        )
         self._turns: dict[int, _Turn] = {}
         self._passing: dict[int, _Turn] = {}
 
@@ -100,12 +114,16 @@ class Line:
         if turn is not None:
             turn.ended(load)
 
-    def leave(self, rank: int) -> None:
-        """Have a waiting cell stand aside: it is neither next nor first."""
-        self._waiting.remove(rank)
+    def stand_aside(self, group: int) -> None:
+        """Have a group stand aside: none of its cells is next or first until it comes back."""
+        self._waiting.hide(group)
+
+    def come_back(self, group: int) -> None:
+        """Have a group that stood aside back in line, every cell at its old place."""
+        self._waiting.show(group)
 
     def join(self, rank: int) -> None:
-        """Have a cell that stood aside, or has run, wait again, at its old place."""
+        """Have a cell that has run wait again, at its old place."""
         self._waiting.add(rank)
 
     def clear(self) -> None:

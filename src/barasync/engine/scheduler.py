@@ -70,9 +70,11 @@ class Scheduler:
         order = in_order(case)
         self._names = [self._plan[place] for place in order]
         self._ranks = {name: rank for rank, name in enumerate(self._names)}
-        self._line = Line([case.loads[place] for place in order], case.limit, passes=passes)
-        self._exclusion = Exclusion([plan[place].uses for place in order])
-        self._aside: set[int] = set()
+        groups: dict[Uses, int] = {}
+        self._groups = [groups.setdefault(plan[place].uses, len(groups)) for place in order]
+        self._exclusion = Exclusion(list(groups))
+        loads = [case.loads[place] for place in order]
+        self._line = Line(loads, case.limit, passes=passes, groups=self._groups)
         self._waiting = dict.fromkeys(self._plan)
         self._running: dict[str, None] = {}
         self._leaving: dict[str, None] = {}
@@ -116,13 +118,15 @@ class Scheduler:
         if cell not in self._waiting:
             raise KeyError(cell)
         rank = self._ranks[cell]
-        if rank in self._aside or not self._line.has_room(rank):
+        group = self._groups[rank]
+        if self._exclusion.keeps_out(group) or not self._line.has_room(rank):
             raise ValueError(f"{cell} does not fit beside the cells that run")
         self._line.start(rank)
         del self._waiting[cell]
         self._running[cell] = None
-        for other in self._exclusion.started(rank):
-            self._stand_aside(other)
+        for other in self._exclusion.started(group):
+            if self._exclusion.keeps_out(other):
+                self._line.stand_aside(other)
 
     def released(self, cell: str) -> None:
         """Take note that a running cell takes nothing of the host any more, but has not finished.
@@ -146,14 +150,12 @@ class Scheduler:
             self.released(cell)
         del self._leaving[cell]
         rank = self._ranks[cell]
-        waits = again and not self._stopped
-        if waits:
+        if again and not self._stopped:
             self._line.join(rank)
             self._waiting[cell] = None
-        for other in self._exclusion.finished(rank):
-            self._come_back(other)
-        if waits:
-            self._stand_aside(rank)
+        for other in self._exclusion.finished(self._groups[rank]):
+            if not self._exclusion.keeps_out(other):
+                self._line.come_back(other)
 
     def stop(self) -> tuple[str, ...]:
         """Drop what waits and return it, in the plan's order; running cells stay until they finish.
@@ -164,21 +166,8 @@ class Scheduler:
         dropped = tuple(cell for cell in self._plan if cell in self._waiting)
         self._waiting.clear()
         self._line.clear()
-        self._aside.clear()
         return dropped
 
     def hold(self, *, on: bool) -> None:
         """Admit nothing while `on`, or one cell when none runs, so that a run always goes on."""
         self._held = on
-
-    def _stand_aside(self, rank: int) -> None:
-        """Take a cell that waits out of the line while it is kept out."""
-        waits = self._names[rank] in self._waiting and rank not in self._aside
-        if waits and self._exclusion.keeps_out(rank):
-            self._line.leave(rank)
-            self._aside.add(rank)
-
-    def _come_back(self, rank: int) -> None:
-        if rank in self._aside and not self._exclusion.keeps_out(rank):
-            self._aside.remove(rank)
-            self._line.join(rank)

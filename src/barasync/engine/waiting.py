@@ -6,6 +6,9 @@ kinds are the leaves of a k-d tree over their claims, and every node knows the f
 and the bounds of the claims below it. A node whose claims all fit answers for all of them at once,
 one whose least does not is passed over, so that a question looks at some √kinds nodes at worst
 (Lee and Wong, 1977), and in one dimension at log kinds, however many cells there are.
+
+Cells may also be of one *group*, which is hidden and shown as a whole: kinds are told apart by it,
+so that this costs no more than log kinds for each kind in it, however many cells they are of.
 """
 
 from __future__ import annotations
@@ -19,14 +22,15 @@ from typing import TypeVar
 
 _NOBODY = sys.maxsize  # a rank after all others
 
-_Kind = tuple[float, float]
+_Kind = tuple[float, float, int]
 T = TypeVar("T", int, float)
 
 
 class Waiting:
     """The ranks of the cells that wait; 0 is the first of all. At first every one of them does.
 
-    `kinds` holds what each claims, CPUs and memory in any unit, by rank.
+    `kinds` holds what each claims, CPUs and memory in any unit, and its group, by rank. No group is
+    hidden at first. Of a hidden one cells may be added and removed, but none is found.
     """
 
     def __init__(self, kinds: Sequence[_Kind]) -> None:
@@ -41,6 +45,10 @@ class Waiting:
             for rank in members:
                 self._leaf_of[rank] = leaf
         firsts = [members[-1] for members in self._ranks]
+        self._groups: dict[int, list[int]] = {}
+        for leaf, first in enumerate(firsts, self._leaves):
+            self._groups.setdefault(kinds[first][2], []).append(leaf)
+        self._hidden: set[int] = set()
         cpus, memory = ([kinds[rank][axis] for rank in firsts] for axis in (0, 1))
         self._first = self._tree(firsts, min, _NOBODY)
         self._least_cpus = self._tree(cpus, min, math.inf)
@@ -49,7 +57,7 @@ class Waiting:
         self._most_memory = self._tree(memory, max, -math.inf)
 
     def first(self) -> int | None:
-        """Return the first of all."""
+        """Return the first of all that are not hidden."""
         return _rank(self._first[1])
 
     def first_within(self, cpus: float, memory: float) -> int | None:
@@ -82,7 +90,7 @@ class Waiting:
         leaf = self._leaf_of[rank]
         ranks = self._ranks[leaf - self._leaves]
         insort(ranks, rank, key=lambda each: -each)
-        self._update(leaf, ranks)
+        self._update(leaf)
 
     def remove(self, rank: int) -> None:
         """Have a rank wait no more that does."""
@@ -92,7 +100,19 @@ class Waiting:
             ranks.pop()
         else:
             del ranks[bisect_left(ranks, -rank, key=lambda each: -each)]
-        self._update(leaf, ranks)
+        self._update(leaf)
+
+    def hide(self, group: int) -> None:
+        """Have no cell of a group found until it is shown again."""
+        self._hidden.update(self._groups[group])
+        for leaf in self._groups[group]:
+            self._update(leaf)
+
+    def show(self, group: int) -> None:
+        """Have the cells of a group found again."""
+        self._hidden.difference_update(self._groups[group])
+        for leaf in self._groups[group]:
+            self._update(leaf)
 
     def clear(self) -> None:
         """Have none wait."""
@@ -110,9 +130,9 @@ class Waiting:
             tree += level
         return tree
 
-    def _update(self, leaf: int, ranks: list[int]) -> None:
-        first = self._first
-        node, value = leaf, ranks[-1] if ranks else _NOBODY
+    def _update(self, leaf: int) -> None:
+        first, ranks = self._first, self._ranks[leaf - self._leaves]
+        node, value = leaf, ranks[-1] if ranks and leaf not in self._hidden else _NOBODY
         while first[node] != value:
             first[node] = value
             if node == 1:
