@@ -9,6 +9,9 @@ turns, onto a tmpfs and onto the disk. What counts is the ratio within a round: 
 - barasync's `collect`, all at once, timed inside a process that is already running, as it is in a
   run; its memory is the peak of that process above what it had before.
 
+Two more lines say what no client can be faster than: `podman alone` is the same streams thrown
+away as they come, `SHA-256 alone` the checksums that only barasync makes, of as many bytes.
+
 The last part sends a tree as an image layer and commits it, against `tar c | curl -T -` and the
 same requests by curl.
 
@@ -18,6 +21,7 @@ same requests by curl.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shlex
@@ -46,6 +50,7 @@ from tests.rig import libpod, services
 from tests.rig.busybox import native_architecture
 from tests.rig.memory import MEBIBYTE, peak_memory
 from tests.rig.services import RigService
+from tests.rig.signals import end_as_with_ctrl_c
 
 API = "http://podman/v4.0.0/libpod"
 SMALL_BYTES = 1000
@@ -80,14 +85,21 @@ TASKS = (
 
 @dataclass(slots=True)
 class Contest:
-    """Seconds by contestant, one for each round; `memory` is barasync's, in bytes."""
+    """Seconds by contestant, one for each round; `memory` is barasync's, in bytes.
+
+    `bounds` are the seconds of what is part of the work of everybody or of barasync.
+    """
 
     name: str
     seconds: dict[str, list[float]] = field(default_factory=dict)
+    bounds: dict[str, list[float]] = field(default_factory=dict)
     memory: list[int] = field(default_factory=list)
 
     def add(self, contestant: str, seconds: float) -> None:
         self.seconds.setdefault(contestant, []).append(seconds)
+
+    def add_bound(self, name: str, seconds: float) -> None:
+        self.bounds.setdefault(name, []).append(seconds)
 
     def ratio(self, contestant: str) -> float:
         """How many times as fast as a contestant barasync is, the median of the rounds."""
@@ -98,7 +110,9 @@ class Contest:
         print(f"  {self.name}")
         for contestant, seconds in self.seconds.items():
             ratio = "" if contestant == "barasync" else f"  × {self.ratio(contestant):.2f}"
-            print(f"    {contestant:12} {statistics.median(seconds):6.2f} s{ratio}")
+            print(f"    {contestant:14} {statistics.median(seconds):6.2f} s{ratio}")
+        for name, seconds in self.bounds.items():
+            print(f"    ({name:13} {statistics.median(seconds):5.2f} s)")
         if self.memory:
             print(f"    barasync's memory above idle: {max(self.memory) / MEBIBYTE:.0f} MiB")
 
@@ -140,6 +154,26 @@ def curl_tar(service: RigService, containers: Sequence[str], into: Path) -> floa
         for container in containers
     ]
     return timed(at_once(commands), cwd=into)
+
+
+def podman_alone(service: RigService, containers: Sequence[str]) -> float:
+    commands = [
+        f"curl -sfN --unix-socket {service.endpoint.socket_path} -o /dev/null "
+        f"'{API}/containers/{container}/archive?path=/data'"
+        for container in containers
+    ]
+    return timed(at_once(commands), cwd=Path("/"))
+
+
+def checksums(task: Task) -> float:
+    piece = bytes(min(task.size, 256 << 10))
+    started = time.perf_counter()
+    for _ in range(task.containers * task.files):
+        digest = hashlib.sha256()
+        for _ in range(task.size // len(piece)):
+            digest.update(piece)
+        digest.hexdigest()
+    return time.perf_counter() - started
 
 
 def data_filter(service: RigService, containers: Sequence[str], into: Path) -> float:
@@ -205,6 +239,8 @@ def fetching(
                 arrived = sum(len(files) for _, _, files in os.walk(name))
                 assert arrived == task.containers * task.files, f"{contestant}: {arrived} files"
                 contest.add(contestant, seconds)
+        contest.add_bound("podman alone", podman_alone(service, containers))
+        contest.add_bound("SHA-256 alone", checksums(task))
     contest.seconds = {name: contest.seconds[name] for name in turns}
     return contest
 
@@ -308,6 +344,7 @@ def places() -> Iterator[tuple[Path, Path]]:
 
 
 def main() -> None:
+    end_as_with_ctrl_c()
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", help="a part of the names of what is measured")
@@ -335,6 +372,7 @@ def main() -> None:
                 "podman": version,
                 "what": contest.name,
                 "seconds": contest.seconds,
+                "bounds_seconds": contest.bounds,
                 "memory_bytes": contest.memory,
                 "ratios": {name: contest.ratio(name) for name in contest.seconds},
             }

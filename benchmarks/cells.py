@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.rig import services
 from tests.rig.busybox import native_architecture
 from tests.rig.services import RigService
+from tests.rig.signals import end_as_with_ctrl_c
 
 DEGREES = (2, 4, 8)
 
@@ -121,6 +122,7 @@ def show(result: Contest) -> None:
 
 
 def main() -> None:
+    end_as_with_ctrl_c()
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--cells", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.rig import services
 from tests.rig.memory import MEBIBYTE
+from tests.rig.signals import end_as_with_ctrl_c
 from tests.rig.soak import Soaked, soak
 
 SHOWN = 20
@@ -38,6 +39,7 @@ def show(podman: str, result: Soaked) -> None:
 
 
 def main() -> None:
+    end_as_with_ctrl_c()
     installations = {one.version: one for one in (services.host_podman(), services.trixie_podman())}
     parser = argparse.ArgumentParser(prog="script/soak", description=__doc__.partition("\n")[0])
     parser.add_argument("--cells", type=int, default=500)

@@ -5,7 +5,6 @@ Hooks of pytest; `tests/conftest.py` makes them known.
 
 from __future__ import annotations
 
-import signal
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import pytest
 
 from tests.fake.installation import FakeInstallation
 from tests.rig import debian, services
+from tests.rig.signals import end_as_with_ctrl_c
 
 CONTRACT = Path(__file__).parents[1] / "contract"
 
@@ -63,10 +63,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Whoever ends the tests from outside gets what Ctrl-C gets: fixtures that clear up. Ctrl-C is
-    # one of them: a shell has its background jobs ignore it, and what they start.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    end_as_with_ctrl_c()
     config.pluginmanager.register(ContractTests(config), "barasync-contract-tests")
 
 

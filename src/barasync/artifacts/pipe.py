@@ -7,6 +7,7 @@ pipe makes the task wait.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,8 +17,9 @@ import anyio
 from anyio import from_thread
 
 _LARGE_BYTES = 64 << 10
-# Held by the one thread of all readers that is not waiting for bytes, see `Pipe.reading`.
-_TURN = threading.Lock()
+# Taken by the threads of all readers that are not waiting for bytes, see `Pipe.reading`.
+TURNS = min(4, os.cpu_count() or 1)
+_turn = threading.BoundedSemaphore(TURNS)
 
 
 class PipeAborted(Exception):
@@ -92,17 +94,18 @@ class Pipe:
 
         Threads that write small files give the interpreter away at every system call, and eight of
         them take it from each other at every one: 80,000 files took 522,000 changes of thread and
-        four times the CPU. In turn, they change once a batch.
+        four times the CPU. In turn, they change once a batch. As many as there are processors work
+        at a time, at most four: making a file on a disk takes the kernel longer than it takes us.
         """
 
         def read(size: int) -> bytes:
-            _TURN.release()
+            _turn.release()
             try:
                 return self.read(size)
             finally:
-                _TURN.acquire()
+                _turn.acquire()
 
-        with _TURN:
+        with _turn:
             yield read
 
     def _gather(self, size: int) -> bytes:
