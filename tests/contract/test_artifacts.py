@@ -15,6 +15,7 @@ import pytest
 from barasync.aiopodman import Container, Mount, Podman
 from barasync.artifacts.collect import collect
 from barasync.artifacts.extract import Limits
+from barasync.artifacts.ledger import Ledgers
 from barasync.matrix.outcome import Collected
 from tests.contract.running import created, finish, shell
 
@@ -32,7 +33,8 @@ async def ended(podman: Podman, image: str, script: str) -> AsyncIterator[Contai
 
 
 async def fetch(container: Container, place: Path, *sources: str) -> tuple[Collected, ...]:
-    return (await collect(container, sources, place, LIMITS)).artifacts
+    with Ledgers() as ledgers:
+        return (await collect(container, sources, place, LIMITS, ledgers)).artifacts
 
 
 def names(directory: Path) -> list[str]:
@@ -68,7 +70,8 @@ async def test_artifacts_come_out_of_a_container_that_failed(
     podman: Podman, busybox: str, tmp_path: Path
 ) -> None:
     async with ended(podman, busybox, "echo why >log; exit 3") as container:
-        collection = await collect(container, ["log"], tmp_path, LIMITS, workspace="/")
+        with Ledgers() as ledgers:
+            collection = await collect(container, ["log"], tmp_path, LIMITS, ledgers, workspace="/")
 
     assert [result.problem for result in collection.artifacts] == [None]
     assert (tmp_path / "log").read_text() == "why\n"
@@ -262,7 +265,9 @@ async def test_a_container_that_is_removed_meanwhile_is_a_problem_and_leaves_not
 
     async def receive(container: Container) -> None:
         interrupted = Interrupted(container, begun, removed)
-        results.extend((await collect(interrupted, ["out"], tmp_path, LIMITS)).artifacts)
+        with Ledgers() as ledgers:
+            collection = await collect(interrupted, ["out"], tmp_path, LIMITS, ledgers)
+        results.extend(collection.artifacts)
 
     async with (
         ended(podman, busybox, large("/workspace/out")) as container,
@@ -300,7 +305,8 @@ async def test_an_artifact_beyond_the_limits_is_a_problem_and_leaves_nothing(
     podman: Podman, busybox: str, tmp_path: Path
 ) -> None:
     async with ended(podman, busybox, large("/workspace/out")) as container:
-        collection = await collect(container, ["out"], tmp_path, Limits(bytes=1 << 20))
+        with Ledgers() as ledgers:
+            collection = await collect(container, ["out"], tmp_path, Limits(bytes=1 << 20), ledgers)
 
     (result,) = collection.artifacts
 

@@ -14,6 +14,7 @@ import pytest
 from barasync.aiopodman import Container, ContainerSpec, Mount, Podman
 from barasync.artifacts.collect import Collection, collect
 from barasync.artifacts.extract import Limits
+from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.mounts import mounts_of
 from barasync.engine.gate import Gates
 from barasync.engine.overlays import OverlayWrites
@@ -70,7 +71,8 @@ async def check_writes(podman: Podman, image: str, lower: Path, place: Path) -> 
             assert ended.state.state.exit_code == 0, ended.stderr
             async with writes.shown(30) as shown:
                 sources = ["/over", "/over/gone", "/over/re*/*", "/over/secret"]
-                collection = await collect(shown, sources, place, Limits())
+                with Ledgers() as ledgers:
+                    collection = await collect(shown, sources, place, Limits(), ledgers)
     finally:
         await writes.remove()
 
@@ -152,7 +154,8 @@ async def test_a_directory_comes_without_what_is_mounted_in_it_and_says_so(
 
 async def ended_collection(container: Container, place: Path, *sources: str) -> Collection:
     mounts = mounts_of(await container.inspect(), workspace="/workspace")
-    return await collect(container, sources, place, Limits(), mounts=mounts)
+    with Ledgers() as ledgers:
+        return await collect(container, sources, place, Limits(), ledgers, mounts=mounts)
 
 
 async def collected(

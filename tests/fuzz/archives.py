@@ -15,10 +15,11 @@ import tempfile
 from pathlib import Path
 
 from barasync.artifacts.errors import ArchiveError
-from barasync.artifacts.extract import Limits, extract
+from barasync.artifacts.extract import Limits
 from barasync.artifacts.manifest import Kind, Manifest
 from barasync.artifacts.pattern import Pattern
 from barasync.artifacts.selection import Selection
+from tests.rig.extraction import extracted
 
 LIMITS = Limits(bytes=1 << 20, members=60, path_bytes=400, depth=10)
 ROOTED, STEP, SELECTED = 0x01, 0x06, 0x08
@@ -56,7 +57,7 @@ def run(data: bytes) -> None:
     rooted = bool(options & ROOTED)
     selection = SELECTION if rooted and options & SELECTED else None
     try:
-        manifest = extract(
+        manifest = extracted(
             lambda size: source.read(min(size, step)),
             _DESTINATION,
             LIMITS,

@@ -17,8 +17,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from barasync.artifacts.errors import ArchiveError
-from barasync.artifacts.extract import Limits, extract
+from barasync.artifacts.extract import Limits
 from barasync.artifacts.manifest import Kind, Manifest
+from tests.rig.extraction import extracted
 
 LIMITS = Limits(bytes=1 << 20, members=200, path_bytes=500, depth=12)
 FORMATS = st.sampled_from([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
@@ -93,7 +94,7 @@ def sandbox() -> Iterator[Path]:
 
 def unpack(archive: bytes, destination: Path, step: int, *, rooted: bool = False) -> Manifest:
     source = io.BytesIO(archive)
-    return extract(lambda size: source.read(min(size, step)), destination, LIMITS, rooted=rooted)
+    return extracted(lambda size: source.read(min(size, step)), destination, LIMITS, rooted=rooted)
 
 
 def add(tar: tarfile.TarFile, path: str, node: object) -> None:

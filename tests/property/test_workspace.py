@@ -9,9 +9,10 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barasync.artifacts.extract import Limits, extract
+from barasync.artifacts.extract import Limits
 from barasync.workspace.archive import stream
 from barasync.workspace.tree import scan
+from tests.rig.extraction import extracted
 
 NAMES = st.binary(min_size=1, max_size=12).filter(
     lambda name: (
@@ -57,7 +58,7 @@ def test_a_project_arrives_as_it_was(tree: dict[bytes, object]) -> None:
             del pieces[:size]
             return piece
 
-        manifest = extract(read, destination, Limits(), rooted=True)
+        manifest = extracted(read, destination, Limits(), rooted=True)
 
         assert manifest.refused == ()
         assert found(destination) == tree

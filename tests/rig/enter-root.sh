@@ -23,7 +23,7 @@ mount -t overlay -o "lowerdir=$root,upperdir=upper,workdir=work" overlay new
 new=$scratch/root/new
 while [ "$1" != -- ]; do
     mkdir -p "$new$1"
-    mount --bind "$1" "$new$1"
+    mount --rbind "$1" "$new$1"
     shift
 done
 shift

@@ -11,6 +11,8 @@ import anyio
 from barasync.aiopodman import NotFound
 from barasync.artifacts.collect import collect
 from barasync.artifacts.extract import Limits
+from barasync.artifacts.ledger import Ledgers
+from barasync.artifacts.mounts import Mounts
 from barasync.matrix.outcome import Collected
 from tests.unit.archives import directory, member, pack
 
@@ -52,9 +54,25 @@ async def pieces(archive: bytes, size: int = 700) -> AsyncIterator[bytes]:
 
 
 async def collected(
-    container: FakeContainer, sources: Sequence[str], place: Path, limits: Limits, **options: str
+    container: FakeContainer,
+    sources: Sequence[str],
+    place: Path,
+    limits: Limits,
+    *,
+    workspace: str = "/workspace",
+    mounts: Mounts | None = None,
 ) -> tuple[Collected, ...]:
-    return (await collect(container, sources, place, limits, **options)).artifacts
+    with Ledgers() as ledgers:
+        collection = await collect(
+            container,
+            sources,
+            place,
+            limits,
+            ledgers,
+            workspace=workspace,
+            mounts=mounts or Mounts(),
+        )
+        return collection.artifacts
 
 
 def tree(name: str, content: bytes = b"x") -> bytes:

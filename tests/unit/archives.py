@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from barasync.artifacts.extract import Limits, extract
+from barasync.artifacts.extract import Limits
 from barasync.artifacts.manifest import Entry, Manifest
+from tests.rig.extraction import extracted
 
 LIMITS = Limits()
 
@@ -105,7 +106,7 @@ def reader(archive: bytes, step: int = 1 << 20) -> Callable[[int], bytes]:
 
 
 def unpack(archive: bytes, into: Path, limits: Limits = LIMITS, **how: bool) -> Manifest:
-    return extract(reader(archive), into, limits, **how)
+    return extracted(reader(archive), into, limits, **how)
 
 
 def entries(manifest: Manifest) -> dict[str, Entry]:

@@ -13,7 +13,7 @@ from barasync.aiopodman import (
     NotFound,
     StreamTruncated,
 )
-from barasync.artifacts.collect import CONCURRENT_PATHS, collect
+from barasync.artifacts.collect import CONCURRENT_PATHS
 from barasync.artifacts.extract import Limits
 from barasync.matrix.outcome import Collected
 from tests.unit.archived import FakeContainer, collected, tree
@@ -275,7 +275,7 @@ async def test_a_cancelled_collection_ends_its_thread_and_leaves_nothing(place: 
 
     container = FakeContainer(workspace__out=stuck, workspace__good=tree("good"))
     async with anyio.create_task_group() as group:
-        group.start_soon(collect, container, ["out", "good"], place, LIMITS)
+        group.start_soon(collected, container, ["out", "good"], place, LIMITS)
         await started.wait()
         await until((place / "good").exists)
         group.cancel_scope.cancel()

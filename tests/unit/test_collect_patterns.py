@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from anyio import to_thread
 
-from barasync.artifacts.collect import collect
+from barasync.artifacts.collect import Collection, collect
 from barasync.artifacts.extract import Limits
+from barasync.artifacts.ledger import Ledgers
 from barasync.matrix.outcome import Collected
 from tests.unit.archived import FakeContainer, collected, pieces
 from tests.unit.archives import directory, hard_link, member, names, pack, sandbox, symlink
@@ -152,6 +154,13 @@ async def test_a_volume_whose_root_has_no_name_arrives_under_the_name_of_its_pat
     assert (place / "cache").stat().st_mode & 0o777 == 0o750
 
 
+def paths(collection: Collection) -> list[tuple[str, list[str]]]:
+    return [
+        (name, [entry.path for entry in manifest.entries])
+        for name, manifest in collection.manifests
+    ]
+
+
 async def test_a_collection_knows_every_member_that_was_put_in_place(place: Path) -> None:
     container = FakeContainer(
         workspace__build=pack(*BUILD),
@@ -160,13 +169,14 @@ async def test_a_collection_knows_every_member_that_was_put_in_place(place: Path
     )
 
     sources = ["build/*.o", "none", "/etc/passwd", "/etc/hosts/*"]
-    collection = await collect(container, sources, place, LIMITS)
+    with Ledgers() as ledgers:
+        collection = await collect(container, sources, place, LIMITS, ledgers)
 
-    assert collection.directory == place
-    assert [
-        (name, [entry.path for entry in manifest.entries])
-        for name, manifest in collection.manifests
-    ] == [("build", ["", "a.o"]), ("passwd", [""])]
+        assert collection.directory == place
+        assert await to_thread.run_sync(paths, collection) == [
+            ("build", ["", "a.o"]),
+            ("passwd", [""]),
+        ]
 
 
 @pytest.mark.parametrize("size", [0, 512, 700, 1500, -1024, -1])

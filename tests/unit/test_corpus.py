@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from barasync.artifacts.errors import ArchiveError
-from barasync.artifacts.extract import extract
 from barasync.artifacts.manifest import Kind, Manifest
+from tests.rig.extraction import extracted
 from tests.unit import corpus_bytes, corpus_links, corpus_names
 from tests.unit.archives import END, SENTINEL, names, reader
 from tests.unit.corpus import Case
@@ -83,10 +83,10 @@ def test_nothing_outside_changes_and_the_result_says_what_was_refused(
     if case.error is not None:
         kind, message = case.error
         with pytest.raises(kind, match=message):
-            extract(reader(archive, step), surroundings.destination, case.limits)
+            extracted(reader(archive, step), surroundings.destination, case.limits)
         assert not surroundings.destination.exists()
     else:
-        manifest = extract(reader(archive, step), surroundings.destination, case.limits)
+        manifest = extracted(reader(archive, step), surroundings.destination, case.limits)
         check_manifest(manifest, case, surroundings)
         check_tree(manifest, surroundings.destination)
     surroundings.check()
@@ -102,7 +102,7 @@ def test_cut_off_at_any_block_it_is_an_error_and_leaves_nothing(
 
     for length in range(0, min(end, CUT_BYTES), 512):
         with pytest.raises(ArchiveError):
-            extract(reader(archive[:length]), surroundings.destination, case.limits)
+            extracted(reader(archive[:length]), surroundings.destination, case.limits)
         assert not surroundings.destination.exists()
     surroundings.check()
 
@@ -114,7 +114,7 @@ def test_as_podmans_answer_it_is_taken_or_an_error(surroundings: Surroundings, n
     read = reader(case.archive(surroundings.aim))
 
     try:
-        manifest = extract(read, surroundings.destination, case.limits, rooted=True)
+        manifest = extracted(read, surroundings.destination, case.limits, rooted=True)
     except ArchiveError:
         assert not surroundings.destination.exists()
     else:

@@ -14,8 +14,9 @@ import pytest
 
 from barasync.artifacts.budget import Budget, Share
 from barasync.artifacts.errors import ArchiveError, LimitExceeded, TruncatedArchive
-from barasync.artifacts.extract import Limits, extract
+from barasync.artifacts.extract import Limits
 from barasync.artifacts.manifest import Entry, Kind, printable
+from tests.rig.extraction import extracted
 from tests.unit.archives import (
     END,
     LIMITS,
@@ -75,7 +76,7 @@ def test_files_directories_and_links_arrive_as_they_were_packed(place: Path) -> 
         size=10,
         sha256=hashlib.sha256(b"#!/bin/sh\n").hexdigest(),
     )
-    assert (manifest.files, manifest.bytes) == (2, 20)
+    assert (manifest.totals.files, manifest.totals.bytes) == (2, 20)
 
 
 def test_directories_that_the_archive_does_not_name_are_made(place: Path) -> None:
@@ -200,7 +201,7 @@ def test_what_is_there_is_an_error_before_anything_is_read(place: Path) -> None:
     place.write_text("mine")
 
     with pytest.raises(FileExistsError):
-        extract(lambda _: pytest.fail("read"), place, LIMITS)
+        extracted(lambda _: pytest.fail("read"), place, LIMITS)
 
     assert place.read_text() == "mine"
 
@@ -226,8 +227,8 @@ def test_what_was_removed_again_leaves_its_share_to_others(place: Path) -> None:
     archive = pack(member("f", b"x" * 10))
 
     with pytest.raises(TruncatedArchive):
-        extract(io.BytesIO(archive[:-1024]).read, place, limits, share=Share(budget))
-    extract(io.BytesIO(archive).read, place, limits, share=Share(budget))
+        extracted(io.BytesIO(archive[:-1024]).read, place, limits, share=Share(budget))
+    extracted(io.BytesIO(archive).read, place, limits, share=Share(budget))
 
     with pytest.raises(LimitExceeded):
         budget.take(6, 0)
@@ -266,7 +267,7 @@ def test_a_root_entry_that_is_a_file_becomes_a_file(place: Path) -> None:
 
     assert place.read_bytes() == b"\x7fELF"
     assert stat.S_IMODE(place.stat().st_mode) == 0o755
-    assert (manifest.files, manifest.bytes) == (1, 4)
+    assert (manifest.totals.files, manifest.totals.bytes) == (1, 4)
 
 
 def test_a_link_beside_the_root_is_outside(place: Path) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from barasync.artifacts import writer
-from barasync.artifacts.extract import extract
 from barasync.artifacts.manifest import Manifest
+from tests.rig.extraction import extracted
 from tests.unit.archives import (
     LIMITS,
     SENTINEL,
@@ -52,7 +52,7 @@ def interrupted(place: Path, first: bytes, rest: bytes, trick: Callable[[Path], 
             trick(staging / "content")
         return source.read(min(size, 512))
 
-    return extract(read, place, LIMITS)
+    return extracted(read, place, LIMITS)
 
 
 def test_a_directory_that_becomes_a_link_meanwhile_is_not_followed(
@@ -172,7 +172,7 @@ def test_no_race_with_a_process_that_plants_links_leads_outside(
                 exchanges += len(os.read(tally, 1 << 16))
             return source.read(min(size, 4096))
 
-        manifest = extract(read, place, LIMITS)
+        manifest = extracted(read, place, LIMITS)
 
     assert exchanges > ROUNDS
     assert manifest.entries

@@ -9,8 +9,9 @@ import pytest
 from barasync.aiopodman.models import ContainerInspect, HostConfig, MountInspect
 from barasync.artifacts.collect import collect
 from barasync.artifacts.extract import Limits
+from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.mounts import Mounts, mounts_of
-from tests.unit.archived import FakeContainer
+from tests.unit.archived import FakeContainer, collected
 from tests.unit.archives import directory, hard_link, member, names, pack, sandbox
 
 MOUNTS = Mounts(lost={"/w": "is lost"}, apart=frozenset({"/w/cache", "/data"}))
@@ -78,7 +79,8 @@ async def test_what_is_mounted_apart_comes_by_its_own_name_only(tmp_path: Path) 
     sources = ["/w", "/w/cache", "/tmp/x"]
 
     with sandbox(tmp_path) as place:
-        collection = await collect(container, sources, place, Limits(), mounts=mounts)
+        with Ledgers() as ledgers:
+            collection = await collect(container, sources, place, Limits(), ledgers, mounts=mounts)
 
         whole, cache, lost = collection.artifacts
         assert (whole.problem, cache.problem) == (None, None)
@@ -99,12 +101,9 @@ async def test_patterns_that_do_not_reach_a_mount_have_nothing_to_say_of_it(
     mounts = Mounts(apart=frozenset({"/w/cache"}))
 
     with sandbox(tmp_path) as place:
-        results = (
-            await collect(FakeContainer(w=archive), ["/w/f*"], place, Limits(), mounts=mounts)
-        ).artifacts
-        deep = (
-            await collect(FakeContainer(w=archive), ["/w/**/x"], place, Limits(), mounts=mounts)
-        ).artifacts
+        container = FakeContainer(w=archive)
+        results = await collected(container, ["/w/f*"], place, Limits(), mounts=mounts)
+        deep = await collected(container, ["/w/**/x"], place, Limits(), mounts=mounts)
 
     assert [(result.problem, result.refused) for result in results] == [(None, ())]
     assert deep[0].problem == "nothing below /w matches the pattern /w/**/x"
@@ -118,7 +117,8 @@ async def test_a_mount_that_would_come_with_the_path_above_it_is_a_problem(tmp_p
 
     with sandbox(tmp_path) as place:
         sources = ["/a/x", "/b/x", "/a/x/m/x"]
-        collection = await collect(container, sources, place, Limits(), mounts=mounts)
+        with Ledgers() as ledgers:
+            collection = await collect(container, sources, place, Limits(), ledgers, mounts=mounts)
 
     assert collection.artifacts[2].problem == (
         "/a/x/m is mounted apart from /a/x, so it does not come with that; name either of them"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from itertools import accumulate
 
 import anyio
 import pytest
 from anyio import to_thread
 
-from barasync.artifacts.pipe import Pipe, PipeAborted
+from barasync.artifacts.pipe import TURNS, Pipe, PipeAborted
 
 pytestmark = pytest.mark.anyio
 
@@ -63,29 +64,28 @@ def test_a_pipe_that_was_finished_cannot_be_aborted() -> None:
 
 
 async def test_readers_work_in_turn_and_one_that_waits_holds_nobody_up() -> None:
-    pipes = {name: Pipe(batch=1) for name in "ab"}
-    log: list[str] = []
+    pipes = [Pipe(batch=1) for _ in range(TURNS + 2)]
+    log: list[tuple[int, int]] = []
 
-    def work(name: str) -> None:
-        with pipes[name].reading() as read:
+    def work(number: int) -> None:
+        with pipes[number].reading() as read:
             while read(100):
-                log.append(f"{name} begins")
+                log.append((number, 1))
                 # Gives the interpreter away, as a system call does.
                 threading.Event().wait(0.001)
-                log.append(f"{name} ends")
+                log.append((number, -1))
 
     async with anyio.create_task_group() as group:
-        for name in pipes:
-            group.start_soon(to_thread.run_sync, work, name)
-        # The first to come waits for its bytes while the other one works.
-        for name in "aabbbbaa":
-            await pipes[name].send(b"x" * 50)
-        for pipe in pipes.values():
+        for number in range(len(pipes)):
+            group.start_soon(to_thread.run_sync, work, number)
+        # The first to come wait for their bytes while the others work.
+        for number in (*reversed(range(len(pipes))), *range(len(pipes))):
+            await pipes[number].send(b"x" * 50)
+        for pipe in pipes:
             pipe.finish()
 
-    assert {line[0] for line in log} == {"a", "b"}
-    for begins, ends in zip(log[::2], log[1::2], strict=True):
-        assert begins.replace("begins", "ends") == ends
+    assert {number for number, _ in log} == set(range(len(pipes)))
+    assert max(accumulate(change for _, change in log)) <= TURNS
 
 
 async def test_small_pieces_come_together_and_a_large_one_alone() -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from barasync.artifacts.collect import Collection
-from barasync.artifacts.manifest import Entry, Kind, Manifest
+from barasync.artifacts.manifest import Entry, Kind, Manifest, Totals
 from barasync.report.files import RunDirectory
 from barasync.report.jsonl import EventLog
 from barasync.report.manifests import ManifestDocument, write_manifest
@@ -18,21 +18,24 @@ from tests.unit.test_report_recorder import Audience
 
 pytestmark = pytest.mark.anyio
 
+
+def manifest(*entries: Entry) -> Manifest:
+    return Manifest(entries=entries, totals=Totals.of(entries))
+
+
 COLLECTION = Collection(
     directory=Path("/artifacts/amd64"),
     manifests=(
         (
             "out",
-            Manifest(
-                entries=(
-                    Entry(path="", kind=Kind.DIRECTORY, mode=0o755),
-                    Entry(path="app", kind=Kind.FILE, mode=0o700, size=0, sha256="e3b0"),
-                    Entry(path="d/link", kind=Kind.SYMLINK, mode=0o777, target="../app"),
-                    Entry(path="caf\udce9", kind=Kind.SYMLINK, mode=0o777, target="\udcff"),
-                )
+            manifest(
+                Entry(path="", kind=Kind.DIRECTORY, mode=0o755),
+                Entry(path="app", kind=Kind.FILE, mode=0o700, size=0, sha256="e3b0"),
+                Entry(path="d/link", kind=Kind.SYMLINK, mode=0o777, target="../app"),
+                Entry(path="caf\udce9", kind=Kind.SYMLINK, mode=0o777, target="\udcff"),
             ),
         ),
-        ("x.log", Manifest(entries=(Entry(path="", kind=Kind.FILE, mode=0o644, sha256="ab"),))),
+        ("x.log", manifest(Entry(path="", kind=Kind.FILE, mode=0o644, sha256="ab"))),
     ),
 )
 
@@ -94,7 +97,7 @@ async def test_what_only_an_earlier_attempt_left_is_removed(tmp_path: Path) -> N
     (place / "out/deep").mkdir(parents=True)
     for name in ("out/deep/f", "x.log", "elsewhere"):
         (place / name).touch()
-    empty = Manifest(entries=())
+    empty = manifest()
     first = Collection(directory=place, manifests=(("out", empty), ("x.log", empty)))
     directory = RunDirectory(tmp_path)
     with EventLog(directory.events) as log:

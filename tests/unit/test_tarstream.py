@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from barasync.artifacts.errors import ArchiveError, LimitExceeded, TruncatedArchive
-from barasync.artifacts.extract import Limits, extract
+from barasync.artifacts.extract import Limits
 from barasync.artifacts.tarstream import parse_pax
+from tests.rig.extraction import extracted
 from tests.unit.archives import (
     END,
     LIMITS,
@@ -49,7 +50,7 @@ def test_every_format_is_read_however_the_stream_is_cut(place: Path, form: int, 
         for info, data in (member(name, b"x" * 1300), symlink("l", "directory/" * 8 + "f")):
             tar.addfile(info, io.BytesIO(data))
 
-    manifest = extract(reader(buffer.getvalue(), step), place, LIMITS)
+    manifest = extracted(reader(buffer.getvalue(), step), place, LIMITS)
 
     assert (place / name).read_bytes() == b"x" * 1300
     assert [entry.path for entry in manifest.entries] == [name, "l"]
@@ -171,7 +172,7 @@ def test_gnus_pax_sparse_formats_are_read(place: Path, version: str) -> None:
     header = pax_header(payload + record(b"GNU.sparse.name", b"real"))
     archive = header + raw(b"GNUSparseFile.1/x", size=b"%011o\0" % len(data)) + padded(data) + END
 
-    manifest = extract(reader(archive, 7), place, LIMITS)
+    manifest = extracted(reader(archive, 7), place, LIMITS)
 
     assert [entry.path for entry in manifest.entries] == ["real"]
     content = (place / "real").read_bytes()
@@ -291,7 +292,7 @@ def test_a_block_of_zeroes_in_the_middle_is_an_error(place: Path) -> None:
 def test_padding_behind_the_end_is_read(place: Path) -> None:
     source = io.BytesIO(pack(member("f")) + bytes(9216))
 
-    extract(source.read, place, LIMITS)
+    extracted(source.read, place, LIMITS)
 
     assert source.read() == b""
 
@@ -365,4 +366,4 @@ def test_whatever_the_reader_raises_ends_the_extraction_and_leaves_nothing(place
         return source.read(min(size, 700))
 
     with pytest.raises(KeyboardInterrupt):
-        extract(read, place, LIMITS)
+        extracted(read, place, LIMITS)

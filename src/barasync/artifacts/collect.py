@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import anyio
-from anyio import Semaphore
+from anyio import Semaphore, to_thread
 
 from barasync.aiopodman import PodmanError
 from barasync.artifacts.errors import ArchiveError
 from barasync.artifacts.extract import Limits
-from barasync.artifacts.manifest import Manifest
+from barasync.artifacts.ledger import Ledgers
+from barasync.artifacts.manifest import Manifest, Totals
 from barasync.artifacts.mounts import Mounts
 from barasync.artifacts.receiver import Archived, Receiver, missing, problem
 from barasync.artifacts.sources import Fetch, Source, fetch_of, plan
@@ -48,6 +50,7 @@ async def collect(
     sources: Sequence[str],
     destination: Path,
     limits: Limits,
+    ledgers: Ledgers,
     *,
     workspace: str = "/workspace",
     mounts: Mounts = _NO_MOUNTS,
@@ -64,8 +67,8 @@ async def collect(
 
     Whatever goes wrong with a source is its `problem` (missing in the container, matched by
     nothing, cut off by podman, refused by `extract`, no space here, not whole in time) and does not
-    disturb the others. When cancelled, the sources that were complete stay, and nothing is left of
-    the others.
+    disturb the others. The manifests can be read while `ledgers` are open. When cancelled, the
+    sources that were complete stay, and nothing is left of the others.
 
     Source: `GET /libpod/containers/{id}/archive`.
     """
@@ -86,7 +89,7 @@ async def collect(
 
         async with turns:
             try:
-                await receiver.fetch(fetch, place, done)
+                await receiver.fetch(fetch, place, ledgers.new(), done)
             except (PodmanError, ArchiveError, OSError) as error:
                 results[fetch.path] = _Result(problem=problem(error, fetch.path, place))
 
@@ -98,10 +101,14 @@ async def collect(
     for fetch in fetches:
         results.setdefault(fetch.path, _Result(problem=f"{fetch.path} {late}"))
     arrived = ((fetch.place, results[fetch.path].manifest) for fetch in fetches)
+    # In a thread: an archive may have half a million members to be looked at.
+    report = partial(_collected, parsed, fetches, results, destination, mounts)
     return Collection(
         directory=destination,
-        artifacts=_collected(parsed, fetches, results, destination, mounts),
-        manifests=tuple((place, found) for place, found in arrived if found and found.entries),
+        artifacts=await to_thread.run_sync(report),
+        manifests=tuple(
+            (place, found) for place, found in arrived if found and found.totals.members
+        ),
     )
 
 
@@ -142,10 +149,10 @@ def _report(
 ) -> Collected:
     """Report on a source of which an archive has come, whose part it may be."""
     inner = source.path.removeprefix(fetch.path).lstrip("/")
-    part = manifest
+    part = manifest.totals
     if source.pattern is not None or fetch.patterns or inner:
         part = _part(manifest, fetch, source)
-        if not part.entries:
+        if not part.members:
             return Collected(
                 source=source.text,
                 destination=None,
@@ -161,15 +168,11 @@ def _report(
     )
 
 
-def _part(manifest: Manifest, fetch: Fetch, source: Source) -> Manifest:
-    """Return what of a manifest a source means."""
+def _part(manifest: Manifest, fetch: Fetch, source: Source) -> Totals:
+    """Add up what of a manifest a source means."""
     pattern = fetch.within(source)
-    return Manifest(
-        entries=tuple(
-            entry
-            for entry in manifest.entries
-            if entry.path and pattern.matches(entry.path.split("/"))
-        )
+    return Totals.of(
+        entry for entry in manifest.entries if entry.path and pattern.matches(entry.path.split("/"))
     )
 
 

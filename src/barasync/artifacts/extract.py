@@ -18,6 +18,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from barasync.artifacts.budget import Budget, Share
+from barasync.artifacts.ledger import Ledger
 from barasync.artifacts.manifest import Manifest
 from barasync.artifacts.rules import Limits
 from barasync.artifacts.selection import Selection
@@ -33,6 +34,7 @@ def extract(
     read: Read,
     destination: Path,
     limits: Limits,
+    ledger: Ledger,
     *,
     share: Share | None = None,
     selection: Selection | None = None,
@@ -50,7 +52,8 @@ def extract(
     directories above them. Where that is nothing the manifest is empty and nothing is put in place.
     An archive of which not everything is wanted may have any length.
 
-    What is taken is taken from `share`; without, `limits` are those of this archive alone.
+    What is taken is taken from `share`; without, `limits` are those of this archive alone. What was
+    written is noted in `ledger`, from which the manifest reads it: its owner closes it afterwards.
 
     Everything is written to a directory `.barasync-….partial` beside the destination and renamed
     into place. Whatever ends the extraction early (also an exception of `read`, which is how a
@@ -61,7 +64,7 @@ def extract(
         LimitExceeded: the archive holds more than `limits` allow.
         OriginalsLeftOut: the selection needs more `originals`.
         ArchiveError: the stream is not a tar archive, or not one with a usable root.
-        OSError: the destination exists, or this machine cannot write there.
+        OSError: the destination exists, or this machine cannot write there, or the ledger.
     """
     share = share or Share(Budget(limits))
     try:
@@ -69,9 +72,11 @@ def extract(
             if not replace:
                 _refuse_existing(parent, destination)
             longest = limits.stream_bytes if selection is None else sys.maxsize
-            with closing(Writer(staging, limits, share, selection, rooted=rooted)) as writer:
+            ledger.begin()
+            writer = Writer(staging, limits, share, ledger, selection, rooted=rooted)
+            with closing(writer):
                 manifest = writer.write(TarStream(read, max_bytes=longest))
-            if manifest.entries or selection is None:
+            if manifest.totals.members or selection is None:
                 _publish(staging, parent, destination, replace=replace)
     except BaseException:
         share.give_back()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 
 _PRINTABLE_CHARACTERS = 300
 
@@ -45,27 +45,42 @@ class Refusal:
         return f"{self.path}: {self.reason}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """Everything an extraction did, in the order of the archive.
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How many members there are, how many of them regular files, and those files' bytes.
 
-    Directories that the archive does not name but needs are not listed. Of the members that were
-    left out the first thousand are; `unlisted` counts the others.
+    Hard links and holes are included.
     """
 
-    entries: tuple[Entry, ...]
+    members: int = 0
+    files: int = 0
+    bytes: int = 0
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> Totals:
+        """Add entries up."""
+        members = files = size = 0
+        for entry in entries:
+            members += 1
+            files += entry.kind is Kind.FILE
+            size += entry.size
+        return cls(members, files, size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Everything an extraction did.
+
+    `entries` can be iterated over any number of times, in the order of the archive, while the
+    ledger that the extraction was given is open. Directories that the archive does not name but
+    needs are not listed. Of the members that were left out the first thousand are; `unlisted`
+    counts the others.
+    """
+
+    entries: Iterable[Entry]
+    totals: Totals
     refused: tuple[Refusal, ...] = ()
     unlisted: int = 0
-
-    @cached_property
-    def files(self) -> int:
-        """How many regular files there are, hard links included."""
-        return sum(entry.kind is Kind.FILE for entry in self.entries)
-
-    @cached_property
-    def bytes(self) -> int:
-        """The sum of the files' sizes in bytes, holes and hard links included."""
-        return sum(entry.size for entry in self.entries)
 
 
 def printable(name: str) -> str:

@@ -17,6 +17,7 @@ from barasync.aiopodman import NotFound, PodmanError, StreamTruncated
 from barasync.artifacts.budget import Budget, Share
 from barasync.artifacts.errors import ArchiveError, OriginalsLeftOut, TruncatedArchive
 from barasync.artifacts.extract import Limits, extract
+from barasync.artifacts.ledger import Ledger
 from barasync.artifacts.manifest import Manifest, Refusal
 from barasync.artifacts.mounts import Mounts
 from barasync.artifacts.pipe import Pipe, PipeAborted
@@ -56,9 +57,9 @@ class Receiver:
         self._replace = replace
 
     async def fetch(
-        self, fetch: Fetch, destination: Path, done: Callable[[Manifest], None]
+        self, fetch: Fetch, destination: Path, ledger: Ledger, done: Callable[[Manifest], None]
     ) -> None:
-        """Fetch an archive; `done` hears of what is in place.
+        """Fetch an archive; `done` hears of what is in place, which `ledger` holds.
 
         Raises:
             ArchiveError, OSError: as `extract`.
@@ -67,7 +68,7 @@ class Receiver:
         reached = {path: fetch.reaches(path) for path in self._mounts.inside(fetch.path)}
         excluded = {path: pattern for path, pattern in reached.items() if pattern is not None}
         if not fetch.patterns and not excluded:
-            await self._receive(fetch.path, destination, None, done)
+            await self._receive(fetch.path, destination, ledger, None, done)
             return
         selection = Selection(patterns=fetch.patterns, excluded=tuple(excluded.values()))
 
@@ -76,17 +77,18 @@ class Receiver:
             done(changed(manifest, refused=(*apart, *manifest.refused)))
 
         try:
-            await self._receive(fetch.path, destination, selection, told)
+            await self._receive(fetch.path, destination, ledger, selection, told)
         except OriginalsLeftOut as error:
             selection = selection.with_originals(error.paths)
         else:
             return
-        await self._receive(fetch.path, destination, selection, told)
+        await self._receive(fetch.path, destination, ledger, selection, told)
 
     async def _receive(
         self,
         path: str,
         destination: Path,
+        ledger: Ledger,
         selection: Selection | None,
         done: Callable[[Manifest], None],
     ) -> None:
@@ -100,7 +102,7 @@ class Receiver:
         errors: list[Exception] = []
 
         async def write() -> None:
-            extraction = partial(self._write, pipe, destination, selection)
+            extraction = partial(self._write, pipe, destination, ledger, selection)
             try:
                 done(await to_thread.run_sync(extraction, limiter=self._threads))
             except (ArchiveError, OSError, PipeAborted) as error:
@@ -122,7 +124,9 @@ class Receiver:
             if errors:
                 raise errors[0]  # the first to happen is the reason of the other
 
-    def _write(self, pipe: Pipe, destination: Path, selection: Selection | None) -> Manifest:
+    def _write(
+        self, pipe: Pipe, destination: Path, ledger: Ledger, selection: Selection | None
+    ) -> Manifest:
         """Extract what comes through the pipe; runs in a worker thread."""
         destination.parent.mkdir(parents=True, exist_ok=True)
         with pipe.reading() as read:
@@ -130,6 +134,7 @@ class Receiver:
                 read,
                 destination,
                 self._limits,
+                ledger,
                 share=Share(self._budget),
                 selection=selection,
                 rooted=True,

@@ -78,6 +78,11 @@ def check_target(target: str, depth: int) -> None:
         raise RefusedMember(f"it is a symbolic link that can lead outside: {printable(target)}")
 
 
+def decoded(name: bytes) -> str:
+    """Return a name of which `encoded` makes the same bytes."""
+    return name.decode("utf-8", "surrogateescape")
+
+
 def encoded(name: str) -> bytes:
     """Return a name's bytes as they stand in the archive, whatever this process's locale is."""
     return name.encode("utf-8", "surrogateescape")

@@ -22,7 +22,8 @@ from barasync.artifacts.errors import (
     OriginalsLeftOut,
     RefusedMember,
 )
-from barasync.artifacts.manifest import Entry, Kind, Manifest, Refusal, printable
+from barasync.artifacts.ledger import Ledger, Written
+from barasync.artifacts.manifest import Manifest, Refusal, Totals, printable
 from barasync.artifacts.rules import Limits, check_target, encoded, split_path
 from barasync.artifacts.selection import Selection
 from barasync.artifacts.tarstream import Member, TarStream
@@ -33,6 +34,8 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _HOLE_BYTES = 1 << 20
 _LATEST = (1 << 34) * 1_000_000_000 - 1
 _LISTED_REFUSALS = 1000
+# Their names are held in memory, 2 KiB each at most.
+_ORIGINALS = 10_000
 _NO_NAMES = frozenset({"", ".", ".."})
 # So many characters are fewer than 255 bytes, whichever they are.
 _SHORT = 63
@@ -64,6 +67,7 @@ class Writer:
         staging: int,
         limits: Limits,
         share: Share,
+        ledger: Ledger,
         selection: Selection | None = None,
         *,
         rooted: bool,
@@ -71,17 +75,15 @@ class Writer:
         self._staging = staging
         self._limits = limits
         self._share = share
+        self._ledger = ledger
         self._selection = selection
         self._rooted = rooted
         self._root: str | None = None
         self._open: list[tuple[str, int]] = []
         self._entered: tuple[str, ...] | None = None
-        self._made: dict[tuple[str, ...], tuple[int, ...]] = {}
-        self._entries: dict[str, Entry] = {}
         self._refused: list[Refusal] = []
         self._unlisted = 0
-        self._inodes: dict[str, int] = {}
-        self._kept: dict[str, tuple[bytes, Entry]] = {}
+        self._kept: set[str] = set()
         self._left_out: set[str] = set()
         # Where the last member was: as the archive spelled it, in parts, and as a path.
         self._last: tuple[str, tuple[str, ...], str] | None = None
@@ -101,19 +103,19 @@ class Writer:
                 self._share.take(members=1)
                 self._add(member, stream)
             except RefusedMember as refusal:
-                if self._rooted and not self._entries:
+                if self._rooted and not self._ledger.totals.members:
                     # Without its root an archive has no place for the rest.
                     raise ArchiveError(f"{printable(member.name)}: {refusal}") from refusal
                 self._refuse(member, str(refusal))
-        if self._rooted and not self._entries:
+        totals = self._ledger.totals
+        if self._rooted and not totals.members:
             raise ArchiveError("the archive is empty")
         if self._left_out:
             raise OriginalsLeftOut(frozenset(self._left_out))
-        entries = tuple(self._entries.values())
-        if self._selection is not None and self._selection.patterns and len(entries) == 1:
-            entries = ()  # nothing but the root
+        nothing = self._selection is not None and self._selection.patterns and totals.members == 1
         return Manifest(
-            entries=entries,
+            entries=() if nothing else self._ledger,  # nothing but the root
+            totals=Totals() if nothing else totals,
             refused=tuple(self._refused),
             unlisted=self._unlisted,
         )
@@ -138,7 +140,7 @@ class Writer:
         if kind == tarfile.DIRTYPE:
             self._add_directory(member, parts, path)
             return
-        if not parts and (not self._rooted or self._entries):
+        if not parts and (not self._rooted or self._ledger.totals.members):
             raise RefusedMember("it is not a directory, but has the name of the archive's root")
         if kind == tarfile.REGTYPE:
             if member.name.endswith("/"):
@@ -197,15 +199,19 @@ class Writer:
         return parts[1:]
 
     def _add_directory(self, member: Member, parts: tuple[str, ...], path: str) -> None:
-        known = self._entries.get(path)
-        if known is not None and known.kind is not Kind.DIRECTORY:
-            raise RefusedMember(_ABOUT_THE_NAME[errno.EEXIST])
         mode = member.mode & 0o777 | 0o700
         try:
-            os.fchmod(self._enter(parts), mode)
+            self._enter(parts[:-1])
+            try:
+                directory = self._enter(parts)
+            except NotADirectoryError as error:
+                if self._ledger.made(path) is not None:
+                    raise
+                raise RefusedMember(_ABOUT_THE_NAME[errno.EEXIST]) from error
+            os.fchmod(directory, mode)
         except OSError as error:
             raise _refusal(error) from error
-        self._entries[path] = Entry(path=path, kind=Kind.DIRECTORY, mode=mode)
+        self._ledger.add_directory(path, mode)
 
     def _add_file(
         self, member: Member, stream: TarStream, parts: tuple[str, ...], path: str
@@ -216,16 +222,18 @@ class Writer:
             descriptor = os.open(name, _CREATE, _mode(member), dir_fd=directory)
         except OSError as error:
             raise _refusal(error) from error
-        self._entries[path] = self._fill(descriptor, member, stream, path)
+        self._ledger.add_file(self._fill(descriptor, member, stream, path))
 
     def _keep(self, member: Member, stream: TarStream, path: str) -> None:
         """Write a file that is not wanted beside the content, to be linked to from there."""
         self._share.take(size=member.size, members=1)
-        name = b"original-%d" % len(self._kept)
-        descriptor = os.open(name, _CREATE, _mode(member), dir_fd=self._staging)
-        self._kept[path] = name, self._fill(descriptor, member, stream, path)
+        number = len(self._kept)
+        descriptor = os.open(_kept_name(number), _CREATE, _mode(member), dir_fd=self._staging)
+        file = self._fill(descriptor, member, stream, path)
+        self._ledger.add_file(file._replace(kept=number))
+        self._kept.add(path)
 
-    def _fill(self, descriptor: int, member: Member, stream: TarStream, path: str) -> Entry:
+    def _fill(self, descriptor: int, member: Member, stream: TarStream, path: str) -> Written:
         """Write the content of a file that was just created, and close it."""
         mode = _mode(member)
         try:
@@ -240,8 +248,7 @@ class Writer:
             os.utime(descriptor, ns=(modified, modified))
         finally:
             os.close(descriptor)
-        self._inodes[path] = status.st_ino
-        return Entry(path=path, kind=Kind.FILE, mode=mode, size=member.size, sha256=digest)
+        return Written(path, mode, member.size, digest, status.st_ino)
 
     def _add_symlink(self, member: Member, parts: tuple[str, ...], path: str) -> None:
         check_target(member.target, len(parts) - 1)
@@ -250,7 +257,7 @@ class Writer:
             os.symlink(encoded(member.target), name, dir_fd=directory)
         except OSError as error:
             raise _refusal(error) from error
-        self._entries[path] = Entry(path=path, kind=Kind.SYMLINK, mode=0o777, target=member.target)
+        self._ledger.add_symlink(path, member.target)
 
     def _add_hard_link(self, member: Member, parts: tuple[str, ...], path: str) -> None:
         original = self._original(member.target)
@@ -267,41 +274,32 @@ class Writer:
             )
             linked = os.stat(name, dir_fd=directory, follow_symlinks=False)
             # It is on the same device, or there could be no link.
-            if linked.st_ino != self._inodes[original.path]:
+            if linked.st_ino != original.inode:
                 os.unlink(name, dir_fd=directory)
                 raise RefusedMember("its target was exchanged by another process")
         except OSError as error:
             raise _refusal(error) from error
         finally:
             os.close(source_directory)
-        self._inodes[path] = self._inodes[original.path]
-        self._entries[path] = Entry(
-            path=path,
-            kind=Kind.FILE,
-            mode=original.mode,
-            size=original.size,
-            sha256=original.sha256,
-        )
+        self._ledger.add_file(original._replace(path=path, kept=None))
 
-    def _place_of(self, original: Entry) -> tuple[int, bytes]:
+    def _place_of(self, original: Written) -> tuple[int, bytes]:
         """Return the open directory of a file that was written, and its name there."""
-        if original.path in self._kept:
-            return self._staging, self._kept[original.path][0]
+        if original.kept is not None:
+            return self._staging, _kept_name(original.kept)
         return self._parent(tuple(original.path.split("/")) if original.path else ())
 
-    def _original(self, target: str) -> Entry:
+    def _original(self, target: str) -> Written:
         """Return the file a hard link shares; only one that this extraction wrote will do."""
         try:
             parts, path = self._place(target)
         except ArchiveError:
             original = None
         else:
-            original = self._entries.get(path)
-            if original is None and path in self._kept:
-                original = self._kept[path][1]
+            original = self._ledger.file(path)
             if original is None and self._selection is not None:
                 self._note_left_out(parts, path, self._selection)
-        if original is None or original.kind is not Kind.FILE:
+        if original is None:
             raise RefusedMember(
                 f"it is a hard link to {printable(target)}, which is no file extracted before it"
             )
@@ -309,7 +307,13 @@ class Writer:
 
     def _note_left_out(self, parts: tuple[str, ...], path: str, selection: Selection) -> None:
         """Note that the bytes of a file should have been kept, unless that was tried already."""
+        known = len(selection.originals) + len(self._left_out)
         if parts and not selection.takes(parts) and path not in selection.originals:
+            if known >= _ORIGINALS and path not in self._left_out:
+                raise LimitExceeded(
+                    f"its members have the bytes of more than {_ORIGINALS} files that the patterns "
+                    "do not match; take the whole directory"
+                )
             self._left_out.add(path)
 
     def _parent(self, parts: tuple[str, ...]) -> tuple[int, bytes]:
@@ -346,22 +350,25 @@ class Writer:
         or comes from another process: nothing is written into it.
         """
         name = encoded(path[-1])
-        known = self._made.get(path)
+        within = "/".join(path[1:])
+        known = self._ledger.made(within)
+        fresh = False
         if known is None:
-            if len(self._made) > self._limits.members:
+            if self._ledger.directories > self._limits.members:
                 raise LimitExceeded(
                     f"the archive needs more than {self._limits.members} directories"
                 )
             with suppress(FileExistsError):
                 os.mkdir(name, 0o755, dir_fd=above)
-                known = ()
+                fresh = True
         descriptor = os.open(name, DIRECTORY, dir_fd=above)
         status = os.fstat(descriptor)
         found = (status.st_dev, status.st_ino)
-        if known not in {(), found}:
+        if fresh:
+            self._ledger.note_made(within, *found)
+        elif known is None or (known.device, known.inode) != found:
             os.close(descriptor)
             raise RefusedMember("a directory that is not from this archive has a name of its path")
-        self._made[path] = found
         return descriptor
 
     def _leave(self, depth: int) -> None:
@@ -369,14 +376,14 @@ class Writer:
             os.close(self._open.pop()[1])
 
 
-def _write_content(descriptor: int, member: Member, pieces: Iterable[memoryview]) -> str:
-    """Write a file's bytes and return their SHA-256 in hexadecimal."""
+def _write_content(descriptor: int, member: Member, pieces: Iterable[memoryview]) -> bytes:
+    """Write a file's bytes and return their SHA-256."""
     digest = hashlib.sha256()
     if member.extents is None:
         for piece in pieces:
             digest.update(piece)
             _write(descriptor, piece)
-        return digest.hexdigest()
+        return digest.digest()
     position = 0
     stored = _Exact(pieces)
     for offset, length in member.extents:
@@ -388,7 +395,7 @@ def _write_content(descriptor: int, member: Member, pieces: Iterable[memoryview]
         position = offset + length
     _hash_hole(digest, member.size - position)
     os.ftruncate(descriptor, member.size)
-    return digest.hexdigest()
+    return digest.digest()
 
 
 class _Exact:
@@ -404,6 +411,10 @@ class _Exact:
             yield piece[:size]
             self._rest = piece[size:]
             size -= min(size, len(piece))
+
+
+def _kept_name(number: int) -> bytes:
+    return b"original-%d" % number
 
 
 def _mode(member: Member) -> int:

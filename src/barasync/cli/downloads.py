@@ -18,6 +18,7 @@ from anyio.from_thread import check_cancelled
 from barasync.aiopodman import Container, ContainerInspect, NotFound, StreamTruncated
 from barasync.artifacts.errors import ArchiveError
 from barasync.artifacts.extract import Limits
+from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.manifest import Manifest
 from barasync.artifacts.mounts import Mounts, mounts_of
 from barasync.artifacts.receiver import APART, Receiver, missing, problem
@@ -62,7 +63,9 @@ async def fetch_path(
             return _failed(f"{path} {loss}")
         receiver = Receiver(container, limits, mounts, replace=False)
         try:
-            await receiver.fetch(Fetch(path=path, place=""), place, fetched.append)
+            with Ledgers() as ledgers:
+                fetch = Fetch(path=path, place="")
+                await receiver.fetch(fetch, place, ledgers.new(), fetched.append)
         except _INCOMPLETE as error:
             return _failed(problem(error, path, place))
     (manifest,) = fetched
@@ -70,7 +73,7 @@ async def fetch_path(
         _note(f"left out: {refusal}")
     if manifest.unlisted:
         _note(f"left out: {manifest.unlisted} more")
-    typer.echo(f"{place}: {manifest.files} files, {format_size(manifest.bytes)}")
+    typer.echo(f"{place}: {manifest.totals.files} files, {format_size(manifest.totals.bytes)}")
     return EXIT_OK
 
 

@@ -28,6 +28,7 @@ from barasync.aiopodman import (
     quirks,
 )
 from barasync.artifacts.collect import Collection
+from barasync.artifacts.ledger import Ledgers
 from barasync.config.volumes import parse_volume
 from barasync.engine.caches import cache_mount
 from barasync.engine.collection import collect_artifacts, is_wanted, needs_overlay
@@ -318,10 +319,16 @@ async def _collect(
     container: Container, ended: _Ended, job: Job, place: FreshPlace, keep_manifest: KeepManifest
 ) -> _Ended:
     assert ended.state is not None, "nothing is collected of a container without a state"
-    collection = await collect_artifacts(
-        container, ended.state, job.cell.settings, job.artifacts, place.writes
-    )
-    manifest = await keep_manifest(collection)
+    with Ledgers() as ledgers:
+        collection = await collect_artifacts(
+            container,
+            ended.state,
+            job.cell.settings,
+            job.artifacts,
+            place.writes,
+            ledgers=ledgers,
+        )
+        manifest = await keep_manifest(collection)
     return replace(ended, collected=collection.artifacts, manifest=manifest)
 
 

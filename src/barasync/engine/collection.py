@@ -10,6 +10,7 @@ from pathlib import Path
 from barasync.aiopodman import Container, ContainerInspect, PodmanError
 from barasync.artifacts.collect import Collection, collect
 from barasync.artifacts.extract import Limits
+from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.mounts import Mounts, mounts_of
 from barasync.artifacts.receiver import Archived
 from barasync.artifacts.sources import Source, is_below
@@ -40,10 +41,13 @@ async def collect_artifacts(
     settings: CellSettings,
     destination: Path,
     writes: OverlayWrites | None,
+    *,
+    ledgers: Ledgers,
 ) -> Collection:
     """Collect the artifacts of a container that has ended, in `state`.
 
-    With `writes` what it wrote to its overlays is shown by another container meanwhile.
+    The manifests can be read while `ledgers` are open. With `writes` what the container wrote to
+    its overlays is shown by another one meanwhile.
     """
     limits = Limits(
         bytes=settings.artifacts_size,
@@ -64,7 +68,13 @@ async def collect_artifacts(
                 source = _Views(container, shown, overlays)
                 mounts = mounts.without(overlays)
         return await collect(
-            source, settings.artifacts, destination, limits, workspace=WORKSPACE, mounts=mounts
+            source,
+            settings.artifacts,
+            destination,
+            limits,
+            ledgers,
+            workspace=WORKSPACE,
+            mounts=mounts,
         )
 
 
