@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import socket
+import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from barasync.errors import ConfigError
+from barasync.workspace.archive import stream
+from barasync.workspace.below import Below
 from barasync.workspace.tree import SCANS, Entry, Kind, Tree, TreeChanged, read_file, scan
 from tests.unit.projects import (
     MTIME,
@@ -221,11 +225,16 @@ def entry_of(root: Path, path: str) -> Entry:
     return next(entry for entry in scan(root).entries if entry.path == path)
 
 
+def reading(root: Path, entry: Entry) -> Generator[bytes, None, None]:
+    with Below(root) as below:
+        yield from read_file(below, entry)
+
+
 def test_a_file_is_read_in_pieces(project: Path) -> None:
     content = os.urandom(600_000)
     write(project, {"a": content})
 
-    pieces = list(read_file(project, entry_of(project, "a")))
+    pieces = list(reading(project, entry_of(project, "a")))
 
     assert b"".join(pieces) == content
     assert max(map(len, pieces)) == 256 * 1024
@@ -256,7 +265,7 @@ def test_a_file_that_changed_before_it_is_read_is_an_error(project: Path, replac
     REPLACEMENTS[replacement](project / "a")
 
     with pytest.raises(ConfigError, match="/a changed while it was read"):
-        list(read_file(project, entry))
+        list(reading(project, entry))
 
 
 def test_a_link_in_the_place_of_a_file_is_not_followed(project: Path) -> None:
@@ -266,13 +275,13 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(project: Path) -> None:
     (project / "a").symlink_to("b")
 
     with pytest.raises(TreeChanged, match="/a changed while it was read"):
-        list(read_file(project, entry))
+        list(reading(project, entry))
 
 
 @pytest.mark.parametrize("replacement", ["grown", "shrunk", "rewritten"])
 def test_a_file_that_changes_while_it_is_read_is_an_error(project: Path, replacement: str) -> None:
     write(project, {"a": b"x" * 400_000})
-    pieces = read_file(project, entry_of(project, "a"))
+    pieces = reading(project, entry_of(project, "a"))
     next(pieces)
     REPLACEMENTS[replacement](project / "a")
 
@@ -321,9 +330,69 @@ def test_a_directory_that_goes_while_it_is_listed_is_no_error(project: Path) -> 
     assert paths(scan(project, checkpoint=remove)) == ["a"]
 
 
+class Swapper:
+    """Puts a link in a directory's place at one of the checkpoints, as another process may."""
+
+    def __init__(self, directory: Path, target: Path, at: int) -> None:
+        self.passed = 0
+        self._directory, self._target, self._at = directory, target, at
+
+    def __call__(self) -> None:
+        self.passed += 1
+        if self.passed == self._at:
+            self._directory.rename(self._directory.with_name("old"))
+            self._directory.symlink_to(self._target)
+
+
+def contents(tree: Tree) -> dict[str, bytes | str]:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream(tree)))) as archive:
+        return {
+            member.name: archive.extractfile(member).read()  # type: ignore[union-attr]
+            if member.isreg()
+            else member.linkname
+            for member in archive
+        }
+
+
+@pytest.mark.parametrize("in_git", [True, False])
+def test_a_directory_that_becomes_a_link_lets_nothing_in(tmp_path: Path, in_git: bool) -> None:
+    write(tmp_path / "host", {"key": "HOST", "e/key": "HOST"})
+    at, swapped = 0, 0
+    while True:
+        at += 1
+        project = tmp_path / f"project-{at}"
+        make = repository if in_git else write
+        make(project, {"d/a": "a", "d/e/key": "KEY", "d/key": "KEY", "z": "z"})
+        swap = Swapper(project / "d", tmp_path / "host", at)
+        try:
+            tree = scan(project, checkpoint=swap)
+            found = contents(tree)
+        except TreeChanged:
+            found = {}  # after the scan: the layer is not made of it
+        if swap.passed < at:
+            break
+        swapped += 1
+        assert b"HOST" not in found.values()
+        linked = found.get("workspace/d") == str(tmp_path / "host")
+        assert not (linked and "workspace/d/key" in found)
+
+    assert swapped > 8
+
+
+def test_a_link_above_a_file_is_not_followed_when_it_is_read(project: Path, tmp_path: Path) -> None:
+    write(project, {"d/e/a": "x"})
+    write(tmp_path / "host", {"e/a": "y"})
+    tree = scan(project)
+    (project / "d").rename(tmp_path / "old")
+    (project / "d").symlink_to(tmp_path / "old")
+
+    with pytest.raises(TreeChanged, match="/d/e/a changed while it was read"):
+        b"".join(stream(tree))
+
+
 def test_a_file_that_stops_being_read_is_closed(project: Path) -> None:
     write(project, {"a": b"x" * 400_000})
-    pieces = read_file(project, entry_of(project, "a"))
+    pieces = reading(project, entry_of(project, "a"))
     next(pieces)
     assert open_files(project / "a") == 1
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from anyio import to_thread
 
 from barasync.config.schema import WORKSPACE
+from barasync.workspace.below import Below
 from barasync.workspace.tree import READ_BYTES, Entry, Kind, Tree, read_file
 
 _PREFIX = WORKSPACE.removeprefix("/")
@@ -49,7 +50,7 @@ def pack(root: Path, entries: Iterable[Entry], name: str) -> Generator[bytes, No
 
     They keep their order, modes and modification times; the owner is 0:0 (podman gives files to
     the image's user when it unpacks them). Long and undecodable names are in pax headers. Closing
-    the iterator closes the file it reads.
+    the iterator closes the files it has open.
 
     Raises:
         ConfigError: a file cannot be read any more.
@@ -58,19 +59,20 @@ def pack(root: Path, entries: Iterable[Entry], name: str) -> Generator[bytes, No
     Source: POSIX.1-2017, pax, "pax Interchange Format".
     """
     pending = bytearray()
-    for piece in _pieces(root, entries, name):
-        pending += piece
-        if len(pending) >= READ_BYTES:
-            yield bytes(pending)
-            pending.clear()
+    with Below(root) as below:
+        for piece in _pieces(below, entries, name):
+            pending += piece
+            if len(pending) >= READ_BYTES:
+                yield bytes(pending)
+                pending.clear()
     yield bytes(pending)
 
 
-def _pieces(root: Path, entries: Iterable[Entry], name: str) -> Generator[bytes, None, None]:
+def _pieces(below: Below, entries: Iterable[Entry], name: str) -> Generator[bytes, None, None]:
     for entry in entries:
         yield _header(entry, _text(f"{name}/{entry.path}".rstrip("/")))
         if entry.kind is Kind.FILE:
-            yield from read_file(root, entry)
+            yield from read_file(below, entry)
             yield bytes(-entry.size % _BLOCK)
     yield _END_MARKER
 

@@ -22,6 +22,7 @@ from barasync.config.schema import WORKSPACE, CellSettings
 from barasync.config.volumes import parse_volume
 from barasync.errors import ConfigError
 from barasync.workspace.archive import chunks, pack
+from barasync.workspace.below import Below
 from barasync.workspace.tree import Entry, Kind, entry_at
 
 # Mounted by podman in every container, over what the container's own files have there.
@@ -128,7 +129,8 @@ def _read(copy: Copy, checkpoint: Callable[[], None]) -> CopySource:
     for path in _paths(root, checkpoint, unreadable):
         checkpoint()
         try:
-            entry = entry_at(root, path)
+            with Below(root) as below:
+                entry = entry_at(below, path)
         except OSError as error:
             raise unreadable(root / path, error) from error
         if entry is None:

@@ -20,6 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from barasync.errors import ConfigError
+from barasync.workspace.below import Below
 from barasync.workspace.git import list_files
 from barasync.workspace.ignore import IGNORE_FILES, Ignore
 
@@ -120,28 +121,31 @@ def _scan_once(root: Path, checkpoint: Callable[[], None]) -> Tree:
         raise ConfigError(f"{_shown(root, '')} cannot be read: {error.strerror}") from error
     if not is_directory:
         raise ConfigError(f"{_shown(root, '')} is not a directory")
-    survey = _Survey(root, checkpoint)
-    # Where git knows no file (a directory that an outer repository ignores) it has no say.
-    if not survey.add_repository(""):
-        survey.add_everything(Ignore.of(root))
-    entries = survey.entries()
-    return Tree(
-        root=root,
-        entries=entries,
-        skipped=tuple(sorted(survey.skipped, key=os.fsencode)),
-        key=_key(root, entries, checkpoint),
-    )
+    with Below(root) as below:
+        survey = _Survey(below, checkpoint)
+        # Where git knows no file (a directory that an outer repository ignores) it has no say.
+        if not survey.add_repository(""):
+            survey.add_everything(Ignore.of(root))
+        entries = survey.entries()
+        return Tree(
+            root=root,
+            entries=entries,
+            skipped=tuple(sorted(survey.skipped, key=os.fsencode)),
+            key=_key(below, entries, checkpoint),
+        )
 
 
-def read_file(root: Path, entry: Entry) -> Generator[bytes, None, None]:
+def read_file(below: Below, entry: Entry) -> Generator[bytes, None, None]:
     """Give a file's bytes, exactly `entry.size` of them, in pieces of up to 256 KiB.
 
     Raises:
         ConfigError: it cannot be read.
         TreeChanged: it is not the file any more that `entry` describes.
     """
+    root = below.root
     try:
-        descriptor = os.open(root / entry.path, _OPEN)
+        directory, name = below.place(entry.path)
+        descriptor = os.open(name, _OPEN, dir_fd=directory)
     except OSError as error:
         if error.errno in _ANOTHER_KIND:
             raise _changed(root, entry.path) from error
@@ -164,10 +168,11 @@ def read_file(root: Path, entry: Entry) -> Generator[bytes, None, None]:
 class _Survey:
     """Collects entries by path; `skipped` gathers what is neither file, directory nor link."""
 
-    def __init__(self, root: Path, checkpoint: Callable[[], None]) -> None:
+    def __init__(self, below: Below, checkpoint: Callable[[], None]) -> None:
         self.skipped: list[str] = []
         self._checkpoint = checkpoint
-        self._root = root
+        self._below = below
+        self._root = below.root
         self._entries: dict[str, Entry | None] = {}
 
     def entries(self) -> tuple[Entry, ...]:
@@ -217,7 +222,7 @@ class _Survey:
         """List the names in a directory, and tell which are directories."""
         self._checkpoint()
         try:
-            with os.scandir(self._root / directory) as found:
+            with os.scandir(self._below.directory(directory)) as found:
                 return [
                     (item.name, item.is_dir(follow_symlinks=False))
                     for item in found
@@ -229,7 +234,15 @@ class _Survey:
             raise _unreadable(self._root, directory, error) from error
 
     def _is_repository(self, path: str) -> bool:
-        return os.path.lexists(self._root / path / _GIT)
+        try:
+            os.stat(_GIT, dir_fd=self._below.directory(path), follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            if error.errno in _ANOTHER_KIND:
+                raise _changed(self._root, path) from error
+            raise _unreadable(self._root, path, error) from error
+        return True
 
     def _add_parents(self, path: str) -> bool:
         """Add the directories above a path; tell whether they are directories still.
@@ -248,23 +261,27 @@ class _Survey:
     def _look(self, path: str) -> Entry | None:
         self._checkpoint()
         try:
-            entry = entry_at(self._root, path)
-        except (FileNotFoundError, NotADirectoryError):
+            entry = entry_at(self._below, path)
+        except FileNotFoundError:
             return None
         except OSError as error:
+            # The directory was one when it was looked at.
+            if error.errno in _ANOTHER_KIND:
+                raise _changed(self._root, path) from error
             raise _unreadable(self._root, path, error) from error
         if entry is None:
             self.skipped.append(path)
         return entry
 
 
-def entry_at(root: Path, path: str) -> Entry | None:
+def entry_at(below: Below, path: str) -> Entry | None:
     """Describe what lies at a path, a directory with its own time; `None` for other kinds.
 
     Raises:
         OSError: it cannot be looked at.
     """
-    status = os.lstat(root / path)
+    directory, name = below.place(path)
+    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     mode, mtime = stat.S_IMODE(status.st_mode), status.st_mtime_ns // _NANOSECONDS
     if stat.S_ISREG(status.st_mode):
         return Entry(
@@ -278,7 +295,7 @@ def entry_at(root: Path, path: str) -> Entry | None:
     if stat.S_ISDIR(status.st_mode):
         return Entry(path=path, kind=Kind.DIRECTORY, mode=mode, mtime=mtime)
     if stat.S_ISLNK(status.st_mode):
-        target = os.readlink(root / path)  # noqa: PTH115 a Path would normalise it
+        target = os.readlink(name, dir_fd=directory)
         return Entry(path=path, kind=Kind.SYMLINK, mode=0o777, mtime=mtime, target=target)
     return None
 
@@ -291,7 +308,7 @@ def _parents(path: str) -> Iterator[str]:
         position = path.find("/", position + 1)
 
 
-def _key(root: Path, entries: tuple[Entry, ...], checkpoint: Callable[[], None]) -> str:
+def _key(below: Below, entries: tuple[Entry, ...], checkpoint: Callable[[], None]) -> str:
     """Hash everything that goes into a layer; no field can hold the zero byte that ends it."""
     key = hashlib.sha256()
     for entry in entries:
@@ -299,7 +316,7 @@ def _key(root: Path, entries: tuple[Entry, ...], checkpoint: Callable[[], None])
         key.update(head.encode("ascii"))
         key.update(os.fsencode(entry.path) + b"\0" + os.fsencode(entry.target) + b"\0")
         if entry.kind is Kind.FILE:
-            for piece in read_file(root, entry):
+            for piece in read_file(below, entry):
                 key.update(piece)
                 checkpoint()
     return key.hexdigest()
