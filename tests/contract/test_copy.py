@@ -17,6 +17,7 @@ from tests.rig.services import RigService
 
 TIME = 1_000_000_000
 LARGE = 64 << 20
+A_SCREEN = 1000
 
 
 @pytest.fixture
@@ -78,10 +79,23 @@ def test_a_file_does_not_take_the_place_of_a_directory_nor_that_of_a_file(
 ) -> None:
     over = barasync("run", busybox, "--copy", "src/tool:/bin", "--", "true")
     below = barasync("run", busybox, "--copy", "src:/bin/busybox", "--", "true")
+    through = barasync("run", busybox, "--copy", "src:/bin/busybox/x", "--", "true")
+    inner = barasync("run", busybox, "--copy", f"{clash(barasync)}:/bin", "--", "true")
 
-    assert (over.code, below.code) == (125, 125), over.err + below.err
-    assert "/archive: " in over.err
-    assert "/archive: " in below.err
+    assert (over.code, below.code, through.code, inner.code) == (2, 2, 2, 125), over.err + below.err
+    assert "/bin is a directory in the container, and SRC is a file" in over.err
+    assert "hint: --copy src/tool:/bin/ puts it there" in over.err
+    assert "in the container /bin/busybox is not a directory" in below.err
+    assert "in the container /bin/busybox is not a directory" in through.err
+    assert below.err.count("is not a directory") == 1
+    assert "mkdir /bin/busybox: file exists" in inner.err
+    assert len(inner.err) < A_SCREEN
+
+
+def clash(barasync: Barasync) -> str:
+    """A directory of which one is named as a file of the image's `/bin`."""
+    (barasync.directory / "clash/busybox").mkdir(parents=True)
+    return "clash"
 
 
 def test_each_attempt_gets_the_copy(barasync: Barasync, busybox: str) -> None:
@@ -153,19 +167,88 @@ async def test_a_volume_of_the_image_is_no_destination(
     assert "/data/src cannot be copied: something is mounted at /data" in ended.err
 
 
+LINKS = """
+    mkdir -p /real/deep /tools /vol /bound /hidden
+    ln -s /real /alias; ln -s alias /twice; ln -s ../../vol /real/deep/up
+    ln -s /vol /data; ln -s /bound/new /dangling; ln -s /hidden/tmp /tmpfs; ln -s /tools/x /file
+    ln -s round /circle; ln -s circle /round
+"""
+
+
+@asynccontextmanager
+async def linked(podman: Podman, image: str) -> AsyncIterator[str]:
+    """An image with links to directories, and to where something is going to be mounted."""
+    async with created(podman, shell(image, LINKS)) as container:
+        await container.start()
+        await container.wait()
+        made = await container.commit(repository="localhost/barasync-test-copy", tag="link")
+    try:
+        yield made
+    finally:
+        await podman.images.remove(made, force=True)
+
+
 @pytest.mark.anyio
-async def test_a_link_of_the_image_on_the_way_is_followed(
+async def test_links_of_the_image_are_followed_to_directories_and_replaced_by_files(
     podman: Podman, busybox: str, barasync: Barasync
 ) -> None:
-    script = "mkdir /real && ln -s /real /alias"
+    script = "/real/src/tool; /real/tool; /real/deep/tool; test -L /alias && test ! -L /file; /file"
+    async with linked(podman, busybox) as image:
+        words = (
+            *("run", image, "--copy", "src:/twice/src", "--copy", "src:/alias"),
+            *("--copy", "src/tool:/alias/deep/", "--copy", "src/tool:/file"),
+            *("--", "sh", "-c", script),
+        )
+        ended = await to_thread.run_sync(lambda: barasync(*words))
+
+    assert (ended.code, ended.out) == (0, "made\n" * 4), ended.err
+
+
+@pytest.mark.anyio
+async def test_what_a_link_leads_to_below_a_mount_is_refused_before_anything_runs(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    """Each destination, and what it becomes; without the check podman says that all is well."""
+    (barasync.directory / "bound").mkdir()
+    wanted = {
+        "/data/src": "/vol/src",
+        "/data": "/vol",
+        "/twice/deep/up/src": "/vol/src",
+        "/dangling/src": "/bound/new/src",
+        "/real/inner/src": "/real/inner/src",
+    }
+    mounts = ("/vol", "/bound", "/alias/inner")
+    volumes = [word for at in mounts for word in ("--volume", f"./bound:{at}")]
+    async with linked(podman, busybox) as image:
+        for destination, becomes in wanted.items():
+            words = ("run", image, *volumes, "--copy", f"src:{destination}", "--", "echo", "ran")
+            ended = await to_thread.run_sync(lambda words=words: barasync(*words))
+
+            assert (ended.code, ended.out) == (2, ""), destination
+            leads = "" if becomes == destination else ", where a link leads,"
+            said = f"{becomes}{leads} cannot be copied: something is mounted at /"
+            assert said in ended.err
+        words = ("run", image, "--copy", "src:/circle/src", "--", "true")
+        circle = await to_thread.run_sync(lambda: barasync(*words))
+
+    assert circle.code == 125, circle.err
+    assert list((barasync.directory / "bound").iterdir()) == []
+
+
+@pytest.mark.anyio
+async def test_a_link_into_the_workspace_is_refused_where_that_is_an_overlay(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    script = "ln -s /workspace /here"
     async with created(podman, shell(busybox, script)) as container:
         await container.start()
         await container.wait()
         image = await container.commit(repository="localhost/barasync-test-copy", tag="link")
     try:
-        words = ("run", image, "--copy", "src:/alias/src", "--", "/real/src/tool")
+        words = ("run", image, "--workspace", "overlay", "--copy", "src:/here/x", "--", "true")
         ended = await to_thread.run_sync(lambda: barasync(*words))
     finally:
         await podman.images.remove(image, force=True)
 
-    assert (ended.code, ended.out) == (0, "made\n"), ended.err
+    assert ended.code == 2, ended.err
+    assert "/workspace/x, where a link leads, cannot be copied" in ended.err

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import posixpath
 import signal
 from collections.abc import AsyncGenerator
 from datetime import datetime
@@ -22,6 +25,8 @@ _PIECE_BYTES = 32 * 1024
 _NOTICE = b"Error: read unixpacket @->%s/attach: read: connection reset by peer\n"
 _NO_EXIT_CODE = "no such exit code"
 _IMPROPER = "container state improper"
+_STAT = "X-Docker-Container-Path-Stat"
+_SYMLINK = 1 << 27
 _STREAM = (("Content-Type", "application/vnd.docker.raw-stream"),)
 
 
@@ -165,6 +170,24 @@ def _tar(data: bytes) -> Answer:
             yield data[begin : begin + _PIECE_BYTES]
 
     return Answer(body=pieces(), headers=(("Content-Type", "application/x-tar"),))
+
+
+async def stat(_state: State, container: Container, request: Request) -> Answer:
+    path = request.first("path")
+    above, name = posixpath.split(path)
+    place, end = container.follow(above) / name, container.follow(path)
+    if not place.exists() and not place.is_symlink():
+        raise Refusal(404, "no such file or directory")
+    found = {
+        "name": end.name,
+        "size": 0,
+        "mode": _SYMLINK if place.is_symlink() else 0,
+        "mtime": container.image.created.isoformat(),
+        "isDir": end.is_dir(),
+        "linkTarget": f"/{end.relative_to(container.root)}" if place.is_symlink() else path,
+    }
+    headers = ((_STAT, base64.b64encode(json.dumps(found).encode()).decode()),)
+    return Answer(status=200 if end.exists() else 404, headers=headers)
 
 
 async def put_archive(_state: State, container: Container, request: Request) -> Answer:

@@ -20,6 +20,7 @@ from tests.fake.process import PATH, Process, executable
 from tests.fake.wire import Refusal
 
 _REMOVE_SECONDS = 5.0
+_MAX_LINKS = 40
 _NEVER = "0001-01-01T00:00:00Z"
 
 Report = Callable[["Container", str], None]
@@ -251,6 +252,28 @@ class Container:
         cause = "no such file or directory"
         text = f'"{path}" could not be found on container {self.id}: {cause}'
         raise Refusal(404, cause, text)
+
+    def follow(self, path: str) -> Path:
+        """Return where a path leads on this host; its links are followed within the container.
+
+        Raises:
+            Refusal: they lead round in a circle.
+        """
+        waiting, end, links = path.split("/")[::-1], self.root, 0
+        while waiting:
+            name = waiting.pop()
+            if name == "..":
+                end = self.root if end == self.root else end.parent
+            elif not (end / name).is_symlink():
+                end /= name
+            else:
+                target = str((end / name).readlink())
+                end = self.root if target.startswith("/") else end
+                waiting += target.split("/")[::-1]
+                links += 1
+            if links > _MAX_LINKS:
+                raise Refusal(500, "too many levels of symbolic links")
+        return end
 
     async def _watch(self, process: Process) -> None:
         timeout = self.body.get("timeout") or None

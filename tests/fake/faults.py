@@ -4,8 +4,8 @@
     service.inject(Fault("archive", EndsAfter(700), labels={"barasync.cell": "a"}))
 
 An operation is named by the last part of its endpoint: `create`, `list`, `inspect`, `init`,
-`attach`, `start`, `stop`, `kill`, `wait`, `logs`, `archive`, `export`, `put-archive`, `mount`,
-`unmount`, `commit`, `delete`; `ping`, `version`, `info`, `events`, `networks`, `volumes`;
+`attach`, `start`, `stop`, `kill`, `wait`, `logs`, `archive`, `export`, `put-archive`, `stat`,
+`mount`, `unmount`, `commit`, `delete`; `ping`, `version`, `info`, `events`, `networks`, `volumes`;
 `image-inspect`, `image-list`, `image-import`, `image-pull`, `image-tag`, `image-untag`,
 `image-delete`, `manifest`; `secret-create`, `secret-list`, `secret-inspect`, `secret-delete`.
 `any` is every one of them.

@@ -32,6 +32,7 @@ _ROUTES = (
     ("POST", r"containers/(?P<name>[^/]+)/(?P<operation>init|start|stop|kill|wait|attach)", ""),
     ("POST", r"containers/(?P<name>[^/]+)/(?P<operation>mount|unmount)", ""),
     ("GET", r"containers/(?P<name>[^/]+)/(?P<operation>logs|archive|export)", ""),
+    ("HEAD", r"containers/(?P<name>[^/]+)/archive", "stat"),
     ("PUT", r"containers/(?P<name>[^/]+)/archive", "put-archive"),
     ("DELETE", r"containers/(?P<name>[^/]+)", "delete"),
     ("POST", r"secrets/create", "secret-create"),
@@ -57,6 +58,7 @@ _OF_CONTAINERS = {
     "archive": api_containers.archive,
     "export": api_containers.export,
     "put-archive": api_containers.put_archive,
+    "stat": api_containers.stat,
     "mount": api_containers.mount,
     "unmount": api_containers.unmount,
 }

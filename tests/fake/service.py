@@ -186,7 +186,7 @@ class FakeService:
                 await self._never_answer(request, effect)
             answer = await perform(self._state, request, found, effect)
         except Refusal as refusal:
-            return Answer.refusing(refusal)
+            return Answer.refusing(refusal, without_body=request.method == "HEAD")
         answer.effect = effect
         return answer
 

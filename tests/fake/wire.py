@@ -115,8 +115,10 @@ class Answer:
         return cls(status=status, body=json.dumps(document).encode() + b"\n", headers=headers)
 
     @classmethod
-    def refusing(cls, refusal: Refusal) -> Answer:
+    def refusing(cls, refusal: Refusal, *, without_body: bool = False) -> Answer:
         """Answer with podman's error document."""
+        if without_body:
+            return cls(status=refusal.status)
         body = {"cause": refusal.cause, "message": refusal.message, "response": refusal.status}
         return cls.of(body, refusal.status)
 

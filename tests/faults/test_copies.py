@@ -29,6 +29,19 @@ def copies(tmp_path: Path) -> tuple[CopySource, ...]:
     return read_copies(wanted, checkpoint=lambda: None)
 
 
+@pytest.fixture
+def through_a_link(tmp_path: Path) -> tuple[CopySource, ...]:
+    """A directory with a link to `/workspace/real`, and a file that is to go through it."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app/link").symlink_to("../real")
+    (tmp_path / "text").write_text("text")
+    wanted = (
+        Copy(str(tmp_path / "app"), "/workspace/app"),
+        Copy(str(tmp_path / "text"), "/workspace/app/link/file"),
+    )
+    return read_copies(wanted, checkpoint=lambda: None)
+
+
 async def test_without_a_fault_every_attempt_has_them(
     service: FakeService, copies: tuple[CopySource, ...]
 ) -> None:
@@ -68,5 +81,28 @@ async def test_a_file_that_changed_ends_the_run_with_2_and_nothing_runs(
 
     assert ran.result.exit_code == 2
     assert "changed while it was read" in ran.outcome().reason
+    assert ran.stdout() == b""
+    assert service.containers == {}
+
+
+async def test_a_link_that_was_copied_before_is_followed(
+    service: FakeService, through_a_link: tuple[CopySource, ...]
+) -> None:
+    ran = await run(service, "cat real/file; test -L app/link", copies=through_a_link)
+
+    assert ran.outcome().status is Status.PASSED, ran.outcome().reason
+    assert ran.stdout() == b"text"
+
+
+async def test_a_link_that_was_copied_before_and_leads_to_a_mount_is_refused(
+    service: FakeService, through_a_link: tuple[CopySource, ...]
+) -> None:
+    volumes = ("volume:/workspace/real",)
+
+    ran = await run(service, "echo ran", copies=through_a_link, volumes=volumes)
+
+    assert ran.result.exit_code == 2
+    said = "/workspace/real/file, where a link leads, cannot be copied: something is mounted at"
+    assert said in ran.outcome().reason
     assert ran.stdout() == b""
     assert service.containers == {}

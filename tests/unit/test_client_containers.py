@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import json
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,7 @@ from barasync.aiopodman import (
     ContainerSpec,
     Mount,
     NotFound,
+    PathStat,
     Podman,
     ProtocolError,
     ServerError,
@@ -33,6 +35,8 @@ from tests.unit.recorded import (
     refusing,
     stream_of,
 )
+
+LINK = 1 << 27 | 0o777
 
 pytestmark = pytest.mark.anyio
 
@@ -292,6 +296,55 @@ async def test_kinds_are_kept_where_that_was_asked() -> None:
         await container.put_archive("/x", stream_of(b"tar"), keep_kinds=True)
 
     assert service.only.query == {"path": ["/x"], "noOverwriteDirNonDir": ["true"]}
+
+
+def described(**more: object) -> dict[str, str]:
+    """The header in which podman tells what is at a path."""
+    stat = {"name": "x", "size": 1, "mode": 0o755, "mtime": "2026-11-26T00:00:00Z", **more}
+    return {"X-Docker-Container-Path-Stat": base64.b64encode(json.dumps(stat).encode()).decode()}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "found"),
+    [
+        (
+            200,
+            described(isDir=True, linkTarget="/x"),
+            PathStat(is_directory=True, target=None),
+        ),
+        (
+            200,
+            described(mode=LINK, isDir=True, linkTarget="/y"),
+            PathStat(is_directory=True, target="/y"),
+        ),
+        (
+            404,
+            described(mode=LINK, isDir=False, linkTarget="/gone"),
+            PathStat(is_directory=False, target="/gone"),
+        ),
+        (404, {}, None),
+    ],
+    ids=["directory", "link", "link that leads nowhere", "nothing"],
+)
+async def test_a_path_is_looked_at(
+    status: int, headers: dict[str, str], found: PathStat | None
+) -> None:
+    service = answering(status, headers=headers)
+
+    async with service.client() as podman:
+        assert await podman.containers.handle(ID).stat("/a b") == found
+
+    assert (service.only.method, service.only.path) == ("HEAD", f"{CONTAINER}/archive")
+    assert service.only.query == {"path": ["/a b"]}
+
+
+@pytest.mark.parametrize("text", ["***", "e30=", "bm8="])
+async def test_a_path_that_is_not_described_properly_is_an_error_of_the_protocol(text: str) -> None:
+    service = answering(200, headers={"X-Docker-Container-Path-Stat": text})
+
+    async with service.client() as podman:
+        with pytest.raises(ProtocolError):
+            await podman.containers.handle(ID).stat("/x")
 
 
 async def test_an_archive_passes_through_while_its_files_are_held_mounted() -> None:

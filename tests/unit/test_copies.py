@@ -14,7 +14,8 @@ from barasync.config.copies import Copy, parse_copies
 from barasync.config.schema import CellSettings, WorkspaceMode
 from barasync.errors import ConfigError
 from barasync.workspace.archive import pack
-from barasync.workspace.copies import CopySource, mounted_in, read_copies, refuse_covered
+from barasync.workspace.copies import CopySource, read_copies
+from barasync.workspace.destinations import mounted_in, refuse_covered
 from barasync.workspace.tree import TreeChanged
 
 TIME = 1_000_000_000

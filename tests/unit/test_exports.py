@@ -23,7 +23,11 @@ def test_everything_imported_into_the_package_is_public() -> None:
 
 
 def test_every_error_is_public() -> None:
-    defined = {name for name, value in vars(errors).items() if inspect.isclass(value)}
+    defined = {
+        name
+        for name, value in vars(errors).items()
+        if inspect.isclass(value) and value.__module__ == errors.__name__
+    }
 
     assert defined <= set(aiopodman.__all__)
 

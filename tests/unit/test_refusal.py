@@ -91,3 +91,10 @@ def test_a_very_long_text_is_shortened_in_the_middle() -> None:
 
     assert len(error.cause) < MAX_TEXT + 10
     assert error.cause.endswith("why")
+
+
+def test_what_podman_was_asked_to_unpack_is_left_out() -> None:
+    dump = 'error during bulk transfer for copier.request{Request:"PUT", Put:Options{x:{}}}'
+    error = refused(500, f'{dump}: copier: put: error creating "/x": file exists')
+
+    assert error.cause == 'copier: put: error creating "/x": file exists'

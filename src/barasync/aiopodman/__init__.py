@@ -9,6 +9,9 @@ async with Podman(endpoint) as podman:
 
 from __future__ import annotations
 
+from barasync.aiopodman.archives import (
+    PathStat,
+)
 from barasync.aiopodman.client import (
     Podman,
 )
@@ -167,6 +170,7 @@ __all__ = [
     "NotFound",
     "OCIRuntimeError",
     "OutputLost",
+    "PathStat",
     "Podman",
     "PodmanError",
     "PodmanVersion",

@@ -1,4 +1,4 @@
-"""Archives out of a container, and whether one is whole.
+"""Archives out of a container and into one, and whether one is whole.
 
 Podman answers 200 before it packs, and nothing that goes wrong afterwards reaches the client. Three
 ways to lose files silently were measured, on 4.3.1 and on 5.4.2:
@@ -12,20 +12,70 @@ ways to lose files silently were measured, on 4.3.1 and on 5.4.2:
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import anyio
+import msgspec
 
-from barasync.aiopodman.errors import APIError, NotFound, PodmanError, StreamTruncated
+from barasync.aiopodman.errors import (
+    APIError,
+    NotFound,
+    PodmanError,
+    ProtocolError,
+    StreamTruncated,
+)
 from barasync.aiopodman.libpod import Libpod
 from barasync.aiopodman.streams import DecodedStream
 from barasync.aiopodman.transport import Query
 from barasync.aiopodman.wire.archive import ArchiveCheck
+from barasync.aiopodman.wire.documents import decode_document
 
 _UNMOUNT_SECONDS = 10
+_STAT = "X-Docker-Container-Path-Stat"
+# Go's `os.ModeSymlink`.
+_SYMLINK = 1 << 27
+
+
+class _Stat(msgspec.Struct, frozen=True, rename="camel"):
+    mode: int
+    is_dir: bool
+    link_target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathStat:
+    """What is at a path of a container.
+
+    `target` is where a symbolic link ends, as an absolute path without links, whether something is
+    there or not; `None` for anything but a link. `is_directory` is about that end.
+    """
+
+    is_directory: bool
+    target: str | None
+
+
+async def stat_path(libpod: Libpod, container: str, path: str) -> PathStat | None:
+    """Look at a path of a container; `None` if nothing is there. See `Container.stat`."""
+    try:
+        headers = (await libpod.head(f"{container}/archive", {"path": path})).headers
+    except NotFound as error:
+        # A link that leads nowhere is described all the same.
+        headers = error.headers
+    encoded = headers.get(_STAT)
+    if encoded is None:
+        return None
+    try:
+        stat = decode_document(base64.b64decode(encoded, validate=True), _Stat)
+    except ValueError as error:
+        raise ProtocolError(f"podman describes {path} with {encoded[:80]!r}") from error
+    return PathStat(
+        is_directory=stat.is_dir, target=stat.link_target if stat.mode & _SYMLINK else None
+    )
 
 
 @asynccontextmanager

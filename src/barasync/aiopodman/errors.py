@@ -21,6 +21,9 @@ PodmanError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 
 class PodmanError(Exception):
     """The root of everything this package raises on purpose."""
@@ -66,16 +69,27 @@ class APIError(PodmanError):
     """Podman answered and refused.
 
     `status` is the HTTP status, `cause` and `message` are podman's own words (`cause` is the
-    innermost error), `method` and `path` name the request without the version prefix.
+    innermost error), `method` and `path` name the request without the version prefix. The names of
+    `headers` are in any case.
     """
 
-    def __init__(self, *, status: int, cause: str, message: str, method: str, path: str) -> None:
+    def __init__(
+        self,
+        *,
+        status: int,
+        cause: str,
+        message: str,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         super().__init__(f"{message or cause} ({method} {path}: {status})")
         self.status = status
         self.cause = cause
         self.message = message
         self.method = method
         self.path = path
+        self.headers = headers
 
 
 class BadRequest(APIError):

@@ -40,6 +40,10 @@ class Libpod:
         answer = await self.transport.request("GET", self._full(path), query=query)
         return decode_document(answer.body, as_type)
 
+    async def head(self, path: str, query: Query = _NO_QUERY) -> Answer:
+        """Ask for the headers of an answer alone; podman gives no reason for an error then."""
+        return await self.transport.request("HEAD", self._full(path), query=query)
+
     async def post(
         self,
         path: str,

@@ -226,7 +226,7 @@ class Transport:
         self._absence.answered()
         if response.is_error:
             text = response.content if whole else await self._read_some(response, request)
-            raise _refusal(request, response.status_code, text)
+            raise _refusal(request, response, text)
         return response
 
     async def _read_some(self, response: httpx2.Response, request: httpx2.Request) -> bytes:
@@ -380,8 +380,14 @@ def _parameters(query: Query) -> httpx2.QueryParams:
     return httpx2.QueryParams(tuple(pairs))
 
 
-def _refusal(request: httpx2.Request, status: int, body: bytes) -> PodmanError:
-    return refusal(status, body, method=request.method, path=_path(request))
+def _refusal(request: httpx2.Request, response: httpx2.Response, body: bytes) -> PodmanError:
+    return refusal(
+        response.status_code,
+        body,
+        method=request.method,
+        path=_path(request),
+        headers=response.headers,
+    )
 
 
 def _path(request: httpx2.Request) -> str:

@@ -50,7 +50,8 @@ from barasync.report.files import RunDirectory
 from barasync.report.jsonl import EventLog
 from barasync.report.recorder import Recorder
 from barasync.report.result import ResultDocument, write_result
-from barasync.workspace.copies import CopySource, mounted_in, read_copies, refuse_covered
+from barasync.workspace.copies import CopySource, read_copies
+from barasync.workspace.destinations import mounted_in, refuse_covered
 from barasync.workspace.layer import ensure_layer
 from barasync.workspace.source import Source
 from barasync.workspace.tree import Tree, scan

@@ -101,7 +101,8 @@ def _last_words(outcome: Outcome, executed: Executed) -> tuple[str, ...]:
         if outcome.hint:
             lines.append(f"  hint: {outcome.hint}")
     notes = [*outcome.warnings, *executed.problems]
-    if executed.result.problem is not None:
+    # What ended the run is most often what became of its only cell.
+    if executed.result.problem not in {None, outcome.reason}:
         notes.append(executed.result.problem)
     lines += [f"barasync: {note}" for note in notes]
     return tuple(lines)

@@ -46,7 +46,8 @@ from barasync.masking.masker import Masker
 from barasync.matrix.caches import cache_volumes
 from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Status, Usage
-from barasync.workspace.copies import CopySource, send_copies
+from barasync.workspace.copies import CopySource
+from barasync.workspace.destinations import mounted_in, send_copies
 from barasync.workspace.live import overlay_hint, with_workspace
 
 SERVER_GRACE_SECONDS = 30.0
@@ -194,7 +195,8 @@ async def attempt(
                 container_id = container.id
                 if session.copies:
                     with phases.measure("copy"):
-                        await send_copies(container, session.copies)
+                        mounted = mounted_in(job.cell.settings)
+                        await send_copies(container, session.copies, mounted)
                 drain = _drain(container, job, session, log)
                 ended = await _execute(container, job, drain, phases, on_start)
                 if _is_collected(ended, job):

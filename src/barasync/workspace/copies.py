@@ -9,33 +9,15 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from barasync.aiopodman import Container
-from barasync.config.caches import parse_cache
 from barasync.config.copies import Copy
-from barasync.config.schema import WORKSPACE, CellSettings
-from barasync.config.volumes import parse_volume
 from barasync.errors import ConfigError
-from barasync.workspace.archive import chunks, pack
 from barasync.workspace.below import Below
 from barasync.workspace.tree import Entry, Kind, entry_at
-
-# Mounted by podman in every container, over what the container's own files have there.
-_PODMANS = (
-    "/proc",
-    "/sys",
-    "/dev",
-    "/etc/hosts",
-    "/etc/hostname",
-    "/etc/resolv.conf",
-    "/run/.containerenv",
-    "/run/secrets",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,52 +45,6 @@ def read_copies(
         ConfigError: something is missing or cannot be read.
     """
     return tuple(_read(copy, checkpoint) for copy in copies)
-
-
-def refuse_covered(copies: Iterable[CopySource], mounted: Iterable[str]) -> None:
-    """Refuse what something that is mounted would hide, or take out of the container.
-
-    Raises:
-        ConfigError: a file or directory would lie at or below a place of `mounted`.
-    """
-    places = tuple(dict.fromkeys((*_PODMANS, *mounted)))
-    below = tuple(f"{place}/" for place in places)
-    for source in copies:
-        for entry in source.entries:
-            path = posixpath.join(source.copy.destination, entry.path).rstrip("/")
-            if path in places or path.startswith(below):
-                place = next(p for p in places if path == p or path.startswith(f"{p}/"))
-                raise ConfigError(
-                    f"{source.copy}: {path} cannot be copied: something is mounted at {place}",
-                    hint="choose a destination that is in the container's own files",
-                )
-
-
-def mounted_in(settings: CellSettings) -> tuple[str, ...]:
-    """Return where a cell's settings have something mounted."""
-    places = [parse_volume(volume).destination for volume in settings.volumes]
-    places += [parse_cache(cache).destination for cache in settings.caches]
-    if settings.workspace.shares_directory:
-        places.append(WORKSPACE)
-    return tuple(places)
-
-
-async def send_copies(container: Container, copies: Sequence[CopySource]) -> None:
-    """Put copies in a container that has not started, one after the other.
-
-    The archives are made in a worker thread, piece by piece. When cancelled, part may be there.
-
-    Raises:
-        ConfigError: a file cannot be read any more, or a volume of the image would hide something.
-        TreeChanged: a file changed since it was looked at.
-        PodmanError: podman refuses, or did not take everything.
-    """
-    state = await container.inspect()
-    refuse_covered(copies, (mount.destination for mount in state.mounts))
-    for source in copies:
-        above, name = posixpath.split(source.copy.destination)
-        async with aclosing(chunks(pack(source.root, source.entries, name))) as pieces:
-            await container.put_archive(above, pieces, keep_kinds=True)
 
 
 def _read(copy: Copy, checkpoint: Callable[[], None]) -> CopySource:

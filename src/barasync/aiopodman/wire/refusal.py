@@ -10,6 +10,10 @@ Source: podman `pkg/errorhandling/errorhandling.go`, `libpod/define/errors.go`.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import msgspec
 
 from barasync.aiopodman.errors import (
@@ -24,6 +28,11 @@ from barasync.aiopodman.errors import (
 
 MAX_TEXT = 2000
 """Characters of podman's text that are kept: some messages dump whole Go structures."""
+
+# What podman was asked to unpack, 2,400 characters, before it says what is wrong.
+_DUMP = re.compile(
+    r"^error during bulk transfer for copier\.request\{.*\}\}: (?=copier: )", re.DOTALL
+)
 
 _BY_CAUSE: tuple[tuple[str, type[APIError]], ...] = (
     ("OCI runtime attempted to invoke a command that was not found", CommandNotFound),
@@ -48,7 +57,14 @@ class _ErrorBody(msgspec.Struct):
     message: str = ""
 
 
-def refusal(status: int, body: bytes, *, method: str, path: str) -> APIError:
+def refusal(
+    status: int,
+    body: bytes,
+    *,
+    method: str,
+    path: str,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> APIError:
     """Return the exception for an answer with an error status.
 
     `path` is the request's path without the version prefix. A body that is not libpod's becomes
@@ -66,6 +82,7 @@ def refusal(status: int, body: bytes, *, method: str, path: str) -> APIError:
         message=_shortened(error.message),
         method=method,
         path=path,
+        headers=headers,
     )
 
 
@@ -80,6 +97,7 @@ def _classify(status: int, cause: str, message: str) -> type[APIError]:
 
 
 def _shortened(text: str) -> str:
+    text = _DUMP.sub("", text)
     if len(text) <= MAX_TEXT:
         return text
     half = MAX_TEXT // 2
