@@ -85,6 +85,27 @@ async def test_a_file_that_changed_ends_the_run_with_2_and_nothing_runs(
     assert service.containers == {}
 
 
+@pytest.mark.parametrize("lists", [True, False], ids=["lists", "lists nothing"])
+async def test_a_container_that_is_left_by_a_copy_that_failed_is_named(
+    service: FakeService, copies: tuple[CopySource, ...], impatient: None, *, lists: bool
+) -> None:
+    del impatient
+    (copies[0].root / "file").write_text("other")
+    service.inject(Fault("delete", Refuses("device or resource busy")))
+    if not lists:
+        service.inject(Fault("list", Refuses("database is locked")))
+
+    ran = await run(service, "echo ran", copies=copies)
+
+    outcome = ran.outcome()
+    assert outcome.status is Status.LEAKED
+    assert outcome.container_id is not None
+    assert f"container {outcome.container_id[:12]} could not be removed" in outcome.reason
+    assert "changed while it was read" in outcome.reason
+    assert ran.result.exit_code == 2
+    assert list(service.containers.values()) == ["created"]
+
+
 async def test_a_link_that_was_copied_before_is_followed(
     service: FakeService, through_a_link: tuple[CopySource, ...]
 ) -> None:

@@ -42,6 +42,7 @@ from barasync.engine.sampler import Sampler
 from barasync.engine.secrets import secret_env, secret_files
 from barasync.engine.usage import CellCgroup, RunCgroup
 from barasync.engine.verdict import Observation, Verdict, judge, judge_refused_start, remark
+from barasync.errors import BarasyncError
 from barasync.masking.masker import Masker
 from barasync.matrix.caches import cache_volumes
 from barasync.matrix.cells import Cell
@@ -147,6 +148,14 @@ class _Ended:
     manifest: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What came of a turn; `error` where the image, the layer or a copy could not be made."""
+
+    outcome: Outcome
+    error: BarasyncError | None = None
+
+
 Cancellable = Callable[[], AbstractContextManager[anyio.CancelScope]]
 """Opens a scope that whoever runs the attempt may cancel."""
 
@@ -164,8 +173,8 @@ async def attempt(
     on_release: Callable[[], None],
     keep_manifest: KeepManifest,
     cancellable: Cancellable,
-) -> Outcome:
-    """Run one attempt and say what became of it.
+) -> Taken:
+    """Run one attempt and say what became of it; its error where a copy changed or has no place.
 
     `on_start` is called with the container's ID once its command runs, `on_release` when it has
     ended and its artifacts begin to be collected: the cell takes nothing of the host then. When the
@@ -176,7 +185,6 @@ async def attempt(
 
     Raises:
         ImageGone: there is no image of the job's ID any more.
-        ConfigError: what is to be copied changed, or cannot be put there.
     """
     cgroup = _cgroup(job, session)
     place = FreshPlace(
@@ -188,6 +196,7 @@ async def attempt(
         keeps_overlays=needs_overlay(job.cell.settings),
     )
     container_id: str | None = None
+    refused: BarasyncError | None = None
     outcome = Outcome(status=Status.CANCELLED, output=OutputCounts(complete=False))
     try:
         with cancellable():
@@ -209,13 +218,19 @@ async def attempt(
         if container_id is None and isinstance(error, NotFound):
             raise ImageGone(str(error)) from error
         outcome = _infrastructure_error(error)
+    except BarasyncError as error:
+        refused = error
+        status = Status.INFRASTRUCTURE_ERROR
+        outcome = Outcome(status=status, reason=str(error), hint=error.hint)
     outcome = replace(
         outcome,
         container_id=container_id,
         warnings=(*place.warnings, *outcome.warnings),
         usage=_usage(place.usage, container_id, session),
     )
-    return outcome if place.leaked is None else leaked(outcome, place.leaked)
+    if place.leaked is not None:
+        outcome = leaked(outcome, place.leaked)
+    return Taken(outcome=outcome, error=refused)
 
 
 def container_spec(job: Job, session: Session) -> ContainerSpec:

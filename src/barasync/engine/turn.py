@@ -11,7 +11,16 @@ from typing import Protocol
 
 from barasync.artifacts.collect import Collection
 from barasync.config.schema import WorkspaceMode
-from barasync.engine.attempt import Cancellable, ImageGone, Job, OutputLog, Phases, Session, attempt
+from barasync.engine.attempt import (
+    Cancellable,
+    ImageGone,
+    Job,
+    OutputLog,
+    Phases,
+    Session,
+    Taken,
+    attempt,
+)
 from barasync.engine.caches import Caches
 from barasync.engine.masking import masked_error, masked_outcome, masked_sink
 from barasync.engine.once import Once
@@ -55,14 +64,6 @@ class Preparation:
     workspace: Callable[[str, Platform], Awaitable[str]]
     caches: Caches
     has_bar: Callable[[WorkspaceMode], bool]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """What came of a turn; `error` where the image, the layer or a copy could not be made."""
-
-    outcome: Outcome
-    error: BarasyncError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ class Turns:
             masked_sink(log, self._session.masker) as sink,
         ):
             try:
-                outcome = await attempt(
+                taken = await attempt(
                     job,
                     self._session,
                     sink,
@@ -175,12 +176,11 @@ class Turns:
             except ImageGone:
                 self._forget(cell, made)
                 raise
-            except BarasyncError as error:
-                return Taken(outcome=_not_prepared(error), error=error)
         # Only a closed log knows whether all of it reached the disk.
         counts = log.counts
-        complete = counts.complete and outcome.output.complete
-        return Taken(outcome=replace(outcome, output=replace(counts, complete=complete)))
+        complete = counts.complete and taken.outcome.output.complete
+        output = replace(counts, complete=complete)
+        return replace(taken, outcome=replace(taken.outcome, output=output))
 
     async def _made(self, cell: Cell, phases: Phases) -> _Made:
         with phases.measure("image"):
