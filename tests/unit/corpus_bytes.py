@@ -246,7 +246,7 @@ STREAMS = {
     ),
     "too many directories that no member names": broken(
         pack(member("d/" * 50 + "f"), member("e/" * 50 + "f")),
-        "needs more than 80 directories",
+        "more than 80 members",
         LimitExceeded,
         Limits(members=80),
     ),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from barasync.artifacts import writer
+from barasync.artifacts import directories, writer
 from barasync.artifacts.manifest import Manifest
 from tests.rig.extraction import extracted
 from tests.unit.archives import (
@@ -34,6 +34,8 @@ from tests.unit.archives import (
 
 DIRECTORIES, ROUNDS = 8, 30
 NOT_OURS = "a directory that is not from this archive has a name of its path"
+# Of the directories before them none stays open.
+OTHERS = b"".join(block(*member(f"other{number}/f")) for number in range(10))
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def test_a_directory_that_becomes_a_link_meanwhile_is_not_followed(
         (content / "d").rename(content / "aside")
         (content / "d").symlink_to(tmp_path / "outside")
 
-    first = block(*member("d/e/f", b"1")) + block(*member("x", b"2"))
+    first = block(*member("d/e/f", b"1")) + OTHERS
     manifest = interrupted(place, first, pack(member("d/e/g", b"3"), directory("d", 0o777)), trick)
 
     assert reasons(manifest) == {
@@ -78,7 +80,7 @@ def test_a_directory_that_is_exchanged_for_another_meanwhile_is_not_written_to(
         (content / "d").rename(content / "aside")
         (tmp_path / "outside").rename(content / "d")
 
-    first = block(*member("d/f", b"1")) + block(*member("x", b"2"))
+    first = block(*member("d/f", b"1")) + OTHERS
     manifest = interrupted(place, first, pack(member("d/g", b"3"), directory("d", 0o777)), trick)
 
     assert reasons(manifest) == {"d/g": NOT_OURS, "d": NOT_OURS}
@@ -184,7 +186,8 @@ def test_no_race_with_a_process_that_plants_links_leads_outside(
 
 @pytest.fixture
 def caseless(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "encoded", lambda name: name.lower().encode())
+    for module in (directories, writer):
+        monkeypatch.setattr(module, "encoded", lambda name: name.lower().encode())
 
 
 @pytest.mark.usefixtures("caseless")

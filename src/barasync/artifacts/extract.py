@@ -18,12 +18,13 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from barasync.artifacts.budget import Budget, Share
+from barasync.artifacts.directories import CONTENT, DIRECTORY
 from barasync.artifacts.ledger import Ledger
 from barasync.artifacts.manifest import Manifest
 from barasync.artifacts.rules import Limits
 from barasync.artifacts.selection import Selection
 from barasync.artifacts.tarstream import Read, TarStream
-from barasync.artifacts.writer import CONTENT, DIRECTORY, Writer
+from barasync.artifacts.writer import Writer
 
 __all__ = ["Limits", "extract"]
 

@@ -77,7 +77,6 @@ class Ledger:
         self._last = 0
         self._indexed = False
         self._members = self._files = self._bytes = 0
-        self.directories = 0
 
     @property
     def totals(self) -> Totals:
@@ -97,7 +96,7 @@ class Ledger:
             self._database.close()
         self._database = None
         self._pending.clear()
-        self._last = self.directories = 0
+        self._last = 0
         self._members = self._files = self._bytes = 0
         self._indexed = False
 
@@ -140,7 +139,6 @@ class Ledger:
         """Note what a directory that was just made is to the kernel."""
         row = encoded(path), device, inode
         self._execute("INSERT INTO directory VALUES (?, ?, ?, NULL)", *row)
-        self.directories += 1
 
     def file(self, path: str) -> Written | None:
         """Return what was written as the file of a path, or is kept for it."""

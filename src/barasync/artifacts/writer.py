@@ -1,9 +1,8 @@
 """Creates the members of an archive, each relative to an open directory.
 
-Nothing the archive says is used as a path. A member's name is split into components, every
-component is opened relative to the directory before it with `O_NOFOLLOW`, and the member itself is
-created with `O_EXCL`. So no link, whether an earlier member or another process made it, can lead a
-write elsewhere. Owners are not taken over, set-ID and sticky bits are dropped.
+A member is created with `O_EXCL`, relative to an open directory that this extraction made
+(`directories`). So no link, whether an earlier member or another process made it, can lead a write
+elsewhere. Owners are not taken over, set-ID and sticky bits are dropped.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ import hashlib
 import os
 import tarfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 
 from barasync.artifacts.budget import Share
+from barasync.artifacts.directories import CONTENT, Directories
 from barasync.artifacts.errors import (
     ArchiveError,
     LimitExceeded,
@@ -28,8 +27,6 @@ from barasync.artifacts.rules import Limits, check_target, encoded, split_path
 from barasync.artifacts.selection import Selection
 from barasync.artifacts.tarstream import Member, TarStream
 
-DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-CONTENT = "content"
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _HOLE_BYTES = 1 << 20
 _LATEST = (1 << 34) * 1_000_000_000 - 1
@@ -56,11 +53,7 @@ _ABOUT_THE_NAME = {
 
 
 class Writer:
-    """Creates members below `content` in the staging directory.
-
-    It keeps the chain of directories of the last member open, because archives are in tree order;
-    `close` closes them.
-    """
+    """Creates members below `content` in the staging directory; `close` closes what is open."""
 
     def __init__(
         self,
@@ -79,8 +72,7 @@ class Writer:
         self._selection = selection
         self._rooted = rooted
         self._root: str | None = None
-        self._open: list[tuple[str, int]] = []
-        self._entered: tuple[str, ...] | None = None
+        self._directories = Directories(staging, ledger, share)
         self._refused: list[Refusal] = []
         self._unlisted = 0
         self._kept: set[str] = set()
@@ -95,7 +87,7 @@ class Writer:
             OriginalsLeftOut: some of them need the bytes of others, which were not kept.
         """
         if not self._rooted:
-            self._enter(())
+            self._directories.enter(())
         for member in stream:
             try:
                 if self._selection is not None and not self._wants(member, stream, self._selection):
@@ -122,7 +114,7 @@ class Writer:
 
     def close(self) -> None:
         """Close what is open."""
-        self._leave(0)
+        self._directories.close()
 
     def _wants(self, member: Member, stream: TarStream, selection: Selection) -> bool:
         """Whether a member is to be added; keeps the bytes of one that only has links that are."""
@@ -201,9 +193,9 @@ class Writer:
     def _add_directory(self, member: Member, parts: tuple[str, ...], path: str) -> None:
         mode = member.mode & 0o777 | 0o700
         try:
-            self._enter(parts[:-1])
+            self._directories.enter(parts[:-1])
             try:
-                directory = self._enter(parts)
+                directory = self._directories.enter(parts, named=True)
             except NotADirectoryError as error:
                 if self._ledger.made(path) is not None:
                     raise
@@ -321,59 +313,9 @@ class Writer:
         if not parts:
             return self._staging, encoded(CONTENT)
         try:
-            return self._enter(parts[:-1]), encoded(parts[-1])
+            return self._directories.enter(parts[:-1]), encoded(parts[-1])
         except OSError as error:
             raise _refusal(error) from error
-
-    def _enter(self, parts: tuple[str, ...]) -> int:
-        """Open a directory below the content, making what is missing of its path."""
-        if parts == self._entered:
-            return self._open[-1][1]
-        self._entered = None
-        wanted = (CONTENT, *parts)
-        common = 0
-        for (known, _), part in zip(self._open, wanted, strict=False):
-            if known != part:
-                break
-            common += 1
-        self._leave(common)
-        for depth in range(common, len(wanted)):
-            above = self._open[-1][1] if self._open else self._staging
-            self._open.append((wanted[depth], self._directory(above, wanted[: depth + 1])))
-        self._entered = parts
-        return self._open[-1][1]
-
-    def _directory(self, above: int, path: tuple[str, ...]) -> int:
-        """Open a directory that this extraction made, or make it now.
-
-        One that it did not make has a name that this file system takes for the same (`A` and `a`),
-        or comes from another process: nothing is written into it.
-        """
-        name = encoded(path[-1])
-        within = "/".join(path[1:])
-        known = self._ledger.made(within)
-        fresh = False
-        if known is None:
-            if self._ledger.directories > self._limits.members:
-                raise LimitExceeded(
-                    f"the archive needs more than {self._limits.members} directories"
-                )
-            with suppress(FileExistsError):
-                os.mkdir(name, 0o755, dir_fd=above)
-                fresh = True
-        descriptor = os.open(name, DIRECTORY, dir_fd=above)
-        status = os.fstat(descriptor)
-        found = (status.st_dev, status.st_ino)
-        if fresh:
-            self._ledger.note_made(within, *found)
-        elif known is None or (known.device, known.inode) != found:
-            os.close(descriptor)
-            raise RefusedMember("a directory that is not from this archive has a name of its path")
-        return descriptor
-
-    def _leave(self, depth: int) -> None:
-        while len(self._open) > depth:
-            os.close(self._open.pop()[1])
 
 
 def _write_content(descriptor: int, member: Member, pieces: Iterable[memoryview]) -> bytes:
