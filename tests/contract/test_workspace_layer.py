@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from barasync.engine.reaper import Kind, leftovers
 from barasync.errors import ConfigError, ImageError
 from barasync.matrix.platforms import Platform
 from barasync.workspace.layer import ensure_layer
-from barasync.workspace.tree import Tree, scan
+from barasync.workspace.tree import SCANS, Tree, scan
 from tests.contract.running import created, finish, run, shell
+from tests.rig.command import Barasync
+from tests.rig.services import RigService
 from tests.unit.projects import MTIME, write
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("layers")]
@@ -317,3 +320,75 @@ async def test_a_layer_that_is_cancelled_while_it_is_sent_leaves_no_container(
         group.cancel_scope.cancel()
 
     assert await podman.containers.list(labels=RUN, all=True) == []
+
+
+# Changes the project when its files are about to be sent, the nth time for n in a range, and is
+# barasync otherwise.
+CHANGES = """
+import itertools, runpy, sys
+from barasync.workspace import layer
+send, times, chosen = layer.stream, itertools.count(), range(int(sys.argv[1]), int(sys.argv[2]))
+def changed(tree):
+    time = next(times)
+    if time in chosen:
+        (tree.root / "state").write_text("changed " * (time + 1))
+    return send(tree)
+layer.stream = changed
+sys.argv = ["barasync", *sys.argv[6:]]
+runpy.run_module("barasync", run_name="__main__")
+"""
+
+
+def changing(service: RigService, directory: Path, image: str, when: range) -> Barasync:
+    """Return the command line in a project that changes between the scan and the sending."""
+    write(directory, {"state": "as it was"})
+    within = (sys.executable, "-c", CHANGES, str(when.start), str(when.stop))
+    environ = {**os.environ, "NO_COLOR": "1"}
+    barasync = Barasync(directory, service.endpoint.url, environ, within=within)
+    barasync.configure(f'[defaults]\nimage = "{image}"\ncommand = ["cat", "state"]')
+    return barasync
+
+
+@pytest.mark.parametrize("times", range(SCANS))
+async def test_a_project_that_changes_before_it_is_sent_is_read_again(
+    service: RigService, busybox: str, tmp_path: Path, times: int
+) -> None:
+    barasync = changing(service, tmp_path / "project", busybox, range(times))
+
+    ended = await to_thread.run_sync(barasync, "matrix", "tests")
+
+    assert ended.code == 0, ended.out + ended.err
+    (cell,) = barasync.statuses()
+    assert barasync.log(cell) == ("changed " * times or "as it was")
+
+
+async def test_a_project_that_goes_on_changing_is_refused(
+    podman: Podman, service: RigService, busybox: str, tmp_path: Path
+) -> None:
+    barasync = changing(service, tmp_path / "project", busybox, range(1000))
+
+    ended = await to_thread.run_sync(barasync, "matrix", "tests")
+
+    assert ended.code == 2, ended.out + ended.err
+    assert f"{barasync.directory}/state changed while it was read" in ended.err
+    assert "Run again when nothing writes to the project." in ended.out
+    assert list(barasync.statuses().values()) == ["infrastructure_error"]
+    assert await podman.images.list(labels={"barasync.kind": "workspace"}) == []
+
+
+async def test_cells_of_one_run_never_have_two_states_of_a_project(
+    podman: Podman, service: RigService, busybox: str, tmp_path: Path
+) -> None:
+    """It changes when a layer has been made of it, and before the second is."""
+    barasync = changing(service, tmp_path / "project", busybox, range(1, 1000))
+    text = (barasync.directory / "barasync.toml").read_text()
+    other = await derived(podman, busybox, "true")
+    barasync.configure(f'{text}\n[matrix]\nconfig = ["a", "b"]\n[config.b]\nimage = "{other}"')
+
+    ended = await to_thread.run_sync(barasync, "matrix", "tests", "--jobs", "1")
+
+    assert ended.code == 2, ended.out + ended.err
+    assert "and other cells of this run have what it was before" in ended.err
+    (cell, *_), statuses = barasync.statuses(), barasync.statuses().values()
+    assert list(statuses) == ["passed", "infrastructure_error"]
+    assert barasync.log(cell) == "as it was"
