@@ -58,6 +58,19 @@ def test_without_a_repository_everything_belongs(
     assert paths(scan(project)) == [".gitignore", "a.o", "d", "d/b", "empty"]
 
 
+def test_without_git_what_happens_in_the_repository_makes_no_other_tree(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a fetch nor a commit, here or in a submodule."""
+    write(project, {"a": "", ".git/FETCH_HEAD": "old", "sub/.git": "gitdir: x", "sub/b": ""})
+    monkeypatch.setenv("PATH", str(project))
+    before = scan(project)
+    write(project, {".git/FETCH_HEAD": "new", ".git/objects/ab/cd": "x", "sub/.git": "gitdir: y"})
+
+    assert paths(before) == ["a", "sub", "sub/b"]
+    assert scan(project).key == before.key
+
+
 def test_a_link_is_not_followed(project: Path, tmp_path: Path) -> None:
     write(tmp_path / "elsewhere", {"secret": ""})
     write(project, {"a": ""})
