@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
+import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from anyio import to_thread
 
 from barasync.aiopodman import Container, ContainerSpec, Mount, Podman
 from barasync.artifacts.collect import Collection, collect
@@ -20,6 +23,9 @@ from barasync.engine.gate import Gates
 from barasync.engine.overlays import OverlayWrites
 from tests.contract.running import created, finish, shell
 from tests.rig.accounts import ensure_rootless_user
+from tests.rig.busybox import HOST_BUSYBOX
+from tests.rig.command import Barasync
+from tests.rig.services import RigService
 
 pytestmark = pytest.mark.anyio
 
@@ -43,6 +49,26 @@ def lower() -> Iterator[Path]:
         os.chown(path, account.pw_uid, account.pw_gid)
     yield directory
     shutil.rmtree(directory)
+
+
+@pytest.fixture
+async def bare(podman: Podman) -> AsyncIterator[str]:
+    """The ID of an image that has `touch` and nothing else, and a user other than root."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        member = tarfile.TarInfo("touch")
+        member.size, member.mode = HOST_BUSYBOX.stat().st_size, 0o755
+        with HOST_BUSYBOX.open("rb") as program:
+            archive.addfile(member, program)
+
+    async def root() -> AsyncIterator[bytes]:
+        yield buffer.getvalue()
+
+    image = await podman.images.import_(
+        root(), reference="localhost/barasync-test-bare:1", changes=("USER 1234:2345", "CMD [x]")
+    )
+    yield image
+    await podman.images.remove(image, force=True)
 
 
 def files(directory: Path) -> dict[str, str]:
@@ -104,6 +130,31 @@ async def test_what_was_written_to_an_overlay_is_shown_without_root(
     rootless_podman: Podman, rootless_busybox: str, lower: Path, tmp_path: Path
 ) -> None:
     await check_writes(rootless_podman, rootless_busybox, lower, tmp_path)
+
+
+async def test_an_overlay_is_shown_of_an_image_without_a_shell_for_any_user(
+    service: RigService, bare: str, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    project.chmod(0o777)
+    barasync = Barasync(project, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
+    barasync.configure(
+        f"""
+        [defaults]
+        image = "{bare}"
+        command = ["/touch", "made"]
+        workspace = "overlay"
+        artifacts = ["made"]
+        """
+    )
+
+    ended = await to_thread.run_sync(barasync, "matrix", "tests")
+
+    assert ended.code == 0, ended.out + ended.err
+    (cell,) = barasync.statuses()
+    assert (barasync.record() / "artifacts" / cell / "made").is_file()
+    assert not (project / "made").exists()
 
 
 async def test_what_is_lost_with_the_process_is_a_problem_that_says_so(

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from barasync.images.elf import EXIT_CODE, HEADER_BYTES, executable, machine_of
+from barasync.images.elf import EXIT_CODE, HEADER_BYTES, executable, idle_executable, machine_of
 from barasync.matrix.platforms import ARCHITECTURES, Architecture, native, parse
 
 rows = pytest.mark.parametrize("row", ARCHITECTURES, ids=lambda row: row.name)
@@ -30,6 +32,29 @@ def test_a_program_ends_with_the_exit_code_under_its_emulator(
     assert (ended.returncode, ended.stdout, ended.stderr) == (EXIT_CODE, b"", b"")
 
 
+@rows
+def test_a_program_idles_under_its_emulator_until_it_is_killed(
+    row: Architecture, tmp_path: Path
+) -> None:
+    """QEMU writes each system call: it makes a single one."""
+    emulator = shutil.which(f"{row.qemu}-static")
+    if emulator is None:
+        pytest.skip(f"{row.qemu}-static is not installed (package qemu-user-static)")
+    program = tmp_path / "program"
+    program.write_bytes(idle_executable(row.platform))
+    program.chmod(0o755)
+
+    with subprocess.Popen([emulator, "-strace", program], stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        begun = os.read(process.stderr.fileno(), 200)
+        process.send_signal(signal.SIGTERM)
+        rest = process.stderr.read()
+
+    (call,) = re.findall(rb"(\w+)\(", begun + rest)
+    assert call in {b"pause", b"ppoll"}
+    assert process.returncode == -signal.SIGTERM
+
+
 def test_a_program_of_this_machine_runs_without_an_emulator(tmp_path: Path) -> None:
     program = tmp_path / "program"
     program.write_bytes(executable(native(os.uname().machine)))
@@ -48,6 +73,7 @@ def test_a_program_says_which_machine_it_is_for(row: Architecture) -> None:
 @rows
 def test_a_program_is_tiny(row: Architecture) -> None:
     assert len(executable(row.platform)) < 200
+    assert len(idle_executable(row.platform)) < 200
 
 
 def test_the_machine_of_a_real_program_is_recognised() -> None:

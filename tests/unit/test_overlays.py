@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import AsyncIterable, Mapping
 from typing import Any, cast
 
 import anyio
 import pytest
 
-from barasync.aiopodman import ContainerSpec, Mount, Podman, PodmanError
+from barasync.aiopodman import (
+    ContainerSpec,
+    ImageInspect,
+    Mount,
+    NotFound,
+    Podman,
+    PodmanError,
+)
 from barasync.aiopodman.models import VolumeSummary
 from barasync.engine.gate import Gates
 from barasync.engine.overlays import OverlayWrites
 from barasync.engine.place import FreshPlace
-from tests.unit.fake_podman import FakePodman, Script
+from barasync.images.elf import idle_executable
+from barasync.matrix.platforms import native
+from tests.unit.fake_podman import FakePodman, Script, refused
 from tests.unit.world import nothing_measured
 
 pytestmark = pytest.mark.anyio
@@ -48,6 +58,21 @@ class Volumes:
         self.present.pop(name, None)
 
 
+class Images:
+    """Has none, and takes what is imported."""
+
+    def __init__(self) -> None:
+        self.imported: list[bytes] = []
+
+    async def inspect(self, reference: str) -> ImageInspect:
+        await anyio.lowlevel.checkpoint()
+        raise refused(NotFound, f"no such image {reference}")
+
+    async def import_(self, chunks: AsyncIterable[bytes], **_settings: object) -> str:
+        self.imported.append(b"".join([chunk async for chunk in chunks]))
+        return f"image{len(self.imported) - 1}"
+
+
 def podman(volumes: Volumes) -> tuple[FakePodman, Podman]:
     fake = FakePodman(lambda _cell: Script())
     fake.volumes = volumes  # type: ignore[attr-defined]  # only here anybody asks for it
@@ -78,6 +103,8 @@ async def test_a_container_writes_to_volumes_that_are_gone_with_it() -> None:
 
 async def test_a_container_that_shows_the_overlay_has_nothing_else_of_the_cell() -> None:
     fake, client = podman(Volumes())
+    images = Images()
+    fake.images = images  # type: ignore[attr-defined]  # only here anybody asks for it
     async with place(client) as _container:
         writes = OverlayWrites(client, SPEC, Gates())
         await writes.make()
@@ -85,7 +112,9 @@ async def test_a_container_that_shows_the_overlay_has_nothing_else_of_the_cell()
             assert shown.id in fake.present
         shows = fake.created[-1]
 
-    assert (shows.entrypoint, shows.command, shows.stdin) == (("sh",), ("-c", "read _"), True)
+    (root,) = images.imported
+    assert idle_executable(native(os.uname().machine)) in root
+    assert (shows.image, shows.entrypoint, shows.command) == ("image0", ("/idle",), ())
     assert (shows.memory_bytes, shows.cgroup_parent, shows.timeout) == (None, None, 30)
     assert shows.overlays == writes.spec.overlays
     assert dict(shows.labels) == LABELS

@@ -80,7 +80,7 @@ async def collect_artifacts(
 
 def _not_shown(mounts: Mounts, overlays: tuple[str, ...], error: Exception) -> Mounts:
     reason = (
-        f"is on an overlay, which a container with `sh` of the same image was to show: {error}; "
+        f"is on an overlay, which another container of the same image was to show: {error}; "
         "`--workspace layer` needs none"
     )
     return replace(mounts, lost={**mounts.lost, **dict.fromkeys(overlays, reason)})

@@ -64,7 +64,8 @@ class Gates:
 
     `collect` bounds how many cells have their artifacts collected at once. They are let through in
     the order in which they ended, and one that waits keeps what it claimed of the host, so that
-    no number of ended containers heaps up where collecting takes longer than running.
+    no number of ended containers heaps up where collecting takes longer than running. `images` is
+    held while an image that they share is looked for, and made.
     """
 
     def __init__(self) -> None:
@@ -72,6 +73,7 @@ class Gates:
         self.start = Gate()
         self.remove = Gate()
         self.collect = anyio.Semaphore(COLLECTING)
+        self.images = anyio.Lock()
         self._held = False
         self._containers = 0
         self._changed = anyio.Event()

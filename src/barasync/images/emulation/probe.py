@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from types import MappingProxyType
 
 import anyio
@@ -15,18 +12,14 @@ from barasync.aiopodman import (
     APIError,
     Container,
     ContainerSpec,
-    NotFound,
     Podman,
     Rlimit,
     temporary,
 )
 from barasync.errors import EngineUnavailable
 from barasync.images.elf import EXIT_CODE, executable
-from barasync.matrix.platforms import Platform, short_name
-
-_REPOSITORY = "localhost/barasync/probe"
-_PROGRAM = "/probe"
-_KEY = "barasync.key"
+from barasync.images.program import Program, program_image
+from barasync.matrix.platforms import Platform
 
 _RUN_SECONDS = 30
 _SECONDS_OF_GRACE = 5
@@ -96,9 +89,10 @@ async def require_there(
 async def _check(
     podman: Podman, platform: Platform, labels: Mapping[str, str], rlimits: tuple[Rlimit, ...]
 ) -> Check:
+    program = Program(kind="probe", platform=platform, content=executable(platform))
     spec = ContainerSpec(
-        image=await _image(podman, platform),
-        command=(_PROGRAM,),
+        image=await program_image(podman, program),
+        command=(program.path,),
         labels={**labels, "barasync.kind": "probe"},
         network="none",
         timeout=_RUN_SECONDS + _SECONDS_OF_GRACE,
@@ -144,39 +138,3 @@ async def _run(container: Container) -> tuple[int, str]:
             output += chunk.data[: _MAX_OUTPUT_BYTES - len(output)]
     code = await container.wait()
     return code, output.decode("utf-8", errors="replace")
-
-
-async def _image(podman: Podman, platform: Platform) -> str:
-    """Return the ID of the platform's probe image, made if it is not there."""
-    program = executable(platform)
-    key = sha256(program).hexdigest()
-    reference = f"{_REPOSITORY}:{short_name(platform)}"
-    try:
-        found = await podman.images.inspect(reference)
-    except NotFound:
-        pass
-    else:
-        if found.labels.get(_KEY) == key:
-            return found.id
-    return await podman.images.import_(
-        _once(_archive(program)),
-        reference=reference,
-        architecture=platform.architecture,
-        variant=platform.variant,
-        os=platform.os,
-        changes=("LABEL barasync.kind=probe", f"LABEL {_KEY}={key}"),
-    )
-
-
-def _archive(program: bytes) -> bytes:
-    """Return a root file system of one file, as a tar archive."""
-    member = tarfile.TarInfo(_PROGRAM.lstrip("/"))
-    member.size, member.mode = len(program), 0o755
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        archive.addfile(member, io.BytesIO(program))
-    return buffer.getvalue()
-
-
-async def _once(data: bytes) -> AsyncIterator[bytes]:
-    yield data
