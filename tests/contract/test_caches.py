@@ -152,8 +152,10 @@ def test_caches_stay_until_they_are_cleaned_and_no_longer(
     again = barasync("clean", "--caches")
 
     assert name.startswith(f"barasync-cache-things-{NATIVE}-")
-    assert f"cache {name} ({NATIVE}, {busybox}): would be removed\n" in shown.out
-    assert f"cache {name} ({NATIVE}, {busybox}): removed\n" in cleaned.out
+    assert (
+        f"cache {name} ({NATIVE}, {busybox}, user {os.getuid()}): would be removed\n" in shown.out
+    )
+    assert f"cache {name} ({NATIVE}, {busybox}, user {os.getuid()}): removed\n" in cleaned.out
     assert "there are no caches\n" in again.out
     assert (shown.code, cleaned.code, again.code) == (0, 0, 0)
 
@@ -169,4 +171,36 @@ def test_a_cache_in_use_is_kept(barasync: Barasync, busybox: str, socket_path: s
 
     assert cleaned.code == 0
     assert len(kept) == 1
-    assert f"cache {kept[0]} ({NATIVE}, {busybox}): kept, in use" in cleaned.out
+    assert f"cache {kept[0]} ({NATIVE}, {busybox}, user {os.getuid()}): kept, in use" in cleaned.out
+
+
+def test_a_killed_run_of_many_cells_with_copies_on_write_leaves_nothing_but_the_cache(
+    barasync: Barasync, busybox: str, service: RigService
+) -> None:
+    """Neither a mount of podman's, nor what cells wrote, nor a lock."""
+    cells = 12
+    socket_path = service.endpoint.socket_path
+    fill = "head -c 100000 /dev/zero > /c/base"
+    barasync("run", busybox, "--cache", "things:/c", "--", "sh", "-c", fill)
+    (cache,) = caches(socket_path)
+    before = copies(service)
+    names = " ".join(f"c{number}" for number in range(cells))
+    script = "trap : TERM; echo mine > /c/base; rm -f /c/x; echo ready; while :; do sleep 1; done"
+    configure(barasync, busybox, script, "things:/c:cow", configs=names)
+    with barasync.running("matrix", "tests", "--jobs", str(cells)) as process:
+        read_until(process, "| ready", cells)
+        during = copies(service)
+        process.kill()
+        process.wait()
+    cleaned = barasync("clean")
+    after = copies(service)
+    seen = barasync(
+        "run", busybox, "--cache", "things:/c", "--", "sh", "-c", "ls /c; wc -c /c/base"
+    )
+
+    assert cleaned.code == 0, cleaned.out
+    assert len(during - before) >= cells
+    assert after == before
+    assert volumes(socket_path) == [cache]
+    assert (seen.code, seen.out) == (0, "base\n100000 /c/base\n"), seen.err
+    assert "waits for the cache" not in seen.err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pwd
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,27 @@ def test_the_runs_of_two_users_end_without_each_other(
     assert kept == CELLS
     assert process.returncode == 130, (out + err).decode()
     assert libpod.containers(service.endpoint.socket_path) == {}
+
+
+@pytest.mark.parametrize("his", [False], indirect=True)
+def test_two_users_have_caches_of_their_own_which_nobody_waits_for(
+    mine: Barasync, his: Barasync, service: RigService, busybox: str, tmp_path: Path
+) -> None:
+    """A lock of one cannot keep out the other."""
+    script = "ls /c; echo $BARASYNC_RUN > /c/$BARASYNC_RUN; echo ready; sleep 1000"
+    mine = replace(mine, environ={**mine.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")})
+    for each in (mine, his):
+        each.configure_script(busybox, script, 'caches = ["things:/c"]')
+    with mine.running("matrix", "tests") as one, his.running("matrix", "tests") as other:
+        for process in (one, other):
+            read_until(process, "| ready", 1)
+        caches = libpod.request(service.endpoint.socket_path, "GET", "volumes/json")
+        for process in (one, other):
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=40)
+    logs = [each.log(cell) for each in (mine, his) for cell in each.statuses()]
+    cleaned = mine("clean", "--caches")
+
+    assert len(caches) == 2
+    assert logs == ["ready\n"] * 2
+    assert cleaned.out.count(": removed") == 2, cleaned.out

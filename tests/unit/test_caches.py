@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -9,9 +10,10 @@ from typing import cast
 import pytest
 
 from barasync.aiopodman import APIError, Conflict, Mount, Podman, ServerError, VolumeSummary
-from barasync.engine.caches import Caches, cache_mount, describe, find_caches
+from barasync.engine import identity
+from barasync.engine.caches import Caches, describe, find_caches
 from barasync.errors import EngineUnavailable
-from barasync.matrix.caches import cache_volumes
+from barasync.matrix.caches import caches_of
 from barasync.matrix.cells import Cell
 from barasync.matrix.platforms import Platform
 from tests.unit import world
@@ -51,21 +53,49 @@ def caches(volumes: Volumes, locks: Path) -> Caches:
     return Caches(cast("Podman", FakePodman(volumes)), locks)
 
 
-def test_a_volume_is_of_one_name_one_architecture_and_one_image() -> None:
-    (volume,) = cache_volumes(cell("cargo:/c"))
+def test_a_volume_is_of_one_name_one_architecture_one_image_and_one_owner() -> None:
+    (cache,) = caches_of(cell("cargo:/c"))
     arm = replace(cell("cargo:/c"), arch="arm64", platform=Platform("arm64", variant="v8"))
     others = [cell("pip:/c"), cell("cargo:/c", image="other"), arm]
+    volumes = [cache.volume("me"), cache.volume("him")]
+    volumes += [caches_of(other)[0].volume("me") for other in others]
 
-    assert volume.volume.startswith("barasync-cache-cargo-amd64-")
-    assert len({volume.volume, *(cache_volumes(other)[0].volume for other in others)}) == 4
-    assert cache_volumes(cell("cargo:/elsewhere:cow"))[0].volume == volume.volume
+    assert volumes[0].startswith("barasync-cache-cargo-amd64-")
+    assert len(set(volumes)) == 5
+    assert caches_of(cell("cargo:/elsewhere:cow"))[0].volume("me") == volumes[0]
 
 
-def test_only_copy_on_write_caches_are_mounted_as_an_overlay() -> None:
-    alone, shared = cache_volumes(cell("a:/a", "b:/b:cow"))
+async def test_only_copy_on_write_caches_are_mounted_as_an_overlay(tmp_path: Path) -> None:
+    volumes = Volumes()
+    async with caches(volumes, tmp_path).held(
+        cell("b:/b", "a:/a:cow"), on_wait=pytest.fail
+    ) as mounts:
+        shared, alone = sorted(volumes.made)
 
-    assert cache_mount(alone) == Mount(alone.volume, "/a")
-    assert cache_mount(shared) == Mount(shared.volume, "/b", ("O",))
+    assert mounts == (Mount(alone, "/b"), Mount(shared, "/a", ("O",)))
+
+
+async def test_who_has_other_locks_has_other_volumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user, another home directory, another machine: nothing would keep them apart."""
+    volumes = Volumes()
+
+    async def use(locks: Path) -> None:
+        async with caches(volumes, locks).held(cell("cargo:/c"), on_wait=pytest.fail):
+            pass
+
+    await use(tmp_path / "a")
+    await use(tmp_path / "a")
+    assert len(volumes.made) == 1
+    await use(tmp_path / "b")
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    await use(tmp_path / "a")
+    (tmp_path / "machine-id").write_text("another")
+    monkeypatch.setattr(identity, "_MACHINE_ID", tmp_path / "machine-id")
+    await use(tmp_path / "a")
+
+    assert len(volumes.made) == 4
 
 
 async def test_a_volume_is_made_with_what_tells_people_whose_it_is(tmp_path: Path) -> None:
@@ -73,7 +103,8 @@ async def test_a_volume_is_made_with_what_tells_people_whose_it_is(tmp_path: Pat
     async with caches(volumes, tmp_path).held(cell("cargo:/c"), on_wait=pytest.fail):
         ((name, labels),) = volumes.made.items()
 
-    assert describe(VolumeSummary(name=name, labels=labels)) == "amd64, toolchain"
+    known = VolumeSummary(name=name, labels=labels)
+    assert describe(known) == f"amd64, toolchain, user {os.getuid()}"
     assert describe(VolumeSummary(name=name)) == ""
 
 

@@ -10,7 +10,7 @@ from barasync.engine.claims import Capacity, Claim
 from barasync.engine.exclusion import Uses
 from barasync.engine.history import History
 from barasync.engine.scheduler import Task
-from barasync.matrix.caches import cache_volumes
+from barasync.matrix.caches import caches_of
 from barasync.matrix.cells import Cell, cell_id
 from barasync.matrix.plan import Plan
 from barasync.matrix.platforms import ARCHITECTURES, Platform
@@ -51,10 +51,10 @@ def claim(settings: CellSettings) -> Claim:
 
 def uses(cell: Cell) -> Uses:
     """Return what a cell cannot use beside every other: its caches."""
-    volumes = cache_volumes(cell)
+    caches = caches_of(cell)
     return Uses(
-        alone=frozenset(each.volume for each in volumes if not each.is_shared),
-        shared=frozenset(each.volume for each in volumes if each.is_shared),
+        alone=frozenset(each.key for each in caches if not each.is_shared),
+        shared=frozenset(each.key for each in caches if each.is_shared),
     )
 
 

@@ -30,7 +30,6 @@ from barasync.aiopodman import (
 from barasync.artifacts.collect import Collection
 from barasync.artifacts.ledger import Ledgers
 from barasync.config.volumes import parse_volume
-from barasync.engine.caches import cache_mount
 from barasync.engine.collection import collect_artifacts, is_wanted, needs_overlay
 from barasync.engine.drain import Drain, Sink
 from barasync.engine.ending import NoVerdict
@@ -44,7 +43,6 @@ from barasync.engine.usage import CellCgroup, RunCgroup
 from barasync.engine.verdict import Observation, Verdict, judge, judge_refused_start, remark
 from barasync.errors import BarasyncError
 from barasync.masking.masker import Masker
-from barasync.matrix.caches import cache_volumes
 from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Status, Usage
 from barasync.workspace.copies import CopySource
@@ -78,6 +76,7 @@ class Job:
     command: tuple[str, ...]
     environment: Mapping[str, str]
     artifacts: Path
+    caches: tuple[Mount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,7 +254,7 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         network=cast("Network", settings.network),  # checked with the configuration
         mounts=(
             *(mount(volume) for volume in settings.volumes),
-            *(cache_mount(volume) for volume in cache_volumes(job.cell)),
+            *job.caches,
         ),
         secret_files=secret_files(settings, session.secrets),
         secret_env=secret_env(settings, session.secrets),

@@ -175,14 +175,19 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def _host() -> str:
-    """Return a word for this machine: many are called `localhost`, so its ID is a part of it.
+def machine_word() -> str:
+    """Return a word for this machine, empty where it has no ID, as in many a container.
 
     The ID itself is not for everybody to see. Source: machine-id(5).
     """
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", socket.gethostname())
     try:
         machine = _MACHINE_ID.read_bytes().strip()
     except OSError:
-        return name
-    return f"{name}-{hashlib.sha256(b'barasync' + machine).hexdigest()[:_DIGITS]}"
+        return ""
+    return hashlib.sha256(b"barasync" + machine).hexdigest()[:_DIGITS]
+
+
+def _host() -> str:
+    """Return a word for this machine with its name in it: many are called `localhost`."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", socket.gethostname())
+    return "-".join(filter(None, (name, machine_word())))

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from barasync.aiopodman import Mount
 from barasync.artifacts.collect import Collection
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.attempt import (
@@ -27,7 +28,7 @@ from barasync.engine.once import Once
 from barasync.errors import BarasyncError
 from barasync.events import AnyEvent, ContainerStarted, ImageProgress
 from barasync.images.resolve import WrongPlatform
-from barasync.matrix.caches import CacheVolume
+from barasync.matrix.caches import CellCache
 from barasync.matrix.cells import Cell
 from barasync.matrix.command import environment, expand
 from barasync.matrix.outcome import Outcome, Status
@@ -148,16 +149,16 @@ class Turns:
             try:
                 with turn.cancellable() as scope:
                     made = await self._made(turn.cell, turn.phases)
-                    await self._hold_caches(turn.cell, stack, turn.phases)
+                    caches = await self._hold_caches(turn.cell, stack, turn.phases)
             except BarasyncError as error:
                 return Taken(outcome=_not_prepared(error), error=error)
             if scope.cancelled_caught:
                 return Taken(outcome=Outcome(status=Status.CANCELLED))
-            return await self._attempt(turn, made)
+            return await self._attempt(turn, made, caches)
 
-    async def _attempt(self, turn: _Turn, made: _Made) -> Taken:
+    async def _attempt(self, turn: _Turn, made: _Made, caches: tuple[Mount, ...]) -> Taken:
         cell = turn.cell
-        job = self._job(cell, turn.number, made.image)
+        job = self._job(cell, turn.number, made.image, caches)
         async with (
             self._recorder.open_log(cell.id, turn.number) as log,
             masked_sink(log, self._session.masker) as sink,
@@ -190,31 +191,34 @@ class Turns:
         with phases.measure("workspace"):
             return _Made(base, await self._layers.get((base, cell.platform)))
 
-    async def _hold_caches(self, cell: Cell, stack: AsyncExitStack, phases: Phases) -> None:
+    async def _hold_caches(
+        self, cell: Cell, stack: AsyncExitStack, phases: Phases
+    ) -> tuple[Mount, ...]:
         """Keep the caches of a cell, if it has any, until `stack` is closed."""
         if not cell.settings.caches:
-            return
+            return ()
 
-        def waits(volume: CacheVolume) -> None:
+        def waits(waited_for: CellCache) -> None:
             self._recorder.emit(
                 ImageProgress(
                     at=self._now(),
                     image=cell.settings.image,
                     platform=str(cell.platform),
-                    message=f"cell {cell.id} waits for the cache {volume.cache.name}: "
+                    message=f"cell {cell.id} waits for the cache {waited_for.cache.name}: "
                     "another run uses it",
                 )
             )
 
         with phases.measure("cache"):
-            await stack.enter_async_context(self._preparation.caches.held(cell, on_wait=waits))
+            held = self._preparation.caches.held(cell, on_wait=waits)
+            return await stack.enter_async_context(held)
 
     def _forget(self, cell: Cell, made: _Made) -> None:
         """Have both made anew: what is below a layer that is gone may be gone as well."""
         self._layers.forget((made.base, cell.platform), made.image)
         self._images.forget((cell.settings.image, cell.platform), made.base)
 
-    def _job(self, cell: Cell, number: int, image: str) -> Job:
+    def _job(self, cell: Cell, number: int, image: str, caches: tuple[Mount, ...]) -> Job:
         has_bar = self._preparation.has_bar(cell.settings.workspace)
         return Job(
             cell=cell,
@@ -223,6 +227,7 @@ class Turns:
             command=expand(cell, rule=self._plan.rule, args=self._plan.args, has_bar=has_bar),
             environment={**environment(cell, run=self._session.run), **cell.settings.env},
             artifacts=self._recorder.artifacts(cell.id, number),
+            caches=caches,
         )
 
     def _announce(self, job: Job, container: str) -> None:

@@ -1,4 +1,4 @@
-"""The volumes of cells' caches: one for each name, architecture and image."""
+"""The caches of cells, and the volumes they are: one for each name, architecture and image."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ PREFIX = "barasync-cache-"
 NAME = "barasync.cache.name"
 ARCH = "barasync.cache.arch"
 IMAGE = "barasync.cache.image"
+USER = "barasync.cache.user"
 
 _DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CacheVolume:
-    """The volume of a cell's cache, named by the cache, the architecture and the image."""
+class CellCache:
+    """A cell's cache; `key` is the same for cells that have the same content in it."""
 
-    volume: str
+    key: str
     cache: Cache
     arch: str
     image: str
@@ -34,20 +35,24 @@ class CacheVolume:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What tells a person whose it is."""
+        """What tells a person what it is."""
         return {NAME: self.cache.name, ARCH: self.arch, IMAGE: self.image}
 
+    def volume(self, owner: str) -> str:
+        """Return the name of its volume; each owner has another one, that nobody else locks."""
+        return f"{PREFIX}{self.key}-{owner}"
 
-def cache_volumes(cell: Cell) -> tuple[CacheVolume, ...]:
-    """Return the volumes of a cell's caches.
+
+def caches_of(cell: Cell) -> tuple[CellCache, ...]:
+    """Return the caches of a cell.
 
     The image counts as it is written, not by its ID: a cache is not lost with every new image.
     """
     image = cell.settings.image
     digest = hashlib.sha256(f"{cell.platform}\0{image}".encode()).hexdigest()[:_DIGITS]
     return tuple(
-        CacheVolume(
-            volume=f"{PREFIX}{cache.name}-{cell.arch}-{digest}",
+        CellCache(
+            key=f"{cache.name}-{cell.arch}-{digest}",
             cache=cache,
             arch=cell.arch,
             image=image,
