@@ -42,6 +42,16 @@ def caches(socket_path: str) -> list[str]:
     return sorted(each["Name"] for each in found if each["Name"].startswith("barasync-cache-"))
 
 
+def volumes(socket_path: str) -> list[str]:
+    found = libpod.request(socket_path, "GET", "volumes/json") or []
+    return sorted(each["Name"] for each in found)
+
+
+def copies(service: RigService) -> set[Path]:
+    """Return the directories in podman's storage that hold what containers wrote to overlays."""
+    return set(service.directory.glob("graph/overlay-containers/*/userdata/overlay/*"))
+
+
 def configure(
     barasync: Barasync, image: str, script: str, *caches: str, configs: str = "a"
 ) -> None:
