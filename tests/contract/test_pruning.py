@@ -14,6 +14,7 @@ from anyio import to_thread
 
 from barasync.aiopodman import ContainerSpec, Podman
 from barasync.engine.identity import Identity
+from barasync.engine.layer_uses import note_uses
 from barasync.engine.pruning import KEPT_LAYERS, KEPT_SECONDS, prune_layers
 from barasync.matrix.platforms import Platform
 from barasync.workspace.layer import ensure_layer, layers
@@ -58,9 +59,15 @@ async def make(
     )
 
 
-async def prune(podman: Podman, *, used: tuple[str, ...] = (), after: float = 0) -> set[str]:
+async def prune(
+    podman: Podman,
+    *,
+    used: tuple[str, ...] = (),
+    after: float = 0,
+    uses: Path = Path("/nonexistent"),
+) -> set[str]:
     removed = await prune_layers(
-        podman, ME, run="mine", used=used, now=time.time() + after, start_of={8: 2}.get
+        podman, ME, run="mine", used=used, now=time.time() + after, uses=uses, start_of={8: 2}.get
     )
     return set(removed)
 
@@ -83,22 +90,43 @@ async def test_layers_that_are_too_old_go_and_what_this_run_uses_stays(
     await podman.images.inspect(busybox)
 
 
-async def test_after_a_run_there_are_no_more_layers_than_are_kept(
+async def test_a_layer_that_was_used_lately_is_not_too_old(
+    podman: Podman, busybox: str, tmp_path: Path
+) -> None:
+    old, used = [await make(podman, busybox, tmp_path, name) for name in ("old", "used")]
+    await to_thread.run_sync(note_uses, tmp_path / "uses", {used}, time.time() + LATER - 60)
+
+    assert await prune(podman, after=LATER, uses=tmp_path / "uses") == {old}
+    assert await present(podman) == {used}
+
+
+async def test_after_a_run_there_are_no_more_layers_than_are_kept_those_that_were_used_last(
     podman: Podman, service: RigService, busybox: str, tmp_path: Path
 ) -> None:
-    """Podman counts the age of an image in seconds, so one of those first may be any of them."""
+    """The first layer was made before all others, and used again after them."""
     nobody = replace(await to_thread.run_sync(Identity.current), start=1)
-    made = [await make(podman, busybox, tmp_path, f"p{n}", nobody) for n in range(KEPT_LAYERS + 2)]
-    (tmp_path / "project").mkdir()
-    barasync = Barasync(tmp_path / "project", service.endpoint.url, os.environ)
-    barasync.configure(f'[defaults]\nimage = "{busybox}"\ncommand = ["true"]')
+    environ = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
 
-    ended = await to_thread.run_sync(barasync, "matrix", "tests")
+    async def use(name: str) -> None:
+        """Run a cell in a layer of a project of that name."""
+        config = f'[defaults]\nimage = "{busybox}"\ncommand = ["cat", "name"]'
+        project = write(tmp_path / name, {"name": name, "barasync.toml": config})
+        barasync = Barasync(project, service.endpoint.url, environ)
+        ended = await to_thread.run_sync(barasync, "matrix", "tests")
+        assert ended.code == 0, ended.err
 
-    assert ended.code == 0, ended.err
+    await use("first")
+    (first,) = await present(podman)
+    made = [await make(podman, busybox, tmp_path, f"p{n}", nobody) for n in range(KEPT_LAYERS - 1)]
+    await use("first")
+    assert await present(podman) == {first, *made}
+
+    await use("latest")
+
     left = await present(podman)
     assert len(left) == KEPT_LAYERS
-    assert len(left & set(made)) == KEPT_LAYERS - 1
+    assert first in left
+    assert len(left & set(made)) == KEPT_LAYERS - 2
 
 
 async def test_what_a_container_or_an_image_is_made_of_stays(

@@ -10,7 +10,7 @@ HOUR = 3600.0
 
 
 def layer(name: str, *, age: float = 60.0, maker: Liveness = Liveness.DEAD) -> Judged:
-    return Judged(id=name, created=NOW - age, maker=maker)
+    return Judged(id=name, used=NOW - age, maker=maker)
 
 
 def many(count: int, *, maker: Liveness = Liveness.DEAD, age: float = HOUR) -> list[Judged]:
@@ -22,13 +22,13 @@ def test_few_and_young_layers_stay() -> None:
     assert outdated(many(KEPT_LAYERS), used=(), now=NOW) == ()
 
 
-def test_a_layer_goes_when_it_is_too_old_however_few_there_are() -> None:
+def test_a_layer_goes_when_it_was_not_used_for_long_however_few_there_are() -> None:
     layers = [layer("old", age=KEPT_SECONDS + 1), layer("young", age=KEPT_SECONDS - 1)]
 
     assert outdated(layers, used=(), now=NOW) == ("old",)
 
 
-def test_the_oldest_go_first_where_there_are_too_many() -> None:
+def test_the_least_recently_used_go_first_where_there_are_too_many() -> None:
     layers = many(KEPT_LAYERS + 3)
 
     assert outdated(layers, used=(), now=NOW) == ("l22", "l21", "l20")

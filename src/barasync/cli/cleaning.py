@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import typer
 from anyio import to_thread
+from platformdirs import user_cache_path
 
 from barasync.aiopodman import APIError, Conflict, Podman, PodmanError
 from barasync.cli.connect import Connection, connect
 from barasync.engine.caches import describe, find_caches
 from barasync.engine.identity import Identity, Liveness
-from barasync.engine.pruning import prune_layers
+from barasync.engine.layer_uses import forget_uses, note_uses
+from barasync.engine.pruning import KEPT_SECONDS, prune_layers
 from barasync.engine.reaper import Fate, Kind, Leftover, Removal, leftovers, remove
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
 from barasync.report.words import count
@@ -132,11 +135,22 @@ async def prune(
     connection: Connection, identity: Identity, *, run: str, used: Collection[str], now: float
 ) -> tuple[str, ...]:
     """Remove outdated workspace layers at the end of a run that used some; say what went wrong."""
+    uses = user_cache_path("barasync") / "layers"
+    problems = []
     try:
-        await prune_layers(connection.podman, identity, run=run, used=used, now=now)
+        await to_thread.run_sync(_note, uses, used, now)
+    except OSError as error:
+        problems.append(f"which workspace layers were used could not be noted: {error}")
+    try:
+        await prune_layers(connection.podman, identity, run=run, used=used, now=now, uses=uses)
     except PodmanError as error:
-        return (f"outdated workspace layers could not be removed: {error}",)
-    return ()
+        problems.append(f"outdated workspace layers could not be removed: {error}")
+    return tuple(problems)
+
+
+def _note(uses: Path, used: Collection[str], now: float) -> None:
+    note_uses(uses, used, now)
+    forget_uses(uses, now - KEPT_SECONDS)
 
 
 def _name(leftover: Leftover) -> str:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 from anyio import to_thread
 
 from barasync.aiopodman import Conflict, ContainerSummary, ImageSummary, Podman
 from barasync.engine.identity import RUN, Identity, Liveness, StartOf, of_maker, start_time
+from barasync.engine.layer_uses import last_uses
 from barasync.workspace.layer import BASE_LABEL, layers
 
 KEPT_LAYERS = 20
@@ -25,24 +27,28 @@ _PATIENCE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A layer, when it was made (seconds since the epoch), and whether its maker still lives."""
+    """A layer, when it was last used or made, and whether its maker still lives.
+
+    `used` is the later of both as far as it is known, in seconds since the epoch.
+    """
 
     id: str
-    created: float
+    used: float
     maker: Liveness
 
 
 def outdated(found: Iterable[Judged], *, used: Collection[str], now: float) -> tuple[str, ...]:
-    """Return the layers to remove, the oldest first: by age, and beyond the newest `KEPT_LAYERS`.
+    """Return the layers to remove, the least recently used first.
 
-    None of `used`, which count as the newest, and none whose maker lives or may live.
+    Those that were not used for `KEPT_SECONDS`, and those beyond the `KEPT_LAYERS` that were used
+    most recently. None of `used`, which are in use now, and none whose maker lives or may live.
     """
-    newest_first = sorted(
-        found, key=lambda layer: (layer.id in used, layer.created, layer.id), reverse=True
+    latest_first = sorted(
+        found, key=lambda layer: (layer.id in used, layer.used, layer.id), reverse=True
     )
     doomed = []
-    for rank, layer in enumerate(newest_first):
-        age = now - layer.created
+    for rank, layer in enumerate(latest_first):
+        age = now - layer.used
         is_recent = layer.maker is Liveness.UNKNOWN and age < _LONGEST_RUN_SECONDS
         if layer.id in used or layer.maker is Liveness.ALIVE or is_recent:
             continue
@@ -58,10 +64,12 @@ async def prune_layers(
     run: str,
     used: Collection[str],
     now: float,
+    uses: Path,
     start_of: StartOf = start_time,
 ) -> tuple[str, ...]:
     """Remove outdated layers of a service at the end of `run`, which has used some; return them.
 
+    `uses` is the directory where uses are noted (`layer_uses`).
     What a container or an image is made of stays. While another run is at work there nothing is
     removed: it may be about to use a layer that it found. One request where nothing is outdated;
     what is not removed within `_PATIENCE_SECONDS` is left to the next run.
@@ -74,11 +82,12 @@ async def prune_layers(
         found = await layers(podman)
 
         def judged() -> tuple[str, ...]:
+            last = last_uses(uses, (layer.id for layer in found))
             return outdated(
                 [
                     Judged(
                         id=layer.id,
-                        created=layer.created,
+                        used=max(layer.created, last.get(layer.id, 0)),
                         maker=identity.judge(of_maker(layer.labels), start_of),
                     )
                     for layer in found
