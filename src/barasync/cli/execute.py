@@ -8,26 +8,27 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 import anyio
 from anyio import to_thread
-from anyio.from_thread import check_cancelled
-from platformdirs import user_cache_path
 
 from barasync import __version__
 from barasync.cli.cleaning import note_on_dead_runs, prune
 from barasync.cli.connect import Connection, connect
 from barasync.cli.interrupts import Interrupts
-from barasync.cli.project import Project, refuse_a_whole_home
+from barasync.cli.preparation import (
+    Files,
+    preparation,
+    read_files,
+    require_emulators,
+    require_shared_directory,
+)
+from barasync.cli.project import Project
 from barasync.cli.secrets import secret_notes
-from barasync.cli.sharing import require_shared
 from barasync.config.copies import Copy
-from barasync.config.schema import WorkspaceMode
 from barasync.engine.admission import capacity, tasks
 from barasync.engine.attempt import Session
-from barasync.engine.caches import Caches
 from barasync.engine.history import Ended, History, read_history, remember
 from barasync.engine.identity import Identity
 from barasync.engine.memory import read_shortage
@@ -35,26 +36,20 @@ from barasync.engine.run import Run, RunResult
 from barasync.engine.sampler import Sampler
 from barasync.engine.scheduler import Scheduler
 from barasync.engine.secrets import made_secrets
-from barasync.engine.turn import Preparation
 from barasync.engine.usage import RunCgroup
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
-from barasync.events import ImageProgress, PlannedCell, RunStarted
-from barasync.images.emulation import Host, require, require_there
-from barasync.images.resolve import resolve
+from barasync.events import PlannedCell, RunStarted
 from barasync.masking.masker import Masker
 from barasync.masking.value import SecretValue
 from barasync.matrix.plan import Plan
-from barasync.matrix.platforms import Platform, parse
+from barasync.matrix.platforms import parse
 from barasync.report.console import Consoles
 from barasync.report.files import RunDirectory
 from barasync.report.jsonl import EventLog
 from barasync.report.recorder import Recorder
 from barasync.report.result import ResultDocument, write_result
-from barasync.workspace.copies import CopySource, read_copies
-from barasync.workspace.destinations import mounted_in, refuse_covered
-from barasync.workspace.layer import ensure_layer
+from barasync.workspace.copies import CopySource
 from barasync.workspace.source import Source
-from barasync.workspace.tree import Tree, scan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +85,6 @@ class Execution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Files:
-    """What of this host goes into cells: the project's files for a layer, and copies."""
-
-    source: Source | None
-    copies: tuple[CopySource, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Executed:
     """A run that has ended, and its record.
 
@@ -130,15 +117,21 @@ async def execute(
     `farewell` gives the last lines to show once nothing of the run is left. The first signal stops
     the run in order; from the second on the audience is not waited for.
     """
-    files = _Files(source=await _source(execution), copies=await _copies(execution, notify))
+    files = await read_files(
+        execution.plan,
+        execution.project,
+        execution.copies,
+        home=execution.environ.get("HOME"),
+        notify=notify,
+    )
     async with connect(execution.url, execution.environ, notify=notify) as connection:
         identity = await to_thread.run_sync(Identity.current)
         async with anyio.create_task_group() as group:
             group.start_soon(_tell_of_dead_runs, connection, identity, notify)
-            await _require_shared_directory(execution, connection)
+            await require_shared_directory(execution.plan, execution.project.directory, connection)
             for note in secret_notes(execution.plan, execution.secrets, connection.podman.version):
                 notify(note)
-            await _require_emulators(execution.plan, connection, identity)
+            await require_emulators(execution.plan, connection, identity)
         directory = await to_thread.run_sync(_make_directory, execution.project.directory)
         console = audience(directory)
         left: list[str] = []
@@ -170,7 +163,7 @@ async def _run(
     execution: Execution,
     connection: Connection,
     recorder: Recorder,
-    files: _Files,
+    files: Files,
     interrupts: Interrupts,
     *,
     identity: Identity,
@@ -188,10 +181,13 @@ async def _run(
             complain=complain,
         )
         secrets = await stack.enter_async_context(making)
+        prepare = preparation(
+            execution.project, connection, recorder, files.source, identity, masker=masker
+        )
         run = Run(
             execution.plan,
             replace(session, secrets=secrets, masker=masker),
-            _preparation(execution, connection, recorder, files.source, identity, masker=masker),
+            prepare,
             recorder,
             scheduler=await _scheduler(execution, connection),
             fail_fast=execution.fail_fast,
@@ -228,55 +224,6 @@ def _session(
     )
 
 
-def _preparation(
-    execution: Execution,
-    connection: Connection,
-    recorder: Recorder,
-    source: Source | None,
-    identity: Identity,
-    *,
-    masker: Masker,
-) -> Preparation:
-    document = execution.project.document
-
-    def progress(image: str, platform: Platform, message: str) -> None:
-        line = masker.text(message)
-        recorder.emit(
-            ImageProgress(at=time.time(), image=image, platform=str(platform), message=line)
-        )
-
-    async def image(reference: str, platform: Platform) -> str:
-        resolved = await resolve(
-            connection.podman,
-            reference,
-            platform,
-            {} if document is None else document.images,
-            cache_dir=user_cache_path("barasync"),
-            on_progress=partial(progress, reference, platform),
-        )
-        return resolved.id
-
-    async def workspace(image_id: str, platform: Platform) -> str:
-        assert source is not None, "the files are read when a cell wants them in a layer"
-        make = partial(
-            ensure_layer,
-            connection.podman,
-            image_id=image_id,
-            platform=platform,
-            labels=identity.labels(recorder.run),
-            maker=identity.maker_labels(recorder.run),
-        )
-        return await source.layer(lambda tree: make(tree=tree))
-
-    def has_bar(mode: WorkspaceMode) -> bool:
-        if source is None or mode.shares_directory:
-            return execution.project.has_executable("bar")
-        return source.tree.has_executable("bar")
-
-    caches = Caches(connection.podman, user_cache_path("barasync") / "locks")
-    return Preparation(image=image, workspace=workspace, caches=caches, has_bar=has_bar)
-
-
 async def _scheduler(execution: Execution, connection: Connection) -> Scheduler:
     """Put what is known of the cells and of the host of the service together."""
     history = History()
@@ -295,61 +242,11 @@ async def _scheduler(execution: Execution, connection: Connection) -> Scheduler:
     )
 
 
-async def _source(execution: Execution) -> Source | None:
-    """Read the project's files, if a cell wants them in a layer."""
-    directory = execution.project.directory
-    modes = _modes(execution.plan)
-    if modes != {WorkspaceMode.NONE}:
-        refuse_a_whole_home(directory, execution.environ.get("HOME"))
-    if WorkspaceMode.LAYER not in modes:
-        return None
-
-    async def read() -> Tree:
-        # The thread cannot be left behind: it would be waited for when the interpreter ends.
-        return await to_thread.run_sync(partial(scan, directory, checkpoint=check_cancelled))
-
-    return Source(await read(), read)
-
-
 async def _tell_of_dead_runs(
     connection: Connection, identity: Identity, notify: Callable[[str], None]
 ) -> None:
     if (note := await note_on_dead_runs(connection, identity)) is not None:
         notify(note)
-
-
-async def _copies(execution: Execution, notify: Callable[[str], None]) -> tuple[CopySource, ...]:
-    """Look at what is to be copied, and at where it goes."""
-    if not execution.copies:
-        return ()
-    read = partial(read_copies, execution.copies, checkpoint=check_cancelled)
-    sources = await to_thread.run_sync(read)
-    for cell in execution.plan.cells:
-        refuse_covered(sources, mounted_in(cell.settings))
-    for source in sources:
-        for path in source.skipped:
-            notify(f"note: {source.copy}: left out {path}, a socket, pipe or device")
-    return sources
-
-
-def _modes(plan: Plan) -> frozenset[WorkspaceMode]:
-    return frozenset(cell.settings.workspace for cell in plan.cells)
-
-
-async def _require_shared_directory(execution: Execution, connection: Connection) -> None:
-    for mode in sorted(mode for mode in _modes(execution.plan) if mode.shares_directory):
-        check = partial(require_shared, mode=mode)
-        await to_thread.run_sync(check, connection, execution.project.directory)
-
-
-async def _require_emulators(plan: Plan, connection: Connection, identity: Identity) -> None:
-    """Make sure that the machine of the service can run the plan before anything is made for it."""
-    wanted = tuple(dict.fromkeys(cell.platform for cell in plan.cells))
-    if connection.local:
-        await to_thread.run_sync(require, wanted, Host.current())
-    else:
-        labels = identity.labels("arch-check")
-        await require_there(connection.podman, wanted, labels=labels, rlimits=connection.rlimits)
 
 
 def _make_directory(project: Path) -> RunDirectory:

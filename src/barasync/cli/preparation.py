@@ -1,0 +1,168 @@
+"""What a run needs before its cells: the files of this host, and a machine that can run them.
+
+Images and layers are made when the first cell asks for them; `preparation` says how.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from anyio import to_thread
+from anyio.from_thread import check_cancelled
+from platformdirs import user_cache_path
+
+from barasync.cli.connect import Connection
+from barasync.cli.project import Project, refuse_a_whole_home
+from barasync.cli.sharing import require_shared
+from barasync.config.copies import Copy
+from barasync.config.schema import WorkspaceMode
+from barasync.engine.caches import Caches
+from barasync.engine.identity import Identity
+from barasync.engine.turn import Preparation
+from barasync.events import ImageProgress
+from barasync.images.emulation import Host, require, require_there
+from barasync.images.resolve import resolve
+from barasync.masking.masker import Masker
+from barasync.matrix.plan import Plan
+from barasync.matrix.platforms import Platform
+from barasync.report.recorder import Recorder
+from barasync.workspace.copies import CopySource, read_copies
+from barasync.workspace.destinations import mounted_in, refuse_covered
+from barasync.workspace.layer import ensure_layer
+from barasync.workspace.source import Source
+from barasync.workspace.tree import Tree, scan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """What of this host goes into cells: the project's files for a layer, and copies."""
+
+    source: Source | None
+    copies: tuple[CopySource, ...]
+
+
+async def read_files(
+    plan: Plan,
+    project: Project,
+    copies: Sequence[Copy],
+    *,
+    home: str | None,
+    notify: Callable[[str], None],
+) -> Files:
+    """Read what is to go into cells; `notify` hears of what is left out, `home` is the user's.
+
+    Raises:
+        ConfigError: something cannot be read, or has no place in a cell.
+    """
+    source = await _source(plan, project.directory, home)
+    return Files(source=source, copies=await _copies(plan, copies, notify))
+
+
+async def require_shared_directory(plan: Plan, directory: Path, connection: Connection) -> None:
+    """Refuse a workspace that the machine of the service does not see where it is here.
+
+    Raises:
+        ConfigError: as `require_shared`.
+    """
+    for mode in sorted(mode for mode in _modes(plan) if mode.shares_directory):
+        check = partial(require_shared, mode=mode)
+        await to_thread.run_sync(check, connection, directory)
+
+
+async def require_emulators(plan: Plan, connection: Connection, identity: Identity) -> None:
+    """Make sure that the machine of the service can run the plan before anything is made for it."""
+    wanted = tuple(dict.fromkeys(cell.platform for cell in plan.cells))
+    if connection.local:
+        await to_thread.run_sync(require, wanted, Host.current())
+    else:
+        labels = identity.labels("arch-check")
+        await require_there(connection.podman, wanted, labels=labels, rlimits=connection.rlimits)
+
+
+def preparation(
+    project: Project,
+    connection: Connection,
+    recorder: Recorder,
+    source: Source | None,
+    identity: Identity,
+    *,
+    masker: Masker,
+) -> Preparation:
+    """Return how images and layers are made, when the first cell asks for each."""
+    document = project.document
+
+    def progress(image: str, platform: Platform, message: str) -> None:
+        line = masker.text(message)
+        recorder.emit(
+            ImageProgress(at=time.time(), image=image, platform=str(platform), message=line)
+        )
+
+    async def image(reference: str, platform: Platform) -> str:
+        resolved = await resolve(
+            connection.podman,
+            reference,
+            platform,
+            {} if document is None else document.images,
+            cache_dir=user_cache_path("barasync"),
+            on_progress=partial(progress, reference, platform),
+        )
+        return resolved.id
+
+    async def workspace(image_id: str, platform: Platform) -> str:
+        assert source is not None, "the files are read when a cell wants them in a layer"
+        make = partial(
+            ensure_layer,
+            connection.podman,
+            image_id=image_id,
+            platform=platform,
+            labels=identity.labels(recorder.run),
+            maker=identity.maker_labels(recorder.run),
+        )
+        return await source.layer(lambda tree: make(tree=tree))
+
+    def has_bar(mode: WorkspaceMode) -> bool:
+        if source is None or mode.shares_directory:
+            return project.has_executable("bar")
+        return source.tree.has_executable("bar")
+
+    caches = Caches(connection.podman, user_cache_path("barasync") / "locks")
+    return Preparation(image=image, workspace=workspace, caches=caches, has_bar=has_bar)
+
+
+async def _source(plan: Plan, directory: Path, home: str | None) -> Source | None:
+    """Read the project's files, if a cell wants them in a layer."""
+    modes = _modes(plan)
+    if modes != {WorkspaceMode.NONE}:
+        refuse_a_whole_home(directory, home)
+    if WorkspaceMode.LAYER not in modes:
+        return None
+
+    async def read() -> Tree:
+        # The thread cannot be left behind: it would be waited for when the interpreter ends.
+        return await to_thread.run_sync(partial(scan, directory, checkpoint=check_cancelled))
+
+    return Source(await read(), read)
+
+
+async def _copies(
+    plan: Plan, copies: Sequence[Copy], notify: Callable[[str], None]
+) -> tuple[CopySource, ...]:
+    """Look at what is to be copied, and at where it goes."""
+    if not copies:
+        return ()
+    read = partial(read_copies, copies, checkpoint=check_cancelled)
+    sources = await to_thread.run_sync(read)
+    for cell in plan.cells:
+        refuse_covered(sources, mounted_in(cell.settings))
+    for source in sources:
+        for path in source.skipped:
+            notify(f"note: {source.copy}: left out {path}, a socket, pipe or device")
+    return sources
+
+
+def _modes(plan: Plan) -> frozenset[WorkspaceMode]:
+    return frozenset(cell.settings.workspace for cell in plan.cells)
