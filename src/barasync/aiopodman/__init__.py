@@ -47,6 +47,7 @@ from barasync.aiopodman.images import (
     PullPolicy,
 )
 from barasync.aiopodman.lifetime import (
+    answered,
     create_shielded,
     remove_persistently,
     remove_shielded,
@@ -200,6 +201,7 @@ __all__ = [
     "VersionComponent",
     "VolumeSummary",
     "Volumes",
+    "answered",
     "create_shielded",
     "is_as_long_as_its_log",
     "is_image_id",

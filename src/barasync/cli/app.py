@@ -11,6 +11,8 @@ import typer
 
 from barasync import __version__
 from barasync.cli import arch, artifact, clean, container, doctor, image, matrix, run
+from barasync.cli.signals import take_as_ctrl_c
+from barasync.errors import EXIT_INTERRUPTED
 
 app = typer.Typer(
     name="barasync",
@@ -47,8 +49,11 @@ def barasync(
 
 def main() -> int:
     """Run the command line; return or raise `SystemExit` with the exit code of the contract."""
+    take_as_ctrl_c()
     try:
         app()
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last resort of the program: explained, exit 70
         from barasync.cli.failures import explain  # noqa: PLC0415 - it loads the client
 

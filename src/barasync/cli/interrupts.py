@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import NoReturn
@@ -11,17 +10,18 @@ import anyio
 import typer
 from anyio.abc import TaskStatus
 
+from barasync.cli.signals import SIGNALS, take_as_ctrl_c, take_as_haste
 from barasync.errors import EXIT_INTERRUPTED
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
 
 Handler = Callable[[int], None]
 """Called with the number of signals so far, from 1."""
 
 
 class Interrupts:
-    """What a signal does: it calls the handler in force, else the whole command is cancelled."""
+    """What a signal does: it calls the handler in force, else the whole command is cancelled.
+
+    `scope` is the command's.
+    """
 
     def __init__(self, scope: anyio.CancelScope) -> None:
         self.count = 0
@@ -39,7 +39,7 @@ class Interrupts:
 
     async def watch(self, *, task_status: TaskStatus[None]) -> None:
         """Act on every signal until cancelled."""
-        with anyio.open_signal_receiver(*_SIGNALS) as signals:
+        with anyio.open_signal_receiver(*SIGNALS) as signals:
             task_status.started()
             async for _ in signals:
                 self.count += 1
@@ -53,12 +53,14 @@ class Interrupts:
 async def interruptible() -> AsyncIterator[Interrupts]:
     """Handle signals for the duration of the block.
 
-    A signal without a handler cancels the block; that is swallowed here, and `count` tells.
+    A signal without a handler cancels the block; that is swallowed here, and `count` tells. Those
+    that come while it clears up after itself are heard, and change nothing about that.
     """
     async with anyio.create_task_group() as group:
-        interrupts = Interrupts(group.cancel_scope)
-        await group.start(interrupts.watch)
-        yield interrupts
+        with anyio.CancelScope() as scope:
+            interrupts = Interrupts(scope)
+            await group.start(interrupts.watch)
+            yield interrupts
         group.cancel_scope.cancel()
 
 
@@ -67,9 +69,13 @@ def finish(command: Callable[[Interrupts], Awaitable[int]]) -> NoReturn:
 
     async def with_signals() -> int:
         code = EXIT_INTERRUPTED
-        async with interruptible() as interrupts:
-            code = await command(interrupts)
-        return code  # noqa: RET504 - a signal may have cancelled the block
+        try:
+            async with interruptible() as interrupts:
+                code = await command(interrupts)
+        finally:
+            take_as_ctrl_c()
+        take_as_haste(code)
+        return code
 
     try:
         code = anyio.run(with_signals)

@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from barasync.aiopodman import Podman, PodmanError, SecretFile
+from barasync.aiopodman import Podman, PodmanError, SecretFile, answered
 from barasync.config.schema import CellSettings
 from barasync.config.secrets import parse_secret
 from barasync.errors import EngineUnavailable
 from barasync.masking.value import SecretValue
 
 _CREATE_SECONDS = 120.0
+_CREATE_SECONDS_WHEN_CANCELLED = 5.0
 _REMOVE_SECONDS = 30.0
 
 
@@ -62,11 +63,13 @@ def secret_env(settings: CellSettings, names: Mapping[str, str]) -> dict[str, st
 
 
 async def _create(podman: Podman, name: str, value: SecretValue, labels: Mapping[str, str]) -> None:
-    """Make a secret; once the request is made, cancellation waits for the answer."""
-    await anyio.lowlevel.checkpoint()
+    """Make a secret; once the request is made, cancellation waits for the answer, for a while."""
     try:
-        with anyio.fail_after(_CREATE_SECONDS, shield=True):
-            await podman.secrets.create(name, value.reveal(), labels=labels)
+        await answered(
+            lambda: podman.secrets.create(name, value.reveal(), labels=labels),
+            within=_CREATE_SECONDS,
+            cancelled=_CREATE_SECONDS_WHEN_CANCELLED,
+        )
     except TimeoutError:
         raise EngineUnavailable("podman does not answer when it is to keep a secret") from None
 

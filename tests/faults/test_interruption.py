@@ -1,0 +1,141 @@
+"""Signals while podman keeps a command waiting: every one ends it in order, however many come."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from tests.fake.faults import Fault, Hangs
+from tests.fake.service import FakeService
+from tests.rig import libpod
+from tests.rig.command import Barasync
+from tests.rig.waiting import wait_until
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+UNLIKE = SIGNALS[:2]
+"""Two that Python and the event loop handle by default in different ways."""
+PROMPT_SECONDS = 15.0
+"""Less than podman may take for an answer, more than a cancelled command waits for one."""
+
+
+@pytest.fixture
+def barasync(service: FakeService, tmp_path: Path) -> Barasync:
+    environ = {**os.environ, "NO_COLOR": "1", "TOKEN": "hunter2-0123456789"}
+    return Barasync(tmp_path, service.endpoint.url, environ)
+
+
+def asked(service: FakeService, operation: str) -> None:
+    """Wait until a command has asked the service for something."""
+    wait_until(lambda: operation in service.requests, f"a request {operation}")
+
+
+def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
+    _, said = process.communicate(timeout=40)
+    return process.returncode, said.decode()
+
+
+@pytest.mark.parametrize("number", UNLIKE)
+def test_a_secret_whose_making_is_not_answered_is_removed_after_many_signals(
+    service: FakeService, barasync: Barasync, number: signal.Signals
+) -> None:
+    image = service.image("localhost/cell")
+    service.inject(Fault("secret-create", Hangs(performed=True, seconds=1)))
+
+    with barasync.running("run", image, "--secret", "T=env:TOKEN", "--", "true") as process:
+        wait_until(lambda: bool(service.secrets), "a secret")
+        process.send_signal(number)
+        process.send_signal(number)
+        wait_until(lambda: not service.secrets, "no secret")
+        process.send_signal(number)
+        code, said = ended(process)
+
+    assert (code, "Traceback" in said) == (130, False), said
+    assert service.secrets == []
+
+
+def test_one_signal_does_not_wait_for_an_answer_that_never_comes(barasync: Barasync) -> None:
+    with FakeService.running(Fault("secret-create", Hangs(performed=True))) as service:
+        image = service.image("localhost/cell")
+        here = replace(barasync, url=service.endpoint.url)
+        with here.running("run", image, "--secret", "T=env:TOKEN", "--", "true") as process:
+            wait_until(lambda: bool(service.secrets), "a secret")
+            began = monotonic()
+            process.send_signal(signal.SIGINT)
+            code, said = ended(process)
+
+        assert code == 130, said
+        assert service.secrets == []
+        assert monotonic() - began < PROMPT_SECONDS
+
+
+@pytest.mark.parametrize("number", UNLIKE)
+def test_an_export_that_hangs_leaves_nothing_after_two_signals(
+    service: FakeService, barasync: Barasync, number: signal.Signals
+) -> None:
+    body = {"image": service.image("localhost/box"), "command": ["true"]}
+    made = libpod.request(service.endpoint.socket_path, "POST", "containers/create", body=body)
+    service.inject(Fault("export", Hangs()))
+    service.inject(Fault("unmount", Hangs(seconds=1)))
+
+    with barasync.running("container", "export", made["Id"], "box.tar") as process:
+        asked(service, "export")
+        process.send_signal(number)
+        asked(service, "unmount")
+        process.send_signal(number)
+        code, said = ended(process)
+
+    assert (code, "Traceback" in said) == (130, False), said
+    assert not list(barasync.directory.glob("*.tar")) + list(barasync.directory.glob(".barasync-*"))
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_before_the_command_asks_podman_for_anything_ends_it_as_later(
+    barasync: Barasync, number: signal.Signals
+) -> None:
+    fifo = barasync.directory / "token"
+    os.mkfifo(fifo)
+
+    run = barasync.running("run", "image", "--secret", f"T={fifo}", "--", "true")
+    # It can be opened once the command has come to read it.
+    with run as process, fifo.open("wb"):
+        process.send_signal(number)
+        code, said = ended(process)
+
+    assert (code, "Traceback" in said) == (130, False), said
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_when_all_is_done_takes_nothing_from_the_exit_code(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """As if it came in the last moments of the process."""
+    program = tmp_path / "program"
+    program.write_text(
+        f"""
+import os
+from barasync.cli.interrupts import finish
+from typer import Exit
+
+async def command(_interrupts):
+    return 7
+
+try:
+    finish(command)
+except Exit:
+    os.kill(os.getpid(), {int(number)})
+    raise AssertionError("nothing came of the signal")
+"""
+    )
+
+    done = subprocess.run(
+        [sys.executable, program], capture_output=True, check=False, stdin=subprocess.DEVNULL
+    )
+
+    assert (done.returncode, done.stderr) == (7, b"")

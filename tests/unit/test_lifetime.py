@@ -1,0 +1,114 @@
+"""Requests whose answer nobody may miss."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+import pytest
+
+from barasync.aiopodman import Conflict, answered
+
+pytestmark = pytest.mark.anyio
+
+LONG = 1000.0
+SHORT = 0.02
+
+
+async def never() -> int:
+    await anyio.sleep_forever()
+    raise AssertionError
+
+
+async def one() -> int:
+    return 1
+
+
+async def refused() -> int:
+    raise Conflict(status=409, cause="in use", message="", method="POST", path="/x")
+
+
+async def begun_and_cancelled(
+    request: Callable[[], Awaitable[int]], *, cancelled: float
+) -> tuple[list[int], anyio.CancelScope]:
+    """Cancel a wait that has begun, then let `request` go on.
+
+    Return what was heard of it, and the cancelled scope.
+    """
+    heard: list[int] = []
+    go_on = anyio.Event()
+    async with anyio.create_task_group() as group:
+        scope = anyio.CancelScope()
+
+        async def held() -> int:
+            await go_on.wait()
+            return await request()
+
+        async def ask() -> None:
+            with scope:
+                heard.append(await answered(held, within=LONG, cancelled=cancelled))
+                await anyio.lowlevel.checkpoint()
+
+        group.start_soon(ask)
+        await anyio.wait_all_tasks_blocked()
+        scope.cancel()
+        await anyio.wait_all_tasks_blocked()
+        go_on.set()
+    return heard, scope
+
+
+async def test_an_answer_is_returned_and_a_refusal_raised_as_it_is() -> None:
+    assert await answered(one, within=LONG, cancelled=LONG) == 1
+    with pytest.raises(Conflict):
+        await answered(refused, within=LONG, cancelled=LONG)
+
+
+async def test_without_an_answer_the_wait_ends() -> None:
+    with pytest.raises(TimeoutError):
+        await answered(never, within=SHORT, cancelled=LONG)
+
+
+async def test_an_answer_that_comes_after_cancellation_is_heard_before_that_counts() -> None:
+    heard, scope = await begun_and_cancelled(one, cancelled=LONG)
+
+    assert (heard, scope.cancelled_caught) == ([1], True)
+
+
+async def test_an_answer_that_comes_in_the_moment_of_cancellation_is_heard() -> None:
+    heard: list[int] = []
+
+    async def last() -> int:
+        scope.cancel()
+        return 1
+
+    with anyio.CancelScope() as scope:
+        heard.append(await answered(last, within=LONG, cancelled=LONG))
+
+    assert heard == [1]
+
+
+async def test_after_cancellation_an_answer_is_waited_for_for_a_shorter_time() -> None:
+    with anyio.fail_after(10):
+        heard, scope = await begun_and_cancelled(never, cancelled=SHORT)
+
+    assert (heard, scope.cancelled_caught) == ([], True)
+
+
+async def test_whoever_was_cancelled_hears_of_no_failure() -> None:
+    heard, scope = await begun_and_cancelled(refused, cancelled=LONG)
+
+    assert (heard, scope.cancelled_caught) == ([], True)
+
+
+async def test_whoever_was_cancelled_before_asks_for_nothing() -> None:
+    asked: list[int] = []
+
+    async def ask() -> int:
+        asked.append(1)
+        return 1
+
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await answered(ask, within=LONG, cancelled=LONG)
+
+    assert (asked, scope.cancelled_caught) == ([], True)
