@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import random
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -126,3 +128,50 @@ def test_masking_takes_linear_time_for_the_worst_of_values(
     stream.finish()
 
     assert 0 < sum(costs) < 4 * 100 * 200
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        random.Random(1).randbytes(100_000).translate(None, delete=b"\n\r\v\f"),
+        b"\n".join([b"line %04d" % number for number in range(200)] * 50),
+    ],
+    ids=["one line", "many lines"],
+)
+def test_a_piece_costs_no_more_where_much_is_held_back(value: bytes) -> None:
+    """White box: what is copied has to be allocated first, and that is counted."""
+    stream = masker(value).stream()
+    assert stream.feed(value[:-1000]) == b""
+    costs = 0
+    tracemalloc.start()
+    try:
+        for position in range(len(value) - 1000, len(value) - 1):
+            before, _ = tracemalloc.get_traced_memory()
+            tracemalloc.reset_peak()
+            assert stream.feed(value[position : position + 1]) == b""
+            costs += tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+    # The buffer itself grows now and then.
+    assert costs < 1000 * 1000 + 2 * len(value)
+    assert stream.feed(value[-1:]) == b"***"
+
+
+def test_what_is_held_back_is_given_away_piece_by_piece_at_no_more_cost() -> None:
+    value = b"a" * 100_000 + b"b"
+    stream = masker(value).stream()
+    assert stream.feed(value[:-1]) == b""
+    costs = 0
+    tracemalloc.start()
+    try:
+        for _ in range(1000):
+            before, _ = tracemalloc.get_traced_memory()
+            tracemalloc.reset_peak()
+            assert stream.feed(b"a") == b"a"
+            costs += tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+    assert costs < 1000 * 1000 + 2 * len(value)
+    assert stream.finish() == value[:-1]

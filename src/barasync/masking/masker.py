@@ -12,9 +12,11 @@ Invariant: the masked stream is that of the joined bytes, in whatever pieces the
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
+from operator import itemgetter
 
-from barasync.masking.search import Search, Span, Word, add
+from barasync.masking.search import Search, Span, Word
 from barasync.masking.value import SecretValue
 
 MASK = b"***"
@@ -56,9 +58,9 @@ class MaskedStream:
 
     def __init__(self, words: Iterable[Word]) -> None:
         self._searches = [Search(word) for word in words]
-        self._held = b""
+        self._held = bytearray()  # loses bytes at its beginning without moving the others
         self._given = 0  # offset in the stream of what is held
-        self._spans: list[Span] = []  # what has been found and not yet passed
+        self._spans: deque[Span] = deque()  # what has been found and not yet passed, in order
         self._masked = -1  # where the last `***` ends in the stream
 
     def feed(self, piece: bytes) -> bytes:
@@ -70,11 +72,15 @@ class MaskedStream:
             self._given += len(piece)
             return piece
         if found:
-            found, self._spans = sorted([*self._spans, *found]), []
-            for start, end in found:
-                add(self._spans, start, end)
-        self._held += piece
-        return self._give(offset + len(piece) - begun)
+            self._insert(found)
+        until = offset + len(piece) - begun
+        if self._held:
+            self._held += piece
+            return self._give(until)
+        masked = self._mask(piece, until)
+        self._held += piece[until - self._given :]
+        self._given = until
+        return masked
 
     def finish(self) -> bytes:
         """Return the rest: the stream has ended, so nothing more comes of what has begun."""
@@ -82,19 +88,35 @@ class MaskedStream:
 
     def _give(self, until: int) -> bytes:
         """Give away what is held before `until`; nothing that is found later begins before."""
-        begin, position = self._given, self._given
-        pieces: list[bytes] = []
-        for start, end in self._spans:
-            if start >= until:
-                break
-            pieces.append(self._held[position - begin : max(0, start - begin)])
+        masked = self._mask(self._held, until)
+        del self._held[: until - self._given]
+        self._given = until
+        return masked
+
+    def _insert(self, found: list[Span]) -> None:
+        """Add spans, joined with those they meet; none ends before one of an earlier piece."""
+        spans = self._spans
+        found.sort(key=itemgetter(1))
+        for span in found:
+            while spans and span[0] <= spans[-1][1]:
+                span = min(span[0], spans.pop()[0]), span[1]  # noqa: PLW2901 it grows
+            spans.append(span)
+
+    def _mask(self, data: bytes | bytearray, until: int) -> bytes:
+        """Return what becomes of `data`, which is not given away yet, before `until`."""
+        spans, begin, position = self._spans, self._given, self._given
+        pieces: list[bytes | bytearray] = []
+        while spans and spans[0][0] < until:
+            start, end = spans[0]
+            pieces.append(data[position - begin : max(0, start - begin)])
             if start > self._masked:
                 pieces.append(MASK)
             self._masked = end
             position = end
-        pieces.append(self._held[position - begin : until - begin])
-        self._spans = [span for span in self._spans if span[1] > until]
-        self._held, self._given = self._held[until - begin :], until
+            if end > until:
+                break
+            spans.popleft()
+        pieces.append(data[position - begin : until - begin])
         return b"".join(pieces)
 
 

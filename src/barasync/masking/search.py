@@ -71,7 +71,7 @@ class Search:
                 position += same
                 begun += same
             if begun == length:
-                add(spans, offset + position - length, offset + position)
+                _add(spans, offset + position - length, offset + position)
                 begun = borders[begun]
             elif position == end:
                 self.begun = begun
@@ -105,7 +105,7 @@ class Search:
         return begun
 
 
-def add(spans: list[Span], start: int, end: int) -> None:
+def _add(spans: list[Span], start: int, end: int) -> None:
     """Append a span to others in order, joined with the last one where they overlap or touch."""
     if spans and start <= spans[-1][1]:
         start, end = spans[-1][0], max(end, spans[-1][1])
