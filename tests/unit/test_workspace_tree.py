@@ -10,6 +10,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -438,3 +439,30 @@ def test_an_executable_is_found_directly_and_through_links(project: Path) -> Non
 
     assert found == ["bar", "here", "tools/bar", "tools/up"]
     assert not tree.has_executable("missing")
+
+
+class Counted(tuple[Entry, ...]):  # noqa: SLOT001 none is made but one
+    """Entries that may only be looked at one by one, and say how many were."""
+
+    looked_at = 0
+
+    def __getitem__(self, index: Any) -> Any:
+        type(self).looked_at += 1
+        return super().__getitem__(index)
+
+    def __iter__(self) -> Iterator[Entry]:
+        pytest.fail("all of them are gone through")
+
+
+def test_an_executable_is_found_among_many_files_in_a_few_steps() -> None:
+    names = sorted(f"{number}é" for number in range(100_000))
+    entries = Counted(Entry(path=name, kind=Kind.FILE, mode=0o755, mtime=0) for name in names)
+    tree = Tree(root=Path("/"), entries=entries, skipped=(), key="")
+
+    assert [tree.has_executable(name) for name in ("bar", names[0], names[-1], "~")] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+    assert 0 < Counted.looked_at < 4 * 20

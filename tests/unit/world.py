@@ -9,6 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
+import pytest
+
 from barasync.aiopodman import Chunk, Podman
 from barasync.artifacts.collect import Collection
 from barasync.config.schema import CellSettings
@@ -124,7 +126,7 @@ class World:
                 image=image,
                 workspace=prepared,
                 caches=Caches(cast("Podman", self.podman), Path("/nonexistent")),
-                has_bar=lambda _mode: False,
+                has_bar=lambda _mode: pytest.fail("a cell with a command does not call bar"),
             ),
             self.recorder,
             scheduler=Scheduler([Task(id=name) for name in scripts], Capacity(jobs=jobs)),

@@ -219,7 +219,8 @@ class Turns:
         self._images.forget((cell.settings.image, cell.platform), made.base)
 
     def _job(self, cell: Cell, number: int, image: str, caches: tuple[Mount, ...]) -> Job:
-        has_bar = self._preparation.has_bar(cell.settings.workspace)
+        calls_bar = not cell.settings.command
+        has_bar = calls_bar and self._preparation.has_bar(cell.settings.workspace)
         return Job(
             cell=cell,
             number=number,

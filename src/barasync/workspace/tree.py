@@ -13,6 +13,7 @@ import hashlib
 import os
 import posixpath
 import stat
+from bisect import bisect_left
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -80,13 +81,22 @@ class Tree:
 
     def has_executable(self, path: str) -> bool:
         """Tell whether there is an executable file at `path`, directly or by links in the tree."""
-        entries = {entry.path: entry for entry in self.entries}
         for _ in range(_MAX_LINKS):
-            entry = entries.get(path)
+            entry = self._find(path)
             if entry is None or entry.kind is not Kind.SYMLINK:
                 return entry is not None and entry.kind is Kind.FILE and bool(entry.mode & 0o111)
             path = posixpath.normpath(posixpath.join(posixpath.dirname(path), entry.target))
         return False
+
+    def _find(self, path: str) -> Entry | None:
+        """Look an entry up in a few steps, as there may be a hundred thousand."""
+        place = bisect_left(self.entries, os.fsencode(path), key=_in_bytes)
+        there = place < len(self.entries) and self.entries[place].path == path
+        return self.entries[place] if there else None
+
+
+def _in_bytes(entry: Entry) -> bytes:
+    return os.fsencode(entry.path)
 
 
 def _go_on() -> None:
@@ -183,7 +193,7 @@ class _Survey:
             if entry.kind is not Kind.DIRECTORY:
                 for parent in _parents(entry.path):
                     newest[parent] = max(entry.mtime, newest.get(parent, 0))
-        found.sort(key=lambda entry: os.fsencode(entry.path))
+        found.sort(key=_in_bytes)
         return tuple(
             replace(entry, mtime=newest.get(entry.path, 0))
             if entry.kind is Kind.DIRECTORY
