@@ -43,6 +43,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from barasync.aiopodman import ContainerSpec, Endpoint, Podman
 from barasync.artifacts.collect import collect
 from barasync.artifacts.extract import Limits
+from barasync.artifacts.ledger import Ledgers
 from barasync.matrix.platforms import parse
 from barasync.workspace.layer import ensure_layer
 from barasync.workspace.tree import scan
@@ -205,12 +206,13 @@ async def collect_all(url: str, into: Path, containers: Sequence[str]) -> None:
 
         async def one(container: str) -> None:
             handle = podman.containers.handle(container)
-            collected = await collect(handle, ["/data"], into / container, Limits())
+            collected = await collect(handle, ["/data"], into / container, Limits(), ledgers)
             assert not collected.artifacts[0].problem, collected.artifacts[0].problem
 
-        async with anyio.create_task_group() as group:
-            for container in containers:
-                group.start_soon(one, container)
+        with Ledgers() as ledgers:
+            async with anyio.create_task_group() as group:
+                for container in containers:
+                    group.start_soon(one, container)
         seconds = time.perf_counter() - started
     print(json.dumps([seconds, peak_memory(os.getpid()) - idle]))
 
