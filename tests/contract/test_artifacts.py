@@ -16,6 +16,7 @@ from barasync.aiopodman import Container, Mount, Podman
 from barasync.artifacts.collect import collect
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.ledger import Ledgers
+from barasync.artifacts.place import below
 from barasync.matrix.outcome import Collected
 from tests.contract.running import created, finish, shell
 
@@ -33,8 +34,8 @@ async def ended(podman: Podman, image: str, script: str) -> AsyncIterator[Contai
 
 
 async def fetch(container: Container, place: Path, *sources: str) -> tuple[Collected, ...]:
-    with Ledgers() as ledgers:
-        return (await collect(container, sources, place, LIMITS, ledgers)).artifacts
+    with Ledgers() as ledgers, below(place) as root:
+        return (await collect(container, sources, root, LIMITS, ledgers)).artifacts
 
 
 def names(directory: Path) -> list[str]:
@@ -70,8 +71,8 @@ async def test_artifacts_come_out_of_a_container_that_failed(
     podman: Podman, busybox: str, tmp_path: Path
 ) -> None:
     async with ended(podman, busybox, "echo why >log; exit 3") as container:
-        with Ledgers() as ledgers:
-            collection = await collect(container, ["log"], tmp_path, LIMITS, ledgers, workspace="/")
+        with Ledgers() as ledgers, below(tmp_path) as root:
+            collection = await collect(container, ["log"], root, LIMITS, ledgers, workspace="/")
 
     assert [result.problem for result in collection.artifacts] == [None]
     assert (tmp_path / "log").read_text() == "why\n"
@@ -265,8 +266,8 @@ async def test_a_container_that_is_removed_meanwhile_is_a_problem_and_leaves_not
 
     async def receive(container: Container) -> None:
         interrupted = Interrupted(container, begun, removed)
-        with Ledgers() as ledgers:
-            collection = await collect(interrupted, ["out"], tmp_path, LIMITS, ledgers)
+        with Ledgers() as ledgers, below(tmp_path) as root:
+            collection = await collect(interrupted, ["out"], root, LIMITS, ledgers)
         results.extend(collection.artifacts)
 
     async with (
@@ -291,7 +292,7 @@ async def test_a_collection_that_is_cancelled_meanwhile_leaves_nothing(
     async with ended(podman, busybox, large("/workspace/out")) as container:
         async with anyio.create_task_group() as group:
             interrupted = Interrupted(container, begun, anyio.Event())
-            group.start_soon(collect, interrupted, ["out"], tmp_path, LIMITS)
+            group.start_soon(fetch, interrupted, tmp_path, "out")
             await begun.wait()
             group.cancel_scope.cancel()
 
@@ -305,8 +306,8 @@ async def test_an_artifact_beyond_the_limits_is_a_problem_and_leaves_nothing(
     podman: Podman, busybox: str, tmp_path: Path
 ) -> None:
     async with ended(podman, busybox, large("/workspace/out")) as container:
-        with Ledgers() as ledgers:
-            collection = await collect(container, ["out"], tmp_path, Limits(bytes=1 << 20), ledgers)
+        with Ledgers() as ledgers, below(tmp_path) as root:
+            collection = await collect(container, ["out"], root, Limits(bytes=1 << 20), ledgers)
 
     (result,) = collection.artifacts
 

@@ -19,6 +19,7 @@ from barasync.artifacts.collect import Collection, collect
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.mounts import mounts_of
+from barasync.artifacts.place import below
 from barasync.engine.gate import Gates
 from barasync.engine.overlays import OverlayWrites
 from tests.contract.running import created, finish, shell
@@ -97,8 +98,8 @@ async def check_writes(podman: Podman, image: str, lower: Path, place: Path) -> 
             assert ended.state.state.exit_code == 0, ended.stderr
             async with writes.shown(30) as shown:
                 sources = ["/over", "/over/gone", "/over/re*/*", "/over/secret"]
-                with Ledgers() as ledgers:
-                    collection = await collect(shown, sources, place, Limits(), ledgers)
+                with Ledgers() as ledgers, below(place) as root:
+                    collection = await collect(shown, sources, root, Limits(), ledgers)
     finally:
         await writes.remove()
 
@@ -205,8 +206,8 @@ async def test_a_directory_comes_without_what_is_mounted_in_it_and_says_so(
 
 async def ended_collection(container: Container, place: Path, *sources: str) -> Collection:
     mounts = mounts_of(await container.inspect(), workspace="/workspace")
-    with Ledgers() as ledgers:
-        return await collect(container, sources, place, Limits(), ledgers, mounts=mounts)
+    with Ledgers() as ledgers, below(place) as root:
+        return await collect(container, sources, root, Limits(), ledgers, mounts=mounts)
 
 
 async def collected(

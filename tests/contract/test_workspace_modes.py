@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from anyio import to_thread
 
 from barasync.aiopodman import Mount, NotFound, Podman, PodmanError
 from barasync.config.schema import WorkspaceMode
@@ -250,7 +251,8 @@ async def test_without_root_the_directory_is_mounted_as_well(
         for path in (project, project / "a"):
             shutil.chown(path, account.pw_uid, account.pw_gid)
         script = "cat a; ls -A .barasync; echo b >a; echo c >new; cat a new"
-        spec = with_workspace(shell(rootless_busybox, script), mode, project)
+        bare = shell(rootless_busybox, script)
+        spec = await to_thread.run_sync(with_workspace, bare, mode, project)
 
         done = await run(rootless_podman, spec)
 

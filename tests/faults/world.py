@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from barasync.aiopodman import Chunk, Podman, Stream
 from barasync.artifacts.collect import Collection
+from barasync.artifacts.place import Place, below
 from barasync.config.schema import CellSettings
 from barasync.engine.attempt import Session
 from barasync.engine.caches import Caches
@@ -52,12 +53,12 @@ class Output:
 
 
 class Record:
-    """Keeps the output of every cell; artifacts go below `directory`."""
+    """Keeps the output of every cell; artifacts go below `root`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, root: Place) -> None:
         self.outputs: dict[str, Output] = {}
         self.events: list[AnyEvent] = []
-        self._directory = directory
+        self._root = root
 
     def emit(self, event: AnyEvent) -> None:
         self.events.append(event)
@@ -67,8 +68,8 @@ class Record:
         self.outputs[cell] = Output()
         yield self.outputs[cell]
 
-    def artifacts(self, cell: str, _number: int) -> Path:
-        return self._directory / cell
+    def artifacts(self, cell: str, _number: int) -> Place:
+        return self._root / cell
 
     async def keep_manifest(self, _cell: str, _number: int, _collection: Collection) -> None:
         return None
@@ -112,8 +113,11 @@ async def run(
     async def prepared(_reference: str, _platform: Platform) -> str:
         return image
 
-    record = Record(destination)
-    async with Podman(service.endpoint, timeout=CLIENT_SECONDS, outage=outage) as podman:
+    async with AsyncExitStack() as stack:
+        record = Record(stack.enter_context(below(destination)))
+        podman = await stack.enter_async_context(
+            Podman(service.endpoint, timeout=CLIENT_SECONDS, outage=outage)
+        )
         session = Session(
             podman=podman,
             run="run1",

@@ -10,6 +10,7 @@ from barasync.artifacts.budget import Share
 from barasync.artifacts.extract import Limits, extract
 from barasync.artifacts.ledger import Ledger
 from barasync.artifacts.manifest import Manifest
+from barasync.artifacts.place import below
 from barasync.artifacts.selection import Selection
 from barasync.artifacts.tarstream import Read
 
@@ -25,10 +26,10 @@ def extracted(
     replace: bool = False,
 ) -> Manifest:
     """Call `extract`; the entries of the manifest are a tuple."""
-    with closing(Ledger()) as ledger:
+    with closing(Ledger()) as ledger, below(destination.parent) as directory:
         manifest = extract(
             read,
-            destination,
+            directory / destination.name,
             limits,
             ledger,
             share=share,

@@ -13,6 +13,7 @@ from barasync.artifacts.collect import collect
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.mounts import Mounts
+from barasync.artifacts.place import below
 from barasync.matrix.outcome import Collected
 from tests.unit.archives import directory, member, pack
 
@@ -62,11 +63,11 @@ async def collected(
     workspace: str = "/workspace",
     mounts: Mounts | None = None,
 ) -> tuple[Collected, ...]:
-    with Ledgers() as ledgers:
+    with Ledgers() as ledgers, below(place) as root:
         collection = await collect(
             container,
             sources,
-            place,
+            root,
             limits,
             ledgers,
             workspace=workspace,

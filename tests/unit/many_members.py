@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from barasync.artifacts.extract import Limits, extract
 from barasync.artifacts.ledger import Ledger
+from barasync.artifacts.place import below
 from tests.rig.memory import peak_memory
 from tests.unit.archives import END, block, directory, member
 
@@ -33,12 +34,14 @@ def archive(count: int) -> Iterator[bytes]:
 
 def main() -> None:
     count, place = int(sys.argv[1]), sys.argv[2]
-    with tempfile.TemporaryDirectory(dir=place) as name, closing(Ledger()) as ledger:
+    with (
+        tempfile.TemporaryDirectory(dir=place) as name,
+        below(Path(name)) as root,
+        closing(Ledger()) as ledger,
+    ):
         blocks = archive(count)
         idle = peak_memory(os.getpid())
-        manifest = extract(
-            lambda _: next(blocks, b""), Path(name, "out"), Limits(), ledger, rooted=True
-        )
+        manifest = extract(lambda _: next(blocks, b""), root / "out", Limits(), ledger, rooted=True)
         listed = sum(1 for _ in manifest.entries)
         assert listed == manifest.totals.members, listed
         peak = peak_memory(os.getpid())

@@ -13,8 +13,10 @@ from barasync.aiopodman import (
     NotFound,
     StreamTruncated,
 )
-from barasync.artifacts.collect import CONCURRENT_PATHS
+from barasync.artifacts.collect import CONCURRENT_PATHS, collect
 from barasync.artifacts.extract import Limits
+from barasync.artifacts.ledger import Ledgers
+from barasync.artifacts.place import below
 from barasync.matrix.outcome import Collected
 from tests.unit.archived import FakeContainer, collected, tree
 from tests.unit.archives import directory, member, names, pack, raw, sandbox, symlink
@@ -135,9 +137,25 @@ async def test_a_destination_that_cannot_be_made_is_a_problem(tmp_path: Path) ->
     (tmp_path / "file").write_text("in the way")
     container = FakeContainer(workspace__out=tree("out"))
 
-    (result,) = await collected(container, ["out"], tmp_path / "file" / "below", LIMITS)
+    with below(tmp_path) as root, Ledgers() as ledgers:
+        collection = await collect(container, ["out"], root / "file/below", LIMITS, ledgers)
 
+    (result,) = collection.artifacts
     assert result.problem == f"{tmp_path}/file/below/out cannot be written: Not a directory"
+
+
+async def test_nothing_is_put_behind_a_link_that_came_into_the_way(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere/out").mkdir(parents=True)
+    (tmp_path / "artifacts").mkdir()
+    container = FakeContainer(workspace__out=tree("out"))
+
+    with below(tmp_path / "artifacts") as root, Ledgers() as ledgers:
+        (tmp_path / "artifacts/amd64").symlink_to(tmp_path / "elsewhere")
+        collection = await collect(container, ["out"], root / "amd64", LIMITS, ledgers)
+
+    (result,) = collection.artifacts
+    assert result.problem == f"{tmp_path}/artifacts/amd64/out cannot be written: Not a directory"
+    assert names(tmp_path / "elsewhere/out") == []
 
 
 async def test_the_whole_file_system_is_not_an_artifact(place: Path) -> None:

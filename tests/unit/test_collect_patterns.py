@@ -11,6 +11,7 @@ from anyio import to_thread
 from barasync.artifacts.collect import Collection, collect
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.ledger import Ledgers
+from barasync.artifacts.place import below
 from barasync.matrix.outcome import Collected
 from tests.unit.archived import FakeContainer, collected, pieces
 from tests.unit.archives import directory, hard_link, member, names, pack, sandbox, symlink
@@ -169,8 +170,8 @@ async def test_a_collection_knows_every_member_that_was_put_in_place(place: Path
     )
 
     sources = ["build/*.o", "none", "/etc/passwd", "/etc/hosts/*"]
-    with Ledgers() as ledgers:
-        collection = await collect(container, sources, place, LIMITS, ledgers)
+    with Ledgers() as ledgers, below(place) as root:
+        collection = await collect(container, sources, root, LIMITS, ledgers)
 
         assert collection.directory == place
         assert await to_thread.run_sync(paths, collection) == [

@@ -11,6 +11,7 @@ from barasync.artifacts.collect import collect
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.mounts import Mounts, mounts_of
+from barasync.artifacts.place import below
 from tests.unit.archived import FakeContainer, collected
 from tests.unit.archives import directory, hard_link, member, names, pack, sandbox
 
@@ -79,8 +80,8 @@ async def test_what_is_mounted_apart_comes_by_its_own_name_only(tmp_path: Path) 
     sources = ["/w", "/w/cache", "/tmp/x"]
 
     with sandbox(tmp_path) as place:
-        with Ledgers() as ledgers:
-            collection = await collect(container, sources, place, Limits(), ledgers, mounts=mounts)
+        with Ledgers() as ledgers, below(place) as root:
+            collection = await collect(container, sources, root, Limits(), ledgers, mounts=mounts)
 
         whole, cache, lost = collection.artifacts
         assert (whole.problem, cache.problem) == (None, None)
@@ -117,8 +118,8 @@ async def test_a_mount_that_would_come_with_the_path_above_it_is_a_problem(tmp_p
 
     with sandbox(tmp_path) as place:
         sources = ["/a/x", "/b/x", "/a/x/m/x"]
-        with Ledgers() as ledgers:
-            collection = await collect(container, sources, place, Limits(), ledgers, mounts=mounts)
+        with Ledgers() as ledgers, below(place) as root:
+            collection = await collect(container, sources, root, Limits(), ledgers, mounts=mounts)
 
     assert collection.artifacts[2].problem == (
         "/a/x/m is mounted apart from /a/x, so it does not come with that; name either of them"

@@ -106,7 +106,7 @@ def test_the_paths_of_a_run(tmp_path: Path) -> None:
     assert run.result == tmp_path / "result.json"
     assert run.logs("arm64-debug") == tmp_path / "cells" / "arm64-debug"
     assert run.logs("arm64-debug", 2) == tmp_path / "cells" / "arm64-debug" / "attempt-2"
-    assert run.artifacts("arm64-debug") == tmp_path / "artifacts" / "arm64-debug"
+    assert run.artifacts == tmp_path / "artifacts"
 
 
 def test_the_last_lines_of_a_log_are_its_last_lines_with_text(tmp_path: Path) -> None:

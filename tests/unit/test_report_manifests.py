@@ -10,6 +10,7 @@ import pytest
 
 from barasync.artifacts.collect import Collection
 from barasync.artifacts.manifest import Entry, Kind, Manifest, Totals
+from barasync.artifacts.place import Place, below
 from barasync.report.files import RunDirectory
 from barasync.report.jsonl import EventLog
 from barasync.report.manifests import ManifestDocument, write_manifest
@@ -82,7 +83,7 @@ def test_a_manifest_of_nothing_is_whole(tmp_path: Path) -> None:
 async def test_a_recorder_says_where_it_wrote_a_manifest(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
     with EventLog(directory.events) as log:
-        recorder = Recorder(directory, log, Audience())
+        recorder = Recorder(directory, log, Audience(), artifacts=Place(-1, tmp_path))
         first = await recorder.keep_manifest("amd64", 1, COLLECTION)
         second = await recorder.keep_manifest("amd64", 2, COLLECTION)
 
@@ -93,15 +94,15 @@ async def test_a_recorder_says_where_it_wrote_a_manifest(tmp_path: Path) -> None
 
 
 async def test_what_only_an_earlier_attempt_left_is_removed(tmp_path: Path) -> None:
-    place = tmp_path / "artifacts"
+    place = tmp_path / "artifacts/amd64"
     (place / "out/deep").mkdir(parents=True)
     for name in ("out/deep/f", "x.log", "elsewhere"):
         (place / name).touch()
     empty = manifest()
     first = Collection(directory=place, manifests=(("out", empty), ("x.log", empty)))
     directory = RunDirectory(tmp_path)
-    with EventLog(directory.events) as log:
-        recorder = Recorder(directory, log, Audience())
+    with EventLog(directory.events) as log, below(tmp_path / "artifacts") as root:
+        recorder = Recorder(directory, log, Audience(), artifacts=root)
         await recorder.keep_manifest("amd64", 1, first)
         await recorder.keep_manifest("arm64", 1, Collection(directory=place))
         assert children(place) == ["elsewhere", "out", "x.log"]
@@ -124,7 +125,7 @@ async def test_a_manifest_that_cannot_be_written_is_a_problem_of_the_record(
     (tmp_path / "cells").touch()
     directory = RunDirectory(tmp_path)
     with EventLog(directory.events) as log:
-        recorder = Recorder(directory, log, Audience())
+        recorder = Recorder(directory, log, Audience(), artifacts=Place(-1, tmp_path))
         assert await recorder.keep_manifest("amd64", 1, COLLECTION) is None
 
     (problem,) = recorder.problems

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from barasync.aiopodman.wire.frames import Chunk, Stream
+from barasync.artifacts.place import Place
 from barasync.events import AnyEvent
 from barasync.report.files import RunDirectory
 from barasync.report.jsonl import EventLog, read_events
@@ -33,7 +34,7 @@ async def test_a_run_is_recorded_and_told(tmp_path: Path) -> None:
     directory, audience = RunDirectory(tmp_path), Audience()
     events = [run_started("amd64"), started("amd64"), finished("amd64"), run_finished()]
     with EventLog(directory.events) as log:
-        recorder = Recorder(directory, log, audience)
+        recorder = Recorder(directory, log, audience, artifacts=Place(-1, tmp_path))
         for event in events[:2]:
             recorder.emit(event)
         async with recorder.open_log("amd64", 1) as cell_log:
@@ -53,7 +54,7 @@ async def test_what_could_not_be_recorded_is_named(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
     directory.events.touch()
     with EventLog(directory.events) as log:
-        recorder = Recorder(directory, log, Audience())
+        recorder = Recorder(directory, log, Audience(), artifacts=Place(-1, tmp_path))
         recorder.emit(run_started("amd64"))
         async with recorder.open_log("amd64", 1) as cell_log:
             await cell_log.write(Chunk(Stream.STDOUT, b"output"))
@@ -62,13 +63,3 @@ async def test_what_could_not_be_recorded_is_named(tmp_path: Path) -> None:
     assert first.startswith("the output of amd64 is incomplete on disk: ")
     assert second.startswith("the record of this run is incomplete: ")
     assert recorder.document().run == run_started().run
-
-
-def test_artifacts_go_to_the_runs_directory_or_where_they_were_asked_for(tmp_path: Path) -> None:
-    directory, log = RunDirectory(tmp_path / "run"), EventLog(tmp_path / "unused")
-    elsewhere = Recorder(directory, log, Audience(), artifacts=tmp_path / "out")
-
-    assert Recorder(directory, log, Audience()).artifacts("amd64", 1) == directory.artifacts(
-        "amd64"
-    )
-    assert elsewhere.artifacts("amd64", 1) == tmp_path / "out" / "amd64"

@@ -10,6 +10,7 @@ import pytest
 from anyio import to_thread
 
 from barasync.aiopodman import CommandNotFound, Mount, ServerError, Stream
+from barasync.artifacts.place import below
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.memory import Shortage
 from barasync.engine.run import RunResult
@@ -313,23 +314,22 @@ async def test_an_interruption_while_artifacts_are_on_their_way_leaves_nothing_o
 ) -> None:
     async def interrupted() -> AsyncIterator[bytes]:
         yield pack(member("out", b"x"))[:600]
-        while not await to_thread.run_sync(below, tmp_path):
+        while not await to_thread.run_sync(in_cells, tmp_path):
             await anyio.lowlevel.checkpoint()
         world.run.interrupt()
         await anyio.sleep_forever()
 
     world = World({"a": Script(archive=interrupted)}, artifacts=("out",))
-    world.recorder.directory = tmp_path
-
-    result = await world.result()
+    with below(tmp_path) as world.recorder.root:
+        result = await world.result()
 
     assert result.outcomes["a"].status is Status.CANCELLED
     assert result.outcomes["a"].artifacts == ()
     assert world.podman.present == {}
-    assert below(tmp_path) == []
+    assert in_cells(tmp_path) == []
 
 
-def below(directory: Path) -> list[str]:
+def in_cells(directory: Path) -> list[str]:
     """Return what is in the directories of the cells."""
     return [path.name for path in directory.glob("*/*")]
 

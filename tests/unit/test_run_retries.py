@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from barasync.aiopodman import ServerError, Stream
+from barasync.artifacts.place import below
 from barasync.config.schema import RetryOn
 from barasync.engine.memory import Shortage
 from barasync.engine.run import RunResult
@@ -166,7 +167,7 @@ async def test_a_cell_that_is_tried_again_waits_for_its_turn_like_others(tmp_pat
         retries=1,
         retry_on=(RetryOn.FAILED,),
     )
-    world.recorder.directory = tmp_path
 
-    assert set((await world.statuses()).values()) == {Status.PASSED}
+    with below(tmp_path) as world.recorder.root:
+        assert set((await world.statuses()).values()) == {Status.PASSED}
     assert both == ["archive"] * 3

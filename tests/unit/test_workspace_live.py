@@ -9,6 +9,7 @@ import pytest
 
 from barasync.aiopodman import ContainerSpec, Mount
 from barasync.config.schema import WorkspaceMode
+from barasync.errors import ConfigError
 from barasync.workspace.live import overlay_hint, with_workspace
 
 VOLUME = Mount("/cache", "/cache")
@@ -40,6 +41,36 @@ def test_the_directory_is_mounted_without_the_record_of_runs(
     expected = replace(BARE, work_dir="/workspace", hidden=("/workspace/.barasync",))
 
     assert with_workspace(BARE, mode, PROJECT) == replace(expected, **mounted)  # type: ignore[arg-type] # by name
+
+
+@pytest.mark.parametrize(
+    ("source", "hidden"),
+    [
+        ("project", ("/p/.barasync",)),
+        ("", ("/p/project/.barasync",)),
+        ("link", ("/p/.barasync",)),
+        ("project/src", ()),
+        ("project/.barasync2", ()),
+        ("project.bak", ()),
+    ],
+)
+@pytest.mark.parametrize("mode", [WorkspaceMode.NONE, WorkspaceMode.LAYER])
+def test_the_record_of_runs_is_hidden_in_every_mount_that_has_it(
+    tmp_path: Path, source: str, hidden: tuple[str, ...], mode: WorkspaceMode
+) -> None:
+    (tmp_path / "project/.barasync/runs").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("project")
+    spec = ContainerSpec(image="1f3a", mounts=(Mount(str(tmp_path / source), "/p"),))
+
+    assert with_workspace(spec, mode, tmp_path / "project").hidden == hidden
+
+
+@pytest.mark.parametrize("source", [".barasync", ".barasync/runs"])
+def test_the_record_of_runs_itself_is_not_mounted(tmp_path: Path, source: str) -> None:
+    spec = ContainerSpec(image="1f3a", mounts=(Mount(str(tmp_path / source), "/p"),))
+
+    with pytest.raises(ConfigError, match="no cell may change that"):
+        with_workspace(spec, WorkspaceMode.NONE, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 
 from barasync.aiopodman import Chunk, Podman
 from barasync.artifacts.collect import Collection
+from barasync.artifacts.place import Place
 from barasync.config.schema import CellSettings
 from barasync.engine.attempt import Session
 from barasync.engine.caches import Caches
@@ -54,7 +55,7 @@ class MemoryRecorder:
         self.events: list[AnyEvent] = []
         self.logs: dict[str, MemoryLog] = {}
         self.on_event: Callable[[AnyEvent], None] = lambda _event: None
-        self.directory = Path("/nonexistent")
+        self.root = Place(-1, Path("/nonexistent"))
 
     def emit(self, event: AnyEvent) -> None:
         self.events.append(event)
@@ -65,8 +66,8 @@ class MemoryRecorder:
         self.logs[cell] = MemoryLog()
         yield self.logs[cell]
 
-    def artifacts(self, cell: str, _number: int) -> Path:
-        return self.directory / cell
+    def artifacts(self, cell: str, _number: int) -> Place:
+        return self.root / cell
 
     async def keep_manifest(self, cell: str, number: int, _collection: Collection) -> str:
         return f"{cell}-{number}"

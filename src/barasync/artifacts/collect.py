@@ -16,6 +16,7 @@ from barasync.artifacts.extract import Limits
 from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.manifest import Manifest, Totals
 from barasync.artifacts.mounts import Mounts
+from barasync.artifacts.place import Place
 from barasync.artifacts.receiver import Archived, Receiver, missing, problem
 from barasync.artifacts.sources import Fetch, Source, fetch_of, plan
 from barasync.matrix.outcome import Collected
@@ -48,7 +49,7 @@ class _Result:
 async def collect(
     container: Archived,
     sources: Sequence[str],
-    destination: Path,
+    destination: Place,
     limits: Limits,
     ledgers: Ledgers,
     *,
@@ -91,7 +92,7 @@ async def collect(
             try:
                 await receiver.fetch(fetch, place, ledgers.new(), done)
             except (PodmanError, ArchiveError, OSError) as error:
-                results[fetch.path] = _Result(problem=problem(error, fetch.path, place))
+                results[fetch.path] = _Result(problem=problem(error, fetch.path, place.path))
 
     with anyio.move_on_after(limits.seconds):
         async with anyio.create_task_group() as group:
@@ -102,9 +103,9 @@ async def collect(
         results.setdefault(fetch.path, _Result(problem=f"{fetch.path} {late}"))
     arrived = ((fetch.place, results[fetch.path].manifest) for fetch in fetches)
     # In a thread: an archive may have half a million members to be looked at.
-    report = partial(_collected, parsed, fetches, results, destination, mounts)
+    report = partial(_collected, parsed, fetches, results, destination.path, mounts)
     return Collection(
-        directory=destination,
+        directory=destination.path,
         artifacts=await to_thread.run_sync(report),
         manifests=tuple(
             (place, found) for place, found in arrived if found and found.totals.members

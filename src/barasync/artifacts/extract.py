@@ -9,18 +9,22 @@ created, `rules` which are, `tarstream` how the stream is read.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import re
 import secrets
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from pathlib import Path
 
 from barasync.artifacts.budget import Budget, Share
 from barasync.artifacts.directories import CONTENT, DIRECTORY
 from barasync.artifacts.ledger import Ledger
 from barasync.artifacts.manifest import Manifest
+from barasync.artifacts.place import Place
+from barasync.artifacts.rename import Name, exchange, move
 from barasync.artifacts.rules import Limits
 from barasync.artifacts.selection import Selection
 from barasync.artifacts.tarstream import Read, TarStream
@@ -29,11 +33,13 @@ from barasync.artifacts.writer import Writer
 __all__ = ["Limits", "extract"]
 
 _PREVIOUS = "previous"
+_PARTIAL = re.compile(r"\.barasync-[0-9a-f]{16}\.partial")
+_YOUNG_SECONDS = 60
 
 
 def extract(
     read: Read,
-    destination: Path,
+    place: Place,
     limits: Limits,
     ledger: Ledger,
     *,
@@ -42,12 +48,12 @@ def extract(
     rooted: bool = False,
     replace: bool = False,
 ) -> Manifest:
-    """Write a tar stream to `destination`, whole or not at all; blocks, so call it in a thread.
+    """Write a tar stream to a place, whole or not at all; blocks, so call it in a thread.
 
     With `rooted`, the first member is the root of the archive, everything else lies below it, and
-    `destination` becomes that root, be it a directory or a file. Without, `destination` becomes a
-    directory that holds the members. What was at `destination` before is an error, or with
-    `replace` is exchanged at the end. The directory above it has to exist.
+    the place becomes that root, be it a directory or a file. Without, the place becomes a directory
+    that holds the members. What was there before is an error, or with `replace` is exchanged at the
+    end, in one step where the file system can. Directories that are missing above are made.
 
     With a `selection`, which needs `rooted`, only the members that it wants are written, and the
     directories above them. Where that is nothing the manifest is empty and nothing is put in place.
@@ -56,9 +62,10 @@ def extract(
     What is taken is taken from `share`; without, `limits` are those of this archive alone. What was
     written is noted in `ledger`, from which the manifest reads it: its owner closes it afterwards.
 
-    Everything is written to a directory `.barasync-….partial` beside the destination and renamed
-    into place. Whatever ends the extraction early (also an exception of `read`, which is how a
-    caller cancels it) removes that directory and leaves the destination as it was.
+    Everything is written to a directory `.barasync-….partial` beside the place and renamed.
+    Whatever ends the extraction early (also an exception of `read`, which is how a caller cancels
+    it) removes that directory and leaves the place as it was. One whose process was killed is
+    removed by the next extraction into the same directory.
 
     Raises:
         TruncatedArchive: the stream ended before the end-of-archive marker.
@@ -69,16 +76,18 @@ def extract(
     """
     share = share or Share(Budget(limits))
     try:
-        with _directory(destination.parent) as parent, _staging(parent) as staging:
+        with place.parent(make=True) as (parent, name):
+            target = Name(parent, name)
             if not replace:
-                _refuse_existing(parent, destination)
-            longest = limits.stream_bytes if selection is None else sys.maxsize
-            ledger.begin()
-            writer = Writer(staging, limits, share, ledger, selection, rooted=rooted)
-            with closing(writer):
-                manifest = writer.write(TarStream(read, max_bytes=longest))
-            if manifest.totals.members or selection is None:
-                _publish(staging, parent, destination, replace=replace)
+                _refuse_existing(target)
+            with _staging(parent) as staging:
+                longest = limits.stream_bytes if selection is None else sys.maxsize
+                ledger.begin()
+                writer = Writer(staging, limits, share, ledger, selection, rooted=rooted)
+                with closing(writer):
+                    manifest = writer.write(TarStream(read, max_bytes=longest))
+                if manifest.totals.members or selection is None:
+                    _publish(Name(staging, CONTENT), target, replace=replace)
     except BaseException:
         share.give_back()
         raise
@@ -86,22 +95,16 @@ def extract(
 
 
 @contextmanager
-def _directory(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
 def _staging(parent: int) -> Iterator[int]:
     """Make a private directory below `parent` and remove it with all it holds at the end."""
+    _remove_abandoned(parent)
     name = f".barasync-{secrets.token_hex(8)}.partial"
     os.mkdir(name, 0o700, dir_fd=parent)
     try:
         descriptor = os.open(name, DIRECTORY, dir_fd=parent)
         try:
+            # Tells others that somebody is at work here, for as long as this process lives.
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield descriptor
         finally:
             os.close(descriptor)
@@ -110,27 +113,56 @@ def _staging(parent: int) -> Iterator[int]:
         shutil.rmtree(name, ignore_errors=True, dir_fd=parent)
 
 
-def _refuse_existing(parent: int, destination: Path) -> None:
+def _remove_abandoned(parent: int) -> None:
+    """Remove what extractions of dead processes left in a directory."""
+    for name in os.listdir(parent):
+        if _PARTIAL.fullmatch(name) is None:
+            continue
+        with suppress(OSError):
+            descriptor = os.open(name, DIRECTORY, dir_fd=parent)
+            try:
+                # One that was just made may not be locked yet.
+                if time.time() - os.fstat(descriptor).st_ctime > _YOUNG_SECONDS:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(name, ignore_errors=True, dir_fd=parent)
+            finally:
+                os.close(descriptor)
+
+
+def _refuse_existing(target: Name) -> None:
     try:
-        os.stat(destination.name, dir_fd=parent, follow_symlinks=False)
+        os.stat(target.name, dir_fd=target.directory, follow_symlinks=False)
     except FileNotFoundError:
         return
-    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(destination))
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target.name)
 
 
-def _publish(staging: int, parent: int, destination: Path, *, replace: bool) -> None:
-    """Rename the content into place; an earlier one goes to the staging directory first."""
-    name = destination.name
-    replaced = False
-    if replace:
+def _publish(content: Name, target: Name, *, replace: bool) -> None:
+    """Rename the content into place; what was there takes its place in the staging directory."""
+    while True:
+        try:
+            move(content, target)
+        except FileExistsError:
+            if not replace:
+                raise
+        else:
+            return
         with suppress(FileNotFoundError):
-            os.rename(name, _PREVIOUS, src_dir_fd=parent, dst_dir_fd=staging)
-            replaced = True
-    else:
-        _refuse_existing(parent, destination)
+            if not exchange(content, target):
+                _replace_in_two_steps(content, target)
+            return
+
+
+def _replace_in_two_steps(content: Name, target: Name) -> None:
+    """Do what `exchange` does where the file system cannot: for a moment there is nothing."""
+    previous = Name(content.directory, _PREVIOUS)
+    _rename(target, previous)
     try:
-        os.rename(CONTENT, name, src_dir_fd=staging, dst_dir_fd=parent)
+        _rename(content, target)
     except OSError:
-        if replaced:
-            os.rename(_PREVIOUS, name, src_dir_fd=staging, dst_dir_fd=parent)
+        _rename(previous, target)
         raise
+
+
+def _rename(source: Name, target: Name) -> None:
+    os.rename(source.name, target.name, src_dir_fd=source.directory, dst_dir_fd=target.directory)

@@ -21,6 +21,7 @@ from barasync.artifacts.ledger import Ledger
 from barasync.artifacts.manifest import Manifest, Refusal
 from barasync.artifacts.mounts import Mounts
 from barasync.artifacts.pipe import Pipe, PipeAborted
+from barasync.artifacts.place import Place
 from barasync.artifacts.selection import Selection
 from barasync.artifacts.sources import Fetch
 
@@ -57,7 +58,7 @@ class Receiver:
         self._replace = replace
 
     async def fetch(
-        self, fetch: Fetch, destination: Path, ledger: Ledger, done: Callable[[Manifest], None]
+        self, fetch: Fetch, place: Place, ledger: Ledger, done: Callable[[Manifest], None]
     ) -> None:
         """Fetch an archive; `done` hears of what is in place, which `ledger` holds.
 
@@ -68,7 +69,7 @@ class Receiver:
         reached = {path: fetch.reaches(path) for path in self._mounts.inside(fetch.path)}
         excluded = {path: pattern for path, pattern in reached.items() if pattern is not None}
         if not fetch.patterns and not excluded:
-            await self._receive(fetch.path, destination, ledger, None, done)
+            await self._receive(fetch.path, place, ledger, None, done)
             return
         selection = Selection(patterns=fetch.patterns, excluded=tuple(excluded.values()))
 
@@ -77,17 +78,17 @@ class Receiver:
             done(changed(manifest, refused=(*apart, *manifest.refused)))
 
         try:
-            await self._receive(fetch.path, destination, ledger, selection, told)
+            await self._receive(fetch.path, place, ledger, selection, told)
         except OriginalsLeftOut as error:
             selection = selection.with_originals(error.paths)
         else:
             return
-        await self._receive(fetch.path, destination, ledger, selection, told)
+        await self._receive(fetch.path, place, ledger, selection, told)
 
     async def _receive(
         self,
         path: str,
-        destination: Path,
+        place: Place,
         ledger: Ledger,
         selection: Selection | None,
         done: Callable[[Manifest], None],
@@ -102,7 +103,7 @@ class Receiver:
         errors: list[Exception] = []
 
         async def write() -> None:
-            extraction = partial(self._write, pipe, destination, ledger, selection)
+            extraction = partial(self._write, pipe, place, ledger, selection)
             try:
                 done(await to_thread.run_sync(extraction, limiter=self._threads))
             except (ArchiveError, OSError, PipeAborted) as error:
@@ -125,14 +126,13 @@ class Receiver:
                 raise errors[0]  # the first to happen is the reason of the other
 
     def _write(
-        self, pipe: Pipe, destination: Path, ledger: Ledger, selection: Selection | None
+        self, pipe: Pipe, place: Place, ledger: Ledger, selection: Selection | None
     ) -> Manifest:
         """Extract what comes through the pipe; runs in a worker thread."""
-        destination.parent.mkdir(parents=True, exist_ok=True)
         with pipe.reading() as read:
             return extract(
                 read,
-                destination,
+                place,
                 self._limits,
                 ledger,
                 share=Share(self._budget),

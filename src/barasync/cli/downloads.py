@@ -21,6 +21,7 @@ from barasync.artifacts.extract import Limits
 from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.manifest import Manifest
 from barasync.artifacts.mounts import Mounts, mounts_of
+from barasync.artifacts.place import below
 from barasync.artifacts.receiver import APART, Receiver, missing, problem
 from barasync.artifacts.sources import Fetch
 from barasync.cli.connect import connect
@@ -63,9 +64,13 @@ async def fetch_path(
             return _failed(f"{path} {loss}")
         receiver = Receiver(container, limits, mounts, replace=False)
         try:
-            with Ledgers() as ledgers:
-                fetch = Fetch(path=path, place="")
-                await receiver.fetch(fetch, place, ledgers.new(), fetched.append)
+            with below(place.parent) as directory, Ledgers() as ledgers:
+                await receiver.fetch(
+                    Fetch(path=path, place=""),
+                    directory / place.name,
+                    ledgers.new(),
+                    fetched.append,
+                )
         except _INCOMPLETE as error:
             return _failed(problem(error, path, place))
     (manifest,) = fetched

@@ -14,6 +14,7 @@ import anyio
 from anyio import to_thread
 
 from barasync import __version__
+from barasync.cli.artifacts_root import artifacts_root
 from barasync.cli.cleaning import note_on_dead_runs, prune
 from barasync.cli.connect import Connection, connect
 from barasync.cli.interrupts import Interrupts
@@ -136,9 +137,10 @@ async def execute(
         console = audience(directory)
         left: list[str] = []
         try:
+            place = execution.artifacts or directory.artifacts
             with EventLog(directory.events) as events:
-                async with console:
-                    recorder = Recorder(directory, events, console, artifacts=execution.artifacts)
+                async with artifacts_root(place, execution.plan.cells) as root, console:
+                    recorder = Recorder(directory, events, console, artifacts=root)
                     result = await _run(
                         execution,
                         connection,
@@ -303,7 +305,7 @@ async def _conclude(
         result=result,
         document=document,
         directory=directory,
-        artifacts=execution.artifacts or directory.path / "artifacts",
+        artifacts=execution.artifacts or directory.artifacts,
         problems=problems,
         recorded=recorded,
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 import anyio
+from anyio import to_thread
 
 from barasync.aiopodman import (
     Container,
@@ -29,6 +30,7 @@ from barasync.aiopodman import (
 )
 from barasync.artifacts.collect import Collection
 from barasync.artifacts.ledger import Ledgers
+from barasync.artifacts.place import Place
 from barasync.config.volumes import parse_volume
 from barasync.engine.collection import collect_artifacts, is_wanted, needs_overlay
 from barasync.engine.drain import Drain, Sink
@@ -41,7 +43,7 @@ from barasync.engine.sampler import Sampler
 from barasync.engine.secrets import secret_env, secret_files
 from barasync.engine.usage import CellCgroup, RunCgroup
 from barasync.engine.verdict import Observation, Verdict, judge, judge_refused_start, remark
-from barasync.errors import BarasyncError
+from barasync.errors import BarasyncError, ConfigError
 from barasync.masking.masker import Masker
 from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Status, Usage
@@ -75,7 +77,7 @@ class Job:
     image: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
-    artifacts: Path
+    artifacts: Place
     caches: tuple[Mount, ...] = ()
 
 
@@ -186,9 +188,13 @@ async def attempt(
         ImageGone: there is no image of the job's ID any more.
     """
     cgroup = _cgroup(job, session)
+    try:
+        spec = await to_thread.run_sync(container_spec, job, session)
+    except ConfigError as error:
+        return Taken(outcome=_refused(error), error=error)
     place = FreshPlace(
         session.podman,
-        container_spec(job, session),
+        spec,
         gates=session.gates,
         cgroup=cgroup,
         phase=phases.measure,
@@ -218,9 +224,7 @@ async def attempt(
             raise ImageGone(str(error)) from error
         outcome = _infrastructure_error(error)
     except BarasyncError as error:
-        refused = error
-        status = Status.INFRASTRUCTURE_ERROR
-        outcome = Outcome(status=status, reason=str(error), hint=error.hint)
+        refused, outcome = error, _refused(error)
     outcome = replace(
         outcome,
         container_id=container_id,
@@ -232,8 +236,16 @@ async def attempt(
     return Taken(outcome=outcome, error=refused)
 
 
+def _refused(error: BarasyncError) -> Outcome:
+    return Outcome(status=Status.INFRASTRUCTURE_ERROR, reason=str(error), hint=error.hint)
+
+
 def container_spec(job: Job, session: Session) -> ContainerSpec:
-    """Translate a job into what podman is asked to create."""
+    """Translate a job into what podman is asked to create; looks at directories, so it blocks.
+
+    Raises:
+        ConfigError: the cell must not have one of its mounts.
+    """
     settings = job.cell.settings
     cgroup = _cgroup(job, session)
     spec = ContainerSpec(

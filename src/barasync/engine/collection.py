@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
 
 from barasync.aiopodman import Container, ContainerInspect, PodmanError
 from barasync.artifacts.collect import Collection, collect
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.mounts import Mounts, mounts_of
+from barasync.artifacts.place import Place
 from barasync.artifacts.receiver import Archived
 from barasync.artifacts.sources import Source, is_below
 from barasync.config.schema import WORKSPACE, ArtifactsOn, CellSettings, WorkspaceMode
@@ -39,7 +39,7 @@ async def collect_artifacts(
     container: Container,
     state: ContainerInspect,
     settings: CellSettings,
-    destination: Path,
+    destination: Place,
     writes: OverlayWrites | None,
     *,
     ledgers: Ledgers,

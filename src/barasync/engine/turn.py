@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 from barasync.aiopodman import Mount
 from barasync.artifacts.collect import Collection
+from barasync.artifacts.place import Place
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.attempt import (
     Cancellable,
@@ -45,8 +45,8 @@ class Recorder(Protocol):
     def open_log(self, cell: str, number: int) -> AbstractAsyncContextManager[OutputLog]:
         """Open the log files of an attempt."""
 
-    def artifacts(self, cell: str, number: int) -> Path:
-        """Return the directory for the artifacts of an attempt; it need not exist."""
+    def artifacts(self, cell: str, number: int) -> Place:
+        """Return the place for the artifacts of an attempt; it need not exist."""
 
     async def keep_manifest(self, cell: str, number: int, collection: Collection) -> str | None:
         """Write down what was collected of an attempt; return where, `None` if it cannot be."""

@@ -65,6 +65,11 @@ class RunDirectory:
         return self.path / "events.jsonl"
 
     @property
+    def artifacts(self) -> Path:
+        """The directory that artifacts go below unless another one is asked for."""
+        return self.path / "artifacts"
+
+    @property
     def result(self) -> Path:
         """The file of the run's result document."""
         return self.path / "result.json"
@@ -72,10 +77,6 @@ class RunDirectory:
     def logs(self, cell: str, attempt: int = 1) -> Path:
         """Return the directory of the log files of an attempt; it need not exist."""
         return self.path / cell_logs(cell, attempt)
-
-    def artifacts(self, cell: str) -> Path:
-        """Return the default directory for the artifacts of a cell; it need not exist."""
-        return self.path / "artifacts" / cell
 
     @classmethod
     def create(cls, project: Path, *, now: datetime, token: Callable[[int], str]) -> RunDirectory:

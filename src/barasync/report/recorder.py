@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Protocol
 from anyio import to_thread
 
 from barasync.artifacts.collect import Collection
+from barasync.artifacts.place import Place
 from barasync.events import AnyEvent
 from barasync.report.files import MANIFEST, RunDirectory, cell_logs
 from barasync.report.jsonl import EventLog
@@ -33,7 +33,7 @@ class Recorder:
     """Records a run in its directory and tells the audience; the engine's `Recorder`.
 
     The event log and the audience belong to the caller, who opens and closes them around the run.
-    `artifacts` replaces the directory for artifacts within the run's own.
+    `artifacts` is the place below which artifacts go, open for as long as this is used.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Recorder:
         events: EventLog,
         audience: Audience,
         *,
-        artifacts: Path | None = None,
+        artifacts: Place,
     ) -> None:
         self._directory = directory
         self._log = events
@@ -51,7 +51,7 @@ class Recorder:
         self._events: list[AnyEvent] = []
         self._cell_logs: list[tuple[str, CellLog]] = []
         self._unwritten: list[str] = []
-        self._places: dict[str, frozenset[Path]] = {}
+        self._places: dict[str, frozenset[Place]] = {}
 
     @property
     def run(self) -> str:
@@ -75,11 +75,9 @@ class Recorder:
         self._cell_logs.append((cell, log))
         return log
 
-    def artifacts(self, cell: str, number: int) -> Path:  # noqa: ARG002 - the last attempt's stay
-        """Return the directory for the artifacts of a cell; it need not exist."""
-        if self._artifacts is not None:
-            return self._artifacts / cell
-        return self._directory.artifacts(cell)
+    def artifacts(self, cell: str, number: int) -> Place:  # noqa: ARG002 - the last attempt's stay
+        """Return the place for the artifacts of a cell; it need not exist."""
+        return self._artifacts / cell
 
     async def keep_manifest(self, cell: str, number: int, collection: Collection) -> str | None:
         """Write down what was collected of an attempt, and remove what only an earlier one left.
@@ -88,7 +86,8 @@ class Recorder:
         written; then it is one of the `problems`. When cancelled it is written all the same.
         """
         path = cell_logs(cell, number) / MANIFEST
-        places = frozenset(collection.directory / place for place, _ in collection.manifests)
+        root = self.artifacts(cell, number)
+        places = frozenset(root / place for place, _ in collection.manifests)
         stale = self._places.get(cell, frozenset()) - places
         self._places[cell] = places
         write = partial(write_manifest, self.path / path, self.run, cell, number, collection)
@@ -125,10 +124,7 @@ class Recorder:
         return tuple(problems)
 
 
-def _remove(places: Iterable[Path]) -> None:
+def _remove(places: Iterable[Place]) -> None:
     """Remove files and directories that this run has made; blocking."""
     for place in places:
-        if place.is_dir() and not place.is_symlink():
-            shutil.rmtree(place)
-        else:
-            place.unlink(missing_ok=True)
+        place.remove()

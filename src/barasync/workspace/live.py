@@ -13,12 +13,15 @@ in all cells.
 
 from __future__ import annotations
 
+import os
+import posixpath
 import re
 from dataclasses import replace
 from pathlib import Path
 
 from barasync.aiopodman import ContainerSpec, Mount
 from barasync.config.schema import WORKSPACE, WorkspaceMode
+from barasync.errors import ConfigError
 from barasync.workspace.tree import OURS
 
 # Podman mounts it itself without root or with a mount program, else it lets crun do so.
@@ -26,17 +29,40 @@ _NO_OVERLAY = re.compile(r"mounting overlay failed|crun: mount `[^`]*/userdata/o
 
 
 def with_workspace(spec: ContainerSpec, mode: WorkspaceMode, project: Path) -> ContainerSpec:
-    """Return `spec` with a workspace in it: the place to start in, and what is mounted there."""
-    if mode is WorkspaceMode.NONE:
-        return spec
-    spec = replace(spec, work_dir=WORKSPACE)
-    if not mode.shares_directory:
-        return spec
-    mount = Mount(str(project), WORKSPACE)
-    spec = replace(spec, hidden=(*spec.hidden, f"{WORKSPACE}/{OURS}"))
-    if mode is WorkspaceMode.OVERLAY:
-        return replace(spec, overlays=(*spec.overlays, mount))
-    return replace(spec, mounts=(*spec.mounts, mount))
+    """Return `spec` with a workspace in it: the place to start in, and what is mounted there.
+
+    Wherever the project's `.barasync` would be seen, there is an empty directory; blocks for a
+    moment.
+
+    Raises:
+        ConfigError: a mount is of `.barasync` itself or something in it.
+    """
+    if mode is not WorkspaceMode.NONE:
+        spec = replace(spec, work_dir=WORKSPACE)
+    if mode.shares_directory:
+        mount = Mount(str(project), WORKSPACE)
+        if mode is WorkspaceMode.OVERLAY:
+            spec = replace(spec, overlays=(*spec.overlays, mount))
+        else:
+            spec = replace(spec, mounts=(*spec.mounts, mount))
+    record = os.path.realpath(project / OURS)
+    places = (_place_of(record, mount) for mount in (*spec.mounts, *spec.overlays))
+    return replace(spec, hidden=(*spec.hidden, *filter(None, places)))
+
+
+def _place_of(record: str, mount: Mount) -> str | None:
+    """Return where the record of the project's runs is in a mount, `None` if it is not."""
+    if mount.is_volume:
+        return None
+    source = os.path.realpath(mount.source)
+    if source == record or source.startswith(f"{record}/"):
+        raise ConfigError(
+            f"{mount.source} is where barasync keeps its record; no cell may change that",
+            hint="copy what a cell needs of it elsewhere",
+        )
+    if not record.startswith(f"{source.rstrip('/')}/"):
+        return None
+    return posixpath.join(mount.destination, os.path.relpath(record, source))
 
 
 def overlay_hint(message: str) -> str | None:

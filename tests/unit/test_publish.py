@@ -1,0 +1,156 @@
+"""How an archive takes its place: in one step, never onto what came there meanwhile."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from barasync.artifacts import extract as module
+from barasync.artifacts.errors import TruncatedArchive
+from barasync.artifacts.rename import Name
+from tests.rig.extraction import extracted
+from tests.unit.archives import LIMITS, directory, member, names, pack, reader, sandbox, unpack
+
+ROUNDS = 200
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    with sandbox(tmp_path) as path:
+        yield path
+
+
+def test_a_place_that_is_replaced_is_never_missing(place: Path) -> None:
+    unpack(pack(directory("d"), member("d/f")), place)
+    looked = missing = 0
+    over = threading.Event()
+
+    def look() -> None:
+        nonlocal looked, missing
+        while not over.is_set():
+            looked += 1
+            missing += not os.access(place / "d/f", os.F_OK)
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    try:
+        for _ in range(ROUNDS):
+            unpack(pack(directory("d"), member("d/f")), place, replace=True)
+    finally:
+        over.set()
+        looker.join()
+
+    assert looked > ROUNDS
+    assert missing == 0
+
+
+def test_two_that_replace_the_same_place_at_once_both_succeed(place: Path) -> None:
+    errors: list[Exception] = []
+
+    def work(name: str) -> None:
+        try:
+            for _ in range(ROUNDS):
+                unpack(pack(directory("d"), member(f"d/{name}")), place, replace=True)
+        except OSError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert errors == []
+    assert names(place / "d") in (["a"], ["b"])
+    assert names(place.parent) == ["out"]
+
+
+def test_what_came_there_meanwhile_is_not_replaced_unless_asked_for(place: Path) -> None:
+    archive = reader(pack(member("f")))
+
+    def read(size: int) -> bytes:
+        if not place.exists():
+            place.write_text("mine")
+        return archive(size)
+
+    with pytest.raises(FileExistsError):
+        extracted(read, place, LIMITS)
+
+    assert place.read_text() == "mine"
+
+
+class TestWithoutExchange:
+    """On file systems that cannot exchange two names."""
+
+    @pytest.fixture(autouse=True)
+    def old_file_system(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def exchange(_one: Name, _other: Name) -> bool:
+            return False
+
+        monkeypatch.setattr(module, "exchange", exchange)
+
+    def test_a_place_is_replaced_all_the_same(self, place: Path) -> None:
+        unpack(pack(member("old")), place)
+        unpack(pack(member("new")), place, replace=True)
+
+        assert names(place) == ["new"]
+
+    def test_what_was_there_comes_back_where_the_new_cannot_take_its_place(
+        self, place: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        unpack(pack(member("old")), place)
+        renamed: list[str] = []
+        rename = os.rename
+
+        def second_fails(source: str, target: str, **directories: int) -> None:
+            renamed.append(source)
+            if len(renamed) == 2:
+                raise PermissionError
+            rename(source, target, **directories)
+
+        monkeypatch.setattr(module.os, "rename", second_fails)
+        with pytest.raises(PermissionError):
+            unpack(pack(member("new")), place, replace=True)
+
+        assert renamed == ["out", "content", "previous"]
+        assert names(place) == ["old"]
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_live_one_makes_is_not(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_YOUNG_SECONDS", -60)
+    dead, live, other = (
+        place.parent / f".barasync-{digit * 16}{ending}"
+        for digit, ending in (("0", ".partial"), ("1", ".partial"), ("2", ".part"))
+    )
+    for path in (dead / "content/deep", live / "content", other):
+        path.mkdir(parents=True)
+    held = os.open(live, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        unpack(pack(member("f")), place)
+        left = names(place.parent)
+    finally:
+        os.close(held)
+    live.joinpath("content").rmdir()
+    live.rmdir()
+    other.rmdir()
+
+    assert left == [live.name, other.name, "out"]
+
+
+def test_what_another_process_only_just_began_is_not_removed(place: Path) -> None:
+    fresh = place.parent / f".barasync-{'0' * 16}.partial"
+    fresh.mkdir()
+
+    with pytest.raises(TruncatedArchive):
+        unpack(pack(member("f"))[:-1], place)
+
+    assert fresh.is_dir()
+    fresh.rmdir()
