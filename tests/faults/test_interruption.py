@@ -15,7 +15,7 @@ import pytest
 from tests.fake.faults import Fault, Hangs
 from tests.fake.service import FakeService
 from tests.rig import libpod
-from tests.rig.command import Barasync
+from tests.rig.command import Barasync, read_until
 from tests.rig.waiting import wait_until
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -93,6 +93,33 @@ def test_an_export_that_hangs_leaves_nothing_after_two_signals(
 
     assert (code, "Traceback" in said) == (130, False), said
     assert not list(barasync.directory.glob("*.tar")) + list(barasync.directory.glob(".barasync-*"))
+
+
+def test_a_signal_while_old_layers_are_removed_takes_nothing_from_a_run_that_has_ended(
+    service: FakeService, barasync: Barasync
+) -> None:
+    fifo = barasync.directory / "go on"
+    os.mkfifo(fifo)
+    barasync.configure(
+        f"""
+        [defaults]
+        image = "{service.image("localhost/cell")}"
+        command = ["sh", "-c", "echo ready; cat '{fifo}'"]
+        """
+    )
+
+    with barasync.running("matrix", "tests") as process:
+        read_until(process, "| ready", 1)
+        service.inject(Fault("image-list", Hangs()))
+        looks = service.requests.count("image-list")
+        fifo.write_bytes(b"")
+        wait_until(lambda: service.requests.count("image-list") > looks, "a look for layers")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=40)
+
+    assert process.returncode == 0, err.decode()
+    assert "1 passed" in out.decode()
+    assert set(barasync.statuses().values()) == {"passed"}
 
 
 @pytest.mark.parametrize("number", SIGNALS)

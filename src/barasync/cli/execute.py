@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -51,6 +51,9 @@ from barasync.report.recorder import Recorder
 from barasync.report.result import ResultDocument, write_result
 from barasync.workspace.copies import CopySource
 from barasync.workspace.source import Source
+
+# Of a run that went its way, room is made for the next ones.
+_UNDISTURBED = frozenset({EXIT_OK, EXIT_NOT_PASSED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,9 +153,13 @@ async def execute(
                         identity=identity,
                         complain=left.append,
                     )
-                    if files.source is not None and result.exit_code in {EXIT_OK, EXIT_NOT_PASSED}:
-                        left += await _prune(connection, identity, recorder, files.source)
-                    executed = await _conclude(execution, result, recorder, directory, left)
+                    # A run that has ended keeps its record and its exit code, whatever comes now.
+                    with _until_signal(interrupts):
+                        with anyio.CancelScope(shield=True):
+                            executed = await _conclude(execution, result, recorder, directory, left)
+                        if files.source is not None and result.exit_code in _UNDISTURBED:
+                            problems = await _prune(connection, identity, recorder, files.source)
+                            executed = replace(executed, problems=executed.problems + problems)
                     await _finish(console, farewell(executed), interrupts)
         except BaseException:
             for problem in left:
@@ -329,7 +336,14 @@ async def _remember(execution: Execution, document: ResultDocument) -> tuple[str
 
 async def _finish(console: Consoles, lines: tuple[str, ...], interrupts: Interrupts) -> None:
     """Let the console catch up; a signal from here on means that nobody wants to wait for it."""
-    with anyio.CancelScope() as scope, interrupts.handled_by(lambda _count: scope.cancel()):
+    with _until_signal(interrupts) as scope:
         if interrupts.count > 1:
             scope.cancel()
         await console.finish(lines)
+
+
+@contextmanager
+def _until_signal(interrupts: Interrupts) -> Iterator[anyio.CancelScope]:
+    """Give up what is done in the block when a signal comes, and nothing else."""
+    with anyio.CancelScope() as scope, interrupts.handled_by(lambda _count: scope.cancel()):
+        yield scope
