@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import random
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 
 from barasync.aiopodman import quirks
+from barasync.aiopodman.secrets import MOST_BYTES
 from barasync.aiopodman.version import negotiate
 from tests.rig import libpod
 from tests.rig.busybox import native_architecture
@@ -167,6 +170,33 @@ def test_a_single_run_passes_its_output_on_masked(
     assert (ended.code, ended.out) == (7, "a***b\n")
     assert "<***>\n" in ended.err
     assert showing(ended.err) == []
+    assert secrets(socket_path) == []
+
+
+@pytest.mark.parametrize("size", [40, MOST_BYTES])
+def test_a_file_of_any_bytes_arrives_whole_and_is_masked(
+    barasync: Barasync, busybox: str, tmp_path: Path, size: int
+) -> None:
+    value = (b"\0\xff\xfe\n\x80" + random.Random(1).randbytes(size))[: size - 1] + b"$"
+    (tmp_path / "odd").write_bytes(value)
+    script = "cat /run/secrets/ODD; echo; sha256sum /run/secrets/ODD"
+
+    ended = barasync("run", busybox, "--secret", "ODD=../odd", "--", "sh", "-c", script)
+
+    assert ended.code == 0, ended.err
+    digest = hashlib.sha256(value).hexdigest()
+    assert ended.out == f"***\n{digest}  /run/secrets/ODD\n"
+
+
+def test_a_variable_that_is_not_utf_8_starts_nothing(barasync: Barasync, socket_path: str) -> None:
+    odd = replace(barasync, environ={**barasync.environ, "CI_TOKEN": f"{TOKEN}\udcff"})
+
+    ended = odd(*matrix())
+
+    assert ended.code == 2
+    assert "the value of CI_TOKEN is not UTF-8" in ended.err
+    assert showing(ended.out + ended.err) == []
+    assert not (barasync.directory / ".barasync").exists()
     assert secrets(socket_path) == []
 
 

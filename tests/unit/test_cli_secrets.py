@@ -36,8 +36,20 @@ def test_each_source_is_read_once_and_as_it_is(tmp_path: Path) -> None:
     key.write_bytes(b"\0\xff\n")
 
     assert read(
-        f"A={key}", f"B={key}", "C=env:CI_TOKEN", "D=env:ODD", environ={**ENVIRON, "ODD": "\udcff"}
-    ) == {str(key): b"\0\xff\n", "env:CI_TOKEN": b"hunter2", "env:ODD": b"\xff"}
+        f"A={key}", f"B={key}", "C=env:CI_TOKEN", "D=env:ODD", environ={**ENVIRON, "ODD": "é\ufffd"}
+    ) == {str(key): b"\0\xff\n", "env:CI_TOKEN": b"hunter2", "env:ODD": "é\ufffd".encode()}
+
+
+@pytest.mark.parametrize("value", [b"hunter2\xff", b"\xed\xa0\x80hunter2", b"\xc0\x80"])
+def test_a_variable_that_podman_would_change_is_refused(value: bytes) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^--secret: secret A: the value of ODD is not UTF-8"
+    ) as caught:
+        read("A=env:ODD", environ={"ODD": os.fsdecode(value)})
+
+    assert caught.value.hint == "give it as a file: write NAME=PATH"
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__context__ is None
 
 
 def test_the_largest_value_is_one_that_podman_takes(tmp_path: Path) -> None:

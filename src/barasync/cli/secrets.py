@@ -72,6 +72,13 @@ def _read_variable(name: str, environ: Mapping[str, str], place: str) -> bytes:
     data = os.fsencode(value)
     if b"\0" in data:
         raise ConfigError(f"{place}: a value with a NUL byte cannot be in an environment")
+    # Podman puts U+FFFD in the place of other bytes, and a value that differs is not masked.
+    if data.decode("utf-8", "replace").encode() != data:
+        raise ConfigError(
+            f"{place}: the value of {name} is not UTF-8, and podman changes such a value in an "
+            "environment",
+            hint="give it as a file: write NAME=PATH",
+        )
     return data
 
 
