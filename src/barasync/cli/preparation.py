@@ -137,7 +137,7 @@ async def _source(plan: Plan, directory: Path, home: str | None) -> Source | Non
     """Read the project's files, if a cell wants them in a layer."""
     modes = _modes(plan)
     if modes != {WorkspaceMode.NONE}:
-        refuse_a_whole_home(directory, home)
+        await to_thread.run_sync(refuse_a_whole_home, directory, home)
     if WorkspaceMode.LAYER not in modes:
         return None
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import pwd
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,14 +46,32 @@ def find_project(start: Path) -> Project:
 
 
 def refuse_a_whole_home(directory: Path, home: str | None) -> None:
-    """Refuse a workspace that surely is no project: the root or a home directory.
+    """Refuse a workspace that surely is no project: the root or anybody's home directory.
+
+    `home` is what the environment says: under sudo it may be root's, or anything. Blocks where the
+    accounts are asked for over a network.
 
     Raises:
         ConfigError: it is one of these.
     """
-    places = [Path("/")] + ([Path(home)] if home else [])
+    directory = directory.resolve()
+    places = [Path("/"), *([Path(home)] if home else []), *_homes(directory)]
     if any(place.is_dir() and directory.samefile(place) for place in places):
         raise ConfigError(
             f"{directory} would go into every cell as the workspace, and is hardly a project",
             hint="change into the project's directory, or give --workspace none",
         )
+
+
+def _homes(directory: Path) -> Iterator[Path]:
+    """Give the home directories of accounts that `directory` may be, by its owner and its name.
+
+    Looking at all of them might mount each of them over a network. Not all accounts are listed
+    where a network knows them, but its owner can always be asked for.
+    """
+    with suppress(KeyError):  # the owner has no account
+        yield Path(pwd.getpwuid(directory.stat().st_uid).pw_dir)
+    for account in pwd.getpwall():
+        home = Path(account.pw_dir)
+        if home.name == directory.name:
+            yield home
