@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from barasync.aiopodman import Container, Mount, Podman
+from barasync.aiopodman import Container, Mount, PathStat, Podman
 from barasync.artifacts.collect import collect
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.ledger import Ledgers
@@ -246,6 +246,9 @@ class Interrupted:
     async def archive(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
         async with self.container.archive(path) as chunks:
             yield self._watched(chunks)
+
+    async def stat(self, path: str) -> PathStat | None:
+        return await self.container.stat(path)
 
     async def _watched(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for chunk in chunks:

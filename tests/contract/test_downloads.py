@@ -8,6 +8,7 @@ import signal
 import tarfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -233,3 +234,25 @@ async def test_what_is_mounted_is_had_by_its_own_name_or_said_to_be_lost(
     assert "/proc/self is on a file system of the kernel" in lost.err
     assert code == 0
     assert err.startswith("note: /data/bind: something is mounted there")
+
+
+async def test_a_link_to_a_volume_gives_what_is_in_it(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    script = "mkdir -p /c/deep && echo x >/c/deep/f && ln -s /c /target && ln -s /proc /kernel"
+    spec = replace(shell(busybox, script), mounts=(Mount("barasync-test-linked", "/c"),))
+    try:
+        async with created(podman, spec) as container:
+            await finish(container)
+            whole = await call(barasync, "artifact", "fetch", container.id, "/target", "target")
+            deep = await call(barasync, "artifact", "fetch", container.id, "/target/deep", "deep")
+            lost = await call(barasync, "artifact", "fetch", container.id, "/kernel", "kernel")
+            code, out, err = await tar(barasync, "artifact", "fetch", container.id, "/target", "-")
+    finally:
+        await podman.volumes.remove("barasync-test-linked")
+
+    assert (whole.code, deep.code, lost.code, code) == (0, 0, 1, 0), (whole, deep, lost, err)
+    assert (barasync.directory / "target/deep/f").read_text() == "x\n"
+    assert (barasync.directory / "deep/f").read_text() == "x\n"
+    assert "/kernel: /proc is on a file system of the kernel" in lost.err
+    assert any(name.endswith("deep/f") for name in members(out))

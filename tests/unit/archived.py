@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio
 
-from barasync.aiopodman import NotFound
+from barasync.aiopodman import NotFound, PathStat
 from barasync.artifacts.collect import collect
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.ledger import Ledgers
@@ -21,10 +21,14 @@ Script = Callable[[], AsyncIterator[bytes]]
 
 
 class FakeContainer:
-    """Gives out one archive per path: bytes, an exception, or a script that yields the pieces."""
+    """Gives out one archive per path: bytes, an exception, or a script that yields the pieces.
+
+    Every path is there, as a directory, but for those of `links`, which have their target, if any.
+    """
 
     def __init__(self, **archives: bytes | Exception | Script) -> None:
         self.archives = {f"/{name.replace('__', '/')}": what for name, what in archives.items()}
+        self.links: dict[str, str | None] = {}
         self.open = 0
         self.asked: list[str] = []
         self.most_open = 0
@@ -42,6 +46,13 @@ class FakeContainer:
             yield pieces(what) if isinstance(what, bytes) else what()
         finally:
             self.open -= 1
+
+    async def stat(self, path: str) -> PathStat | None:
+        await anyio.lowlevel.checkpoint()
+        if path not in self.links:
+            return PathStat(is_directory=True, target=None)
+        target = self.links[path]
+        return None if target is None else PathStat(is_directory=True, target=target)
 
 
 def missing(path: str) -> NotFound:

@@ -53,6 +53,11 @@ from barasync.aiopodman.lifetime import (
     remove_shielded,
     temporary,
 )
+from barasync.aiopodman.links import (
+    Followed,
+    Looked,
+    follow,
+)
 from barasync.aiopodman.models import (
     ContainerConfig,
     ContainerInspect,
@@ -149,6 +154,7 @@ __all__ = [
     "Endpoint",
     "Event",
     "EventActor",
+    "Followed",
     "FrameError",
     "HostConfig",
     "HostInfo",
@@ -162,6 +168,7 @@ __all__ = [
     "LineSplitter",
     "LogConfig",
     "LogIncomplete",
+    "Looked",
     "ManifestEntry",
     "ManifestPlatform",
     "Mount",
@@ -203,6 +210,7 @@ __all__ = [
     "Volumes",
     "answered",
     "create_shielded",
+    "follow",
     "is_as_long_as_its_log",
     "is_image_id",
     "parse_reference",

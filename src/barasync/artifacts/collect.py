@@ -18,6 +18,7 @@ from barasync.artifacts.manifest import Manifest, Totals
 from barasync.artifacts.mounts import Mounts
 from barasync.artifacts.place import Place
 from barasync.artifacts.receiver import Archived, Receiver, missing, problem
+from barasync.artifacts.resolve import Paths
 from barasync.artifacts.sources import Fetch, Source, fetch_of, plan
 from barasync.matrix.outcome import Collected
 
@@ -63,41 +64,50 @@ async def collect(
     earlier collection left there. `limits` hold for all sources together. The directories down to
     the destination are made.
 
-    What lies in one of `mounts` comes with a source at or below its place, not with one above.
-    Where its files are lost, that is the problem of the source.
+    What lies in one of `mounts` comes with a source at or below its place, links followed, not with
+    one above. Where its files are lost, that is the problem of the source.
 
     Whatever goes wrong with a source is its `problem` (missing in the container, matched by
     nothing, cut off by podman, refused by `extract`, no space here, not whole in time) and does not
     disturb the others. The manifests can be read while `ledgers` are open. When cancelled, the
     sources that were complete stay, and nothing is left of the others.
 
-    Source: `GET /libpod/containers/{id}/archive`.
+    Source: `HEAD` and `GET /libpod/containers/{id}/archive`.
     """
     parsed = [Source.parse(source, workspace) for source in sources]
     fetches = plan(parsed)
     results: dict[str, _Result] = {}
     turns = Semaphore(CONCURRENT_PATHS)
-    receiver = Receiver(container, limits, mounts, CONCURRENT_PATHS)
 
-    async def run(fetch: Fetch) -> None:
-        if (loss := mounts.loss(fetch.path)) is not None:
-            results[fetch.path] = _Result(problem=f"{fetch.path} {loss}")
-            return
+    async def run(fetch: Fetch, paths: Paths, receiver: Receiver) -> None:
         place = destination / fetch.place
 
         def done(manifest: Manifest) -> None:
             results[fetch.path] = _Result(manifest=manifest)
 
         async with turns:
+            found = fetch.path
             try:
-                await receiver.fetch(fetch, place, ledgers.new(), done)
-            except (PodmanError, ArchiveError, OSError) as error:
+                found = await paths.find(found)
+                await receiver.fetch(replace(fetch, path=found), place, ledgers.new(), done)
+            except PodmanError as error:
+                text = problem(error, fetch.path, place.path) + paths.remark(found)
+                results[fetch.path] = _Result(problem=text)
+            except (ArchiveError, OSError) as error:
                 results[fetch.path] = _Result(problem=problem(error, fetch.path, place.path))
 
     with anyio.move_on_after(limits.seconds):
-        async with anyio.create_task_group() as group:
-            for fetch in fetches:
-                group.start_soon(run, fetch)
+        try:
+            paths = await Paths.of(container, mounts)
+        except PodmanError as error:
+            why = {fetch.path: problem(error, fetch.path, destination.path) for fetch in fetches}
+            results = {path: _Result(problem=text) for path, text in why.items()}
+        else:
+            mounts = paths.mounts
+            receiver = Receiver(container, limits, mounts, CONCURRENT_PATHS)
+            async with anyio.create_task_group() as group:
+                for fetch in fetches:
+                    group.start_soon(run, fetch, paths, receiver)
     late = f"was not whole after {limits.seconds:g} s (`artifacts_timeout`); nothing of it was kept"
     for fetch in fetches:
         results.setdefault(fetch.path, _Result(problem=f"{fetch.path} {late}"))

@@ -3,6 +3,7 @@
     ArchiveError
     ├── TruncatedArchive     the stream ended before the end-of-archive marker
     ├── LimitExceeded        the archive is larger than its receiver allows
+    ├── OutOfReach           podman has no archive of the path that would be true
     ├── OriginalsLeftOut     a hard link is wanted, and the file it shares its bytes with is not
     └── RefusedMember        one member is left out; the text is the reason
 
@@ -23,6 +24,10 @@ class TruncatedArchive(ArchiveError):
 
 class LimitExceeded(ArchiveError):
     """The archive holds more than its receiver allows."""
+
+
+class OutOfReach(ArchiveError):
+    """Podman has no archive of a path that would be true; the text names the path and says why."""
 
 
 class OriginalsLeftOut(ArchiveError):

@@ -3,7 +3,8 @@
 Measured on podman 4.3.1, with and without root, and 5.4.2: the files of volumes and binds are in
 archives of paths at or below their place; those of an overlay or tmpfs are gone, and an archive of
 its place is an empty directory, which looks like success. An archive of a directory above any of
-them has what the image has there, which the container never saw.
+them has what the image has there, which the container never saw. All that is about the words of a
+path: a link to any of them has to be followed first, which `resolve` does.
 """
 
 from __future__ import annotations
@@ -16,6 +17,13 @@ from barasync.aiopodman import ContainerInspect
 from barasync.artifacts.sources import is_below
 
 _KERNELS = ("/proc", "/sys", "/dev")
+_PODMANS = (
+    "/etc/hosts",
+    "/etc/hostname",
+    "/etc/resolv.conf",
+    "/run/.containerenv",
+    "/run/secrets",
+)
 _GONE = "gone with the container's process; have the command copy what is wanted to {place}"
 
 
@@ -25,6 +33,21 @@ class Mounts:
 
     lost: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     apart: frozenset[str] = frozenset()
+
+    @property
+    def places(self) -> frozenset[str]:
+        """Every place where something is mounted."""
+        return self.apart.union(self.lost)
+
+    @property
+    def usual(self) -> bool:
+        """Whether nothing is mounted but what is in every container."""
+        return self.places.issubset((*_KERNELS, *_PODMANS))
+
+    def apart_at(self, path: str) -> str | None:
+        """Return the place apart that a path is at or below, if it is at one."""
+        above = [place for place in self.apart if place == path or is_below(path, place)]
+        return max(above, key=len, default=None)
 
     def loss(self, path: str) -> str | None:
         """Return why nothing of a path can be had, `None` if it can."""
@@ -41,6 +64,15 @@ class Mounts:
         """Return the place, below a path, where something is mounted that holds `inner`."""
         places = (at for at in self.inside(path) if at == inner or is_below(inner, at))
         return next(places, None)
+
+    def also_at(self, ends: Mapping[str, str]) -> Mounts:
+        """Return the mounts with those that lie somewhere else, by the links of the image, there.
+
+        `ends` has the place as it was asked for, and where that is.
+        """
+        lost = {end: self.lost[place] for place, end in ends.items() if place in self.lost}
+        apart = (end for place, end in ends.items() if place in self.apart)
+        return Mounts(lost={**lost, **self.lost}, apart=self.apart.union(apart))
 
     def without(self, places: Iterable[str]) -> Mounts:
         """Return the mounts without those at or below places that are looked at in another way."""
@@ -68,6 +100,7 @@ def mounts_of(container: ContainerInspect, *, workspace: str | None) -> Mounts:
     return Mounts(
         lost={
             **dict.fromkeys(_KERNELS, f"is on a file system of the kernel, {gone}"),
+            **dict.fromkeys(_PODMANS, f"is mounted by podman itself, {gone}"),
             **dict.fromkeys(tmpfs, f"is on a tmpfs, {gone}"),
             **dict.fromkeys(overlays, f"is on an overlay, {gone}"),
         },

@@ -13,9 +13,14 @@ from typing import Protocol
 import anyio
 from anyio import CapacityLimiter, to_thread
 
-from barasync.aiopodman import NotFound, PodmanError, StreamTruncated
+from barasync.aiopodman import Looked, NotFound, PodmanError, StreamTruncated
 from barasync.artifacts.budget import Budget, Share
-from barasync.artifacts.errors import ArchiveError, OriginalsLeftOut, TruncatedArchive
+from barasync.artifacts.errors import (
+    ArchiveError,
+    OriginalsLeftOut,
+    OutOfReach,
+    TruncatedArchive,
+)
 from barasync.artifacts.extract import Limits, extract
 from barasync.artifacts.ledger import Ledger
 from barasync.artifacts.manifest import Manifest, Refusal
@@ -28,7 +33,7 @@ from barasync.artifacts.sources import Fetch
 APART = "something is mounted there; what it holds comes when it is named itself"
 
 
-class Archived(Protocol):
+class Archived(Looked, Protocol):
     """What is needed of a container: `aiopodman.Container` is one."""
 
     def archive(self, path: str, /) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
@@ -149,6 +154,8 @@ def problem(error: PodmanError | ArchiveError | OSError, path: str, destination:
             return missing(path)
         case StreamTruncated() | TruncatedArchive():
             return f"podman cut the archive of {path} off; nothing of it was kept"
+        case OutOfReach():
+            return str(error)
         case ArchiveError():
             return f"the archive of {path} is refused: {error}"
         case OSError():

@@ -23,6 +23,7 @@ from barasync.artifacts.manifest import Manifest
 from barasync.artifacts.mounts import Mounts, mounts_of
 from barasync.artifacts.place import below
 from barasync.artifacts.receiver import APART, Receiver, missing, problem
+from barasync.artifacts.resolve import Paths
 from barasync.artifacts.sources import Fetch
 from barasync.cli.connect import connect
 from barasync.cli.places import whole_file
@@ -59,20 +60,20 @@ async def fetch_path(
     limits = replace(limits, bytes=size or limits.bytes, members=files or limits.members)
     fetched: list[Manifest] = []
     async with _container(name, url, environ) as (container, state):
-        mounts = _mounts(state)
-        if (loss := mounts.loss(path)) is not None:
-            return _failed(f"{path} {loss}")
-        receiver = Receiver(container, limits, mounts, replace=False)
+        paths = await Paths.of(container, _mounts(state))
+        receiver = Receiver(container, limits, paths.mounts, replace=False)
+        found = path
         try:
             with below(place.parent) as directory, Ledgers() as ledgers:
+                found = await paths.find(path)
                 await receiver.fetch(
-                    Fetch(path=path, place=""),
+                    Fetch(path=found, place=""),
                     directory / place.name,
                     ledgers.new(),
                     fetched.append,
                 )
         except _INCOMPLETE as error:
-            return _failed(problem(error, path, place))
+            return _failed(problem(error, path, place) + _remark(error, paths, found))
     (manifest,) = fetched
     for refusal in manifest.refused:
         _note(f"left out: {refusal}")
@@ -89,15 +90,17 @@ async def fetch_tar(name: str, path: str, *, url: str | None, environ: Mapping[s
         ConfigError: there is no such container.
     """
     async with _container(name, url, environ) as (container, state):
-        mounts = _mounts(state)
-        if (loss := mounts.loss(path)) is not None:
-            return _failed(f"{path} {loss}")
-        for inside in mounts.inside(path):
-            _note(f"{inside}: {APART}")
+        paths = await Paths.of(container, _mounts(state))
+        found = path
         try:
-            await _send(container.archive(path), _write_stdout)
+            found = await paths.find(path)
+            for inside in paths.mounts.inside(found):
+                _note(f"{inside}: {APART}")
+            # Podman follows links itself, and keeps the name, but not to what is mounted.
+            asked = path if paths.mounts.apart_at(found) is None else found
+            await _send(container.archive(asked), _write_stdout)
         except _INCOMPLETE as error:
-            return _failed(_why(error, path, "stdout"))
+            return _failed(_why(error, path, "stdout") + _remark(error, paths, found))
     return EXIT_OK
 
 
@@ -152,6 +155,10 @@ async def _container(
                 hint="`podman ps --all` lists them; `--url` chooses another service",
             ) from error
         yield containers.handle(state.id), state
+
+
+def _remark(error: Exception, paths: Paths, found: str) -> str:
+    return paths.remark(found) if isinstance(error, NotFound) else ""
 
 
 def _mounts(container: ContainerInspect) -> Mounts:

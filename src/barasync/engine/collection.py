@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 
-from barasync.aiopodman import Container, ContainerInspect, PodmanError
+from barasync.aiopodman import Container, ContainerInspect, PathStat, PodmanError
 from barasync.artifacts.collect import Collection, collect
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.mounts import Mounts, mounts_of
 from barasync.artifacts.place import Place
 from barasync.artifacts.receiver import Archived
-from barasync.artifacts.sources import Source, is_below
+from barasync.artifacts.sources import is_below
 from barasync.config.schema import WORKSPACE, ArtifactsOn, CellSettings, WorkspaceMode
 from barasync.engine.overlays import OverlayWrites
 
@@ -28,11 +28,11 @@ def is_wanted(settings: CellSettings, *, passed: bool) -> bool:
 
 
 def needs_overlay(settings: CellSettings) -> bool:
-    """Whether an artifact lies in a workspace that is gone with the container's process."""
-    if settings.workspace is not WorkspaceMode.OVERLAY:
-        return False
-    paths = [Source.parse(source, WORKSPACE).path for source in settings.artifacts]
-    return any(path == WORKSPACE or is_below(path, WORKSPACE) for path in paths)
+    """Whether an artifact may lie in a workspace that is gone with the container's process.
+
+    Any may: it is a link perhaps, which the command makes.
+    """
+    return bool(settings.artifacts) and settings.workspace is WorkspaceMode.OVERLAY
 
 
 async def collect_artifacts(
@@ -96,5 +96,12 @@ class _Views:
 
     def archive(self, path: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Return the archive of a path, of the container that has it."""
+        return self._holder(path).archive(path)
+
+    async def stat(self, path: str) -> PathStat | None:
+        """Look at a path, in the container that has it."""
+        return await self._holder(path).stat(path)
+
+    def _holder(self, path: str) -> Container:
         overlaid = any(path == place or is_below(path, place) for place in self._overlays)
-        return (self._shown if overlaid else self._container).archive(path)
+        return self._shown if overlaid else self._container

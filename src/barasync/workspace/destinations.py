@@ -12,7 +12,7 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 
-from barasync.aiopodman import Container, ContainerInspect, PathStat
+from barasync.aiopodman import Container, ContainerInspect, follow
 from barasync.config.caches import parse_cache
 from barasync.config.schema import WORKSPACE, CellSettings
 from barasync.config.volumes import parse_volume
@@ -90,7 +90,7 @@ async def _place(container: Container, source: CopySource, places: Sequence[str]
     """Return what a copy's destination is without links."""
     copy = source.copy
     above, name = posixpath.split(copy.destination)
-    place = posixpath.join(await _follow(container, above, places), name)
+    place = posixpath.join(await _directory(container, above, places), name)
     _refuse_covered(source, place, places)
     there = await container.stat(place)
     if there is None:
@@ -116,38 +116,19 @@ async def _place(container: Container, source: CopySource, places: Sequence[str]
 
 async def _mounted_at(container: Container, place: str) -> str:
     """Return where a mount for a place is going to be: the runtime follows links as well."""
-    above, name = posixpath.split(posixpath.normpath(place))
-    end, _there = await _end(container, posixpath.join(await _follow(container, above), name))
-    return end
+    return (await follow(container, place)).end
 
 
-async def _follow(container: Container, path: str, stops: Sequence[str] = ()) -> str:
+async def _directory(container: Container, path: str, stops: Sequence[str] = ()) -> str:
     """Return the path of a directory without links, as far as it is there or a stop is reached.
 
     Raises:
         ConfigError: it leads through something else than a directory.
     """
-    found = "/"
-    names = [name for name in path.split("/") if name]
-    for number, name in enumerate(names, start=1):
-        here = posixpath.join(found, name)
-        if _holding(here, stops) is not None:
-            return posixpath.join(here, *names[number:])
-        found, there = await _end(container, here)
-        if there is None:
-            return posixpath.join(found, *names[number:])
-        if not there.is_directory:
-            raise ConfigError(f"{path}: in the container {found} is not a directory")
-    return found
-
-
-async def _end(container: Container, path: str) -> tuple[str, PathStat | None]:
-    """Return where a path leads if it is a link, and what is there; the path itself if not."""
-    there = await container.stat(path)
-    if there is None or there.target is None:
-        return path, there
-    end = posixpath.normpath(there.target)
-    return end, there if there.is_directory else await container.stat(end)
+    followed = await follow(container, path, stops)
+    if followed.there is not None and not followed.there.is_directory:
+        raise ConfigError(f"{path}: in the container {followed.path} is not a directory")
+    return followed.end
 
 
 def _refuse_covered(source: CopySource, destination: str, places: Sequence[str]) -> None:
