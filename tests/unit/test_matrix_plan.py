@@ -283,6 +283,38 @@ def test_a_run_in_a_configuration_and_an_architecture_of_its_own() -> None:
     assert cell.settings.timeout == 900.5
 
 
+@pytest.mark.parametrize("path", ["out", "./out", "build/**/*.o"])
+def test_a_relative_artifact_needs_a_workspace_to_lie_in(path: str) -> None:
+    none = CellTable(artifacts=["/tmp/out", path], workspace=WorkspaceMode.NONE)
+
+    with pytest.raises(ConfigError) as one:
+        plan_run(request(options=none), "debian", ["true"])
+    with pytest.raises(ConfigError) as many:
+        planned(FILE.replace('artifacts = ["out"]', ""), options=none)
+
+    message = f"has no workspace that the artifact '{path}' could lie in"
+    assert str(one.value) == f"--artifact: cell amd64 {message}"
+    assert str(many.value) == f"--artifact: cell amd64-debug {message}"
+    assert one.value.hint == "write the artifact's absolute path, or give --workspace layer"
+
+
+def test_a_cell_without_a_workspace_among_others_is_told_of_where_its_artifacts_are_from() -> None:
+    with pytest.raises(ConfigError) as caught:
+        planned(FILE.replace('memory = "2g"', 'workspace = "none"'))
+
+    assert str(caught.value).startswith(
+        "barasync.toml: defaults.artifacts: cell amd64-release has no workspace"
+    )
+
+
+def test_an_absolute_artifact_needs_no_workspace() -> None:
+    options = CellTable(artifacts=["/tmp/out", "/w/*"], workspace=WorkspaceMode.NONE)
+
+    (cell,) = plan_run(request(options=options), "debian", ["true"]).cells
+
+    assert cell.settings.artifacts == ("/tmp/out", "/w/*")
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

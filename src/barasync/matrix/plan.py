@@ -21,7 +21,7 @@ from barasync.config.layers import (
     fold,
 )
 from barasync.config.origin import Origin
-from barasync.config.schema import WORKSPACE, CellTable, Document
+from barasync.config.schema import WORKSPACE, CellTable, Document, WorkspaceMode
 from barasync.config.spelling import closest, did_you_mean
 from barasync.config.values import check_config_name
 from barasync.config.volumes import Volume, parse_volume
@@ -100,6 +100,7 @@ def plan(request: Request) -> Plan:
     _require_images(cells, document, request.origin)
     _require_commands(cells, request)
     _require_room(cells)
+    _require_places(cells)
     notes = (
         *environment_notes(request.environ),
         *expansion.notes,
@@ -135,6 +136,7 @@ def plan_run(request: Request, image: str, command: Sequence[str]) -> Plan:
     settings = _Settings(document, request, run=(image, command))
     cell = settings.cell(_id(combination), combination)
     _require_room((cell,))
+    _require_places((cell,))
     return Plan(
         rule=shlex.join(command),
         args=tuple(command),
@@ -264,6 +266,20 @@ def _require_room(cells: Iterable[Cell]) -> None:
                         f"{place}: {destination} has a volume already in cell {cell.id}"
                     )
                 taken.add(destination)
+
+
+def _require_places(cells: Iterable[Cell]) -> None:
+    """Refuse an artifact below a workspace that is not there: it would be missed at the end."""
+    for cell in cells:
+        if cell.settings.workspace is not WorkspaceMode.NONE:
+            continue
+        for path in cell.settings.artifacts:
+            if not path.startswith("/"):
+                raise ConfigError(
+                    f"{cell.provenance['artifacts']}: cell {cell.id} has no workspace that the "
+                    f"artifact '{path}' could lie in",
+                    hint="write the artifact's absolute path, or give --workspace layer",
+                )
 
 
 def _image_notes(cells: Iterable[Cell], document: Document) -> list[str]:
