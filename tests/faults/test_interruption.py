@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -120,6 +121,30 @@ def test_a_signal_while_old_layers_are_removed_takes_nothing_from_a_run_that_has
     assert process.returncode == 0, err.decode()
     assert "1 passed" in out.decode()
     assert set(barasync.statuses().values()) == {"passed"}
+
+
+@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["to us", "to our process group"])
+def test_a_signal_ends_a_git_that_is_slow_and_is_no_failure_of_it(
+    tmp_path: Path, send: Callable[[int, int], None]
+) -> None:
+    pid = tmp_path / "pid"
+    os.mkfifo(pid)
+    git = tmp_path / "bin" / "git"
+    git.parent.mkdir()
+    git.write_text(f"#!/bin/sh\necho $$ >'{pid}'\nexec sleep 1000\n")
+    git.chmod(0o755)
+    environ = {**os.environ, "PATH": f"{git.parent}:{os.environ['PATH']}"}
+    barasync = Barasync(tmp_path, None, environ, within=("setsid",))
+    barasync.configure('defaults = { image = "image", command = ["true"] }')
+
+    with barasync.running("matrix", "tests") as process:
+        asked = int(pid.read_text())
+        send(process.pid, signal.SIGINT)
+        code, said = ended(process)
+
+    assert (code, said) == (130, "")
+    with pytest.raises(ProcessLookupError):
+        os.kill(asked, 0)
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from barasync.errors import ConfigError
@@ -28,15 +31,16 @@ _COMMAND = (
 _NO_REPOSITORY = "fatal: not a git repository (or any"
 _OWNER = ("dubious ownership", "unsafe repository")
 _UNREADABLE = "warning: could not open directory"
+_LOOK_SECONDS = 0.1
 
 
-def list_files(directory: Path) -> tuple[str, ...] | None:
+def list_files(directory: Path, checkpoint: Callable[[], None]) -> tuple[str, ...] | None:
     """Return the tracked and the untracked but not ignored files below a directory.
 
     Paths are relative to `directory`, undecodable bytes as surrogate escapes, in no order and maybe
     more than once. A tracked file may be gone from the disk. A submodule, or another repository in
     this one, is one path, that of its directory. `None` when git is not installed or the directory
-    is in no repository.
+    is in no repository. `checkpoint` is called again and again meanwhile; what it raises ends git.
 
     Raises:
         ConfigError: git refuses to answer, or cannot read a directory.
@@ -45,8 +49,30 @@ def list_files(directory: Path) -> tuple[str, ...] | None:
     """
     if shutil.which("git") is None:
         return None
-    answer = subprocess.run(_COMMAND, cwd=directory, capture_output=True, check=False)
-    return parse_answer(directory, answer.returncode, answer.stdout, os.fsdecode(answer.stderr))
+    # The Ctrl-C of a terminal is for us: git, interrupted, would be taken for one that failed.
+    with subprocess.Popen(
+        _COMMAND,
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as git:
+        try:
+            output, messages = _communicate(git, checkpoint)
+        except BaseException:
+            os.killpg(git.pid, signal.SIGKILL)
+            raise
+    return parse_answer(directory, git.returncode, output, os.fsdecode(messages))
+
+
+def _communicate(
+    process: subprocess.Popen[bytes], checkpoint: Callable[[], None]
+) -> tuple[bytes, bytes]:
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=_LOOK_SECONDS)
+        checkpoint()
 
 
 def parse_answer(

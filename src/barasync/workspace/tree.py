@@ -203,7 +203,7 @@ class _Survey:
 
     def add_repository(self, directory: str) -> bool:
         """Add what git lists below a directory; tell whether it lists anything."""
-        names = list_files(self._root / directory)
+        names = list_files(self._root / directory, self._checkpoint)
         for name in names or ():
             path = posixpath.join(directory, name)
             if OURS in name.split("/") or not self._add_parents(path):
