@@ -102,8 +102,22 @@ def test_an_old_podman_shows_variables_and_that_is_said(version: str, shown: boo
 
 
 def test_a_value_that_is_not_masked_line_by_line_is_told_of() -> None:
-    values = {"/key": SecretValue(b"a line\n" * (MOST_LINES + 1))}
+    values = {
+        "/long": SecretValue(b"one line\n" * (MOST_LINES + 1)),
+        "/short": SecretValue(b"{\n  hunter2\n}\n"),
+        "/both": SecretValue(b"a line\n" * (MOST_LINES + 1)),
+        "/whole": SecretValue(b"a line\n"),
+    }
 
-    (note,) = secret_notes(plan("A=/key"), values, negotiate("5.4.2"))
+    notes = secret_notes(
+        plan("A=/long", "B=/short", "C=/both", "D=/whole"), values, negotiate("5.4.2")
+    )
 
-    assert note == f"secret A: of its lines only the first {MOST_LINES} are masked one by one"
+    assert notes == (
+        "secret A: of its lines those after the first 256 are not masked one by one",
+        "secret B: of its lines those of fewer than 8 bytes are not masked one by one",
+        (
+            "secret C: of its lines those after the first 256 and those of fewer than 8 bytes "
+            "are not masked one by one"
+        ),
+    )

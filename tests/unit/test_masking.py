@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from barasync.masking import search
-from barasync.masking.masker import LEAST_LINE_BYTES, MOST_LINES, Masker, is_masked_in_part
+from barasync.masking.masker import LEAST_LINE_BYTES, MOST_LINES, Masker, not_masked
 from barasync.masking.value import SecretValue
 
 TOKEN = b"hunter2-0123456789"
@@ -67,12 +67,27 @@ def test_of_very_many_lines_the_first_are_replaced_one_by_one() -> None:
     lines = [b"line %08d" % number for number in range(MOST_LINES + 1)]
     value = b"\n".join(lines)
 
-    assert is_masked_in_part(value)
-    assert not is_masked_in_part(b"\n".join(lines[:-1]) + b"\n")
+    assert not_masked(value) == ("those after the first 256",)
+    assert not_masked(b"\n".join(lines[:-1]) + b"\n") == ()
     assert masked(lines[0] + b"," + lines[-2] + b"," + lines[-1], value) == (
         b"***,***," + lines[-1]
     )
     assert masked(b"<" + value + b">", value) == b"<***>"
+
+
+@pytest.mark.parametrize(
+    ("value", "short"),
+    [
+        (b"1234567\n12345678", True),
+        (b"12345678\r\n 1234567 \r\n", True),
+        (b'{\n"key": "hunter2"\n}\n', True),
+        (b"12345678\n12345678\n", False),
+        (b"12345678\n\n \n12345678\n", False),
+        (b" short\n", False),
+    ],
+)
+def test_lines_that_are_not_replaced_one_by_one_are_told_of(value: bytes, short: bool) -> None:
+    assert not_masked(value) == ("those of fewer than 8 bytes",) * short
 
 
 def test_values_that_overlap_or_touch_become_one_mask() -> None:

@@ -10,7 +10,7 @@ from barasync.aiopodman import PodmanVersion, quirks
 from barasync.aiopodman.secrets import MOST_BYTES
 from barasync.config.secrets import Secret, parse_secret
 from barasync.errors import ConfigError
-from barasync.masking.masker import MOST_LINES, is_masked_in_part
+from barasync.masking.masker import not_masked
 from barasync.masking.value import SecretValue
 from barasync.matrix.plan import Plan
 
@@ -39,9 +39,9 @@ def secret_notes(
         parse_secret(text) for cell in plan.cells for text in cell.settings.secrets
     )
     notes = [
-        f"secret {secret.name}: of its lines only the first {MOST_LINES} are masked one by one"
+        f"secret {secret.name}: of its lines {' and '.join(lines)} are not masked one by one"
         for secret in secrets
-        if is_masked_in_part(values[secret.source].reveal())
+        if (lines := not_masked(values[secret.source].reveal()))
     ]
     shown = [secret.name for secret in secrets if secret.in_environment]
     if shown and quirks.SECRET_ENV_IS_SHOWN.is_active(podman.release):

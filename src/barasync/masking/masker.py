@@ -128,6 +128,12 @@ def to_mask(value: bytes) -> list[bytes]:
     return list(dict.fromkeys([whole, *long])) if whole else []
 
 
-def is_masked_in_part(value: bytes) -> bool:
-    """Tell whether a value has more lines than are masked one by one."""
-    return len(value.strip().splitlines()) > MOST_LINES
+def not_masked(value: bytes) -> tuple[str, ...]:
+    """Say which lines of a value of several are not masked one by one, for a person."""
+    lines = [line.strip() for line in value.strip().splitlines()]
+    many = len(lines) > MOST_LINES
+    short = len(lines) > 1 and any(0 < len(line) < LEAST_LINE_BYTES for line in lines)
+    return (
+        *((f"those after the first {MOST_LINES}",) if many else ()),
+        *((f"those of fewer than {LEAST_LINE_BYTES} bytes",) if short else ()),
+    )
