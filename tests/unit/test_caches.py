@@ -123,6 +123,20 @@ async def test_a_volume_that_cannot_be_made_is_the_engines_failure(tmp_path: Pat
             pass
 
 
+async def test_a_lock_that_cannot_be_had_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    """Such as a cache directory that a `sudo` has made its own."""
+    (tmp_path / "locks").touch()
+
+    with pytest.raises(EngineUnavailable, match=r"cache cargo: no lock: .*/locks") as caught:
+        async with caches(Volumes(), tmp_path / "locks").held(
+            cell("cargo:/c"), on_wait=pytest.fail
+        ):
+            pass
+
+    assert f"{tmp_path}/locks" in (caught.value.hint or "")
+    assert "XDG_CACHE_HOME" in (caught.value.hint or "")
+
+
 async def test_caches_are_found_by_name() -> None:
     podman = FakePodman(Volumes(found=("data", "barasync-cache-cargo-amd64-1", "barasync-x")))
 

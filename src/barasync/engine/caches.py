@@ -81,7 +81,13 @@ class Caches:
                 try:
                     await stack.enter_async_context(lock)
                     await self._make(volume, cache)
-                except (OSError, PodmanError) as error:
+                except OSError as error:
+                    raise EngineUnavailable(
+                        f"cache {cache.cache.name}: no lock: {error}",
+                        hint=f"make {self._locks} writable for user {os.getuid()}, or name "
+                        "another place for caches with XDG_CACHE_HOME",
+                    ) from error
+                except PodmanError as error:
                     raise EngineUnavailable(f"cache {cache.cache.name}: {error}") from error
             yield tuple(_mount(cache, owner) for cache in caches)
 
