@@ -6,8 +6,8 @@ turns, onto a tmpfs and onto the disk. What counts is the ratio within a round: 
 - `podman cp`, for several containers one after the other, inside podman's own namespaces;
 - `curl … | tar -x`, for several containers all at once;
 - Python's `TarFile.extractall(filter="data")` on the same stream, all at once;
-- barasync's `collect`, all at once, timed inside a process that is already running, as it is in a
-  run; its memory is the peak of that process above what it had before.
+- barasync's `collect`, as many at once as in a run, timed inside a process that is already running,
+  from connecting to the manifests; its memory is the peak of that process above what it had before.
 
 Two more lines say what no client can be faster than: `podman alone` is the same streams thrown
 away as they come, `SHA-256 alone` the checksums that only barasync makes, of as many bytes.
@@ -37,6 +37,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
+from anyio import to_thread
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -44,7 +45,10 @@ from barasync.aiopodman import ContainerSpec, Endpoint, Podman
 from barasync.artifacts.collect import collect
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.ledger import Ledgers
+from barasync.artifacts.place import Place, below
+from barasync.engine.gate import COLLECTING
 from barasync.matrix.platforms import parse
+from barasync.report.manifests import write_manifest
 from barasync.workspace.layer import ensure_layer
 from barasync.workspace.tree import scan
 from tests.rig import libpod, services
@@ -199,21 +203,26 @@ def barasync(service: RigService, containers: Sequence[str], into: Path) -> tupl
 
 
 async def collect_all(url: str, into: Path, containers: Sequence[str]) -> None:
-    """Be the process that `barasync` starts."""
-    async with Podman(Endpoint(url, "the benchmark")) as podman:
-        idle = peak_memory(os.getpid())
-        started = time.perf_counter()
+    """Be the process that `barasync` starts: connect, collect as a run does, write manifests."""
+    idle = peak_memory(os.getpid())
+    started = time.perf_counter()
+    turns = anyio.Semaphore(COLLECTING)
 
-        async def one(container: str) -> None:
-            handle = podman.containers.handle(container)
-            collected = await collect(handle, ["/data"], into / container, Limits(), ledgers)
-            assert not collected.artifacts[0].problem, collected.artifacts[0].problem
+    async def one(podman: Podman, root: Place, scratch: str, container: str) -> None:
+        handle = podman.containers.handle(container)
+        async with turns:
+            with Ledgers() as ledgers:
+                found = await collect(handle, ["/data"], root / container, Limits(), ledgers)
+                assert not found.artifacts[0].problem, found.artifacts[0].problem
+                listed = Path(scratch, f"{container}.json")
+                await to_thread.run_sync(write_manifest, listed, "bench", container, 1, found)
 
-        with Ledgers() as ledgers:
-            async with anyio.create_task_group() as group:
-                for container in containers:
-                    group.start_soon(one, container)
-        seconds = time.perf_counter() - started
+    with below(into) as root, tempfile.TemporaryDirectory() as scratch:
+        podman = Podman(Endpoint(url, "the benchmark"))
+        async with podman, anyio.create_task_group() as group:
+            for container in containers:
+                group.start_soon(one, podman, root, scratch, container)
+    seconds = time.perf_counter() - started
     print(json.dumps([seconds, peak_memory(os.getpid()) - idle]))
 
 
@@ -238,13 +247,20 @@ def fetching(
                     contest.memory.append(memory)
                 else:
                     seconds = CONTESTANTS[contestant](service, containers, Path(name))
-                arrived = sum(len(files) for _, _, files in os.walk(name))
-                assert arrived == task.containers * task.files, f"{contestant}: {arrived} files"
+                arrived = arrived_in(Path(name))
+                count = task.containers * task.files
+                assert arrived == (count, count * task.size), f"{contestant}: {arrived}"
                 contest.add(contestant, seconds)
         contest.add_bound("podman alone", podman_alone(service, containers))
         contest.add_bound("SHA-256 alone", checksums(task))
     contest.seconds = {name: contest.seconds[name] for name in turns}
     return contest
+
+
+def arrived_in(place: Path) -> tuple[int, int]:
+    """Return the number of files below a directory, and their bytes."""
+    found = [Path(above, name) for above, _, names in os.walk(place) for name in names]
+    return len(found), sum(path.stat().st_size for path in found)
 
 
 def make_tree(root: Path, files: int, size: int) -> None:
@@ -279,10 +295,10 @@ async def create(url: str, image: str) -> str:
 
 
 async def send_layer(url: str, image: str, root: Path) -> float:
-    """Send a tree as a layer and commit it, as barasync does; return the seconds."""
-    tree = scan(root)
+    """Read a tree, send it as a layer and commit it, as barasync does; return the seconds."""
+    started = time.perf_counter()
+    tree = await to_thread.run_sync(scan, root)
     async with Podman(Endpoint(url, "the benchmark")) as podman:
-        started = time.perf_counter()
         await ensure_layer(
             podman,
             image_id=image,
@@ -291,7 +307,7 @@ async def send_layer(url: str, image: str, root: Path) -> float:
             labels={"bench": "archives"},
             maker={"bench": "archives"},
         )
-        return time.perf_counter() - started
+    return time.perf_counter() - started
 
 
 def send_by_curl(service: RigService, image: str, root: Path, number: int) -> float:
