@@ -19,7 +19,18 @@ from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.place import below
 from barasync.matrix.outcome import Collected
 from tests.unit.archived import FakeContainer, collected, tree
-from tests.unit.archives import directory, member, names, pack, raw, sandbox, symlink
+from tests.unit.archives import (
+    END,
+    directory,
+    member,
+    names,
+    pack,
+    pax_header,
+    raw,
+    record,
+    sandbox,
+    symlink,
+)
 
 pytestmark = pytest.mark.anyio
 LIMITS = Limits()
@@ -216,6 +227,22 @@ async def test_only_a_few_archives_are_open_at_a_time(place: Path) -> None:
 
     assert all(result.problem is None for result in results)
     assert 1 < container.most_open <= CONCURRENT_PATHS
+
+
+async def test_the_time_limit_holds_when_everything_has_arrived_but_is_not_written(
+    place: Path,
+) -> None:
+    """An archive of 2560 bytes with a hole of 64 GiB, whose hash takes minutes."""
+    sparse = record(b"GNU.sparse.size", b"%d" % (64 << 30)) + record(b"GNU.sparse.map", b"")
+    bomb = pax_header(sparse) + raw(b"bomb") + END
+
+    (result,) = await collected(
+        FakeContainer(bomb=bomb), ["/bomb"], place, Limits(bytes=1 << 40, seconds=0.1)
+    )
+
+    assert result.problem is not None
+    assert "was not whole after 0.1 s" in result.problem
+    assert names(place) == []
 
 
 async def test_a_stream_that_goes_on_for_ever_ends_with_the_limit(place: Path) -> None:

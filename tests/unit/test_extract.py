@@ -194,6 +194,25 @@ def test_a_huge_refused_name_is_shortened_in_the_manifest(place: Path) -> None:
     assert len(manifest.refused[0].path) < 400
 
 
+def test_a_hole_is_not_hashed_to_its_end_when_the_reader_gives_up(place: Path) -> None:
+    size = 1 << 50
+    sparse = record(b"GNU.sparse.size", b"%d" % size) + record(b"GNU.sparse.map", b"")
+    source = io.BytesIO(pax_header(sparse) + raw(b"bomb") + END)
+    pauses = 0
+
+    def read(wanted: int) -> bytes:
+        nonlocal pauses
+        pauses += not wanted
+        if pauses == 3:
+            raise InterruptedError
+        return source.read(wanted)
+
+    with pytest.raises(InterruptedError):
+        extracted(read, place, Limits(bytes=size))
+
+    assert not place.exists()
+
+
 # The destination
 
 

@@ -55,12 +55,51 @@ async def test_an_aborted_pipe_fails_its_waiting_reader() -> None:
         pipe.abort()
 
 
-def test_a_pipe_that_was_finished_cannot_be_aborted() -> None:
+def test_a_pipe_can_be_aborted_when_everything_was_sent() -> None:
     pipe = Pipe()
     pipe.finish()
+    assert pipe.read(1) == b""
+
     pipe.abort()
 
-    assert pipe.read(1) == b""
+    with pytest.raises(PipeAborted):
+        pipe.read(1)
+
+
+def test_who_asks_for_no_bytes_hears_at_once_whether_to_go_on() -> None:
+    pipe = Pipe()
+    assert pipe.read(0) == b""
+
+    pipe.abort()
+
+    with pytest.raises(PipeAborted):
+        pipe.read(0)
+
+
+async def test_a_reader_that_never_waits_does_not_hold_others_up() -> None:
+    """As many readers as there are turns go on until the last one has had its own."""
+    pipes = [Pipe() for _ in range(TURNS + 1)]
+    had = threading.Event()
+    started = threading.Barrier(TURNS)
+
+    def occupy(number: int) -> None:
+        with pipes[number].reading() as read:
+            started.wait(10)
+            for _ in range(100_000):
+                read(0)
+                if had.is_set():
+                    return
+        pytest.fail("the others had all the turns")
+
+    def work() -> None:
+        with pipes[-1].reading() as read:
+            read(0)
+            had.set()
+
+    async with anyio.create_task_group() as group:
+        for number in range(TURNS):
+            group.start_soon(to_thread.run_sync, occupy, number)
+        await to_thread.run_sync(work)
 
 
 async def test_readers_work_in_turn_and_one_that_waits_holds_nobody_up() -> None:

@@ -17,13 +17,47 @@ import anyio
 from anyio import from_thread
 
 _LARGE_BYTES = 64 << 10
-# Taken by the threads of all readers that are not waiting for bytes, see `Pipe.reading`.
 TURNS = min(4, os.cpu_count() or 1)
-_turn = threading.BoundedSemaphore(TURNS)
 
 
 class PipeAborted(Exception):
     """The writing side gave up: what was read so far is not everything."""
+
+
+class _Turns:
+    """A number of turns, which go round in the order in which they are asked for.
+
+    A semaphore would be taken again by who has just released it: one thread with enough to read
+    would hold up all others.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._free = number
+        self._waiting: deque[threading.Lock] = deque()
+        self._state = threading.Lock()
+
+    def take(self) -> None:
+        """Wait for a turn."""
+        with self._state:
+            if self._free:
+                self._free -= 1
+                return
+            own = threading.Lock()
+            own.acquire()
+            self._waiting.append(own)
+        own.acquire()
+
+    def give(self) -> None:
+        """Hand a turn on."""
+        with self._state:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._free += 1
+
+
+# Taken by the threads of all readers that are not waiting for bytes, see `Pipe.reading`.
+_turns = _Turns(TURNS)
 
 
 class Pipe:
@@ -64,22 +98,27 @@ class Pipe:
             self._state.notify()
 
     def abort(self) -> None:
-        """Make the reader fail at once, unless everything was sent; may be called at any time."""
+        """Make the reader fail at its next `read`, whatever was sent; may be called at any time."""
         with self._state:
-            self._aborted = not self._finished
+            self._aborted = True
             self._state.notify()
 
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes, at least one; waits for a batch; empty at the end.
 
+        A reader that works for long on what it has asks for no bytes at times: it gets none, at
+        once, and hears whether the writer gave up.
+
         Raises:
             PipeAborted: the writer gave up.
         """
         with self._state:
-            while self._size < self._batch and not (self._finished or self._aborted):
+            while size and self._size < self._batch and not (self._finished or self._aborted):
                 self._state.wait()
             if self._aborted:
                 raise PipeAborted
+            if not size:
+                return b""
             data = self._gather(size)
             room = None
             if self._size <= self._capacity // 2:
@@ -99,14 +138,17 @@ class Pipe:
         """
 
         def read(size: int) -> bytes:
-            _turn.release()
+            _turns.give()
             try:
                 return self.read(size)
             finally:
-                _turn.acquire()
+                _turns.take()
 
-        with _turn:
+        _turns.take()
+        try:
             yield read
+        finally:
+            _turns.give()
 
     def _gather(self, size: int) -> bytes:
         """Take small pieces together, and a large one alone: copying it would gain nothing."""

@@ -123,6 +123,8 @@ class Receiver:
                     async for data in chunks:
                         await pipe.send(data)
                     pipe.finish()
+                    # Until `write` ends this, or else the caller: then the thread is to stop.
+                    await anyio.sleep_forever()
                 except PodmanError as error:
                     errors.append(error)
                 finally:

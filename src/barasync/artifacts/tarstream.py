@@ -32,7 +32,11 @@ _GNU_SPARSE_SLOTS = 4
 _GNU_SPARSE_SLOTS_EXTENDED = 21
 
 Read = Callable[[int], bytes]
-"""Blocks until it can give between one byte and as many as asked for; empty at the end."""
+"""Blocks until it can give between one byte and as many as asked for; empty at the end.
+
+Asked for none, it gives none at once; who works for long without reading does that now and then,
+and so can be cancelled by an exception as at any `Read`.
+"""
 
 Extents = tuple[tuple[int, int], ...]
 """The stored parts of a sparse file as (offset, size) in bytes, ascending; the rest is holes."""
@@ -92,6 +96,10 @@ class TarStream:
             piece = self._take(self._left)
             self._left -= len(piece)
             yield piece
+
+    def pause(self) -> None:
+        """Let others work, and let the reader end this with an exception."""
+        self._read(0)
 
     def _next(self) -> Member | None:
         """Decode headers up to and including the next member's; `None` at the end marker."""

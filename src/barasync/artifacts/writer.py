@@ -28,7 +28,7 @@ from barasync.artifacts.selection import Selection
 from barasync.artifacts.tarstream import Member, TarStream
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_HOLE_BYTES = 1 << 20
+_ZEROES = memoryview(bytes(1 << 20))
 _LATEST = (1 << 34) * 1_000_000_000 - 1
 _LISTED_REFUSALS = 1000
 # Their names are held in memory, 2 KiB each at most.
@@ -229,7 +229,7 @@ class Writer:
         """Write the content of a file that was just created, and close it."""
         mode = _mode(member)
         try:
-            digest = _write_content(descriptor, member, stream.data())
+            digest = _write_content(descriptor, member, stream)
             status = os.fstat(descriptor)
             # The process's mask has taken bits away.
             if status.st_mode & 0o7777 != mode:
@@ -318,24 +318,24 @@ class Writer:
             raise _refusal(error) from error
 
 
-def _write_content(descriptor: int, member: Member, pieces: Iterable[memoryview]) -> bytes:
+def _write_content(descriptor: int, member: Member, stream: TarStream) -> bytes:
     """Write a file's bytes and return their SHA-256."""
     digest = hashlib.sha256()
     if member.extents is None:
-        for piece in pieces:
+        for piece in stream.data():
             digest.update(piece)
             _write(descriptor, piece)
         return digest.digest()
     position = 0
-    stored = _Exact(pieces)
+    stored = _Exact(stream.data())
     for offset, length in member.extents:
-        _hash_hole(digest, offset - position)
+        _hash_hole(digest, offset - position, stream)
         os.lseek(descriptor, offset, os.SEEK_SET)
         for piece in stored.take(length):
             digest.update(piece)
             _write(descriptor, piece)
         position = offset + length
-    _hash_hole(digest, member.size - position)
+    _hash_hole(digest, member.size - position, stream)
     os.ftruncate(descriptor, member.size)
     return digest.digest()
 
@@ -363,11 +363,12 @@ def _mode(member: Member) -> int:
     return member.mode & 0o777 | 0o600
 
 
-def _hash_hole(digest: hashlib._Hash, size: int) -> None:
-    zeroes = bytes(min(size, _HOLE_BYTES))
+def _hash_hole(digest: hashlib._Hash, size: int, stream: TarStream) -> None:
+    """Hash zeroes. A header of a few bytes stands for any number of them, so there are pauses."""
     while size > 0:
-        digest.update(zeroes[:size])
-        size -= _HOLE_BYTES
+        digest.update(_ZEROES[:size])
+        size -= len(_ZEROES)
+        stream.pause()
 
 
 def _write(descriptor: int, data: memoryview) -> None:
