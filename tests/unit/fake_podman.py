@@ -17,6 +17,7 @@ from barasync.aiopodman import (
     ContainerState,
     ContainerSummary,
     NotFound,
+    PathStat,
     PodmanError,
     Received,
     Stream,
@@ -133,6 +134,9 @@ class FakeContainer:
         if self.script.archive is None:
             raise refused(NotFound, f"no such path {path}")
         yield self.script.archive()
+
+    async def stat(self, _path: str) -> PathStat | None:
+        return None if self.script.archive is None else PathStat(is_directory=False, target=None)
 
     async def remove(self, **_options: Any) -> None:
         self.podman.check()
