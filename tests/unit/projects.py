@@ -60,3 +60,18 @@ def without_privileges() -> Iterator[None]:
         yield
     finally:
         os.seteuid(0)
+
+
+class Swap:
+    """Puts a link in a directory's place when it is called the `at`-th time, as anybody may."""
+
+    def __init__(self, directory: Path, target: Path, *, at: int) -> None:
+        self.left = at
+        self._directory, self._target = directory, target
+
+    def __call__(self) -> None:
+        if self.left:
+            self.left -= 1
+            if not self.left:
+                self._directory.rename(self._directory.with_name("old"))
+                self._directory.symlink_to(self._target)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from barasync.errors import ConfigError
 from barasync.workspace.git import parse_answer
 from barasync.workspace.tree import Kind, Tree, scan
-from tests.unit.projects import git, plain_git, repository, write
+from tests.unit.projects import Swap, git, plain_git, repository, without_privileges, write
 
 
 @pytest.fixture(autouse=True)
@@ -124,6 +126,111 @@ def test_the_files_of_another_repository_inside_belong(project: Path) -> None:
         "other/deep/d",
         "other/third/e",
     ]
+
+
+def test_empty_directories_belong_where_git_does_not_ignore_them(project: Path) -> None:
+    repository(project, {"a/f": "", ".gitignore": "build/\n/only-here\n*.tmp\n!kept.tmp\n"})
+    write(project, {"a/.gitignore": "inner\n", "new/f": "", "b/deep/f": ""})
+    write(project, {".git/info/exclude": "excluded\n"})
+    empty = (
+        *("e", "a/e/one/two", "a/e/three", "new/e", "b/deep/e", "kept.tmp", "a/only-here", "-rf"),
+        *(
+            "line\nbreak",
+            ":x",
+            ":!y",
+            ":(top)z",
+            "[a]",
+            "back\\slash",
+            '"quoted"',
+            os.fsdecode(b"\xff"),
+            "größe",
+            "*",
+            " ",
+        ),
+    )
+    ignored = (
+        *("build", "only-here", "x.tmp", "a/inner", "excluded", "a/build/e", "e2/build/x"),
+        *(".barasync", "a/.barasync", "e3/.barasync", "e4/.git", "build/e5"),
+    )
+    for path in (*empty, *ignored):
+        (project / path).mkdir(parents=True)
+    expected = {"a", "a/e", "a/e/one", "b", "b/deep", "new", "e2", *empty}
+
+    tree = scan(project)
+
+    assert {entry.path for entry in tree.entries if entry.kind is Kind.DIRECTORY} == expected
+    assert files(tree) == [".gitignore", "a/.gitignore", "a/f", "b/deep/f", "new/f"]
+    assert tree == scan(project)
+
+
+def test_a_directory_of_ignored_files_alone_does_not_belong(project: Path) -> None:
+    """As `python -m venv` makes one, and many tools their caches: what finds it expects more."""
+    repository(project, {"a": ""})
+    write(project, {".venv/.gitignore": "*\n", ".venv/bin/python": ""})
+    (project / ".venv/include").mkdir()
+
+    assert paths(scan(project)) == ["a"]
+
+
+def test_empty_directories_in_repositories_inside_belong_too(project: Path, tmp_path: Path) -> None:
+    library = repository(tmp_path / "library", {"lib.c": "", ".gitignore": "build\n"})
+    repository(project, {"a": "", ".gitignore": "e\n"})
+    git(project, "submodule", "--quiet", "add", str(library), "vendor/lib")
+    git(project, "submodule", "--quiet", "add", str(library), "vendor/empty")
+    git(project, "submodule", "--quiet", "deinit", "--force", "vendor/empty")
+    repository(project / "other", {"b": ""})
+    for path in ("vendor/lib/e/x", "vendor/lib/build/x", "vendor/e", "other/d/e", "vendor/empty/x"):
+        (project / path).mkdir(parents=True)
+
+    found = [entry.path for entry in scan(project).entries if entry.kind is Kind.DIRECTORY]
+
+    assert found == [
+        *("other", "other/d", "other/d/e", "vendor", "vendor/empty", "vendor/lib"),
+        *("vendor/lib/e", "vendor/lib/e/x"),
+    ]
+
+
+def test_empty_directories_of_a_subdirectory_are_its_own(project: Path) -> None:
+    repository(project, {"sub/f": "", ".gitignore": "/sub/no\n"})
+    for path in ("e", "sub/e/e", "sub/no"):
+        (project / path).mkdir(parents=True)
+
+    assert paths(scan(project / "sub")) == ["e", "e/e", "f"]
+
+
+def test_an_ignored_directory_that_is_closed_to_us_is_no_problem() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        project = repository(Path(name), {"a": "", ".gitignore": "data\n"})
+        project.chmod(0o755)
+        (project / "data/closed").mkdir(parents=True)
+        (project / "data").chmod(0o700 if os.geteuid() == 0 else 0)
+        git(project, "config", "--file", "config", "safe.directory", str(project))
+        with pytest.MonkeyPatch.context() as patch, without_privileges():
+            patch.setenv("GIT_CONFIG_GLOBAL", str(project / "config"))
+            found = paths(scan(project))
+        (project / "data").chmod(0o755)
+
+    assert found == [".gitignore", "a", "config"]
+
+
+def test_an_empty_directory_that_becomes_a_link_meanwhile_lets_nothing_in(
+    project: Path, tmp_path: Path
+) -> None:
+    repository(project, {"a": ""})
+    (project / "e/x").mkdir(parents=True)
+    write(tmp_path / "host", {"x/key": "", "key": ""})
+
+    swaps = 0
+    while True:
+        swap = Swap(project / "e", tmp_path / "host", at=swaps + 1)
+        assert not {"e/key", "e/x/key"} & set(paths(scan(project, checkpoint=swap)))
+        if swap.left:
+            break
+        swaps += 1
+        (project / "e").unlink()
+        (project / "old").rename(project / "e")
+
+    assert swaps > 4
 
 
 def test_a_directory_that_became_a_link_is_the_link_alone(project: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from barasync.workspace.below import Below
 from barasync.workspace.tree import SCANS, Entry, Kind, Tree, TreeChanged, read_file, scan
 from tests.unit.projects import (
     MTIME,
+    Swap,
     plain_git,
     repository,
     without_privileges,
@@ -344,20 +345,6 @@ def test_a_directory_that_goes_while_it_is_listed_is_no_error(project: Path) -> 
     assert paths(scan(project, checkpoint=remove)) == ["a"]
 
 
-class Swapper:
-    """Puts a link in a directory's place at one of the checkpoints, as another process may."""
-
-    def __init__(self, directory: Path, target: Path, at: int) -> None:
-        self.passed = 0
-        self._directory, self._target, self._at = directory, target, at
-
-    def __call__(self) -> None:
-        self.passed += 1
-        if self.passed == self._at:
-            self._directory.rename(self._directory.with_name("old"))
-            self._directory.symlink_to(self._target)
-
-
 def contents(tree: Tree) -> dict[str, bytes | str]:
     with tarfile.open(fileobj=io.BytesIO(b"".join(stream(tree)))) as archive:
         return {
@@ -377,13 +364,13 @@ def test_a_directory_that_becomes_a_link_lets_nothing_in(tmp_path: Path, in_git:
         project = tmp_path / f"project-{at}"
         make = repository if in_git else write
         make(project, {"d/a": "a", "d/e/key": "KEY", "d/key": "KEY", "z": "z"})
-        swap = Swapper(project / "d", tmp_path / "host", at)
+        swap = Swap(project / "d", tmp_path / "host", at=at)
         try:
             tree = scan(project, checkpoint=swap)
             found = contents(tree)
         except TreeChanged:
             found = {}  # after the scan: the layer is not made of it
-        if swap.passed < at:
+        if swap.left:
             break
         swapped += 1
         assert b"HOST" not in found.values()

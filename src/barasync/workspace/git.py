@@ -1,4 +1,4 @@
-"""Which files of a directory git counts as the project's: the question, and git's answer."""
+"""Which files of a directory git counts as the project's: the questions, and git's answers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from barasync.errors import ConfigError
 
 # What a git hook passes on would point every question at the hook's repository.
 _FORGET = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
-_COMMAND = (
+_GIT = (
     "env",
     *(f"--unset={name}" for name in _FORGET),
     "LC_ALL=C",  # the answer is matched below
@@ -22,15 +22,14 @@ _COMMAND = (
     "--no-optional-locks",
     "-c",
     "core.fsmonitor=false",  # it names a program to run, and the project may be anybody's
-    "ls-files",
-    "-z",
-    "--cached",
-    "--others",
-    "--exclude-standard",
 )
+_FILES = ("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+_IGNORED = ("check-ignore", "-z", "--stdin")
+_NONE_IGNORED = 1
 _NO_REPOSITORY = "fatal: not a git repository (or any"
 _OWNER = ("dubious ownership", "unsafe repository")
 _UNREADABLE = "warning: could not open directory"
+_LINK = "is beyond a symbolic link"
 _LOOK_SECONDS = 0.1
 
 
@@ -49,29 +48,66 @@ def list_files(directory: Path, checkpoint: Callable[[], None]) -> tuple[str, ..
     """
     if shutil.which("git") is None:
         return None
+    code, output, messages = _ask(directory, _FILES, checkpoint)
+    return parse_answer(directory, code, output, messages)
+
+
+def list_ignored(
+    directory: Path, names: Iterable[str], checkpoint: Callable[[], None]
+) -> frozenset[str] | None:
+    """Return those of the names of files or directories below a directory that git ignores.
+
+    All that is below an ignored directory is ignored. None may be in another repository. `None`
+    when one lies below what has become a link. `checkpoint` is called again and again meanwhile;
+    what it raises ends git.
+
+    Raises:
+        ConfigError: git refuses to answer.
+
+    Source: git-check-ignore(1).
+    """
+    # A colon at the beginning would be magic.
+    question = b"".join(b"./" + os.fsencode(name) + b"\0" for name in names)
+    code, output, messages = _ask(directory, _IGNORED, checkpoint, question)
+    if code not in {0, _NONE_IGNORED}:
+        if _LINK in messages:
+            return None
+        raise _refused(directory, code, messages)
+    return frozenset(os.fsdecode(name).removeprefix("./") for name in output.split(b"\0") if name)
+
+
+def _ask(
+    directory: Path,
+    words: tuple[str, ...],
+    checkpoint: Callable[[], None],
+    question: bytes = b"",
+) -> tuple[int, bytes, str]:
+    """Run git and return its exit code, its answer and what it says."""
     # The Ctrl-C of a terminal is for us: git, interrupted, would be taken for one that failed.
     with subprocess.Popen(
-        _COMMAND,
+        (*_GIT, *words),
         cwd=directory,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
     ) as git:
         try:
-            output, messages = _communicate(git, checkpoint)
+            output, messages = _communicate(git, question, checkpoint)
         except BaseException:
             os.killpg(git.pid, signal.SIGKILL)
             raise
-    return parse_answer(directory, git.returncode, output, os.fsdecode(messages))
+    return git.returncode, output, os.fsdecode(messages)
 
 
 def _communicate(
-    process: subprocess.Popen[bytes], checkpoint: Callable[[], None]
+    process: subprocess.Popen[bytes], question: bytes, checkpoint: Callable[[], None]
 ) -> tuple[bytes, bytes]:
+    rest: bytes | None = question
     while True:
         with suppress(subprocess.TimeoutExpired):
-            return process.communicate(timeout=_LOOK_SECONDS)
+            return process.communicate(rest, timeout=_LOOK_SECONDS)
+        rest = None  # what is left of it is known there
         checkpoint()
 
 
@@ -89,8 +125,12 @@ def parse_answer(
         return tuple(os.fsdecode(name).rstrip("/") for name in output.split(b"\0") if name)
     if messages.startswith(_NO_REPOSITORY):
         return None
+    raise _refused(directory, code, messages)
+
+
+def _refused(directory: Path, code: int, messages: str) -> ConfigError:
     reason = messages.partition("\n")[0].removeprefix("fatal: ").strip() or f"exit code {code}"
-    raise ConfigError(
+    return ConfigError(
         f"git cannot list the project's files in {directory}: {reason}",
         hint=_hint(directory, messages),
     )

@@ -1,9 +1,9 @@
 """The project's files as they lie on disk: which they are, and a key over all that is in them.
 
 In a git repository these are the tracked and the untracked but not ignored files, those of
-submodules and of other repositories inside included; elsewhere all files but `.git` and what an
-ignore file leaves out. A directory `.barasync` never belongs to it. Git knows no empty directories,
-so neither does a tree from git.
+submodules and of other repositories inside included, and the directories that are empty and not
+ignored; elsewhere everything but `.git` and what an ignore file leaves out. A directory `.barasync`
+never belongs to it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 
 from barasync.errors import ConfigError
 from barasync.workspace.below import Below
-from barasync.workspace.git import list_files
+from barasync.workspace.git import list_files, list_ignored
 from barasync.workspace.ignore import IGNORE_FILES, Ignore
 
 READ_BYTES = 256 * 1024
@@ -204,13 +204,62 @@ class _Survey:
     def add_repository(self, directory: str) -> bool:
         """Add what git lists below a directory; tell whether it lists anything."""
         names = list_files(self._root / directory, self._checkpoint)
+        inside = {directory}
         for name in names or ():
             path = posixpath.join(directory, name)
             if OURS in name.split("/") or not self._add_parents(path):
                 continue
+            inside.update(posixpath.join(directory, above) for above in _parents(name))
             if self._add(path) is Kind.DIRECTORY and self._is_repository(path):
                 self.add_repository(path)
+        if names:
+            self._add_empty(directory, inside)
         return bool(names)
+
+    def _add_empty(self, repository: str, inside: set[str]) -> None:
+        """Add the empty directories in those of a repository that belong to the project.
+
+        Git does not list them, but knows which it ignores. A directory is empty that holds nothing
+        but such: one of which all files are ignored (`.venv`) had better not come without them.
+        """
+        found = [
+            path
+            for above in sorted(inside)
+            for name, is_directory in self._list(above)
+            if is_directory and (begin := posixpath.join(above, name)) not in self._entries
+            for path in self._empty_at(begin)
+        ]
+        if not found:
+            return
+        start = len(repository) + 1 if repository else 0
+        names = [path[start:] for path in found]
+        ignored = list_ignored(self._root / repository, names, self._checkpoint)
+        if ignored is None:
+            raise _changed(self._root, repository)
+        for path, name in zip(found, names, strict=True):
+            if name not in ignored:
+                self._add(path)
+
+    def _empty_at(self, path: str) -> list[str]:
+        """Return a directory and all below it, nothing where there is a file or what is like one.
+
+        Many that are looked at are ignored and large, and some are closed to us.
+        """
+        found: list[str] = []
+        waiting = [path]
+        while waiting:
+            self._checkpoint()
+            above = waiting.pop()
+            found.append(above)
+            try:
+                with os.scandir(self._below.directory(above)) as inside:
+                    for item in inside:
+                        if item.name in {OURS, _GIT} or not item.is_dir(follow_symlinks=False):
+                            return []
+                        waiting.append(posixpath.join(above, item.name))
+            except OSError:
+                return []
+        return found
 
     def add_everything(self, ignore: Ignore) -> None:
         """Add all files but those that are left out, and the directories above them."""
