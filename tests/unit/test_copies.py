@@ -17,6 +17,7 @@ from barasync.workspace.archive import pack
 from barasync.workspace.copies import CopySource, read_copies
 from barasync.workspace.destinations import mounted_in, refuse_covered
 from barasync.workspace.tree import TreeChanged
+from tests.unit.projects import Swap, write
 
 TIME = 1_000_000_000
 
@@ -107,6 +108,26 @@ def test_everything_in_a_directory_comes_along_with_its_mode_and_time(tmp_path: 
     assert found["app/tool"].mode == 0o4755
     assert found["app/private"].mode == 0o700
     assert found["app/link"].linkname == "nowhere"
+
+
+def test_a_directory_that_becomes_a_link_lets_nothing_of_the_host_in(tmp_path: Path) -> None:
+    write(tmp_path / "host", {"key": "HOST", "e/key": "HOST"})
+    swaps, refused = 0, 0
+    while True:
+        root = tmp_path / f"src-{swaps}"
+        write(root, {"d/e/key": "OURS", "d/key": "OURS", "z": ""})
+        swap = Swap(root / "d", tmp_path / "host", at=swaps + 1)
+        try:
+            (copied,) = read_copies([Copy(str(root), "/opt/app")], checkpoint=swap)
+            archive = b"".join(pack(copied.root, copied.entries, "app"))
+            assert b"HOST" not in archive
+        except ConfigError:
+            refused += 1
+        if swap.left:
+            break
+        swaps += 1
+
+    assert 0 < refused < swaps
 
 
 def test_a_file_becomes_the_place_and_a_link_is_followed_where_it_is_the_source(

@@ -62,44 +62,38 @@ def _read(copy: Copy, checkpoint: Callable[[], None]) -> CopySource:
         raise ConfigError(f"{copy}: {root} is neither a file nor a directory")
     entries: list[Entry] = []
     skipped: list[str] = []
-    for path in _paths(root, checkpoint, unreadable):
-        checkpoint()
-        try:
-            with Below(root) as below:
-                entry = entry_at(below, path)
-        except OSError as error:
-            raise unreadable(root / path, error) from error
-        if entry is None:
-            skipped.append(path)
-            continue
-        if entry.kind is Kind.FILE and not os.access(root / path, os.R_OK):
-            raise ConfigError(f"{copy}: {root / path} cannot be read: Permission denied")
-        entries.append(entry)
+    with Below(root) as below:
+        for path, entry in _everything(below, checkpoint, unreadable):
+            if entry is None:
+                skipped.append(path)
+                continue
+            if entry.kind is Kind.FILE and not _is_readable(below, path):
+                raise ConfigError(f"{copy}: {root / path} cannot be read: Permission denied")
+            entries.append(entry)
     return CopySource(copy=copy, root=root, entries=tuple(entries), skipped=tuple(skipped))
 
 
-def _paths(
-    root: Path, checkpoint: Callable[[], None], unreadable: Callable[[Path, OSError], ConfigError]
-) -> Generator[str, None, None]:
+def _everything(
+    below: Below, checkpoint: Callable[[], None], unreadable: Callable[[Path, OSError], ConfigError]
+) -> Generator[tuple[str, Entry | None], None, None]:
     """Give the root, then all that is below it: a directory before what is in it, by name."""
     waiting = [""]
     while waiting:
         path = waiting.pop()
-        yield path
-        if path and not _is_directory(root / path):
-            continue
         checkpoint()
         try:
-            names = sorted(os.listdir(root / path), reverse=True)  # noqa: PTH208 the names are wanted
-        except NotADirectoryError:
-            continue
+            entry = entry_at(below, path)
+            if entry is not None and entry.kind is Kind.DIRECTORY:
+                names = os.listdir(below.directory(path))  # noqa: PTH208 a Path would follow links
+                waiting += [posixpath.join(path, name) for name in sorted(names, reverse=True)]
         except OSError as error:
-            raise unreadable(root / path, error) from error
-        waiting += [posixpath.join(path, name) for name in names]
+            raise unreadable(below.root / path, error) from error
+        yield path, entry
 
 
-def _is_directory(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
+def _is_readable(below: Below, path: str) -> bool:
+    directory, name = below.place(path)
+    return os.access(name, os.R_OK, dir_fd=directory, follow_symlinks=False)
 
 
 def _unreadable(copy: Copy, path: Path, error: OSError) -> ConfigError:
