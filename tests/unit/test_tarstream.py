@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+import tracemalloc
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -259,6 +261,33 @@ def test_extension_headers_without_end_are_refused(place: Path, header: bytes) -
         unpack(header * 2000 + pack(member("x")), place)
 
 
+def test_extension_headers_before_one_member_are_bounded_together(place: Path) -> None:
+    header = pax_header(record(b"comment", b"x" * 400_000))
+    unpack(header * 2 + pack(member("x")), place)
+
+    with pytest.raises(LimitExceeded, match="extension headers of 1200"):
+        unpack(header * 3 + pack(member("x")), place, replace=True)
+
+
+@pytest.mark.parametrize(
+    "part", [b"8 ab=cd\n", b"9 size=1\n", b"8 path=\n", b"23 GNU.sparse.offset=1\n"]
+)
+def test_the_records_of_a_pax_header_take_no_more_memory_than_they_are_long(
+    place: Path, part: bytes
+) -> None:
+    count = 1_000_000 // len(part)
+    archive = pax_header(part * count) + pack(member("x"))
+    tracemalloc.start()
+    try:
+        with suppress(ArchiveError):
+            unpack(archive, place)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 6_000_000
+
+
 def test_a_pax_header_cannot_make_the_parser_slow(place: Path) -> None:
     """CVE-2024-6232: Python 3.11.7 takes 6 s for 80 kB of digits, four times that for twice."""
     for payload in (b"1" * 1_000_000, b"4 a\n" * 200_000, record(b"comment", b"1" * 900_000)):
@@ -345,7 +374,7 @@ def test_bytes_that_are_no_tar_archive_are_an_error(place: Path, archive: bytes)
 )
 def test_a_malformed_pax_record_is_an_error(payload: bytes) -> None:
     with pytest.raises(ArchiveError, match=r"pax header|extension header"):
-        parse_pax(payload)
+        list(parse_pax(payload))
 
 
 def test_an_error_in_the_middle_leaves_what_was_there_before(place: Path) -> None:

@@ -41,9 +41,6 @@ and so can be cancelled by an exception as at any `Read`.
 Extents = tuple[tuple[int, int], ...]
 """The stored parts of a sparse file as (offset, size) in bytes, ascending; the rest is holes."""
 
-Records = list[tuple[bytes, bytes]]
-"""The records of a pax header in order: keywords repeat in GNU's sparse format 0.0."""
-
 
 class Member(NamedTuple):
     """One member as the archive declares it; nothing here has been checked for safety.
@@ -114,19 +111,32 @@ class TarStream:
                 self._end(extension)
                 return None
             header = decode(block)
-            if header.type in {tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE}:
-                extension.records += parse_pax(self._payload(header.size))
-            elif header.type == tarfile.XGLTYPE:
-                records = parse_pax(self._payload(header.size))
-                self._defaults.update(pair for pair in records if pair[0] in _GLOBAL)
-            elif header.type == tarfile.GNUTYPE_LONGNAME:
-                extension.name = self._payload(header.size).partition(b"\0")[0]
-            elif header.type == tarfile.GNUTYPE_LONGLINK:
-                extension.target = self._payload(header.size).partition(b"\0")[0]
-            else:
+            if header.type not in _EXTENDING:
                 return self._member(block, header, extension)
+            self._extend(extension, header)
             block = self._block()
         raise ArchiveError(f"more than {_MAX_EXTENSIONS} extension headers before one member")
+
+    def _extend(self, extension: _Extension, header: Header) -> None:
+        """Take what an extension header says; all those before one member together are bounded."""
+        extension.size += header.size
+        if extension.size > MAX_EXTENSION_BYTES:
+            raise LimitExceeded(f"extension headers of {extension.size} bytes before one member")
+        payload = self._exactly(header.size)
+        self._skip(-header.size % BLOCK)
+        extension.pending |= header.type != tarfile.XGLTYPE
+        if header.type == tarfile.GNUTYPE_LONGNAME:
+            extension.name = payload.partition(b"\0")[0]
+        elif header.type == tarfile.GNUTYPE_LONGLINK:
+            extension.target = payload.partition(b"\0")[0]
+        elif header.type == tarfile.XGLTYPE:
+            self._defaults.update(pair for pair in parse_pax(payload) if pair[0] in _GLOBAL)
+        else:
+            for keyword, value in parse_pax(payload):
+                if keyword in _SPARSE_PAIR:
+                    extension.sparse.append(value)
+                elif keyword in _USED:
+                    extension.values[keyword] = value
 
     def _simple(self, header: Header) -> Member:
         """Make a member of a header that nothing before it says anything about."""
@@ -138,8 +148,7 @@ class TarStream:
         return Member(header.name, header.type, size, header.mode, time, header.target)
 
     def _member(self, block: bytes, header: Header, extension: _Extension) -> Member:
-        records = extension.records
-        pax = {**self._defaults, **dict(records)}
+        pax = {**self._defaults, **extension.values}
         name = pax.get(b"GNU.sparse.name") or pax.get(b"path") or extension.name
         target = pax.get(b"linkpath") or extension.target
         kind = tarfile.REGTYPE if header.type in _REGULAR else header.type
@@ -151,7 +160,7 @@ class TarStream:
         if header.type == tarfile.GNUTYPE_SPARSE:
             extents, size = self._gnu_sparse(block)
         elif kind == tarfile.REGTYPE:
-            sparse = self._pax_sparse(records, pax)
+            sparse = self._pax_sparse(extension.sparse, pax)
             if sparse is not None:
                 extents, size = sparse
         if extents is not None:
@@ -179,7 +188,7 @@ class TarStream:
         raise LimitExceeded("the map of a sparse file is too long")
 
     def _pax_sparse(
-        self, records: Records, pax: Mapping[bytes, bytes]
+        self, pairs: list[bytes], pax: Mapping[bytes, bytes]
     ) -> tuple[Extents, int] | None:
         """Decode the map of GNU's pax formats 0.0, 0.1 and 1.0; `None` for a plain file."""
         if pax.get(b"GNU.sparse.major") == b"1" and pax.get(b"GNU.sparse.minor") == b"0":
@@ -190,8 +199,7 @@ class TarStream:
         if b"GNU.sparse.map" in pax:
             listed = pax[b"GNU.sparse.map"]
             return _pair([_decimal(item) for item in listed.split(b",")] if listed else []), size
-        keywords = {b"GNU.sparse.offset", b"GNU.sparse.numbytes"}
-        return _pair([_decimal(value) for keyword, value in records if keyword in keywords]), size
+        return _pair([_decimal(value) for value in pairs]), size
 
     def _sparse_lines(self) -> list[int]:
         """Read the map of format 1.0: decimal lines, the first a count, in whole data blocks."""
@@ -208,14 +216,6 @@ class TarStream:
             if len(rest) > _MAX_DIGITS:
                 break
         raise ArchiveError("the map of a sparse file is malformed")
-
-    def _payload(self, size: int) -> bytes:
-        """Read the payload of an extension header, padding included, and return it without."""
-        if size > MAX_EXTENSION_BYTES:
-            raise LimitExceeded(f"an extension header of {size} bytes")
-        payload = self._exactly(size)
-        self._skip(-size % BLOCK)
-        return payload
 
     def _end(self, extension: _Extension) -> None:
         """Check the second block of the marker and read the padding that may follow it."""
@@ -272,25 +272,47 @@ class TarStream:
 
 
 class _Extension:
-    """What extension headers say about the member behind them."""
+    """What extension headers say about the member behind them.
 
-    __slots__ = ("name", "records", "target")
+    `values` has the last value of each keyword that is used, `sparse` those of the two keywords
+    that GNU's sparse format 0.0 repeats, in order. `size` is that of all payloads. It is `pending`
+    if it says anything about one member alone.
+    """
+
+    __slots__ = ("name", "pending", "size", "sparse", "target", "values")
 
     def __init__(self) -> None:
-        self.records: Records = []
+        self.size = 0
+        self.pending = False
+        self.values: dict[bytes, bytes] = {}
+        self.sparse: list[bytes] = []
         self.name: bytes | None = None
         self.target: bytes | None = None
-
-    @property
-    def pending(self) -> bool:
-        return bool(self.records) or self.name is not None or self.target is not None
 
 
 _REGULAR = frozenset({tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE, tarfile.GNUTYPE_SPARSE})
 # Types of members that stand for themselves, as numbers.
 _SIMPLE = b"".join((tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE))
-# Only what is used is kept, or global headers without end would fill the memory.
+# Only what is used is kept, or records without end would fill the memory.
 _GLOBAL = frozenset({b"path", b"linkpath", b"size", b"mtime"})
+_USED = _GLOBAL | {
+    b"GNU.sparse.major",
+    b"GNU.sparse.map",
+    b"GNU.sparse.minor",
+    b"GNU.sparse.name",
+    b"GNU.sparse.realsize",
+    b"GNU.sparse.size",
+}
+_SPARSE_PAIR = frozenset({b"GNU.sparse.offset", b"GNU.sparse.numbytes"})
+_EXTENDING = frozenset(
+    {
+        tarfile.XHDTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+    }
+)
 # Their size field says nothing about data: links repeat the size of their target in some archives.
 _HEADER_ONLY = frozenset(
     {
@@ -304,13 +326,12 @@ _HEADER_ONLY = frozenset(
 )
 
 
-def parse_pax(payload: bytes) -> Records:
-    r"""Split the payload of a pax header into its records, each `%d %s=%s\n`.
+def parse_pax(payload: bytes) -> Iterator[tuple[bytes, bytes]]:
+    r"""Give the records of a pax header, each `%d %s=%s\n`.
 
     Raises:
         ArchiveError: a record's length is not that of the record.
     """
-    records: Records = []
     position = 0
     while position < len(payload):
         space = payload.find(b" ", position, position + _MAX_DIGITS)
@@ -322,9 +343,8 @@ def parse_pax(payload: bytes) -> Records:
         keyword, equals, value = payload[space + 1 : end - 1].partition(b"=")
         if not equals or not keyword:
             raise ArchiveError("a record of a pax header has no keyword")
-        records.append((keyword, value))
+        yield keyword, value
         position = end
-    return records
 
 
 def _decimal(digits: bytes) -> int:
