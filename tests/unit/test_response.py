@@ -27,8 +27,8 @@ def test_the_head_is_what_comes_before_the_blank_line() -> None:
     head, rest = parse_head(b"HTTP/1.1 404 Not Found\r\nA: b\r\nServer:Libpod \r\n\r\nbody") or ()
 
     assert head == Head(404, ((b"A", b"b"), (b"Server", b"Libpod")))
-    assert head.value(b"server") == b"Libpod"
-    assert head.value(b"x") is None
+    assert head.values(b"server") == [b"Libpod"]
+    assert head.values(b"x") == []
     assert rest == b"body"
 
 
@@ -42,10 +42,14 @@ def test_a_head_that_is_not_complete_is_waited_for(length: int) -> None:
     [
         b"SSH-2.0-OpenSSH\r\n\r\n",
         b"HTTP/1.1 OK\r\n\r\n",
+        b"HTTP/1.1 2000000 OK\r\n\r\n",
+        b"HTTP/1.1 20 OK\r\n\r\n",
+        b"HTTP/1.1 099 OK\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nnothing\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n: x\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n folded: x\r\n\r\n",
         b"x" * 70_000,
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 4000,
     ],
 )
 def test_what_is_no_head_is_an_error(head: bytes) -> None:
@@ -109,7 +113,35 @@ def test_a_body_shorter_than_its_length_is_an_error() -> None:
         body.finish()
 
 
-@pytest.mark.parametrize("length", [b"-1", b"x", b"", b"5, 5"])
+def test_what_comes_before_the_answer_is_passed_over() -> None:
+    early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+    answer = early + b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nhi"
+
+    assert decoded(answer)[0] == b"hi"
+    for length in range(len(answer) - 2):
+        assert parse_head(answer[:length]) is None
+
+
+def test_a_length_that_is_said_twice_is_one() -> None:
+    assert not Body(Head(200, ((b"Content-Length", b"5"), (b"content-length", b"5")))).complete
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ((b"Content-Length", b"5"), (b"content-length", b"9")),
+        ((b"Transfer-Encoding", b"chunked"), (b"Transfer-Encoding", b"gzip")),
+        ((b"Transfer-Encoding", b"chunked"), (b"Transfer-Encoding", b"chunked")),
+    ],
+)
+def test_headers_that_contradict_each_other_are_an_error(
+    headers: tuple[tuple[bytes, bytes], ...],
+) -> None:
+    with pytest.raises(ProtocolError):
+        Body(Head(200, headers))
+
+
+@pytest.mark.parametrize("length", [b"-1", b"x", b"", b"5, 5", b"1" * 5000, b"0" * 5000])
 def test_a_length_that_is_none_is_an_error(length: bytes) -> None:
     with pytest.raises(ProtocolError):
         Body(Head(200, ((b"Content-Length", length),)))

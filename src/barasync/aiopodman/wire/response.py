@@ -21,6 +21,9 @@ _CHUNKED = b"chunked"
 _WITHOUT_BODY = frozenset({204, 304})
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 _MAX_HEX_DIGITS = 16
+_MAX_DIGITS = 19
+_STATUS_DIGITS = 3
+_FINAL = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +33,41 @@ class Head:
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
 
-    def value(self, name: bytes) -> bytes | None:
-        """Return a header's value; `name` is in lower case."""
-        return next((value for key, value in self.headers if key.lower() == name), None)
+    def values(self, name: bytes) -> list[bytes]:
+        """Return the values of all headers of a name in lower case."""
+        return [value for key, value in self.headers if key.lower() == name]
 
 
 def parse_head(data: bytes) -> tuple[Head, bytes] | None:
     """Return an answer's head and what came behind it; `None` while the head is not complete.
 
+    What an answer says beforehand (1xx) is passed over.
+
     Raises:
         ProtocolError: it is not the head of an HTTP/1.x answer.
     """
-    text, blank, rest = data.partition(b"\r\n\r\n")
-    if not blank:
-        if len(data) > _MAX_HEAD_BYTES:
+    rest = data
+    while True:
+        text, blank, rest = rest.partition(b"\r\n\r\n")
+        if len(data) - len(rest) > _MAX_HEAD_BYTES:
             raise ProtocolError("the head of an answer is too long")
-        return None
+        if not blank:
+            return None
+        head = _head(text)
+        if head.status >= _FINAL:
+            return head, rest
+
+
+def _head(text: bytes) -> Head:
     first, *lines = text.split(b"\r\n")
-    version, _, status = first.partition(b" ")
-    if not version.startswith(b"HTTP/1.") or not status[:3].isdigit():
+    version, _, rest = first.partition(b" ")
+    status = rest.partition(b" ")[0]
+    if (
+        not version.startswith(b"HTTP/1.")
+        or len(status) != _STATUS_DIGITS
+        or not status.isdigit()
+        or status.startswith(b"0")
+    ):
         raise ProtocolError("an answer does not begin like HTTP")
     headers = []
     for line in lines:
@@ -56,7 +75,7 @@ def parse_head(data: bytes) -> tuple[Head, bytes] | None:
         if not colon or not name or name != name.strip():
             raise ProtocolError("a header of an answer is malformed")
         headers.append((name, value.strip()))
-    return Head(int(status[:3]), tuple(headers)), rest
+    return Head(int(status), tuple(headers))
 
 
 class Body:
@@ -66,26 +85,23 @@ class Body:
     """
 
     def __init__(self, head: Head) -> None:
-        coding = head.value(b"transfer-encoding")
-        length = head.value(b"content-length")
+        codings = [coding.lower() for coding in head.values(b"transfer-encoding")]
         self.complete = False
         self._line = b""
         self._trailer = False
         self._after_chunk = False
-        self._chunked = coding is not None
+        self._chunked = bool(codings)
         self._left: int | None = None
         if head.status in _WITHOUT_BODY:
             self.complete = True
             return
-        if coding is not None:
-            if coding.lower() != _CHUNKED:
+        if codings:
+            if codings != [_CHUNKED]:
                 raise ProtocolError("an answer has a transfer coding other than chunked")
             self._left = 0
-        elif length is not None:
-            if not length.isdigit():
-                raise ProtocolError("the length of an answer is malformed")
-            self._left = int(length)
-            self.complete = self._left == 0
+            return
+        self._left = _length(head)
+        self.complete = self._left == 0
 
     def feed(self, data: bytes) -> bytes:
         """Return what of the body is in `data`.
@@ -149,3 +165,14 @@ class Body:
         self._left = int(digits, 16)
         self._after_chunk = self._left > 0
         self._trailer = self._left == 0
+
+
+def _length(head: Head) -> int | None:
+    """Return the length of an answer's body, which may be said more than once."""
+    lengths = set(head.values(b"content-length"))
+    if not lengths:
+        return None
+    length = lengths.pop()
+    if lengths or not length.isdigit() or len(length) > _MAX_DIGITS:
+        raise ProtocolError("the length of an answer is malformed")
+    return int(length)
