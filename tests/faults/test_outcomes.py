@@ -354,6 +354,64 @@ async def test_a_cell_whose_artifacts_are_on_their_way_keeps_no_other_from_start
     assert service.containers == {}
 
 
+async def test_cells_that_wait_for_their_collection_keep_no_other_from_starting(
+    service: FakeService, tmp_path: Path
+) -> None:
+    stalled = [f"c{number}" for number in range(COLLECTING + 1)]
+    for name in stalled:
+        service.inject(Fault("archive", Hangs(), labels={CELL: name}))
+
+    ran = await run(
+        service,
+        dict.fromkeys((*stalled, "last"), "echo x >out"),
+        jobs=1,
+        destination=tmp_path,
+        artifacts=("out",),
+        artifacts_timeout=30.0,
+        interrupted_at="last",
+    )
+
+    kinds = [type(event) for event in ran.record.events]
+    assert kinds[: kinds.index(CellFinished)].count(CellStarted) == len(stalled) + 1
+    assert {ran.outcome(name).status for name in stalled} == {Status.ARTIFACTS_INCOMPLETE}
+    assert ran.outcome("last").status is Status.CANCELLED
+    assert service.containers == {}
+
+
+async def test_what_ends_a_run_does_not_take_the_verdict_of_cells_that_have_ended(
+    service: FakeService, tmp_path: Path
+) -> None:
+    """One artifact of the first two cells is there, another stalls, and the third cell fails."""
+    for name in ("passed", "failed"):
+        service.inject(Fault("archive", Hangs(), labels={CELL: name}, skip=1))
+    writes = "echo x >out; echo y >log"
+    there = " && ".join(f"ls {tmp_path}/{name}/[lo]*" for name in ("passed", "failed"))
+
+    ran = await run(
+        service,
+        {
+            "passed": writes,
+            "failed": f"{writes}; exit 5",
+            "third": f"until {there}; do sleep 0.02; done; exit 3",
+        },
+        destination=tmp_path,
+        artifacts=("out", "log"),
+        artifacts_timeout=30.0,
+        fail_fast=True,
+    )
+
+    passed, failed = ran.outcome("passed"), ran.outcome("failed")
+    assert (passed.status, passed.exit_code) == (Status.ARTIFACTS_INCOMPLETE, 0)
+    assert "had not come when the run was stopped" in passed.reason
+    assert (failed.status, failed.exit_code) == (Status.FAILED, 5)
+    for outcome, name in ((passed, "passed"), (failed, "failed")):
+        (kept,) = (item for item in outcome.artifacts if item.problem is None)
+        assert [path.name for path in (tmp_path / name).iterdir()] == [kept.source]
+        collection = ran.record.collections[name]
+        assert [place for place, _ in collection.manifests] == [kept.source]
+    assert service.containers == {}
+
+
 async def test_more_cells_than_are_collected_at_once_all_have_their_artifacts(
     service: FakeService, tmp_path: Path
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from barasync.engine.claims import Capacity
 from barasync.engine.run import Run, RunResult
 from barasync.engine.scheduler import Scheduler, Task
 from barasync.engine.turn import Preparation
-from barasync.events import AnyEvent
+from barasync.events import AnyEvent, CellStarted
 from barasync.masking.masker import Masker
 from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import Outcome, OutputCounts
@@ -58,10 +58,13 @@ class Record:
     def __init__(self, root: Place) -> None:
         self.outputs: dict[str, Output] = {}
         self.events: list[AnyEvent] = []
+        self.collections: dict[str, Collection] = {}
+        self.on_event: Callable[[AnyEvent], None] = lambda _event: None
         self._root = root
 
     def emit(self, event: AnyEvent) -> None:
         self.events.append(event)
+        self.on_event(event)
 
     @asynccontextmanager
     async def open_log(self, cell: str, _number: int) -> AsyncIterator[Output]:
@@ -71,8 +74,8 @@ class Record:
     def artifacts(self, cell: str, _number: int) -> Place:
         return self._root / cell
 
-    async def keep_manifest(self, _cell: str, _number: int, _collection: Collection) -> None:
-        return None
+    async def keep_manifest(self, cell: str, _number: int, collection: Collection) -> None:
+        self.collections[cell] = collection
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +104,14 @@ async def run(
     masker: Masker | None = None,
     copies: tuple[CopySource, ...] = (),
     jobs: int | None = None,
+    fail_fast: bool = False,
+    interrupted_at: str | None = None,
     **settings: Any,
 ) -> Ran:
     """Run a shell script per cell, or one in the cell `a`, all at once or `jobs` at a time.
 
-    Artifacts go below `destination`; a service that is away is waited for `outage` seconds.
+    The run is interrupted when the cell `interrupted_at` starts. Artifacts go below `destination`;
+    a service that is away is waited for `outage` seconds.
     """
     cells = {"a": scripts} if isinstance(scripts, str) else scripts
     image = service.image("localhost/cell")
@@ -146,10 +152,16 @@ async def run(
             preparation,
             record,
             scheduler=Scheduler([Task(id=name) for name in cells], Capacity(jobs=jobs)),
-            fail_fast=False,
+            fail_fast=fail_fast,
             deadline=None,
             wall_clock=lambda: 0.0,
         )
+
+        def look(event: AnyEvent) -> None:
+            if isinstance(event, CellStarted) and event.cell == interrupted_at:
+                started.interrupt()
+
+        record.on_event = look
         return Ran(await started.execute(), record)
 
 

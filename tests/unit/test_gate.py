@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from barasync.aiopodman import NotFound, ServerError, TransportError
-from barasync.engine.gate import Gate, Gates
+from barasync.engine.gate import COLLECTING, ENDED, Gate, Gates
 from tests.unit.fake_podman import refused
 
 pytestmark = pytest.mark.anyio
@@ -120,3 +120,30 @@ async def test_those_held_back_come_in_at_once_when_the_hold_is_over() -> None:
                 group.start_soon(gates.admitted)
             await anyio.wait_all_tasks_blocked()
             gates.hold(on=False)
+
+
+async def test_ended_cells_are_released_at_once_up_to_a_bound_and_collected_a_few_at_a_time() -> (
+    None
+):
+    gates = Gates()
+    released, collected, leave = 0, 0, anyio.Event()
+
+    def release() -> None:
+        nonlocal released
+        released += 1
+
+    async def cell() -> None:
+        nonlocal collected
+        async with gates.collecting(release):
+            collected += 1
+            await leave.wait()
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            for _ in range(ENDED + 3):
+                group.start_soon(cell)
+            await anyio.wait_all_tasks_blocked()
+            assert (released, collected) == (ENDED, COLLECTING)
+            leave.set()
+
+    assert (released, collected) == (ENDED + 3, ENDED + 3)

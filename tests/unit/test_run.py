@@ -323,8 +323,13 @@ async def test_an_interruption_while_artifacts_are_on_their_way_leaves_nothing_o
     with below(tmp_path) as world.recorder.root:
         result = await world.result()
 
-    assert result.outcomes["a"].status is Status.CANCELLED
-    assert result.outcomes["a"].artifacts == ()
+    outcome = result.outcomes["a"]
+    assert (outcome.status, outcome.exit_code) == (Status.ARTIFACTS_INCOMPLETE, 0)
+    assert outcome.reason == (
+        "artifact out: /workspace/out had not come when the run was stopped; nothing of it was kept"
+    )
+    assert outcome.manifest == "a-1"
+    assert result.exit_code == 130
     assert world.podman.present == {}
     assert in_cells(tmp_path) == []
 

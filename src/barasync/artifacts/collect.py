@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import anyio
-from anyio import Semaphore, to_thread
+from anyio import CancelScope, Semaphore, to_thread
 
 from barasync.aiopodman import PodmanError
 from barasync.artifacts.errors import ArchiveError
@@ -56,6 +57,7 @@ async def collect(
     *,
     workspace: str = "/workspace",
     mounts: Mounts = _NO_MOUNTS,
+    cancellable: Callable[[], AbstractContextManager[CancelScope]] = CancelScope,
 ) -> Collection:
     """Fetch files and directories of a container.
 
@@ -69,8 +71,9 @@ async def collect(
 
     Whatever goes wrong with a source is its `problem` (missing in the container, matched by
     nothing, cut off by podman, refused by `extract`, no space here, not whole in time) and does not
-    disturb the others. The manifests can be read while `ledgers` are open. When cancelled, the
-    sources that were complete stay, and nothing is left of the others.
+    disturb the others. The manifests can be read while `ledgers` are open. The scope that
+    `cancellable` opens can be cancelled: what has not come by then is a problem too. When this is
+    cancelled itself, the sources that were complete stay, and nothing is left of the others.
 
     Source: `HEAD` and `GET /libpod/containers/{id}/archive`.
     """
@@ -96,7 +99,7 @@ async def collect(
             except (ArchiveError, OSError) as error:
                 results[fetch.path] = _Result(problem=problem(error, fetch.path, place.path))
 
-    with anyio.move_on_after(limits.seconds):
+    with cancellable() as stopped, anyio.move_on_after(limits.seconds):
         try:
             paths = await Paths.of(container, mounts)
         except PodmanError as error:
@@ -108,9 +111,13 @@ async def collect(
             async with anyio.create_task_group() as group:
                 for fetch in fetches:
                     group.start_soon(run, fetch, paths, receiver)
-    late = f"was not whole after {limits.seconds:g} s (`artifacts_timeout`); nothing of it was kept"
+    late = f"was not whole after {limits.seconds:g} s (`artifacts_timeout`)"
+    if stopped.cancelled_caught:
+        late = "had not come when the run was stopped"
     for fetch in fetches:
-        results.setdefault(fetch.path, _Result(problem=f"{fetch.path} {late}"))
+        results.setdefault(
+            fetch.path, _Result(problem=f"{fetch.path} {late}; nothing of it was kept")
+        )
     arrived = ((fetch.place, results[fetch.path].manifest) for fetch in fetches)
     # In a thread: an archive may have half a million members to be looked at.
     report = partial(_collected, parsed, fetches, results, destination.path, mounts)

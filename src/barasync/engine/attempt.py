@@ -7,8 +7,9 @@ pass is data; every podman error becomes an `Outcome` in `_infrastructure_error`
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -32,7 +33,13 @@ from barasync.artifacts.collect import Collection
 from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.place import Place
 from barasync.config.volumes import parse_volume
-from barasync.engine.collection import collect_artifacts, is_wanted, needs_overlay
+from barasync.engine.collection import (
+    Cancellable,
+    Collecting,
+    collect_artifacts,
+    is_wanted,
+    needs_overlay,
+)
 from barasync.engine.drain import Drain, Sink
 from barasync.engine.ending import NoVerdict
 from barasync.engine.gate import Gates
@@ -157,9 +164,6 @@ class Taken:
     error: BarasyncError | None = None
 
 
-Cancellable = Callable[[], AbstractContextManager[anyio.CancelScope]]
-"""Opens a scope that whoever runs the attempt may cancel."""
-
 KeepManifest = Callable[[Collection], Awaitable[str | None]]
 """Writes down what was collected and says where; `None` if that cannot be."""
 
@@ -178,9 +182,9 @@ async def attempt(
     """Run one attempt and say what became of it; its error where a copy changed or has no place.
 
     `on_start` is called with the container's ID once its command runs, `on_release` when it has
-    ended and its artifacts begin to be collected: the cell takes nothing of the host then. When the
-    scope of `cancellable` is cancelled the outcome is `CANCELLED`, without a reason: the caller
-    knows it.
+    ended and its artifacts are to be collected: the cell takes nothing of the host then. When a
+    scope of `cancellable` is cancelled before the end, the outcome is `CANCELLED`, without a
+    reason: the caller knows it. Afterwards only artifacts are given up that have not come.
     However it ends, the container is killed and removed before this returns, or reported as
     leaked, and its output so far is in `log`, which knows how much that is.
 
@@ -204,8 +208,9 @@ async def attempt(
     refused: BarasyncError | None = None
     outcome = Outcome(status=Status.CANCELLED, output=OutputCounts(complete=False))
     try:
-        with cancellable():
-            async with place as container:
+        async with AsyncExitStack() as stack:
+            with cancellable() as scope:
+                container = await stack.enter_async_context(place)
                 container_id = container.id
                 if session.copies:
                     with phases.measure("copy"):
@@ -213,11 +218,19 @@ async def attempt(
                         await send_copies(container, session.copies, mounted)
                 drain = _drain(container, job, session, log)
                 ended = await _execute(container, job, drain, phases, on_start)
-                if _is_collected(ended, job):
-                    with phases.measure("collect"):
-                        async with session.gates.collect:
-                            on_release()
-                            ended = await _collect(container, ended, job, place, keep_manifest)
+            if not scope.cancelled_caught and _is_collected(ended, job):
+                with phases.measure("collect"):
+                    queue = partial(session.gates.collecting, on_release)
+                    collecting = Collecting(queue=queue, cancellable=cancellable)
+                    ended = await _collect(
+                        container,
+                        ended,
+                        job,
+                        place,
+                        collecting=collecting,
+                        keep_manifest=keep_manifest,
+                    )
+        if not scope.cancelled_caught:
             outcome = _outcome(ended, job, session, place)
     except (PodmanError, TimeoutError) as error:
         if container_id is None and isinstance(error, NotFound):
@@ -344,7 +357,13 @@ def _is_collected(ended: _Ended, job: Job) -> bool:
 
 
 async def _collect(
-    container: Container, ended: _Ended, job: Job, place: FreshPlace, keep_manifest: KeepManifest
+    container: Container,
+    ended: _Ended,
+    job: Job,
+    place: FreshPlace,
+    *,
+    collecting: Collecting,
+    keep_manifest: KeepManifest,
 ) -> _Ended:
     assert ended.state is not None, "nothing is collected of a container without a state"
     with Ledgers() as ledgers:
@@ -354,6 +373,7 @@ async def _collect(
             job.cell.settings,
             job.artifacts,
             place.writes,
+            collecting=collecting,
             ledgers=ledgers,
         )
         manifest = await keep_manifest(collection)

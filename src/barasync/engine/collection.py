@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
+from dataclasses import dataclass, replace
+
+from anyio import CancelScope
 
 from barasync.aiopodman import Container, ContainerInspect, PathStat, PodmanError
 from barasync.artifacts.collect import Collection, collect
@@ -18,6 +20,18 @@ from barasync.config.schema import WORKSPACE, ArtifactsOn, CellSettings, Workspa
 from barasync.engine.overlays import OverlayWrites
 
 _SERVER_GRACE_SECONDS = 60.0
+
+
+Cancellable = Callable[[], AbstractContextManager[CancelScope]]
+"""Opens a scope that whoever runs the attempt may cancel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collecting:
+    """When a cell's artifacts are collected: once `queue` lets it, until a scope is cancelled."""
+
+    queue: Callable[[], AbstractAsyncContextManager[None]]
+    cancellable: Cancellable
 
 
 def is_wanted(settings: CellSettings, *, passed: bool) -> bool:
@@ -42,12 +56,14 @@ async def collect_artifacts(
     destination: Place,
     writes: OverlayWrites | None,
     *,
+    collecting: Collecting,
     ledgers: Ledgers,
 ) -> Collection:
     """Collect the artifacts of a container that has ended, in `state`.
 
     The manifests can be read while `ledgers` are open. With `writes` what the container wrote to
-    its overlays is shown by another one meanwhile.
+    its overlays is shown by another one meanwhile. What has not come when a scope of `collecting`
+    is cancelled is a problem, the rest stays.
     """
     limits = Limits(
         bytes=settings.artifacts_size,
@@ -55,18 +71,13 @@ async def collect_artifacts(
         seconds=settings.artifacts_timeout,
     )
     mounts = mounts_of(state, workspace=WORKSPACE)
+    source: Archived = container
     async with AsyncExitStack() as stack:
-        source: Archived = container
-        if writes is not None:
-            overlays = tuple(overlay.destination for overlay in writes.spec.overlays)
-            seconds = limits.seconds + _SERVER_GRACE_SECONDS
-            try:
-                shown = await stack.enter_async_context(writes.shown(seconds))
-            except (PodmanError, TimeoutError) as error:
-                mounts = _not_shown(mounts, overlays, error)
-            else:
-                source = _Views(container, shown, overlays)
-                mounts = mounts.without(overlays)
+        with collecting.cancellable():
+            await stack.enter_async_context(collecting.queue())
+            if writes is not None:
+                seconds = limits.seconds + _SERVER_GRACE_SECONDS
+                source, mounts = await _with_overlays(container, mounts, writes, stack, seconds)
         return await collect(
             source,
             settings.artifacts,
@@ -75,7 +86,24 @@ async def collect_artifacts(
             ledgers,
             workspace=WORKSPACE,
             mounts=mounts,
+            cancellable=collecting.cancellable,
         )
+
+
+async def _with_overlays(
+    container: Container,
+    mounts: Mounts,
+    writes: OverlayWrites,
+    stack: AsyncExitStack,
+    seconds: float,
+) -> tuple[Archived, Mounts]:
+    """Have the overlays of a container shown until `stack` is closed, for so long at most."""
+    overlays = tuple(overlay.destination for overlay in writes.spec.overlays)
+    try:
+        shown = await stack.enter_async_context(writes.shown(seconds))
+    except (PodmanError, TimeoutError) as error:
+        return container, _not_shown(mounts, overlays, error)
+    return _Views(container, shown, overlays), mounts.without(overlays)
 
 
 def _not_shown(mounts: Mounts, overlays: tuple[str, ...], error: Exception) -> Mounts:

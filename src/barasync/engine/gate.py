@@ -7,7 +7,7 @@ a started container is bounded by the scheduler; this bounds what podman itself 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import anyio
@@ -18,6 +18,8 @@ MOST = 8
 """Requests of one kind at once; measured on 2 cores, more than 4 gain nothing."""
 COLLECTING = 4
 """Cells of which artifacts are collected at once, several archives of each."""
+ENDED = 64
+"""Cells that have ended and whose artifacts are collected or wait for that."""
 
 
 class Gate:
@@ -60,23 +62,32 @@ async def _held(limiter: anyio.CapacityLimiter, borrower: object) -> AsyncIterat
 
 
 class Gates:
-    """The gates of a run: creating, starting and removing containers do not wait for each other.
-
-    `collect` bounds how many cells have their artifacts collected at once. They are let through in
-    the order in which they ended, and one that waits keeps what it claimed of the host, so that
-    no number of ended containers heaps up where collecting takes longer than running. `images` is
-    held while an image that they share is looked for, and made.
-    """
+    """The gates of a run: creating, starting and removing containers do not wait for each other."""
 
     def __init__(self) -> None:
         self.create = Gate()
         self.start = Gate()
         self.remove = Gate()
-        self.collect = anyio.Semaphore(COLLECTING)
+        self._collected = anyio.Semaphore(COLLECTING)
+        self._ended = anyio.Semaphore(ENDED)
         self.images = anyio.Lock()
         self._held = False
         self._containers = 0
         self._changed = anyio.Event()
+
+    @asynccontextmanager
+    async def collecting(self, on_release: Callable[[], None]) -> AsyncIterator[None]:
+        """Wait until a cell that has ended may have its artifacts collected, in the block.
+
+        `on_release` is called before, as soon as no more than `ENDED` cells wait or are collected:
+        until then the cell keeps what it claimed of the host, so that no number of ended containers
+        heaps up where collecting takes longer than running. They are let through in the order in
+        which they ended.
+        """
+        async with self._ended:
+            on_release()
+            async with self._collected:
+                yield
 
     def hold(self, *, on: bool) -> None:
         """Let no container come into being while `on`, or one when there is none."""

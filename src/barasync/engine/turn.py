@@ -13,7 +13,6 @@ from barasync.artifacts.collect import Collection
 from barasync.artifacts.place import Place
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.attempt import (
-    Cancellable,
     ImageGone,
     Job,
     OutputLog,
@@ -23,6 +22,7 @@ from barasync.engine.attempt import (
     attempt,
 )
 from barasync.engine.caches import Caches
+from barasync.engine.collection import Cancellable
 from barasync.engine.masking import masked_error, masked_outcome, masked_sink
 from barasync.engine.once import Once
 from barasync.errors import BarasyncError
