@@ -122,9 +122,7 @@ async def test_those_held_back_come_in_at_once_when_the_hold_is_over() -> None:
             gates.hold(on=False)
 
 
-async def test_ended_cells_are_released_at_once_up_to_a_bound_and_collected_a_few_at_a_time() -> (
-    None
-):
+async def test_ended_cells_are_released_up_to_a_bound_and_collected_a_few_at_a_time() -> None:
     gates = Gates()
     released, collected, leave = 0, 0, anyio.Event()
 
