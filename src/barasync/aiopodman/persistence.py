@@ -4,9 +4,9 @@
   connection turned out to be closed, and else with pauses, while the service is away for no longer
   than is borne. Every request reckons that by itself, from its own first failure: the answers to
   others do not prolong it. What they tell each other is that the service stays away.
-- A GET that podman failed on, or did not answer in time, a few times more: storage that was locked
-  for too long, or a podman that was out of processes, is no verdict on what was asked about. An
-  error whose cause says what is wrong is one, whatever its status (`wire.refusal`).
+- A GET or HEAD that podman failed on, or did not answer in time, a few times more: storage that was
+  locked for too long, or a podman that was out of processes, is no verdict on what was asked about.
+  An error whose cause says what is wrong is one, whatever its status (`wire.refusal`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from barasync.aiopodman.errors import (
 )
 
 # Sent again, they have the effect that they would have had once. Source: RFC 9110, section 9.2.2.
-_IDEMPOTENT = frozenset({"GET", "DELETE"})
+_IDEMPOTENT = frozenset({"GET", "HEAD", "DELETE"})
+_READING = frozenset({"GET", "HEAD"})
 _FIRST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 1.0
 # Pauses before a GET that podman failed on is sent again, as often as there are any.
@@ -87,7 +88,7 @@ class Persistence:
         await anyio.sleep(pause)
 
     def _pause_after_failure(self, error: RequestTimeout | ServerError) -> float | None:
-        if self._method != "GET" or anyio.current_time() > self._latest:
+        if self._method not in _READING or anyio.current_time() > self._latest:
             return None
         if isinstance(error, ServerError) and error.status not in _FAILURES:
             return None
