@@ -50,7 +50,7 @@ from barasync.engine.gate import COLLECTING
 from barasync.matrix.platforms import parse
 from barasync.report.manifests import write_manifest
 from barasync.workspace.layer import ensure_layer
-from barasync.workspace.tree import scan
+from barasync.workspace.scan import scan
 from tests.rig import libpod, services
 from tests.rig.busybox import native_architecture
 from tests.rig.memory import MEBIBYTE, peak_memory

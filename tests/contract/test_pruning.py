@@ -18,7 +18,7 @@ from barasync.engine.layer_uses import note_uses
 from barasync.engine.pruning import KEPT_LAYERS, KEPT_SECONDS, prune_layers
 from barasync.matrix.platforms import Platform
 from barasync.workspace.layer import ensure_layer, layers
-from barasync.workspace.tree import scan
+from barasync.workspace.scan import scan
 from tests.contract.running import created
 from tests.rig.command import Barasync
 from tests.rig.services import RigService

@@ -17,7 +17,8 @@ from barasync.engine.reaper import Kind, leftovers
 from barasync.errors import ConfigError, ImageError
 from barasync.matrix.platforms import Platform
 from barasync.workspace.layer import ensure_layer
-from barasync.workspace.tree import SCANS, Tree, scan
+from barasync.workspace.scan import scan
+from barasync.workspace.tree import SCANS, Tree
 from tests.contract.running import created, finish, run, shell
 from tests.rig.command import Barasync
 from tests.rig.services import RigService

@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from barasync.workspace.ignore import Ignore
-from barasync.workspace.tree import Kind, scan
+from barasync.workspace.scan import scan
+from barasync.workspace.tree import Kind
 
 NAMES = st.sampled_from(["a", "b", "ab"])
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)

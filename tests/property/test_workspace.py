@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from barasync.artifacts.extract import Limits
 from barasync.workspace.archive import stream
-from barasync.workspace.tree import scan
+from barasync.workspace.scan import scan
 from tests.rig.extraction import extracted
 
 NAMES = st.binary(min_size=1, max_size=12).filter(

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from barasync.errors import ConfigError
 from barasync.workspace import archive
 from barasync.workspace.archive import stream
-from barasync.workspace.tree import Entry, Kind, scan
+from barasync.workspace.scan import scan
+from barasync.workspace.tree import Entry, Kind
 from tests.unit.projects import MTIME, write
 
 

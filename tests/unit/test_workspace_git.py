@@ -12,7 +12,8 @@ import pytest
 
 from barasync.errors import ConfigError
 from barasync.workspace.git import parse_answer
-from barasync.workspace.tree import Kind, Tree, scan
+from barasync.workspace.scan import scan
+from barasync.workspace.tree import Kind, Tree
 from tests.unit.projects import Swap, git, plain_git, repository, without_privileges, write
 
 

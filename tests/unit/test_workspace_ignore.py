@@ -10,7 +10,7 @@ import pytest
 
 from barasync.errors import ConfigError
 from barasync.workspace.ignore import Ignore
-from barasync.workspace.tree import scan
+from barasync.workspace.scan import scan
 from tests.unit.projects import plain_git, repository, without_privileges, write
 
 

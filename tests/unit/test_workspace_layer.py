@@ -24,7 +24,8 @@ from barasync.aiopodman import (
 from barasync.errors import BarasyncError, ConfigError, EngineUnavailable, ImageError
 from barasync.matrix.platforms import Platform
 from barasync.workspace.layer import ensure_layer, layer_key, layers
-from barasync.workspace.tree import Tree, scan
+from barasync.workspace.scan import scan
+from barasync.workspace.tree import Tree
 from tests.unit.projects import write
 
 pytestmark = pytest.mark.anyio

@@ -17,7 +17,8 @@ import pytest
 from barasync.errors import ConfigError
 from barasync.workspace.archive import stream
 from barasync.workspace.below import Below
-from barasync.workspace.tree import SCANS, Entry, Kind, Tree, TreeChanged, read_file, scan
+from barasync.workspace.scan import scan
+from barasync.workspace.tree import SCANS, Entry, Kind, Tree, TreeChanged, read_file
 from tests.unit.projects import (
     MTIME,
     Swap,

@@ -33,8 +33,9 @@ from barasync.report.recorder import Recorder
 from barasync.workspace.copies import CopySource, read_copies
 from barasync.workspace.destinations import mounted_in, refuse_covered
 from barasync.workspace.layer import ensure_layer
+from barasync.workspace.scan import scan
 from barasync.workspace.source import Source
-from barasync.workspace.tree import Tree, scan
+from barasync.workspace.tree import Tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
