@@ -10,6 +10,7 @@ from pathlib import Path
 
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.manifest import Entry, Manifest
+from barasync.artifacts.selection import Selection
 from tests.rig.extraction import extracted
 
 LIMITS = Limits()
@@ -105,8 +106,15 @@ def reader(archive: bytes, step: int = 1 << 20) -> Callable[[int], bytes]:
     return lambda size: source.read(min(size, step))
 
 
-def unpack(archive: bytes, into: Path, limits: Limits = LIMITS, **how: bool) -> Manifest:
-    return extracted(reader(archive), into, limits, **how)
+def unpack(
+    archive: bytes,
+    into: Path,
+    limits: Limits = LIMITS,
+    *,
+    selection: Selection | None = None,
+    **how: bool,
+) -> Manifest:
+    return extracted(reader(archive), into, limits, selection=selection, **how)
 
 
 def entries(manifest: Manifest) -> dict[str, Entry]:

@@ -16,6 +16,8 @@ from barasync.artifacts.budget import Budget, Share
 from barasync.artifacts.errors import ArchiveError, LimitExceeded, TruncatedArchive
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.manifest import Entry, Kind, printable
+from barasync.artifacts.pattern import Pattern
+from barasync.artifacts.selection import Selection
 from tests.rig.extraction import extracted
 from tests.unit.archives import (
     END,
@@ -130,6 +132,69 @@ def test_set_id_and_sticky_bits_are_dropped_and_the_owner_keeps_access(place: Pa
     assert stat.S_IMODE((place / "d").stat().st_mode) == 0o700
     assert stat.S_IMODE((place / "d/f").stat().st_mode) == 0o711
     assert stat.S_IMODE((place / "g").stat().st_mode) == 0o600
+
+
+@pytest.fixture
+def _private() -> Iterator[None]:
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("_private")
+def test_the_processs_mask_holds_and_the_manifest_says_what_came_of_it(place: Path) -> None:
+    manifest = unpack(
+        pack(
+            directory("out", 0o777),
+            member("out/f", mode=0o666),
+            member("out/run", mode=0o755),
+            hard_link("out/twin", "out/run"),
+            member("out/implied/f", mode=0o644),
+            directory("out/implied", 0o775),
+        ),
+        place,
+        rooted=True,
+    )
+
+    on_disk = {
+        entry.path: stat.S_IMODE((place / entry.path).stat().st_mode) for entry in manifest.entries
+    }
+    assert on_disk == {
+        "": 0o700,
+        "f": 0o600,
+        "run": 0o700,
+        "twin": 0o700,
+        "implied/f": 0o600,
+        "implied": 0o700,
+    }
+    assert {entry.path: entry.mode for entry in manifest.entries} == on_disk
+
+
+def test_a_mask_that_takes_the_owners_rights_away_leaves_them(place: Path) -> None:
+    before = os.umask(0o277)
+    try:
+        unpack(pack(directory("d", 0o755), member("f", mode=0o644)), place)
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE((place / "d").stat().st_mode) == 0o700
+    assert stat.S_IMODE((place / "f").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_directory_that_no_pattern_names_has_the_mode_of_its_header(
+    place: Path, late: bool
+) -> None:
+    """For all that is not in the archive, the process's mask decides."""
+    header = directory("out/a/private", 0o700)
+    members = [member("out/a/private/key"), member("out/a/b/key")]
+    members.insert(len(members) if late else 0, header)
+    wanted = Selection(patterns=(Pattern(("**", "key")),))
+
+    unpack(pack(directory("out"), *members), place, rooted=True, selection=wanted)
+
+    assert stat.S_IMODE((place / "a/private").stat().st_mode) == 0o700
+    assert stat.S_IMODE((place / "a/b").stat().st_mode) == 0o755
 
 
 def test_owners_are_not_taken_over(place: Path) -> None:

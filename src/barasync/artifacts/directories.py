@@ -35,6 +35,8 @@ class Directories:
         self._share = share
         # In the order of their use.
         self._open: dict[Parts, int] = {}
+        self._announced: dict[Parts, int] = {}
+        self._mask = 0
 
     def enter(self, parts: Parts, *, named: bool = False) -> int:
         """Open a directory, making what is missing of its path.
@@ -63,6 +65,26 @@ class Directories:
             directory = self._make(directory, parts[:depth])
         return directory
 
+    def give_mode(self, descriptor: int, mode: int) -> int:
+        """Set the permissions of a directory that was entered, and return what they are now.
+
+        Those stay away that the process's mask takes away, and the owner has all of them.
+        """
+        allowed = mode & 0o777 & ~self._mask | 0o700
+        os.fchmod(descriptor, allowed)
+        return allowed
+
+    def announce(self, parts: Parts, mode: int) -> None:
+        """Say what the mode of a directory is, if it should be needed for something in it.
+
+        Archives are in tree order: only what was said of the directories above is remembered.
+        """
+        while self._announced and parts[: len(above := next(reversed(self._announced)))] != above:
+            del self._announced[above]
+        self._announced[parts] = mode
+        if self._made(parts) is not None:
+            self.give_mode(self.enter(parts), mode)
+
     def close(self) -> None:
         """Close what is open."""
         while self._open:
@@ -82,7 +104,7 @@ class Directories:
     def _make(self, above: int, parts: Parts) -> int:
         name = encoded(parts[-1] if parts else CONTENT)
         try:
-            os.mkdir(name, 0o755, dir_fd=above)
+            os.mkdir(name, 0o777, dir_fd=above)
         except FileExistsError:
             # It fails if this is no directory at all.
             os.close(os.open(name, DIRECTORY, dir_fd=above))
@@ -90,6 +112,10 @@ class Directories:
         descriptor = os.open(name, DIRECTORY, dir_fd=above)
         try:
             status = os.fstat(descriptor)
+            self._mask = 0o777 & ~status.st_mode
+            mode = self._announced.get(parts, 0o777)
+            if status.st_mode & 0o777 != mode & ~self._mask | 0o700:
+                self.give_mode(descriptor, mode)
             self._ledger.note_made("/".join(parts), status.st_dev, status.st_ino)
         except BaseException:
             os.close(descriptor)

@@ -121,6 +121,8 @@ class Writer:
         parts, path = self._place(member.name)
         if not parts or selection.takes(parts):
             return True
+        if member.type == tarfile.DIRTYPE:
+            self._directories.announce(parts, member.mode)
         is_file = member.type == tarfile.REGTYPE and not member.name.endswith("/")
         if is_file and path in selection.originals and path not in self._kept:
             self._keep(member, stream, path)
@@ -191,7 +193,6 @@ class Writer:
         return parts[1:]
 
     def _add_directory(self, member: Member, parts: tuple[str, ...], path: str) -> None:
-        mode = member.mode & 0o777 | 0o700
         try:
             self._directories.enter(parts[:-1])
             try:
@@ -200,7 +201,7 @@ class Writer:
                 if self._ledger.made(path) is not None:
                     raise
                 raise RefusedMember(_ABOUT_THE_NAME[errno.EEXIST]) from error
-            os.fchmod(directory, mode)
+            mode = self._directories.give_mode(directory, member.mode)
         except OSError as error:
             raise _refusal(error) from error
         self._ledger.add_directory(path, mode)
@@ -227,12 +228,12 @@ class Writer:
 
     def _fill(self, descriptor: int, member: Member, stream: TarStream, path: str) -> Written:
         """Write the content of a file that was just created, and close it."""
-        mode = _mode(member)
         try:
             digest = _write_content(descriptor, member, stream)
             status = os.fstat(descriptor)
-            # The process's mask has taken bits away.
-            if status.st_mode & 0o7777 != mode:
+            # The process's mask may have taken bits away; the owner's are kept.
+            mode = status.st_mode & 0o777 | 0o600
+            if mode != status.st_mode & 0o777:
                 os.fchmod(descriptor, mode)
             modified = member.mtime
             if not 0 <= modified <= _LATEST:
