@@ -14,7 +14,7 @@ from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.place import below
 from barasync.matrix.outcome import Collected
 from tests.unit.archived import FakeContainer, collected, pieces
-from tests.unit.archives import directory, hard_link, member, names, pack, sandbox, symlink
+from tests.unit.archives import directory, hard_link, member, names, pack, raw, sandbox, symlink
 
 pytestmark = pytest.mark.anyio
 LIMITS = Limits()
@@ -215,4 +215,24 @@ async def test_a_limit_that_is_reached_under_a_pattern_leaves_nothing(place: Pat
 
     assert result.problem is not None
     assert "have more than 4 bytes" in result.problem
+    assert names(place) == []
+
+
+async def test_what_a_pattern_leaves_out_is_bounded_too(place: Path) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield pack(directory("build"), member("build/a.log", b"x"))[:1536]
+        yield raw(b"build/core", size=b"7" * 11 + b"\0")
+        while True:
+            yield bytes(1 << 16)
+
+    limits = Limits(bytes=1000, members=10, skipped_bytes=1 << 20)
+    (result,) = await collected(
+        FakeContainer(workspace__build=endless), ["build/*.log"], place, limits
+    )
+
+    assert result.problem == (
+        "the archive of /workspace/build is refused: it has more than "
+        f"{limits.stream_bytes + (1 << 20)} bytes, most of which nobody wants; "
+        "name what is wanted with fewer wildcards"
+    )
     assert names(place) == []

@@ -14,13 +14,13 @@ import os
 import re
 import secrets
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 
 from barasync.artifacts.budget import Budget, Share
 from barasync.artifacts.directories import CONTENT, DIRECTORY
+from barasync.artifacts.errors import LimitExceeded
 from barasync.artifacts.ledger import Ledger
 from barasync.artifacts.manifest import Manifest
 from barasync.artifacts.place import Place
@@ -57,7 +57,7 @@ def extract(
 
     With a `selection`, which needs `rooted`, only the members that it wants are written, and the
     directories above them. Where that is nothing the manifest is empty and nothing is put in place.
-    An archive of which not everything is wanted may have any length.
+    So much of an archive may be unwanted as `limits.skipped_bytes` says.
 
     What is taken is taken from `share`; without, `limits` are those of this archive alone. What was
     written is noted in `ledger`, from which the manifest reads it: its owner closes it afterwards.
@@ -81,7 +81,10 @@ def extract(
             if not replace:
                 _refuse_existing(target)
             with _staging(parent) as staging:
-                longest = limits.stream_bytes if selection is None else sys.maxsize
+                longest = limits.stream_bytes
+                if selection is not None:
+                    longest += limits.skipped_bytes
+                    read = _at_most(longest, read)
                 ledger.begin()
                 writer = Writer(staging, limits, share, ledger, selection, rooted=rooted)
                 with closing(writer):
@@ -92,6 +95,24 @@ def extract(
         share.give_back()
         raise
     return manifest
+
+
+def _at_most(most: int, read: Read) -> Read:
+    """Read no more than so many bytes of an archive of which not everything is wanted."""
+    taken = 0
+
+    def bounded(size: int) -> bytes:
+        nonlocal taken
+        data = read(size)
+        taken += len(data)
+        if taken > most:
+            raise LimitExceeded(
+                f"it has more than {most} bytes, most of which nobody wants; "
+                "name what is wanted with fewer wildcards"
+            )
+        return data
+
+    return bounded
 
 
 @contextmanager

@@ -18,7 +18,8 @@ class Limits:
 
     `bytes` bounds the sum of the file sizes (holes included), `members` the number of members:
     beyond them an archive is refused as a whole. What is not whole after `seconds` is given up. A
-    member whose path has more than `path_bytes` bytes or `depth` components is left out alone.
+    member whose path has more than `path_bytes` bytes or `depth` components is left out alone. Of
+    an archive of which not everything is wanted, `skipped_bytes` may be left out.
     """
 
     bytes: int = 16 << 30
@@ -26,6 +27,7 @@ class Limits:
     path_bytes: int = 2048
     depth: int = 100
     seconds: float = 600.0
+    skipped_bytes: int = 16 << 30
 
     @property
     def stream_bytes(self) -> int:
