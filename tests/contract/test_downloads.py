@@ -7,7 +7,7 @@ import os
 import signal
 import tarfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from anyio import to_thread
 
 from barasync.aiopodman import Container, ContainerSpec, Mount, Podman
 from tests.contract.running import created, finish, shell
+from tests.rig import libpod
 from tests.rig.command import Barasync, Ended
 from tests.rig.services import RigService
+from tests.rig.waiting import wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -27,6 +29,7 @@ FILES = """
     ln -s /etc/passwd absolute; ln -s ../app deep/link
 """
 LARGE = 8 << 20
+SPARSE = 2 << 30
 
 
 @pytest.fixture
@@ -49,6 +52,15 @@ async def tar(barasync: Barasync, *words: str) -> tuple[int, bytes, str]:
         return process.returncode, out, err.decode()
 
     return await to_thread.run_sync(run)
+
+
+def writes_below(process: int, directory: Path) -> bool:
+    """Tell whether a process has a file open in a directory, with or without a name."""
+    for link in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            if directory in link.readlink().parents:
+                return True
+    return False
 
 
 def members(archive: bytes) -> dict[str, tarfile.TarInfo]:
@@ -205,6 +217,29 @@ async def test_a_reader_that_leaves_or_stands_still_holds_nobody(
         code, err = await to_thread.run_sync(leave)
         assert (code, err) == (1, b"barasync: nobody read the archive of /tmp/large to its end\n")
         assert await to_thread.run_sync(stand_still) == 130
+
+
+async def test_an_export_is_given_up_while_podman_packs_and_nothing_is_left_of_it(
+    podman: Podman, busybox: str, barasync: Barasync, service: RigService
+) -> None:
+    script = f"dd if=/dev/zero of=/tmp/sparse bs=1 count=1 seek={SPARSE} 2>/dev/null"
+
+    def interrupted() -> int:
+        with barasync.running("container", "export", container.id, "box.tar") as process:
+            wait_until(lambda: writes_below(process.pid, barasync.directory), "an export")
+            process.send_signal(signal.SIGINT)
+            return process.wait(20)
+
+    def is_mounted() -> bool:
+        path = "containers/showmounted"
+        return container.id in libpod.request(service.endpoint.socket_path, "GET", path)
+
+    async with ended(podman, busybox, script) as container:
+        code = await to_thread.run_sync(interrupted)
+        await to_thread.run_sync(lambda: wait_until(lambda: not is_mounted(), "an unmount"))
+
+    assert code == 130
+    assert list(barasync.directory.iterdir()) == []
 
 
 async def test_what_is_mounted_is_had_by_its_own_name_or_said_to_be_lost(

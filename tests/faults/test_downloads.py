@@ -60,7 +60,7 @@ async def test_without_a_fault_it_comes(barasync: Barasync, container: str) -> N
     assert tarfile.is_tarfile(barasync.directory / "box.tar")
 
 
-@pytest.mark.parametrize("words", [("/data", "data"), ("/data", "-")], ids=["place", "stdout"])
+@pytest.mark.parametrize("words", [("/data", "made/deep/data"), ("/data", "-")])
 async def test_a_fetch_that_podman_cuts_off_ends_with_1(
     service: FakeService, barasync: Barasync, container: str, words: tuple[str, str]
 ) -> None:
@@ -85,6 +85,30 @@ async def test_an_export_that_podman_cuts_off_ends_with_1(
     assert exported.code == 1
     assert f"the archive of {container} is not whole" in exported.err
     assert list(barasync.directory.iterdir()) == []
+
+
+async def test_a_directory_that_was_there_stays_when_a_fetch_breaks(
+    service: FakeService, barasync: Barasync, container: str
+) -> None:
+    (barasync.directory / "mine").mkdir()
+    service.inject(Fault("archive", CUT))
+
+    fetched = await call(barasync, "artifact", "fetch", container, "/data", "mine/new/data")
+
+    assert fetched.code == 1
+    assert [path.name for path in barasync.directory.rglob("*")] == ["mine"]
+
+
+async def test_what_is_more_than_was_allowed_is_said_in_the_words_of_the_command(
+    barasync: Barasync, container: str
+) -> None:
+    fetch = ("artifact", "fetch", container, "/data", "data")
+
+    large = await call(barasync, *fetch, "--artifacts-size", "3")
+    many = await call(barasync, *fetch, "--artifacts-files", "1")
+
+    assert "the files have more than 3 bytes (`--artifacts-size`)" in large.err
+    assert "there are more than 1 members (`--artifacts-files`)" in many.err
 
 
 async def test_a_file_that_is_there_stays_when_the_export_breaks(

@@ -35,7 +35,9 @@ from barasync.aiopodman.transport import Query
 from barasync.aiopodman.wire.archive import ArchiveCheck
 from barasync.aiopodman.wire.documents import decode_document
 
-_UNMOUNT_SECONDS = 10
+_UNMOUNT_SECONDS = 10.0
+# While podman packs, it has the container's lock: it would be waited for until all is packed.
+_UNMOUNT_SECONDS_WHEN_CANCELLED = 0.5
 _STAT = "X-Docker-Container-Path-Stat"
 # Go's `os.ModeSymlink`.
 _SYMLINK = 1 << 27
@@ -122,6 +124,8 @@ async def send_archive(
 class _HeldMount:
     """Keeps a container's files mounted until it is released, or the block ends.
 
+    When the block is cancelled, podman hears that they are to be released, and does it when it can.
+
     Source: `POST /libpod/containers/{id}/mount`, `…/unmount`.
     """
 
@@ -141,7 +145,9 @@ class _HeldMount:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with anyio.move_on_after(_UNMOUNT_SECONDS, shield=True), suppress(PodmanError):
+        cancelled = isinstance(exc, anyio.get_cancelled_exc_class())
+        seconds = _UNMOUNT_SECONDS_WHEN_CANCELLED if cancelled else _UNMOUNT_SECONDS
+        with anyio.move_on_after(seconds, shield=True), suppress(PodmanError):
             await self.release()
 
     async def release(self) -> None:

@@ -7,8 +7,6 @@ import threading
 from barasync.artifacts.errors import LimitExceeded
 from barasync.artifacts.rules import Limits
 
-_ALL = "for all artifacts of the cell"
-
 
 class Budget:
     """The bytes and members that are left of a cell's limits; several threads take from it."""
@@ -29,12 +27,12 @@ class Budget:
             if members > self._members:
                 raise LimitExceeded(
                     f"there are more than {self._limits.members} members "
-                    f"(`artifacts_files`, {_ALL})"
+                    f"({self._limits.members_setting})"
                 )
             if size > self._bytes:
                 raise LimitExceeded(
                     f"the files have more than {self._limits.bytes} bytes "
-                    f"(`artifacts_size`, {_ALL})"
+                    f"({self._limits.bytes_setting})"
                 )
             self._bytes -= size
             self._members -= members

@@ -19,11 +19,14 @@ class Limits:
     `bytes` bounds the sum of the file sizes (holes included), `members` the number of members:
     beyond them an archive is refused as a whole. What is not whole after `seconds` is given up. A
     member whose path has more than `path_bytes` bytes or `depth` components is left out alone. Of
-    an archive of which not everything is wanted, `skipped_bytes` may be left out.
+    an archive of which not everything is wanted, `skipped_bytes` may be left out. A
+    `…_setting` says to whom a limit is too low how it is set.
     """
 
     bytes: int = 16 << 30
+    bytes_setting: str = "`artifacts_size`, for all artifacts of the cell"
     members: int = 500_000
+    members_setting: str = "`artifacts_files`, for all artifacts of the cell"
     path_bytes: int = 2048
     depth: int = 100
     seconds: float = 600.0

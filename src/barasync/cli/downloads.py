@@ -26,7 +26,7 @@ from barasync.artifacts.receiver import APART, Receiver, missing, problem
 from barasync.artifacts.resolve import Paths
 from barasync.artifacts.sources import Fetch
 from barasync.cli.connect import connect
-from barasync.cli.places import whole_file
+from barasync.cli.places import whole_file, without_new_directories
 from barasync.config.sizes import format_size
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK, ConfigError
 
@@ -57,14 +57,24 @@ async def fetch_path(
         ConfigError: there is no such container.
     """
     limits = Limits()
-    limits = replace(limits, bytes=size or limits.bytes, members=files or limits.members)
+    limits = replace(
+        limits,
+        bytes=size or limits.bytes,
+        bytes_setting="`--artifacts-size`",
+        members=files or limits.members,
+        members_setting="`--artifacts-files`",
+    )
     fetched: list[Manifest] = []
     async with _container(name, url, environ) as (container, state):
         paths = await Paths.of(container, _mounts(state))
         receiver = Receiver(container, limits, paths.mounts, replace=False)
         found = path
         try:
-            with below(place.parent) as directory, Ledgers() as ledgers:
+            with (
+                without_new_directories(place),
+                below(place.parent) as directory,
+                Ledgers() as ledgers,
+            ):
                 found = await paths.find(path)
                 await receiver.fetch(
                     Fetch(path=found, place=""),
