@@ -197,6 +197,26 @@ def test_a_directory_that_no_pattern_names_has_the_mode_of_its_header(
     assert stat.S_IMODE((place / "a/b").stat().st_mode) == 0o755
 
 
+def test_what_no_pattern_wants_is_not_listed_whatever_it_is_called(place: Path) -> None:
+    deep = "out/" + "d/" * 120
+    long = "out/" + "/".join(["n" * 200] * 12)
+    members = [member(f"{above}/{name}") for above in (deep, long) for name in ("f", "k.log")]
+    wanted = Selection(patterns=(Pattern(("**", "*.log")),))
+
+    manifest = unpack(
+        pack(directory("out"), *members, member("out/../x"), member("/out/y"), member("out/a.log")),
+        place,
+        rooted=True,
+        selection=wanted,
+    )
+
+    assert [refusal.reason for refusal in manifest.refused] == [
+        "its path has more than 100 parts",
+        "its path has more than 2048 bytes",
+    ]
+    assert [entry.path for entry in manifest.entries] == ["", "a.log"]
+
+
 def test_owners_are_not_taken_over(place: Path) -> None:
     info, data = member("f", b"x")
     info.uid = info.gid = 4321

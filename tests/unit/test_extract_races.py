@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -97,13 +98,21 @@ def test_a_directory_that_another_process_made_is_not_written_to(place: Path) ->
     assert names(place / "d") == []
 
 
-def test_a_hard_links_target_that_is_exchanged_meanwhile_is_not_linked(
-    place: Path, tmp_path: Path
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_hard_links_target_that_is_exchanged_meanwhile_is_not_linked_nor_copied(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: bool
 ) -> None:
+    link = os.link
+
     def trick(content: Path) -> None:
         (content / "f").unlink()
-        os.link(tmp_path / "outside" / SENTINEL, content / "f")
+        link(tmp_path / "outside" / SENTINEL, content / "f")
 
+    def fail(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "no links")
+
+    if not linked:
+        monkeypatch.setattr(os, "link", fail)
     manifest = interrupted(place, block(*member("f", b"1")), pack(hard_link("h", "f")), trick)
 
     assert reasons(manifest) == {"h": "its target was exchanged by another process"}

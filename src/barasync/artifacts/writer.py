@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 
 from barasync.artifacts.budget import Share
 from barasync.artifacts.directories import CONTENT, Directories
+from barasync.artifacts.duplicate import CREATE, EXCHANGED, duplicate
 from barasync.artifacts.errors import (
     ArchiveError,
     LimitExceeded,
@@ -27,13 +28,14 @@ from barasync.artifacts.rules import Limits, check_target, encoded, split_path
 from barasync.artifacts.selection import Selection
 from barasync.artifacts.tarstream import Member, TarStream
 
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _ZEROES = memoryview(bytes(1 << 20))
 _LATEST = (1 << 34) * 1_000_000_000 - 1
 _LISTED_REFUSALS = 1000
 # Their names are held in memory, 2 KiB each at most.
 _ORIGINALS = 10_000
 _NO_NAMES = frozenset({"", ".", ".."})
+# Names that are longer are not compared with patterns: it would take too long.
+_LONG = 4096
 # So many characters are fewer than 255 bytes, whichever they are.
 _SHORT = 63
 _UNSUPPORTED = {
@@ -41,6 +43,8 @@ _UNSUPPORTED = {
     tarfile.BLKTYPE: "it is a block device",
     tarfile.FIFOTYPE: "it is a named pipe",
 }
+# What file systems say that have no links, or no more of a file.
+_NO_LINK = frozenset({errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
 # What a file system says about one name, as opposed to "disk full" and the like.
 _ABOUT_THE_NAME = {
     errno.EEXIST: "another member has this name",
@@ -118,7 +122,10 @@ class Writer:
 
     def _wants(self, member: Member, stream: TarStream, selection: Selection) -> bool:
         """Whether a member is to be added; keeps the bytes of one that only has links that are."""
-        parts, path = self._place(member.name)
+        try:
+            parts, path = self._place(member.name)
+        except RefusedMember:
+            return self._would_want(member.name, selection)
         if not parts or selection.takes(parts):
             return True
         if member.type == tarfile.DIRTYPE:
@@ -127,6 +134,13 @@ class Writer:
         if is_file and path in selection.originals and path not in self._kept:
             self._keep(member, stream, path)
         return False
+
+    def _would_want(self, name: str, selection: Selection) -> bool:
+        """Whether a member that has no place is to be listed as one that is left out."""
+        parts = [part for part in name.split("/") if part not in {"", "."}]
+        if self._root is None or not self._root or len(name) > _LONG:
+            return True
+        return parts[:1] == [self._root] and selection.takes(parts[1:])
 
     def _add(self, member: Member, stream: TarStream) -> None:
         parts, path = self._place(member.name)
@@ -143,7 +157,7 @@ class Writer:
         elif kind == tarfile.SYMTYPE:
             self._add_symlink(member, parts, path)
         elif kind == tarfile.LNKTYPE:
-            self._add_hard_link(member, parts, path)
+            self._add_hard_link(member, stream, parts, path)
         else:
             raise RefusedMember(_UNSUPPORTED.get(kind, f"its type {kind!r} is unknown"))
 
@@ -212,7 +226,7 @@ class Writer:
         self._share.take(size=member.size)
         directory, name = self._parent(parts)
         try:
-            descriptor = os.open(name, _CREATE, _mode(member), dir_fd=directory)
+            descriptor = os.open(name, CREATE, _mode(member), dir_fd=directory)
         except OSError as error:
             raise _refusal(error) from error
         self._ledger.add_file(self._fill(descriptor, member, stream, path))
@@ -221,7 +235,7 @@ class Writer:
         """Write a file that is not wanted beside the content, to be linked to from there."""
         self._share.take(size=member.size, members=1)
         number = len(self._kept)
-        descriptor = os.open(_kept_name(number), _CREATE, _mode(member), dir_fd=self._staging)
+        descriptor = os.open(_kept_name(number), CREATE, _mode(member), dir_fd=self._staging)
         file = self._fill(descriptor, member, stream, path)
         self._ledger.add_file(file._replace(kept=number))
         self._kept.add(path)
@@ -249,32 +263,31 @@ class Writer:
         try:
             os.symlink(encoded(member.target), name, dir_fd=directory)
         except OSError as error:
+            if error.errno in _NO_LINK:
+                raise RefusedMember("this file system has no symbolic links") from error
             raise _refusal(error) from error
         self._ledger.add_symlink(path, member.target)
 
-    def _add_hard_link(self, member: Member, parts: tuple[str, ...], path: str) -> None:
+    def _add_hard_link(
+        self, member: Member, stream: TarStream, parts: tuple[str, ...], path: str
+    ) -> None:
         original = self._original(member.target)
         directory, source_name = self._place_of(original)
         source_directory = os.dup(directory)
         try:
-            directory, name = self._parent(parts)
-            os.link(
-                source_name,
-                name,
-                src_dir_fd=source_directory,
-                dst_dir_fd=directory,
-                follow_symlinks=False,
-            )
-            linked = os.stat(name, dir_fd=directory, follow_symlinks=False)
-            # It is on the same device, or there could be no link.
-            if linked.st_ino != original.inode:
-                os.unlink(name, dir_fd=directory)
-                raise RefusedMember("its target was exchanged by another process")
+            source, target = (source_directory, source_name), self._parent(parts)
+            try:
+                inode = _link(source, target, original.inode)
+            except OSError as error:
+                if error.errno not in _NO_LINK:
+                    raise
+                self._share.take(size=original.size)
+                inode = duplicate(source, target, original.inode, stream.pause)
         except OSError as error:
             raise _refusal(error) from error
         finally:
             os.close(source_directory)
-        self._ledger.add_file(original._replace(path=path, kept=None))
+        self._ledger.add_file(original._replace(path=path, inode=inode, kept=None))
 
     def _place_of(self, original: Written) -> tuple[int, bytes]:
         """Return the open directory of a file that was written, and its name there."""
@@ -339,6 +352,17 @@ def _write_content(descriptor: int, member: Member, stream: TarStream) -> bytes:
     _hash_hole(digest, member.size - position, stream)
     os.ftruncate(descriptor, member.size)
     return digest.digest()
+
+
+def _link(source: tuple[int, bytes], target: tuple[int, bytes], inode: int) -> int:
+    """Link to a file, each a name in an open directory, and return its inode."""
+    os.link(source[1], target[1], src_dir_fd=source[0], dst_dir_fd=target[0], follow_symlinks=False)
+    linked = os.stat(target[1], dir_fd=target[0], follow_symlinks=False)
+    # It is on the same device, or there could be no link.
+    if linked.st_ino != inode:
+        os.unlink(target[1], dir_fd=target[0])
+        raise RefusedMember(EXCHANGED)
+    return inode
 
 
 class _Exact:
