@@ -371,8 +371,8 @@ async def test_an_image_that_cannot_be_had_ends_with_5(error: ImageError, status
 
 @pytest.mark.parametrize("jobs", [2, 8])
 async def test_a_service_that_dies_stops_the_run_with_4(jobs: int) -> None:
-    scripts = {"runs": Script(exit_code=FOREVER), "fails": Script(), "waits": Script()}
-    world = World(scripts, jobs=jobs)
+    forever = Script(exit_code=FOREVER)
+    world = World({"runs": forever, "fails": Script(), "waits": forever}, jobs=jobs)
 
     def kill(event: AnyEvent) -> None:
         if isinstance(event, ContainerStarted) and event.cell == "fails":

@@ -15,7 +15,7 @@ from barasync.engine import secrets
 from barasync.engine.masking import masked_error, masked_outcome
 from barasync.engine.secrets import made_secrets
 from barasync.errors import EngineUnavailable, ImageError
-from barasync.events import CellFinished, RunFinished
+from barasync.events import AnyEvent, CellFinished, ContainerStarted, RunFinished
 from barasync.masking.masker import Masker
 from barasync.masking.value import SecretValue
 from barasync.matrix.outcome import Collected, Outcome, Status
@@ -201,8 +201,16 @@ async def test_what_is_held_back_is_not_lost_when_the_run_is_interrupted() -> No
     script = Script(output=((Stream.STDOUT, b"hunter2"),), exit_code=FOREVER)
     world = World({"a": script}, masker=MASKER)
 
+    started = anyio.Event()
+
+    def note(event: AnyEvent) -> None:
+        if isinstance(event, ContainerStarted):
+            started.set()
+
+    world.recorder.on_event = note
     async with anyio.create_task_group() as group:
         group.start_soon(world.result)
+        await started.wait()
         await anyio.wait_all_tasks_blocked()
         world.run.interrupt()
 
