@@ -83,6 +83,7 @@ def test_without_a_file_the_next_step_is_said(barasync: Barasync) -> None:
         (("--network", "public"), 2, "--network"),
         (("--url", "tcp://far:1"), 2, "tcp:// is not supported"),
         (("--select", "nope*"), 3, "--select 'nope*' matches no cell"),
+        (("--workspace", "none", "--artifact", "out"), 2, "the artifact 'out' could lie in"),
         (("--nonsense",), 2, "No such option: --nonsense"),
         (("--url", "unix:///nope/podman.sock"), 4, "/nope/podman.sock does not exist"),
     ],
@@ -282,6 +283,7 @@ def test_help_is_quick_because_it_loads_no_engine(
         (["A=empty", "A=env:HOME"], "--secret: there is a secret A already"),
         (["a.b=env:HOME"], "--secret: 'a.b' cannot name a secret in the environment"),
         (["BARASYNC_RUN=env:HOME"], "--secret: BARASYNC_RUN is set by barasync for every cell"),
+        (["A=env:ODD"], "--secret: secret A: the value of ODD is not UTF-8"),
         (["A=large"], "--secret: secret A: podman keeps 511999 bytes at most"),
     ],
 )
@@ -293,7 +295,9 @@ def test_a_secret_that_cannot_be_one_is_refused_before_podman_is_looked_for(
     (barasync.directory / "empty").touch()
     (barasync.directory / "large").write_bytes(b"x" * 512_000)
 
-    ended = barasync(*command, *(part for word in words for part in ("--secret", word)))
+    odd = replace(barasync, environ={**barasync.environ, "ODD": "hunter2\udcff"})
+
+    ended = odd(*command, *(part for word in words for part in ("--secret", word)))
 
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith(f"barasync: {said}"), ended.err
