@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -333,3 +334,50 @@ async def until(condition: Callable[[], bool]) -> None:
     with anyio.fail_after(5):
         while not condition():
             await anyio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("first", ["a", "b", "c"])
+async def test_which_artifacts_are_too_much_does_not_depend_on_which_comes_first(
+    place: Path, first: str
+) -> None:
+    """Of 20 bytes `a` takes 15; what is left is too little for `b`, and enough for `c`."""
+    sizes = {"a": 15, "b": 9, "c": 4}
+    ended = anyio.Event()
+
+    async def at_first() -> AsyncIterator[bytes]:
+        yield tree(first, b"x" * sizes[first])
+        ended.set()
+
+    async def later(name: str) -> AsyncIterator[bytes]:
+        await ended.wait()
+        yield tree(name, b"x" * sizes[name])
+
+    archives = {name: partial(later, name) for name in sizes} | {first: at_first}
+    results = await collected(
+        FakeContainer(**archives), ["/a", "/b", "/c"], place, Limits(bytes=20)
+    )
+
+    assert [result.problem is None for result in results] == [True, False, True]
+    assert "have more than 20 bytes (`artifacts_size`" in str(results[1].problem)
+    assert names(place) == ["a", "c"]
+
+
+async def test_an_artifact_that_is_too_much_alone_takes_no_other_down(place: Path) -> None:
+    refused = anyio.Event()
+
+    async def large() -> AsyncIterator[bytes]:
+        yield pack(directory("big"), *(member(f"big/{n}", b"x" * 10) for n in range(5)))[:-1024]
+        await refused.wait()
+        yield pack(*(member(f"big/{n}", b"x" * 10) for n in range(5, 9)))
+
+    async def log() -> AsyncIterator[bytes]:
+        try:
+            yield tree("log", b"x" * 20)
+        finally:
+            refused.set()
+
+    container = FakeContainer(big=large, log=log)
+    results = await collected(container, ["/big", "/log"], place, Limits(bytes=60))
+
+    assert [result.problem is None for result in results] == [False, True]
+    assert names(place) == ["log"]

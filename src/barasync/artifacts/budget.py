@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 
-from barasync.artifacts.errors import LimitExceeded
+from barasync.artifacts.errors import BudgetSpent, LimitExceeded
 from barasync.artifacts.rules import Limits
 
 
 class Budget:
-    """The bytes and members that are left of a cell's limits; several threads take from it."""
+    """The bytes and members that are left of a cell's limits; several threads take from it.
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    `spent` are the shares that others have of them already.
+    """
+
+    def __init__(self, limits: Limits, spent: Iterable[Share] = ()) -> None:
+        self.limits = limits
         self._lock = threading.Lock()
         self._bytes = limits.bytes
         self._members = limits.members
+        for share in spent:
+            self._bytes -= share.bytes
+            self._members -= share.members
 
     def take(self, size: int, members: int) -> None:
         """Take bytes and members, or give them back where they are negative.
 
         Raises:
-            LimitExceeded: that much is not left; nothing was taken.
+            BudgetSpent: that much is not left; nothing was taken.
         """
         with self._lock:
             if members > self._members:
-                raise LimitExceeded(
-                    f"there are more than {self._limits.members} members "
-                    f"({self._limits.members_setting})"
-                )
+                raise BudgetSpent(_too_many(self.limits))
             if size > self._bytes:
-                raise LimitExceeded(
-                    f"the files have more than {self._limits.bytes} bytes "
-                    f"({self._limits.bytes_setting})"
-                )
+                raise BudgetSpent(_too_large(self.limits))
             self._bytes -= size
             self._members -= members
 
@@ -43,20 +44,74 @@ class Share:
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._bytes = 0
-        self._members = 0
+        self.bytes = 0
+        self.members = 0
 
     def take(self, *, size: int = 0, members: int = 0) -> None:
         """Take what the next member needs, before it is written.
 
         Raises:
-            LimitExceeded: the cell's archives together have too much.
+            LimitExceeded: this archive alone has too much.
+            BudgetSpent: the cell's archives together have too much.
         """
+        limits = self._budget.limits
+        if self.members + members > limits.members:
+            raise LimitExceeded(_too_many(limits))
+        if self.bytes + size > limits.bytes:
+            raise LimitExceeded(_too_large(limits))
         self._budget.take(size, members)
-        self._bytes += size
-        self._members += members
+        self.bytes += size
+        self.members += members
 
     def give_back(self) -> None:
         """Return everything that was taken."""
-        self._budget.take(-self._bytes, -self._members)
-        self._bytes = self._members = 0
+        self._budget.take(-self.bytes, -self.members)
+        self.bytes = self.members = 0
+
+
+class Shares:
+    """The shares of archives in the order in which they were asked for; the first come first."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._common = Budget(limits)
+        self._shares: dict[str, Share] = {}
+
+    def of(self, name: str) -> Share:
+        """Return a share of what all have in common."""
+        share = self._shares[name] = Share(self._common)
+        return share
+
+    def alone(self, name: str, before: Iterable[str]) -> Share:
+        """Return a share of what those that were asked for before have left."""
+        spent = [self._shares[other] for other in self.fitting(before)]
+        share = self._shares[name] = Share(Budget(self._limits, spent))
+        return share
+
+    def fitting(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return those that are within the limits, each with those before it that are."""
+        budget = Budget(self._limits)
+        fitting = []
+        for name in names:
+            share = self._shares.get(name)
+            if share is None:
+                continue
+            try:
+                Share(budget).take(size=share.bytes, members=share.members)
+            except LimitExceeded:
+                continue
+            fitting.append(name)
+        return tuple(fitting)
+
+    @property
+    def exceeded(self) -> str:
+        """Why those are refused that do not fit."""
+        return _too_large(self._limits)
+
+
+def _too_many(limits: Limits) -> str:
+    return f"there are more than {limits.members} members ({limits.members_setting})"
+
+
+def _too_large(limits: Limits) -> str:
+    return f"the files have more than {limits.bytes} bytes ({limits.bytes_setting})"

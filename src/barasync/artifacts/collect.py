@@ -12,7 +12,8 @@ import anyio
 from anyio import CancelScope, Semaphore, to_thread
 
 from barasync.aiopodman import PodmanError
-from barasync.artifacts.errors import ArchiveError
+from barasync.artifacts.budget import Share, Shares
+from barasync.artifacts.errors import ArchiveError, BudgetSpent
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.manifest import Manifest, Totals
@@ -79,45 +80,19 @@ async def collect(
     """
     parsed = [Source.parse(source, workspace) for source in sources]
     fetches = plan(parsed)
-    results: dict[str, _Result] = {}
-    turns = Semaphore(CONCURRENT_PATHS)
-
-    async def run(fetch: Fetch, paths: Paths, receiver: Receiver) -> None:
-        place = destination / fetch.place
-
-        def done(manifest: Manifest) -> None:
-            results[fetch.path] = _Result(manifest=manifest)
-
-        async with turns:
-            found = fetch.path
-            try:
-                found = await paths.find(found)
-                await receiver.fetch(replace(fetch, path=found), place, ledgers.new(), done)
-            except PodmanError as error:
-                text = problem(error, fetch.path, place.path) + paths.remark(found)
-                results[fetch.path] = _Result(problem=text)
-            except (ArchiveError, OSError) as error:
-                results[fetch.path] = _Result(problem=problem(error, fetch.path, place.path))
-
+    fetching = _Fetching(fetches, destination, limits, ledgers)
     with cancellable() as stopped, anyio.move_on_after(limits.seconds):
         try:
             paths = await Paths.of(container, mounts)
         except PodmanError as error:
-            why = {fetch.path: problem(error, fetch.path, destination.path) for fetch in fetches}
-            results = {path: _Result(problem=text) for path, text in why.items()}
+            fetching.fail(error)
         else:
             mounts = paths.mounts
-            receiver = Receiver(container, limits, mounts, CONCURRENT_PATHS)
-            async with anyio.create_task_group() as group:
-                for fetch in fetches:
-                    group.start_soon(run, fetch, paths, receiver)
+            await fetching.run(Receiver(container, limits, mounts, CONCURRENT_PATHS), paths)
     late = f"was not whole after {limits.seconds:g} s (`artifacts_timeout`)"
     if stopped.cancelled_caught:
         late = "had not come when the run was stopped"
-    for fetch in fetches:
-        results.setdefault(
-            fetch.path, _Result(problem=f"{fetch.path} {late}; nothing of it was kept")
-        )
+    results = await to_thread.run_sync(fetching.end, f"{late}; nothing of it was kept")
     arrived = ((fetch.place, results[fetch.path].manifest) for fetch in fetches)
     # In a thread: an archive may have half a million members to be looked at.
     report = partial(_collected, parsed, fetches, results, destination.path, mounts)
@@ -128,6 +103,89 @@ async def collect(
             (place, found) for place, found in arrived if found and found.totals.members
         ),
     )
+
+
+class _Fetching:
+    """The fetches of one collection, and what has come of them.
+
+    What others had used up the limits for is fetched again when they have ended, in the order of
+    the sources; and where an earlier one then takes what a later one has, the later one is removed.
+    So which of them come does not depend on which was faster.
+    """
+
+    def __init__(
+        self, fetches: Sequence[Fetch], destination: Place, limits: Limits, ledgers: Ledgers
+    ) -> None:
+        self._fetches = tuple(fetches)
+        self._order = [fetch.path for fetch in fetches]
+        self._destination = destination
+        self._ledgers = ledgers
+        self._shares = Shares(limits)
+        self._spent: set[str] = set()
+        self._results: dict[str, _Result] = {}
+
+    def fail(self, error: PodmanError) -> None:
+        """Take note that nothing can be fetched."""
+        for path in self._order:
+            self._results[path] = _Result(problem=problem(error, path, self._destination.path))
+
+    async def run(self, receiver: Receiver, paths: Paths) -> None:
+        """Fetch all; what is not there when this is cancelled is for `end`."""
+        turns = Semaphore(CONCURRENT_PATHS)
+
+        async def in_turn(fetch: Fetch) -> None:
+            async with turns:
+                await self._fetch(fetch, receiver, paths, self._shares.of(fetch.path))
+
+        async with anyio.create_task_group() as group:
+            for fetch in self._fetches:
+                group.start_soon(in_turn, fetch)
+        for number, fetch in enumerate(self._fetches):
+            if fetch.path in self._spent:
+                share = self._shares.alone(fetch.path, self._order[:number])
+                await self._fetch(fetch, receiver, paths, share)
+
+    def end(self, late: str) -> Mapping[str, _Result]:
+        """Return what has come, without what is too much; blocks while that is removed.
+
+        `late` says why something has not come that nothing else is known of.
+        """
+        fitting = self._shares.fitting(self._order)
+        for fetch in self._fetches:
+            path = fetch.path
+            result = self._results.setdefault(path, _Result(problem=f"{path} {late}"))
+            if result.manifest is not None and path not in fitting:
+                self._results[path] = self._without(fetch)
+        return self._results
+
+    async def _fetch(self, fetch: Fetch, receiver: Receiver, paths: Paths, share: Share) -> None:
+        place = self._destination / fetch.place
+        found = path = fetch.path
+
+        def done(manifest: Manifest) -> None:
+            self._results[path] = _Result(manifest=manifest)
+
+        try:
+            found = await paths.find(path)
+            asked = replace(fetch, path=found)
+            await receiver.fetch(asked, place, self._ledgers.new(), done, share=share)
+        except PodmanError as error:
+            text = problem(error, path, place.path) + paths.remark(found)
+            self._results[path] = _Result(problem=text)
+        except (ArchiveError, OSError) as error:
+            self._results[path] = _Result(problem=problem(error, path, place.path))
+            if isinstance(error, BudgetSpent):
+                self._spent.add(path)
+
+    def _without(self, fetch: Fetch) -> _Result:
+        """Remove what came of a fetch."""
+        place = self._destination / fetch.place
+        try:
+            place.remove()
+        except OSError as error:
+            return _Result(problem=f"{place.path} is too much and stays: {error.strerror}")
+        refused = BudgetSpent(self._shares.exceeded)
+        return _Result(problem=problem(refused, fetch.path, place.path))
 
 
 def _collected(

@@ -3,6 +3,7 @@
     ArchiveError
     ├── TruncatedArchive     the stream ended before the end-of-archive marker
     ├── LimitExceeded        the archive is larger than its receiver allows
+    │   └── BudgetSpent      it would not be, were it not for others
     ├── OutOfReach           podman has no archive of the path that would be true
     ├── OriginalsLeftOut     a hard link is wanted, and the file it shares its bytes with is not
     └── RefusedMember        one member is left out; the text is the reason
@@ -24,6 +25,10 @@ class TruncatedArchive(ArchiveError):
 
 class LimitExceeded(ArchiveError):
     """The archive holds more than its receiver allows."""
+
+
+class BudgetSpent(LimitExceeded):
+    """The archive holds more than others have left of what its receiver allows for all."""
 
 
 class OutOfReach(ArchiveError):

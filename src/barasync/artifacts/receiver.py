@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from dataclasses import replace as changed
 from functools import partial
 from http import HTTPStatus
@@ -40,8 +41,17 @@ class Archived(Looked, Protocol):
         """Yield a tar archive of a file or directory, in pieces as they come."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where an archive goes, where that is noted, and what it takes of the limits."""
+
+    place: Place
+    ledger: Ledger
+    share: Share
+
+
 class Receiver:
-    """Writes the archives of one container, each in a thread, within limits that they share.
+    """Writes the archives of one container, each in a thread.
 
     With `replace` an archive takes the place of what is at its destination.
     """
@@ -58,23 +68,31 @@ class Receiver:
         self._container = container
         self._limits = limits
         self._mounts = mounts
-        self._budget = Budget(limits)
         self._threads = CapacityLimiter(threads)
         self._replace = replace
 
     async def fetch(
-        self, fetch: Fetch, place: Place, ledger: Ledger, done: Callable[[Manifest], None]
+        self,
+        fetch: Fetch,
+        place: Place,
+        ledger: Ledger,
+        done: Callable[[Manifest], None],
+        *,
+        share: Share | None = None,
     ) -> None:
         """Fetch an archive; `done` hears of what is in place, which `ledger` holds.
+
+        What is taken is taken from `share`; without, the limits are those of this archive alone.
 
         Raises:
             ArchiveError, OSError: as `extract`.
             PodmanError: the archive could not be had, or broke off.
         """
+        target = _Target(place, ledger, share or Share(Budget(self._limits)))
         reached = {path: fetch.reaches(path) for path in self._mounts.inside(fetch.path)}
         excluded = {path: pattern for path, pattern in reached.items() if pattern is not None}
         if not fetch.patterns and not excluded:
-            await self._receive(fetch.path, place, ledger, None, done)
+            await self._receive(fetch.path, target, None, done)
             return
         selection = Selection(patterns=fetch.patterns, excluded=tuple(excluded.values()))
 
@@ -83,18 +101,17 @@ class Receiver:
             done(changed(manifest, refused=(*apart, *manifest.refused)))
 
         try:
-            await self._receive(fetch.path, place, ledger, selection, told)
+            await self._receive(fetch.path, target, selection, told)
         except OriginalsLeftOut as error:
             selection = selection.with_originals(error.paths)
         else:
             return
-        await self._receive(fetch.path, place, ledger, selection, told)
+        await self._receive(fetch.path, target, selection, told)
 
     async def _receive(
         self,
         path: str,
-        place: Place,
-        ledger: Ledger,
+        target: _Target,
         selection: Selection | None,
         done: Callable[[Manifest], None],
     ) -> None:
@@ -108,7 +125,7 @@ class Receiver:
         errors: list[Exception] = []
 
         async def write() -> None:
-            extraction = partial(self._write, pipe, place, ledger, selection)
+            extraction = partial(self._write, pipe, target, selection)
             try:
                 done(await to_thread.run_sync(extraction, limiter=self._threads))
             except (ArchiveError, OSError, PipeAborted) as error:
@@ -132,17 +149,15 @@ class Receiver:
             if errors:
                 raise errors[0]  # the first to happen is the reason of the other
 
-    def _write(
-        self, pipe: Pipe, place: Place, ledger: Ledger, selection: Selection | None
-    ) -> Manifest:
+    def _write(self, pipe: Pipe, target: _Target, selection: Selection | None) -> Manifest:
         """Extract what comes through the pipe; runs in a worker thread."""
         with pipe.reading() as read:
             return extract(
                 read,
-                place,
+                target.place,
                 self._limits,
-                ledger,
-                share=Share(self._budget),
+                target.ledger,
+                share=target.share,
                 selection=selection,
                 rooted=True,
                 replace=self._replace,
