@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,15 @@ from anyio import to_thread
 
 from barasync.aiopodman import Podman
 from tests.contract.running import created, shell
-from tests.rig.command import Barasync
+from tests.rig.command import Barasync, read_until
+from tests.rig.memory import MEBIBYTE, peak_memory
 from tests.rig.services import RigService
 
 TIME = 1_000_000_000
 LARGE = 64 << 20
+HUGE = 1 << 30
+MANY = 20_000
+ABOVE_IDLE = 60 * MEBIBYTE
 A_SCREEN = 1000
 
 
@@ -54,16 +60,55 @@ def test_a_directory_and_a_file_become_what_was_said(barasync: Barasync, busybox
 
 
 def test_the_copy_is_a_phase_of_its_own_and_nothing_is_left_of_it_here(
-    barasync: Barasync, busybox: str
+    barasync: Barasync, busybox: str, tmp_path: Path
 ) -> None:
+    (tmp_path / "tmp").mkdir()
+    barasync = replace(barasync, environ={**barasync.environ, "TMPDIR": str(tmp_path / "tmp")})
     with (barasync.directory / "large").open("wb") as file:
         file.truncate(LARGE)
 
     ended = barasync("run", busybox, "--copy", "large:/large", "--", "wc", "-c", "/large")
 
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert {path.name for path in barasync.directory.iterdir()} == {".barasync", "large", "src"}
+    record = (path for path in barasync.record().rglob("*") if path.is_file())
+    assert sum(path.stat().st_size for path in record) < LARGE // 100
+
     assert (ended.code, ended.out) == (0, f"{LARGE} /large\n"), ended.err
     (cell,) = barasync.result()["cells"]
     assert cell["phases"]["copy"] > 0
+
+
+@pytest.mark.slow
+def test_copying_takes_no_memory_for_a_large_file_nor_for_many_files(
+    barasync: Barasync, busybox: str
+) -> None:
+    with (barasync.directory / "huge").open("wb") as file:
+        file.truncate(HUGE)
+    for number in range(MANY):
+        directory = barasync.directory / "many" / str(number // 200)
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / f"file-{number}").write_text("text")
+
+    idle = peak(barasync, busybox, "src:/copied")
+    large = peak(barasync, busybox, "huge:/copied")
+    many = peak(barasync, busybox, "many:/copied")
+
+    assert idle > 0
+    assert large - idle < ABOVE_IDLE, f"{(large - idle) / MEBIBYTE:.1f} MiB"
+    assert many - idle < ABOVE_IDLE, f"{(many - idle) / MEBIBYTE:.1f} MiB"
+
+
+def peak(barasync: Barasync, image: str, copy: str) -> int:
+    """Return the most memory that a run has had when its copy is there, in bytes."""
+    script = "du -s /copied >/dev/null && echo there; sleep 1000"
+    words = ("run", image, "--stop-grace", "0", "--copy", copy, "--", "sh", "-c", script)
+    with barasync.running(*words) as process:
+        read_until(process, "there", 1)
+        found = peak_memory(process.pid)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    return found
 
 
 def test_a_directory_that_is_there_keeps_what_it_holds(barasync: Barasync, busybox: str) -> None:
@@ -86,7 +131,8 @@ def test_a_file_does_not_take_the_place_of_a_directory_nor_that_of_a_file(
     assert "/bin is a directory in the container, and SRC is a file" in over.err
     assert "hint: --copy src/tool:/bin/ puts it there" in over.err
     assert "in the container /bin/busybox is not a directory" in below.err
-    assert "in the container /bin/busybox is not a directory" in through.err
+    through_a_file = "--copy src:/bin/busybox/x: in the container /bin/busybox is not a directory"
+    assert through_a_file in through.err
     assert below.err.count("is not a directory") == 1
     assert "mkdir /bin/busybox: file exists" in inner.err
     assert len(inner.err) < A_SCREEN

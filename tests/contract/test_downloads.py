@@ -105,7 +105,11 @@ async def test_a_directory_takes_what_is_fetched_under_its_own_name_and_nothing_
             for destination in (".", "made/", "file", "file", ".")
         ]
 
+        below = await call(barasync, *fetch, "file/x")
+
     assert codes == [0, 0, 0, 2, 2]
+    assert below.code == 2
+    assert f"{barasync.directory / 'file'} is not a directory" in below.err
     found = sorted(
         str(path.relative_to(barasync.directory)) for path in barasync.directory.rglob("*")
     )
@@ -131,12 +135,14 @@ async def test_what_is_not_there_is_said_with_a_code_and_nothing_is_left(
     async with ended(podman, busybox, "true") as container:
         missing = await call(barasync, "artifact", "fetch", container.id, "/tmp/nothing", "x")
         nothing = await tar(barasync, "artifact", "fetch", container.id, "/tmp/nothing", "-")
+    no_text = await call(barasync, "artifact", "fetch", "box", os.fsdecode(b"/tmp/\xff"), "x")
     nobody = await call(barasync, "artifact", "fetch", "no-such-box", "/tmp", "x")
     nowhere = await call(barasync, "container", "export", "no-such-box", "x.tar")
 
     assert (missing.code, missing.err) == (1, "barasync: /tmp/nothing is not in the container\n")
     assert nothing == (1, b"", "barasync: /tmp/nothing is not in the container\n")
-    assert (nobody.code, nowhere.code) == (2, 2)
+    assert (no_text.code, nobody.code, nowhere.code) == (2, 2, 2)
+    assert r"SRC: '/tmp/\udcff' is not UTF-8" in no_text.err
     assert nobody.err.startswith("barasync: there is no container no-such-box at unix://")
     assert list(barasync.directory.iterdir()) == []
 

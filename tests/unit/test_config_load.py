@@ -225,3 +225,8 @@ def test_a_file_in_another_encoding_is_a_configuration_error(tmp_path: Path) -> 
 
     with pytest.raises(ConfigError, match="not UTF-8 at byte 4"):
         load(path)
+
+
+def test_a_folder_that_cannot_be_looked_at_is_said() -> None:
+    with pytest.raises(ConfigError, match=r"barasync\.toml: cannot be looked for: File name too"):
+        find(Path("/", "a" * 300))

@@ -58,6 +58,13 @@ def fetch(
     if not source.startswith("/"):
         raise ConfigError(f"SRC: {source!r} is not an absolute path in the container")
     path = "/" + posixpath.normpath(source).lstrip("/")
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"SRC: {source!r} is not UTF-8, and podman is not asked for it",
+            hint="fetch the directory it is in",
+        ) from None
     if path == "/":
         raise ConfigError(
             "SRC: the whole file system is not fetched file by file",

@@ -37,18 +37,35 @@ def place_for(source: str, destination: str) -> Path:
     """Return where a path of a container is to be here, as `cp` would put it.
 
     Raises:
-        ConfigError: something is there already.
+        ConfigError: something is there already, or nothing can be there.
     """
     if not destination:
         raise ConfigError("DST: a place has a name")
     place = Path(destination)
-    if destination.endswith("/") or place.is_dir():
-        if os.path.lexists(place) and not place.is_dir():
-            raise ConfigError(f"{place} is not a directory")
-        place /= posixpath.basename(source)
-    if os.path.lexists(place):
-        raise ConfigError(f"{place} exists already", hint="remove it, or name another place")
+    try:
+        if destination.endswith("/") or place.is_dir():
+            place /= posixpath.basename(source)
+        if _is_there(place):
+            raise ConfigError(f"{place} exists already", hint="remove it, or name another place")
+        above = next(above for above in place.absolute().parents if _is_there(above))
+    except OSError as error:
+        raise ConfigError(f"DST: {destination!r} cannot be looked at: {error.strerror}") from error
+    if not above.is_dir():
+        raise ConfigError(f"{above} is not a directory")
     return place
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether there is something at a path, a link that leads nowhere for example.
+
+    Raises:
+        OSError: that cannot be told.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def file_for(name: str) -> Path:

@@ -27,13 +27,23 @@ def find(directory: Path) -> Path | None:
 
     The nearest folder upwards holds it. In the same folder `barasync.toml` wins over a
     `pyproject.toml`, and a `pyproject.toml` without `[tool.barasync]` is none of ours.
+
+    Raises:
+        ConfigError: It cannot be told whether there is one.
     """
     start = directory.absolute()
     for folder in (start, *start.parents):
         for path in (folder / FILE_NAME, folder / PYPROJECT_NAME):
-            if path.is_file() and (path.name == FILE_NAME or _mentions_us(path)):
+            if _is_file(path) and (path.name == FILE_NAME or _mentions_us(path)):
                 return path
     return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be looked for: {error.strerror}") from None
 
 
 def load(path: Path) -> Document:

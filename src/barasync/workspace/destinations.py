@@ -14,6 +14,7 @@ from contextlib import aclosing
 
 from barasync.aiopodman import Container, ContainerInspect, follow
 from barasync.config.caches import parse_cache
+from barasync.config.copies import Copy
 from barasync.config.schema import WORKSPACE, CellSettings
 from barasync.config.volumes import parse_volume
 from barasync.errors import ConfigError
@@ -89,8 +90,8 @@ def _told(state: ContainerInspect) -> tuple[str, ...]:
 async def _place(container: Container, source: CopySource, places: Sequence[str]) -> str:
     """Return what a copy's destination is without links."""
     copy = source.copy
-    above, name = posixpath.split(copy.destination)
-    place = posixpath.join(await _directory(container, above, places), name)
+    name = posixpath.basename(copy.destination)
+    place = posixpath.join(await _directory(container, copy, places), name)
     _refuse_covered(source, place, places)
     there = await container.stat(place)
     if there is None:
@@ -119,15 +120,18 @@ async def _mounted_at(container: Container, place: str) -> str:
     return (await follow(container, place)).end
 
 
-async def _directory(container: Container, path: str, stops: Sequence[str] = ()) -> str:
-    """Return the path of a directory without links, as far as it is there or a stop is reached.
+async def _directory(container: Container, copy: Copy, stops: Sequence[str]) -> str:
+    """Return the directory of a destination without links, as far as it is there and no stop.
 
     Raises:
         ConfigError: it leads through something else than a directory.
     """
-    followed = await follow(container, path, stops)
+    followed = await follow(container, posixpath.dirname(copy.destination), stops)
     if followed.there is not None and not followed.there.is_directory:
-        raise ConfigError(f"{path}: in the container {followed.path} is not a directory")
+        raise ConfigError(
+            f"{copy}: in the container {followed.path} is not a directory",
+            hint="choose a destination that is not below a file",
+        )
     return followed.end
 
 
