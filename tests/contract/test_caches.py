@@ -107,6 +107,25 @@ def test_cells_of_two_runs_have_a_locked_cache_one_at_a_time(
     assert (first.returncode, second.returncode) == (0, 0), out.decode()
 
 
+def test_the_cell_of_a_killed_run_is_gone_before_the_next_one_has_its_cache(
+    barasync: Barasync, busybox: str, socket_path: str
+) -> None:
+    configure(barasync, busybox, "trap '' TERM; echo ready; sleep 1000", "things:/c")
+    with barasync.running("matrix", "tests") as killed:
+        read_until(killed, "| ready", 1)
+        (left,) = libpod.containers(socket_path).values()
+        killed.kill()
+        killed.wait()
+    with barasync.running("matrix", "tests", stderr=subprocess.STDOUT) as second:
+        read_until(second, f"removing {left}, left by a dead run", 1)
+        read_until(second, "| ready", 1)
+        names = set(libpod.containers(socket_path).values())
+        second.terminate()
+        second.communicate(timeout=40)
+
+    assert len(names - {left}) == len(names) == 1
+
+
 def test_cells_share_a_copy_on_write_cache_and_disturb_nobody(
     barasync: Barasync, busybox: str
 ) -> None:

@@ -16,6 +16,7 @@ from barasync.config.schema import CellSettings
 from barasync.engine.attempt import Session
 from barasync.engine.caches import Caches
 from barasync.engine.claims import Capacity
+from barasync.engine.identity import Liveness
 from barasync.engine.run import Run, RunResult
 from barasync.engine.scheduler import Scheduler, Task
 from barasync.engine.turn import Preparation
@@ -95,6 +96,10 @@ class Ran:
         return self.record.outputs[cell].streams[Stream.STDERR]
 
 
+def alive(_labels: Mapping[str, str]) -> Liveness:
+    return Liveness.ALIVE
+
+
 async def run(
     service: FakeService,
     scripts: str | Mapping[str, str],
@@ -143,7 +148,7 @@ async def run(
         preparation = Preparation(
             image=prepared,
             workspace=prepared,
-            caches=Caches(podman, Path("/nonexistent")),
+            caches=Caches(podman, Path("/nonexistent"), run="run1", judge=alive),
             has_bar=lambda _mode: False,
         )
         started = Run(

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from barasync.aiopodman import APIError, Conflict, Mount, Podman, ServerError, VolumeSummary
+from barasync.aiopodman import (
+    APIError,
+    Conflict,
+    ContainerSummary,
+    Mount,
+    Podman,
+    ServerError,
+    VolumeSummary,
+)
+from barasync.engine import caches as engine_caches
 from barasync.engine import identity
-from barasync.engine.caches import Caches, describe, find_caches
+from barasync.engine.caches import Caches, describe, find_caches, users_label
+from barasync.engine.identity import CACHES, RUN, Liveness
 from barasync.errors import EngineUnavailable
 from barasync.matrix.caches import caches_of
 from barasync.matrix.cells import Cell
@@ -44,13 +55,67 @@ class Volumes:
         return [VolumeSummary(name=name) for name in self._found]
 
 
+class Containers:
+    """Those of other runs; one of a live run is gone the second time it is looked for."""
+
+    def __init__(self, present: dict[str, ContainerSummary], *, sticks: bool) -> None:
+        self.present = present
+        self.removed: list[str] = []
+        self.looks = 0
+        self._sticks = sticks
+
+    async def list(self, *, labels: dict[str, None], all: bool) -> list[ContainerSummary]:  # noqa: A002
+        assert all
+        assert list(labels) == [CACHES]
+        self.looks += 1
+        found = list(self.present.values())
+        if self.looks > 1:
+            self.present.clear()
+        return found
+
+    def handle(self, container: str) -> Containers:
+        self.removed.append(container)
+        return self
+
+    async def remove(self, **_options: bool) -> None:
+        if self._sticks:
+            raise refused(ServerError, "cannot stop it")
+        del self.present[self.removed[-1]]
+
+
 class FakePodman:
-    def __init__(self, volumes: Volumes) -> None:
-        self.volumes = volumes
+    def __init__(
+        self,
+        volumes: Volumes | None = None,
+        others: tuple[ContainerSummary, ...] = (),
+        *,
+        sticks: bool = False,
+    ) -> None:
+        self.volumes = volumes or Volumes()
+        self.containers = Containers({each.id: each for each in others}, sticks=sticks)
 
 
-def caches(volumes: Volumes, locks: Path) -> Caches:
-    return Caches(cast("Podman", FakePodman(volumes)), locks)
+def judge(labels: Mapping[str, str]) -> Liveness:
+    return Liveness(labels["liveness"])
+
+
+def caches(podman: FakePodman | Volumes, locks: Path) -> Caches:
+    fake = podman if isinstance(podman, FakePodman) else FakePodman(podman)
+    return Caches(cast("Podman", fake), locks, run="mine", judge=judge)
+
+
+async def other(
+    uses: str,
+    locks: Path,
+    liveness: Liveness = Liveness.DEAD,
+    *,
+    run: str = "other",
+    state: str = "running",
+) -> ContainerSummary:
+    """A container of another run with the caches that a cell of it would have."""
+    async with caches(FakePodman(), locks).held(cell(uses), tell=pytest.fail) as mounts:
+        labels = {RUN: run, "liveness": liveness.value, **users_label(mounts)}
+    return ContainerSummary(id="1" * 64, names=["of-other"], state=state, labels=labels)
 
 
 def test_a_volume_is_of_one_name_one_architecture_one_image_and_one_owner() -> None:
@@ -67,9 +132,7 @@ def test_a_volume_is_of_one_name_one_architecture_one_image_and_one_owner() -> N
 
 async def test_only_copy_on_write_caches_are_mounted_as_an_overlay(tmp_path: Path) -> None:
     volumes = Volumes()
-    async with caches(volumes, tmp_path).held(
-        cell("b:/b", "a:/a:cow"), on_wait=pytest.fail
-    ) as mounts:
+    async with caches(volumes, tmp_path).held(cell("b:/b", "a:/a:cow"), tell=pytest.fail) as mounts:
         shared, alone = sorted(volumes.made)
 
     assert mounts == (Mount(alone, "/b"), Mount(shared, "/a", ("O",)))
@@ -82,7 +145,7 @@ async def test_who_has_other_locks_has_other_volumes(
     volumes = Volumes()
 
     async def use(locks: Path) -> None:
-        async with caches(volumes, locks).held(cell("cargo:/c"), on_wait=pytest.fail):
+        async with caches(volumes, locks).held(cell("cargo:/c"), tell=pytest.fail):
             pass
 
     await use(tmp_path / "a")
@@ -100,7 +163,7 @@ async def test_who_has_other_locks_has_other_volumes(
 
 async def test_a_volume_is_made_with_what_tells_people_whose_it_is(tmp_path: Path) -> None:
     volumes = Volumes()
-    async with caches(volumes, tmp_path).held(cell("cargo:/c"), on_wait=pytest.fail):
+    async with caches(volumes, tmp_path).held(cell("cargo:/c"), tell=pytest.fail):
         ((name, labels),) = volumes.made.items()
 
     known = VolumeSummary(name=name, labels=labels)
@@ -111,7 +174,7 @@ async def test_a_volume_is_made_with_what_tells_people_whose_it_is(tmp_path: Pat
 async def test_a_volume_that_is_there_already_is_used(tmp_path: Path) -> None:
     volumes = Volumes(refused(Conflict, "volume already exists"))
 
-    async with caches(volumes, tmp_path).held(cell("cargo:/c"), on_wait=pytest.fail):
+    async with caches(volumes, tmp_path).held(cell("cargo:/c"), tell=pytest.fail):
         pass
 
 
@@ -119,7 +182,7 @@ async def test_a_volume_that_cannot_be_made_is_the_engines_failure(tmp_path: Pat
     volumes = Volumes(refused(ServerError, "no space left on device"))
 
     with pytest.raises(EngineUnavailable, match="cache cargo: no space left"):
-        async with caches(volumes, tmp_path).held(cell("cargo:/c"), on_wait=pytest.fail):
+        async with caches(volumes, tmp_path).held(cell("cargo:/c"), tell=pytest.fail):
             pass
 
 
@@ -128,9 +191,7 @@ async def test_a_lock_that_cannot_be_had_is_an_error_that_says_what_to_do(tmp_pa
     (tmp_path / "locks").touch()
 
     with pytest.raises(EngineUnavailable, match=r"cache cargo: no lock: .*/locks") as caught:
-        async with caches(Volumes(), tmp_path / "locks").held(
-            cell("cargo:/c"), on_wait=pytest.fail
-        ):
+        async with caches(Volumes(), tmp_path / "locks").held(cell("cargo:/c"), tell=pytest.fail):
             pass
 
     assert f"{tmp_path}/locks" in (caught.value.hint or "")
@@ -143,3 +204,66 @@ async def test_caches_are_found_by_name() -> None:
     found = await find_caches(cast("Podman", podman))
 
     assert [each.name for each in found] == ["barasync-cache-cargo-amd64-1"]
+
+
+@pytest.mark.parametrize(
+    ("mine", "others"),
+    [("cargo:/c", "cargo:/c"), ("cargo:/c", "cargo:/c:cow"), ("cargo:/c:cow", "cargo:/c")],
+)
+async def test_a_container_that_a_dead_run_left_in_a_cache_is_removed(
+    mine: str, others: str, tmp_path: Path
+) -> None:
+    podman = FakePodman(others=(await other(others, tmp_path),))
+    told: list[str] = []
+
+    async with caches(podman, tmp_path).held(cell(mine), tell=told.append):
+        assert podman.containers.present == {}
+
+    assert podman.containers.removed == ["1" * 64]
+    assert told == ["gets the cache cargo: removing of-other, left by a dead run"]
+
+
+async def test_a_container_of_a_dead_run_that_stays_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("barasync.aiopodman.lifetime._REMOVE_PAUSES", (0, 0))
+    podman = FakePodman(others=(await other("cargo:/c", tmp_path),), sticks=True)
+
+    with pytest.raises(EngineUnavailable, match="a dead run left of-other in it") as caught:
+        async with caches(podman, tmp_path).held(cell("cargo:/c"), tell=lambda _: None):
+            pass
+    assert "`barasync clean`" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("liveness", [Liveness.ALIVE, Liveness.UNKNOWN])
+async def test_a_container_whose_run_is_not_known_to_be_dead_is_waited_for(
+    liveness: Liveness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_caches, "_LOOK_SECONDS", 0.0)
+    podman = FakePodman(others=(await other("cargo:/c", tmp_path, liveness),))
+    told: list[str] = []
+
+    async with caches(podman, tmp_path).held(cell("cargo:/c"), tell=told.append):
+        assert podman.containers.looks == 3
+
+    assert podman.containers.removed == []
+    (line,) = told
+    assert line.startswith("waits for the cache cargo: of-other uses it")
+
+
+@pytest.mark.parametrize(
+    ("mine", "uses", "run", "state"),
+    [
+        ("cargo:/c", "cargo:/c", "mine", "running"),
+        ("cargo:/c", "cargo:/c", "other", "exited"),
+        ("cargo:/c", "pip:/c", "other", "running"),
+        ("cargo:/c:cow", "cargo:/c:cow", "other", "running"),
+    ],
+)
+async def test_what_disturbs_nobody_in_a_cache_stays(
+    mine: str, uses: str, run: str, state: str, tmp_path: Path
+) -> None:
+    podman = FakePodman(others=(await other(uses, tmp_path, run=run, state=state),))
+
+    async with caches(podman, tmp_path).held(cell(mine), tell=pytest.fail):
+        assert len(podman.containers.present) == 1

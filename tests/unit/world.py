@@ -18,6 +18,7 @@ from barasync.config.schema import CellSettings
 from barasync.engine.attempt import Session
 from barasync.engine.caches import Caches
 from barasync.engine.claims import Capacity
+from barasync.engine.identity import Liveness
 from barasync.engine.memory import LookAtMemory
 from barasync.engine.run import Run, RunResult
 from barasync.engine.scheduler import Scheduler, Task
@@ -89,6 +90,10 @@ async def prepared(_image: str, _platform: Platform) -> str:
     return "image-id"
 
 
+def alive(_labels: Mapping[str, str]) -> Liveness:
+    return Liveness.ALIVE
+
+
 class World:
     """A run of cells over scripts, put together."""
 
@@ -126,7 +131,9 @@ class World:
             Preparation(
                 image=image,
                 workspace=prepared,
-                caches=Caches(cast("Podman", self.podman), Path("/nonexistent")),
+                caches=Caches(
+                    cast("Podman", self.podman), Path("/nonexistent"), run="run1", judge=alive
+                ),
                 has_bar=lambda _mode: pytest.fail("a cell with a command does not call bar"),
             ),
             self.recorder,

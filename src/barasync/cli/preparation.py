@@ -21,7 +21,7 @@ from barasync.cli.sharing import require_shared
 from barasync.config.copies import Copy
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.caches import Caches
-from barasync.engine.identity import Identity
+from barasync.engine.identity import Identity, start_time
 from barasync.engine.turn import Preparation
 from barasync.events import ImageProgress
 from barasync.images.emulation import Host, require, require_there
@@ -130,7 +130,12 @@ def preparation(
             return project.has_executable("bar")
         return source.tree.has_executable("bar")
 
-    caches = Caches(connection.podman, user_cache_path("barasync") / "locks")
+    caches = Caches(
+        connection.podman,
+        user_cache_path("barasync") / "locks",
+        run=recorder.run,
+        judge=partial(identity.judge, start_of=start_time),
+    )
     return Preparation(image=image, workspace=workspace, caches=caches, has_bar=has_bar)
 
 

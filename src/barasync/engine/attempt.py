@@ -33,6 +33,7 @@ from barasync.artifacts.collect import Collection
 from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.place import Place
 from barasync.config.volumes import parse_volume
+from barasync.engine.caches import users_label
 from barasync.engine.collection import (
     Cancellable,
     Collecting,
@@ -268,6 +269,7 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         env=job.environment,
         labels={
             **session.labels,
+            **users_label(job.caches),
             CELL: job.cell.id,
             ATTEMPT: str(job.number),
             WORKSPACE_MODE: settings.workspace.value,

@@ -2,28 +2,53 @@
 
 The scheduler keeps the cells of one run apart: who has to wait for a cache takes no slot. A lock on
 a file keeps runs apart, and no two runs that lock different files have a volume in common: its name
-has a digest of what the lock depends on, which is the user, the machine and the directory.
+has a digest of what the lock depends on, which is the user, the machine and the directory. A lock
+ends with its process, and a container does not: those that other runs have on the volume are looked
+for as well.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+import anyio
 from anyio import to_thread
 
-from barasync.aiopodman import Conflict, Mount, Podman, PodmanError, VolumeSummary
+from barasync.aiopodman import (
+    Conflict,
+    ContainerSummary,
+    Mount,
+    Podman,
+    PodmanError,
+    VolumeSummary,
+    remove_shielded,
+)
+from barasync.config.caches import CacheMode
 from barasync.engine.filelock import locked
-from barasync.engine.identity import machine_word
+from barasync.engine.identity import CACHES, RUN, Liveness, machine_word
 from barasync.errors import EngineUnavailable
 from barasync.matrix.caches import ARCH, IMAGE, PREFIX, USER, CellCache, caches_of
 from barasync.matrix.cells import Cell
 
 _OWNER_DIGITS = 8
+_LOOK_SECONDS = 1.0
+_ENDED = frozenset({"exited", "stopped"})
+# Puts an overlay of the container's own on a volume.
+_OVERLAY = "O"
+
+Judge = Callable[[Mapping[str, str]], Liveness]
+"""Tells by the labels of a container whether the process of its run lives."""
+
+
+def users_label(caches: Iterable[Mount]) -> dict[str, str]:
+    """Return the label of a container with these caches, none where there are none."""
+    uses = ",".join(_use(each.source, shared=_OVERLAY in each.options) for each in caches)
+    return {CACHES: uses} if uses else {}
 
 
 async def find_caches(podman: Podman) -> tuple[VolumeSummary, ...]:
@@ -46,23 +71,26 @@ def describe(volume: VolumeSummary) -> str:
 
 
 class Caches:
-    """Gives cells their caches; `locks` is where the files are that keep runs apart."""
+    """Gives the cells of a run their caches; `locks` has the files that keep runs apart."""
 
-    def __init__(self, podman: Podman, locks: Path) -> None:
+    def __init__(self, podman: Podman, locks: Path, *, run: str, judge: Judge) -> None:
         self._podman = podman
         self._locks = locks
+        self._run = run
+        self._judge = judge
 
     @asynccontextmanager
     async def held(
-        self, cell: Cell, *, on_wait: Callable[[CellCache], None]
+        self, cell: Cell, *, tell: Callable[[str], None]
     ) -> AsyncIterator[tuple[Mount, ...]]:
         """Keep the caches of a cell for the block, and give how they come into its container.
 
-        They are made where they are missing. `on_wait` is called with a cache that another run
-        uses, whose end is then awaited.
+        They are made where they are missing. `tell` hears of a cache that another run uses, whose
+        end is then awaited, and of containers of dead runs, which are removed from it.
 
         Raises:
-            EngineUnavailable: a lock could not be had, or a volume could not be made.
+            EngineUnavailable: a lock could not be had, a volume could not be made, or a container
+                of a dead run could not be removed.
         """
         caches = caches_of(cell)
         if not caches:
@@ -76,11 +104,14 @@ class Caches:
                 lock = locked(
                     self._locks / f"{volume}.lock",
                     shared=cache.is_shared,
-                    on_wait=partial(on_wait, cache),
+                    on_wait=partial(
+                        tell, f"waits for the cache {cache.cache.name}: another run uses it"
+                    ),
                 )
                 try:
                     await stack.enter_async_context(lock)
                     await self._make(volume, cache)
+                    await self._clear(volume, cache, tell)
                 except OSError as error:
                     raise EngineUnavailable(
                         f"cache {cache.cache.name}: no lock: {error}",
@@ -98,14 +129,66 @@ class Caches:
         except Conflict:
             return  # it is there, as nearly always
 
+    async def _clear(self, volume: str, cache: CellCache, tell: Callable[[str], None]) -> None:
+        """Return once no container of another run is in the way; those of dead runs are removed."""
+        told: set[str] = set()
+        while others := await self._others(volume, cache):
+            waits = False
+            for container, liveness in others:
+                name = container.names[0] if container.names else container.id
+                if liveness is Liveness.DEAD:
+                    tell(f"gets the cache {cache.cache.name}: removing {name}, left by a dead run")
+                    await self._remove(container, name, cache)
+                    continue
+                waits = True
+                if name not in told:
+                    tell(
+                        f"waits for the cache {cache.cache.name}: {name} uses it; if no run has it"
+                        " any more, `barasync clean --all` removes it"
+                    )
+                told.add(name)
+            if waits:
+                await anyio.sleep(_LOOK_SECONDS)
+
+    async def _others(
+        self, volume: str, cache: CellCache
+    ) -> Sequence[tuple[ContainerSummary, Liveness]]:
+        """Return the containers of other runs, not ended, beside which the cache cannot be used."""
+        shared = {_use(volume, shared=True)} if cache.is_shared else set()
+        in_the_way = {_use(volume, shared=False), _use(volume, shared=True)} - shared
+        found = [
+            each
+            for each in await self._podman.containers.list(labels={CACHES: None}, all=True)
+            if each.labels.get(RUN) != self._run and each.state not in _ENDED
+            if not in_the_way.isdisjoint(each.labels.get(CACHES, "").split(","))
+        ]
+
+        def judged() -> Sequence[tuple[ContainerSummary, Liveness]]:
+            return [(each, self._judge(each.labels)) for each in found]
+
+        return await to_thread.run_sync(judged) if found else ()
+
+    async def _remove(self, container: ContainerSummary, name: str, cache: CellCache) -> None:
+        if not await remove_shielded(self._podman.containers.handle(container.id)):
+            raise EngineUnavailable(
+                f"cache {cache.cache.name}: a dead run left {name} in it, which podman does not"
+                " remove",
+                hint=f"`podman rm --force {name}`, or `barasync clean`",
+            )
+
+
+def _use(volume: str, *, shared: bool) -> str:
+    """Return how a label says that a container has a cache; a volume's name has no colon."""
+    return f"{volume}:{CacheMode.COW if shared else CacheMode.LOCK}"
+
 
 def _mount(cache: CellCache, owner: str) -> Mount:
     """Return how a cache comes into a container.
 
-    `O` puts an overlay of the container's own on the volume; what the image has there is copied
-    into an empty volume before (measured on 4.3.1 and 5.4.2).
+    What the image has there is copied into an empty volume before, under an overlay as well
+    (measured on 4.3.1 and 5.4.2).
     """
-    options = ("O",) if cache.is_shared else ()
+    options = (_OVERLAY,) if cache.is_shared else ()
     return Mount(cache.volume(owner), cache.cache.destination, options)
 
 

@@ -25,6 +25,7 @@ RUN = f"{_OWNER}run"
 CELL = f"{_OWNER}cell"
 ATTEMPT = f"{_OWNER}attempt"
 WORKSPACE_MODE = f"{_OWNER}workspace"
+CACHES = f"{_OWNER}caches"
 
 _HOST = f"{_OWNER}host"
 _BOOT = f"{_OWNER}boot"

@@ -28,7 +28,6 @@ from barasync.engine.once import Once
 from barasync.errors import BarasyncError
 from barasync.events import AnyEvent, ContainerStarted, ImageProgress
 from barasync.images.resolve import WrongPlatform
-from barasync.matrix.caches import CellCache
 from barasync.matrix.cells import Cell
 from barasync.matrix.command import environment, expand
 from barasync.matrix.outcome import Outcome, Status
@@ -198,19 +197,18 @@ class Turns:
         if not cell.settings.caches:
             return ()
 
-        def waits(waited_for: CellCache) -> None:
+        def tell(message: str) -> None:
             self._recorder.emit(
                 ImageProgress(
                     at=self._now(),
                     image=cell.settings.image,
                     platform=str(cell.platform),
-                    message=f"cell {cell.id} waits for the cache {waited_for.cache.name}: "
-                    "another run uses it",
+                    message=f"cell {cell.id} {message}",
                 )
             )
 
         with phases.measure("cache"):
-            held = self._preparation.caches.held(cell, on_wait=waits)
+            held = self._preparation.caches.held(cell, tell=tell)
             return await stack.enter_async_context(held)
 
     def _forget(self, cell: Cell, made: _Made) -> None:
