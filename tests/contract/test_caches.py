@@ -143,6 +143,23 @@ def test_cells_share_a_copy_on_write_cache_and_disturb_nobody(
     assert after.out == "base\nbase\n"
 
 
+def test_an_artifact_in_a_cache_is_what_the_cell_left_there_or_is_said_to_be_lost(
+    barasync: Barasync, busybox: str
+) -> None:
+    script = "cat /c/*; echo new > /c/file"
+    barasync("run", busybox, "--cache", "things:/c", "--", "sh", "-c", "echo old > /c/file")
+    wanted = ("run", busybox, "--artifact", "/c/file", "--artifacts-dir", "out")
+    shared = barasync(*wanted, "--cache", "things:/c:cow", "--", "sh", "-c", script)
+    lost = list(barasync.directory.glob("out/**/file"))
+    locked = barasync(*wanted, "--cache", "things:/c", "--", "sh", "-c", script)
+
+    assert (shared.code, shared.out, lost) == (1, "old\n", []), shared.err
+    assert "/c/file is on an overlay, gone with the container's process" in shared.err
+    assert locked.code == 0, locked.err
+    (file,) = barasync.directory.glob("out/**/file")
+    assert file.read_text() == "new\n"
+
+
 def test_a_cell_that_writes_waits_for_those_that_share(barasync: Barasync, busybox: str) -> None:
     configure(
         barasync,

@@ -55,13 +55,14 @@ def test_podman_tells_of_volumes_overlays_and_tmpfs() -> None:
         mounts=[
             MountInspect(type="volume", destination="/v", options=["rbind"]),
             MountInspect(type="bind", destination="/o", options=["lowerdir=/l", "upperdir=/u"]),
+            MountInspect(type="volume", destination="/c", options=["O", "nosuid", "rbind"]),
         ],
     )
 
     mounts = mounts_of(container, workspace="/w")
 
     assert mounts.apart == {"/v"}
-    assert {"/proc", "/sys", "/dev", "/etc/hosts", "/t", "/o"} < set(mounts.lost)
+    assert {"/proc", "/sys", "/dev", "/etc/hosts", "/t", "/o", "/c"} < set(mounts.lost)
     assert mounts.loss("/o/x") == (
         "is on an overlay, gone with the container's process; "
         "have the command copy what is wanted to /w or a volume"
