@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +16,11 @@ from pathlib import Path
 import pytest
 
 from barasync.artifacts import directories, writer
+from barasync.artifacts.birth import birth
 from barasync.artifacts.manifest import Manifest
 from tests.rig.extraction import extracted
 from tests.unit.archives import (
+    END,
     LIMITS,
     SENTINEL,
     block,
@@ -125,6 +128,49 @@ def test_what_another_process_removes_is_an_error_and_not_a_refusal(place: Path)
         interrupted(place, block(*member("d/f", b"1")), pack(member("d/g", b"3")), shutil.rmtree)
 
 
+@pytest.mark.parametrize("dated", [True, False])
+@pytest.mark.parametrize("holds", [(), ("something",)])
+def test_a_directory_that_is_exchanged_before_it_is_open_is_not_written_to(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dated: bool, holds: tuple[str]
+) -> None:
+    """Between `mkdir` and `open`. An empty one is only known by its age."""
+    other = tmp_path / "outside" / "other"
+    other.mkdir()
+    for name in holds:
+        (other / name).touch()
+    make = os.mkdir
+
+    def make_and_exchange(name: bytes, mode: int, *, dir_fd: int) -> None:
+        make(name, mode, dir_fd=dir_fd)
+        if name == b"d":
+            os.rename(name, b"aside", src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+            os.rename(other, name, dst_dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mkdir", make_and_exchange)
+    if not dated:
+        monkeypatch.setattr(directories, "birth", lambda _: None)
+
+    manifest = unpack(pack(member("x/f"), member("d/f", b"1"), member("e/f")), place)
+
+    known = dated or holds
+    assert reasons(manifest) == ({"d/f": NOT_OURS} if known else {})
+    assert names(place / "d") == sorted(holds if known else ("f",))
+    assert names(place) == ["aside", "d", "e", "x"]
+
+
+def test_the_time_at_which_something_was_made_only_grows(tmp_path: Path) -> None:
+    times = []
+    for number in range(50):
+        (tmp_path / str(number)).mkdir()
+        descriptor = os.open(tmp_path / str(number), os.O_RDONLY)
+        os.utime(descriptor, ns=(0, 0))
+        times.append(birth(descriptor) or 0)
+        os.close(descriptor)
+
+    assert times == sorted(times)
+    assert times[0] == 0 or abs(times[0] / 1e9 - time.time()) < 60
+
+
 # A process that exchanges directories for links to the outside and back, all in one step each
 # (RENAME_EXCHANGE), and writes a byte for every time.
 EXCHANGING = """
@@ -143,11 +189,27 @@ while True:
 """
 
 
+# One that exchanges each directory once for one of its own of that name, the moment it appears.
+RACING = """
+import ctypes, glob, os, sys
+inside, outside = sys.argv[1:]
+rename = ctypes.CDLL(None).renameat2
+names = sorted(os.listdir(outside))
+while not (content := glob.glob(inside + "/.barasync-*.partial/content")):
+    pass
+for name in names:
+    theirs, ours = os.fsencode(f"{outside}/{name}"), os.fsencode(f"{content[0]}/{name}")
+    while rename(-100, theirs, -100, ours, 2) != 0:
+        pass
+    os.write(1, b"x")
+"""
+
+
 @contextmanager
-def exchanging(inside: Path, outside: Path) -> Iterator[int]:
-    """Run that process; yields what it writes to, and ends it."""
+def exchanging(inside: Path, outside: Path, script: str = EXCHANGING) -> Iterator[int]:
+    """Run such a process; yields what it writes to, and ends it."""
     process = subprocess.Popen(
-        [sys.executable, "-c", EXCHANGING, str(inside), str(outside)], stdout=subprocess.PIPE
+        [sys.executable, "-c", script, str(inside), str(outside)], stdout=subprocess.PIPE
     )
     assert process.stdout is not None
     try:
@@ -188,6 +250,42 @@ def test_no_race_with_a_process_that_plants_links_leads_outside(
     assert exchanges > ROUNDS
     assert manifest.entries
     assert manifest.refused
+
+
+def test_no_race_with_a_process_that_plants_old_directories_gets_anything_into_them(
+    place: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For every other directory, the extraction waits with `open` until they are exchanged."""
+    theirs = tmp_path_factory.mktemp("theirs")
+    found = [f"d{number:03}" for number in range(100)]
+    for name in found:
+        (theirs / name).mkdir()
+    opened = [os.open(theirs / name, os.O_RDONLY) for name in found]
+    make = os.mkdir
+    with exchanging(place.parent, theirs, RACING) as tally:
+
+        def make_and_wait(name: bytes, mode: int, *, dir_fd: int) -> None:
+            make(name, mode, dir_fd=dir_fd)
+            if os.fsdecode(name) in found[::2]:
+                assert os.read(tally, 1) == b"x"
+
+        def pieces() -> Iterator[bytes]:
+            yield block(*member("first"))
+            for name in found:
+                yield block(*member(f"{name}/f", b"1"))
+                assert name in found[::2] or os.read(tally, 1) == b"x"
+            yield END
+
+        monkeypatch.setattr(os, "mkdir", make_and_wait)
+        stream = pieces()
+        manifest = extracted(lambda _: next(stream, b""), place, LIMITS)
+    written = [next(os.scandir(descriptor), None) for descriptor in opened]
+    for descriptor in opened:
+        os.close(descriptor)
+
+    assert written == [None] * len(found)
+    assert set(reasons(manifest).values()) == {NOT_OURS}
+    assert set(reasons(manifest)) >= {f"{name}/f" for name in found[::2]}
 
 
 # A file system that does not tell upper from lower case

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 
+from barasync.artifacts.birth import birth
 from barasync.artifacts.budget import Share
 from barasync.artifacts.errors import RefusedMember
 from barasync.artifacts.ledger import Ledger, Made
@@ -37,6 +38,8 @@ class Directories:
         self._open: dict[Parts, int] = {}
         self._announced: dict[Parts, int] = {}
         self._mask = 0
+        # When the last directory was made.
+        self._born = birth(staging)
 
     def enter(self, parts: Parts, *, named: bool = False) -> int:
         """Open a directory, making what is missing of its path.
@@ -111,6 +114,7 @@ class Directories:
             raise RefusedMember(_NOT_OURS) from None
         descriptor = os.open(name, DIRECTORY, dir_fd=above)
         try:
+            self._check_new(descriptor)
             status = os.fstat(descriptor)
             self._mask = 0o777 & ~status.st_mode
             mode = self._announced.get(parts, 0o777)
@@ -121,6 +125,21 @@ class Directories:
             os.close(descriptor)
             raise
         return self._keep(parts, descriptor)
+
+    def _check_new(self, descriptor: int) -> None:
+        """Refuse a directory that another process has put in the place of one just made.
+
+        It was there before the last one that we made, or where the file system does not tell, there
+        is something in it. Nothing tells one that was made in between, and is empty, from ours.
+        """
+        born = birth(descriptor)
+        if born is None or self._born is None:
+            ours = not os.listdir(descriptor)
+        else:
+            ours = born >= self._born
+        if not ours:
+            raise RefusedMember(_NOT_OURS)
+        self._born = born
 
     def _reopen(self, parts: Parts) -> int:
         """Open a directory that was made, in one step: a hundred would let deep archives crawl.
