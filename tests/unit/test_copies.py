@@ -95,7 +95,6 @@ def test_everything_in_a_directory_comes_along_with_its_mode_and_time(tmp_path: 
 
     assert list(found) == [
         "app",
-        "app/.barasync",
         "app/.git",
         "app/.git/config",
         "app/.gitignore",
@@ -213,3 +212,21 @@ def test_what_lies_beside_a_mount_is_copied(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     refuse_covered([read(tmp_path, "/etc"), read(tmp_path, "/database")], ["/data", "/etc/other"])
+
+
+def test_what_barasync_keeps_is_left_where_it_is(tmp_path: Path) -> None:
+    write(tmp_path / "src", {"a": "a", ".barasync/runs/x": "x", "sub/.barasync/y": "y"})
+
+    paths = [entry.path for entry in read(tmp_path / "src").entries]
+
+    assert paths == ["", "a", "sub"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_nothing_is_copied_below_a_file_that_is_copied(tmp_path: Path, order: int) -> None:
+    write(tmp_path, {"f": "f", "d/g": "g"})
+    copies = [Copy(str(tmp_path / "f"), "/x/f"), Copy(str(tmp_path / "d"), "/x/f/y/d")]
+
+    with pytest.raises(ConfigError, match=r":/x/f makes /x/f a file, which has nothing below it"):
+        read_copies(copies[::order], checkpoint=go_on)
+    read_copies([Copy(str(tmp_path / "d"), "/x/f"), copies[1]], checkpoint=go_on)

@@ -1,7 +1,8 @@
 """Files and directories of this host that a container gets before it starts.
 
-Everything comes along, as with `cp -r`: what git ignores, `.git`, empty directories. Links are
-links; only SRC itself is followed. Podman gives the files to the user of the image.
+Everything comes along, as with `cp -r`: what git ignores, `.git`, empty directories; but not what
+barasync keeps in a project, which grows while it is read. Links are links; only SRC itself is
+followed. Podman gives the files to the user of the image.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import stat
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from barasync.config.copies import Copy
 from barasync.errors import ConfigError
 from barasync.workspace.below import Below
-from barasync.workspace.tree import Entry, Kind, entry_at
+from barasync.workspace.tree import OURS, Entry, Kind, entry_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,11 @@ class CopySource:
     entries: tuple[Entry, ...]
     skipped: tuple[str, ...]
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file alone."""
+        return self.entries[0].kind is Kind.FILE
+
 
 def read_copies(
     copies: Sequence[Copy], *, checkpoint: Callable[[], None]
@@ -42,9 +48,22 @@ def read_copies(
     and again meanwhile; what it raises ends it.
 
     Raises:
-        ConfigError: something is missing or cannot be read.
+        ConfigError: something is missing or cannot be read, or would be below a file of another.
     """
-    return tuple(_read(copy, checkpoint) for copy in copies)
+    read = tuple(_read(copy, checkpoint) for copy in copies)
+    _refuse_below_files(read)
+    return read
+
+
+def _refuse_below_files(copies: Sequence[CopySource]) -> None:
+    files = {each.copy.destination: each for each in copies if each.is_file}
+    for each in copies:
+        for above in PurePosixPath(each.copy.destination).parents:
+            if (other := files.get(str(above))) is not None:
+                raise ConfigError(
+                    f"{each.copy}: {other.copy} makes {above} a file, which has nothing below it",
+                    hint="give each its own destination",
+                )
 
 
 def _read(copy: Copy, checkpoint: Callable[[], None]) -> CopySource:
@@ -85,7 +104,8 @@ def _everything(
             entry = entry_at(below, path)
             if entry is not None and entry.kind is Kind.DIRECTORY:
                 names = os.listdir(below.directory(path))  # noqa: PTH208 a Path would follow links
-                waiting += [posixpath.join(path, name) for name in sorted(names, reverse=True)]
+                taken = sorted((name for name in names if name != OURS), reverse=True)
+                waiting += [posixpath.join(path, name) for name in taken]
         except OSError as error:
             raise unreadable(below.root / path, error) from error
         yield path, entry

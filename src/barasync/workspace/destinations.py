@@ -20,7 +20,6 @@ from barasync.config.volumes import parse_volume
 from barasync.errors import ConfigError
 from barasync.workspace.archive import chunks, pack
 from barasync.workspace.copies import CopySource
-from barasync.workspace.tree import Kind
 
 # Mounted by podman in every container, over what the container's own files have there.
 _PODMANS = (
@@ -96,7 +95,7 @@ async def _place(container: Container, source: CopySource, places: Sequence[str]
     there = await container.stat(place)
     if there is None:
         return place
-    if source.entries[0].kind is not Kind.DIRECTORY:
+    if source.is_file:
         if there.is_directory:
             raise ConfigError(
                 f"{copy}: {place} is a directory in the container, and SRC is a file",
