@@ -10,7 +10,7 @@ from barasync.config.copies import Copy
 from barasync.config.schema import RetryOn
 from barasync.matrix.outcome import Status
 from barasync.workspace.copies import CopySource, read_copies
-from tests.fake.faults import Fault, Refuses
+from tests.fake.faults import Dies, Fault, Refuses
 from tests.fake.service import FakeService
 from tests.faults.world import run
 
@@ -68,6 +68,19 @@ async def test_a_copy_that_podman_refuses_is_its_failure_and_nothing_runs(
 
     assert ran.outcome().status is Status.INFRASTRUCTURE_ERROR
     assert "no space left on device" in ran.outcome().reason
+    assert ran.stdout() == b""
+    assert service.containers == {}
+
+
+@pytest.mark.parametrize("performed", [True, False], ids=["performed", "not performed"])
+async def test_podman_that_dies_over_a_copy_and_comes_back_ends_it_and_leaves_nothing(
+    service: FakeService, copies: tuple[CopySource, ...], *, performed: bool
+) -> None:
+    service.inject(Fault("put-archive", Dies(performed=performed, comes_back=True), times=1))
+
+    ran = await run(service, "echo ran", copies=copies, outage=5.0)
+
+    assert ran.outcome().status is Status.INFRASTRUCTURE_ERROR
     assert ran.stdout() == b""
     assert service.containers == {}
 
