@@ -381,3 +381,20 @@ async def test_an_artifact_that_is_too_much_alone_takes_no_other_down(place: Pat
 
     assert [result.problem is None for result in results] == [False, True]
     assert names(place) == ["log"]
+
+
+async def test_a_file_that_is_left_out_is_a_problem_and_the_rest_comes(place: Path) -> None:
+    deep = "out/" + "d/" * 100 + "f"
+    archive = pack(
+        directory("out"), member("out/f", b"x"), member(deep, b"x"), symlink("out/l", "/")
+    )
+
+    results = await collected(FakeContainer(workspace__out=archive), ["out", "out"], place, LIMITS)
+
+    assert [result.problem for result in results] == [
+        "a file had to be left out, because of the name or the length of the path",
+        None,
+    ]
+    assert [result.destination for result in results] == [str(place / "out")] * 2
+    assert [len(result.refused) for result in results] == [2, 0]
+    assert (place / "out/f").read_bytes() == b"x"

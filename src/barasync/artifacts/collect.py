@@ -19,7 +19,7 @@ from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.manifest import Manifest, Totals
 from barasync.artifacts.mounts import Mounts
 from barasync.artifacts.place import Place
-from barasync.artifacts.receiver import Archived, Receiver, missing, problem
+from barasync.artifacts.receiver import Archived, Receiver, lost, missing, problem
 from barasync.artifacts.resolve import Paths
 from barasync.artifacts.sources import Fetch, Source, fetch_of, plan
 from barasync.matrix.outcome import Collected
@@ -209,9 +209,12 @@ def _collected(
             problem = results[fetch.path].problem
             collected.append(Collected(source=source.text, destination=None, problem=problem))
             continue
-        left_out = () if fetch.path in told else _left_out(manifest)
+        first = fetch.path not in told
         told.add(fetch.path)
+        left_out = _left_out(manifest) if first else ()
         report = _report(source, fetch, manifest, destination, left_out)
+        if first and manifest.lost and report.problem is None:
+            report = replace(report, problem=lost(manifest.lost))
         place = mounts.between(fetch.path, source.path)
         if report.destination is None and place is not None:
             problem = f"{place} is mounted apart from {fetch.path}, so it does not come with that"

@@ -74,13 +74,14 @@ class Manifest:
     `entries` can be iterated over any number of times, in the order of the archive, while the
     ledger that the extraction was given is open. Directories that the archive does not name but
     needs are not listed. Of the members that were left out the first thousand are; `unlisted`
-    counts the others.
+    counts the others. `lost` is how many of all of them are regular files, whose bytes are missing.
     """
 
     entries: Iterable[Entry]
     totals: Totals
     refused: tuple[Refusal, ...] = ()
     unlisted: int = 0
+    lost: int = 0
 
 
 def printable(name: str) -> str:

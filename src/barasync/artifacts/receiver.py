@@ -184,3 +184,9 @@ def problem(error: PodmanError | ArchiveError | OSError, path: str, destination:
 def missing(path: str) -> str:
     """Say that there is no such path."""
     return f"{path} is not in the container"
+
+
+def lost(files: int) -> str:
+    """Say that so many files are not there, though the rest is."""
+    number = "a file" if files == 1 else f"{files} files"
+    return f"{number} had to be left out, because of the name or the length of the path"

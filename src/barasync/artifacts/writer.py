@@ -79,6 +79,7 @@ class Writer:
         self._directories = Directories(staging, ledger, share)
         self._refused: list[Refusal] = []
         self._unlisted = 0
+        self._lost = 0
         self._kept: set[str] = set()
         self._left_out: set[str] = set()
         # Where the last member was: as the archive spelled it, in parts, and as a path.
@@ -114,6 +115,7 @@ class Writer:
             totals=Totals() if nothing else totals,
             refused=tuple(self._refused),
             unlisted=self._unlisted,
+            lost=self._lost,
         )
 
     def close(self) -> None:
@@ -162,6 +164,7 @@ class Writer:
             raise RefusedMember(_UNSUPPORTED.get(kind, f"its type {kind!r} is unknown"))
 
     def _refuse(self, member: Member, reason: str) -> None:
+        self._lost += member.type == tarfile.REGTYPE
         if len(self._refused) < _LISTED_REFUSALS:
             self._refused.append(Refusal(path=printable(member.name), reason=reason))
         else:

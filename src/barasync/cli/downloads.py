@@ -22,7 +22,7 @@ from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.manifest import Manifest
 from barasync.artifacts.mounts import Mounts, mounts_of
 from barasync.artifacts.place import below
-from barasync.artifacts.receiver import APART, Receiver, missing, problem
+from barasync.artifacts.receiver import APART, Receiver, lost, missing, problem
 from barasync.artifacts.resolve import Paths
 from barasync.artifacts.sources import Fetch
 from barasync.cli.connect import connect
@@ -90,7 +90,7 @@ async def fetch_path(
     if manifest.unlisted:
         _note(f"left out: {manifest.unlisted} more")
     typer.echo(f"{place}: {manifest.totals.files} files, {format_size(manifest.totals.bytes)}")
-    return EXIT_OK
+    return _failed(f"{path}: {lost(manifest.lost)}") if manifest.lost else EXIT_OK
 
 
 async def fetch_tar(name: str, path: str, *, url: str | None, environ: Mapping[str, str]) -> int:
