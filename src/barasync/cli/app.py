@@ -11,6 +11,7 @@ import typer
 
 from barasync import __version__
 from barasync.cli import arch, artifact, clean, container, doctor, image, matrix, run
+from barasync.cli.open_files import allow_many
 from barasync.cli.signals import take_as_ctrl_c
 from barasync.errors import EXIT_INTERRUPTED
 
@@ -50,6 +51,7 @@ def barasync(
 def main() -> int:
     """Run the command line; return or raise `SystemExit` with the exit code of the contract."""
     take_as_ctrl_c()
+    allow_many()
     try:
         app()
     except KeyboardInterrupt:

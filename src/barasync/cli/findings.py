@@ -21,7 +21,7 @@ _DEFAULT_LOCKS = 2048
 _FEW_LOCKS = 100
 
 # Measured with 16 cells that run: 5 descriptors a cell on either side of the socket, 8 to 13 beside
-# them. A cell holds some more while its artifacts are collected.
+# them. A cell holds up to 60 more on this side while its artifacts are collected.
 FILES_OF_A_CELL = 8
 _OTHER_FILES = 64
 _MANY_CELLS = 32
