@@ -186,6 +186,24 @@ def test_a_cache_begins_with_what_the_image_has_there(barasync: Barasync, busybo
         assert "root" in ended.out
 
 
+def test_a_cache_over_files_of_the_project_is_refused_and_one_beside_them_is_not(
+    barasync: Barasync, busybox: str, socket_path: str
+) -> None:
+    (barasync.directory / "src").mkdir()
+    (barasync.directory / "src/code").write_text("one")
+    configure(barasync, busybox, "cat src/code")
+    whole = barasync("matrix", "tests", "--cache", "things:/workspace")
+    part = barasync("matrix", "tests", "--cache", "things:/workspace/src")
+    beside = barasync("matrix", "tests", "--cache", "things:/workspace/target")
+    volume = barasync("matrix", "tests", "--volume", "./src:/workspace/src")
+
+    assert (whole.code, part.code, beside.code, volume.code) == (2, 2, 0, 0), volume.err
+    assert "where workspace 'layer' has the project" in whole.err
+    assert "a cache at /workspace/src hides the project's src/code" in part.err
+    assert "note: a volume at /workspace/src hides the project's src/code" in volume.err
+    assert len(caches(socket_path)) == 1
+
+
 def test_caches_stay_until_they_are_cleaned_and_no_longer(
     barasync: Barasync, busybox: str, socket_path: str
 ) -> None:

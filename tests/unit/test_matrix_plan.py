@@ -195,6 +195,27 @@ def test_a_cache_over_a_volume_is_refused() -> None:
         plan(Request(rule="tests", native=NATIVE, options=options))
 
 
+@pytest.mark.parametrize("mode", ["layer", "overlay", "bind"])
+@pytest.mark.parametrize(
+    ("kind", "mounts"),
+    [
+        ("cache", {"caches": ["things:/workspace"]}),
+        ("volume", {"volumes": ["things:/workspace/"]}),
+        ("volume", {"volumes": ["/a:/workspace"]}),
+    ],
+)
+def test_what_hides_the_whole_project_is_refused_unless_the_cell_has_none(
+    mode: str, kind: str, mounts: dict[str, list[str]]
+) -> None:
+    options = CellTable(image="x", workspace=WorkspaceMode(mode), **mounts)  # type: ignore[arg-type]
+
+    with pytest.raises(ConfigError, match=f"there is a {kind} at /workspace in cell") as caught:
+        planned(options=options)
+    assert "--workspace none" in str(caught.value.hint)
+    without = CellTable(image="x", workspace=WorkspaceMode.NONE, **mounts)  # type: ignore[arg-type]
+    assert len(planned(options=without).cells) == 1
+
+
 def test_relative_volumes_of_the_options_start_at_the_working_directory() -> None:
     options = CellTable(image="x", volumes=["./a:/a"])
     (cell,) = planned(options=options, directory=PurePath("/home/user")).cells
@@ -421,17 +442,3 @@ def test_a_row_shows_limits_that_were_lifted_and_the_projects_own_bar() -> None:
     (row,) = as_rows(planned(options=options), has_bar=True)
 
     assert row[3:] == ("-", "-", "0.5", "none", "layer", "./bar tests")
-
-
-@pytest.mark.parametrize("mode", ["overlay", "bind"])
-def test_a_volume_in_the_place_of_the_mounted_project_is_refused(mode: str) -> None:
-    options = CellTable(image="x", volumes=["/a:/workspace/"], workspace=WorkspaceMode(mode))
-
-    with pytest.raises(ConfigError, match=f"--volume: .* where workspace '{mode}' mounts"):
-        planned(options=options)
-
-
-def test_a_volume_may_take_the_place_of_a_layer() -> None:
-    options = CellTable(image="x", volumes=["/a:/workspace"])
-
-    assert planned(options=options).cells[0].settings.volumes == ("/a:/workspace",)

@@ -18,11 +18,13 @@ from platformdirs import user_cache_path
 from barasync.cli.connect import Connection
 from barasync.cli.project import Project, refuse_a_whole_home
 from barasync.cli.sharing import require_shared
+from barasync.config.caches import parse_cache
 from barasync.config.copies import Copy
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.caches import Caches
 from barasync.engine.identity import Identity, start_time
 from barasync.engine.turn import Preparation
+from barasync.errors import ConfigError
 from barasync.events import ImageProgress
 from barasync.images.emulation import Host, require, require_there
 from barasync.images.resolve import resolve
@@ -32,6 +34,7 @@ from barasync.matrix.platforms import Platform
 from barasync.report.recorder import Recorder
 from barasync.workspace.copies import CopySource, read_copies
 from barasync.workspace.destinations import mounted_in, refuse_covered
+from barasync.workspace.hidden import hidden_file
 from barasync.workspace.layer import ensure_layer
 from barasync.workspace.scan import scan
 from barasync.workspace.source import Source
@@ -60,6 +63,8 @@ async def read_files(
         ConfigError: something cannot be read, or has no place in a cell.
     """
     source = await _source(plan, project.directory, home)
+    if source is not None:
+        _look_at_hidden(plan, source.tree, notify)
     return Files(source=source, copies=await _copies(plan, copies, notify))
 
 
@@ -152,6 +157,29 @@ async def _source(plan: Plan, directory: Path, home: str | None) -> Source | Non
         return await to_thread.run_sync(partial(scan, directory, checkpoint=check_cancelled))
 
     return Source(await read(), read)
+
+
+def _look_at_hidden(plan: Plan, tree: Tree, notify: Callable[[str], None]) -> None:
+    """Refuse a cache over files of the project, which would stay as they once were; tell of others.
+
+    A volume is there for what is in it.
+    """
+    looked_at: set[str] = set()
+    for cell in plan.cells:
+        if cell.settings.workspace is not WorkspaceMode.LAYER:
+            continue
+        for destination in set(mounted_in(cell.settings)) - looked_at:
+            looked_at.add(destination)
+            hidden = hidden_file(tree.entries, destination)
+            if hidden is None:
+                continue
+            if destination in {parse_cache(cache).destination for cache in cell.settings.caches}:
+                raise ConfigError(
+                    f"{cell.provenance['caches']}: a cache at {destination} hides the project's"
+                    f" {hidden} in cell {cell.id}: cells would have it as it once was",
+                    hint="give the cache a directory without files of the project",
+                )
+            notify(f"note: a volume at {destination} hides the project's {hidden}")
 
 
 async def _copies(

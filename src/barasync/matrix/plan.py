@@ -255,10 +255,10 @@ def _require_room(cells: Iterable[Cell]) -> None:
         for name, kind, parse in _MOUNTED:
             for destination in [parse(text).destination for text in getattr(cell.settings, name)]:
                 place = cell.provenance[name]
-                if mode.shares_directory and destination == WORKSPACE:
+                if mode is not WorkspaceMode.NONE and destination == WORKSPACE:
                     raise ConfigError(
                         f"{place}: there is a {kind} at {WORKSPACE} in cell {cell.id},"
-                        f" where workspace '{mode}' mounts the project",
+                        f" where workspace '{mode}' has the project",
                         hint="mount it elsewhere, or give --workspace none",
                     )
                 if destination in taken:
