@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,3 +92,93 @@ def test_a_link_to_an_overlay_and_one_of_an_overlay_have_the_files(
     assert contents["made"] == "d\n"
     assert contents["out"] == "x\n"
     assert contents["rel"] == "d\n"
+
+
+LARGE = "dd if=/dev/zero of=/tmp/out bs=1M count=100 2>/dev/null"
+
+
+def settings(barasync: Barasync, image: str, scripts: dict[str, str], more: str) -> None:
+    """Let each configuration run a script, and collect `/tmp/out`."""
+    cells = "".join(
+        f"[config.{name}]\ncommand = ['sh', '-c', '''{script}''']\n"
+        for name, script in scripts.items()
+    )
+    barasync.configure(
+        f"""
+        [defaults]
+        image = "{image}"
+        workspace = "none"
+        artifacts = ["/tmp/out"]
+        {more}
+        [matrix]
+        config = {list(scripts)}
+        """
+        + cells
+    )
+
+
+def collected(barasync: Barasync, name: str) -> list[Path]:
+    return list((barasync.record() / "artifacts").glob(f"*{name}/*"))
+
+
+def test_artifacts_that_take_longer_than_they_may_are_a_problem_and_leave_nothing(
+    barasync: Barasync, busybox: str
+) -> None:
+    settings(barasync, busybox, {"a": LARGE}, "artifacts_timeout = 0.02")
+
+    ended = barasync("matrix", "tests")
+
+    assert ended.code == 1, ended.err
+    assert cell(barasync, "a")["status"] == "artifacts_incomplete"
+    assert "was not whole after 0.02 s (`artifacts_timeout`)" in cell(barasync, "a")["reason"]
+    assert collected(barasync, "a") == []
+
+
+def test_the_next_cell_starts_while_artifacts_of_the_one_before_are_collected(
+    barasync: Barasync, busybox: str
+) -> None:
+    settings(barasync, busybox, {"a": LARGE, "b": "echo b >/tmp/out"}, "")
+
+    ended = barasync("matrix", "tests", "--jobs", "1")
+
+    assert ended.code == 0, ended.err
+    lines = (barasync.record() / "events.jsonl").read_text().splitlines()
+    happened = [
+        (event["event"], event["cell"].rpartition("-")[2])
+        for event in map(json.loads, lines)
+        if event["event"] in {"cell.started", "cell.finished"}
+    ]
+    assert happened[0][0] == happened[1][0] == "cell.started"
+    assert collected(barasync, "a")[0].stat().st_size == 100 << 20
+    assert collected(barasync, "b")[0].read_text() == "b\n"
+
+
+def test_artifacts_of_passed_cells_alone_are_collected_where_that_is_wanted(
+    barasync: Barasync, busybox: str
+) -> None:
+    scripts = {"good": "echo x >/tmp/out", "bad": "echo x >/tmp/out; exit 3"}
+    settings(barasync, busybox, scripts, 'artifacts_on = "passed"')
+
+    ended = barasync("matrix", "tests")
+
+    assert ended.code == 1, ended.err
+    assert (cell(barasync, "good")["status"], cell(barasync, "bad")["status"]) == (
+        "passed",
+        "failed",
+    )
+    assert [path.name for path in collected(barasync, "good")] == ["out"]
+    assert collected(barasync, "bad") == []
+    assert cell(barasync, "bad")["artifacts"] == []
+
+
+def test_artifacts_come_of_a_cell_that_was_killed_at_the_end_of_its_time(
+    barasync: Barasync, busybox: str
+) -> None:
+    script = "trap : TERM; echo x >/tmp/out; while :; do sleep 1; done"
+    settings(barasync, busybox, {"slow": script}, "timeout = 2\nstop_grace = 0.5")
+
+    ended = barasync("matrix", "tests")
+
+    assert ended.code == 1, ended.err
+    assert cell(barasync, "slow")["status"] == "timed_out"
+    assert collected(barasync, "slow")[0].read_text() == "x\n"
