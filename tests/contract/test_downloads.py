@@ -116,6 +116,18 @@ async def test_a_directory_takes_what_is_fetched_under_its_own_name_and_nothing_
     assert found == ["app", "file", "made", "made/app"]
 
 
+async def test_a_place_whose_name_is_not_utf_8_is_spelled(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    strict = {**barasync.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    async with ended(podman, busybox, FILES) as container:
+        words = ("artifact", "fetch", container.id, "/tmp/out/app", os.fsdecode(b"x\xff"))
+        fetched = await call(replace(barasync, environ=strict), *words)
+
+    assert (fetched.code, fetched.err) == (0, "")
+    assert fetched.out == "x\\udcff: 1 files, 4 B\n"
+
+
 async def test_a_container_that_runs_is_fetched_from_by_its_name(
     podman: Podman, busybox: str, barasync: Barasync
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from contextlib import suppress
@@ -52,6 +53,7 @@ def main() -> int:
     """Run the command line; return or raise `SystemExit` with the exit code of the contract."""
     take_as_ctrl_c()
     allow_many()
+    _print_any_name()
     try:
         app()
     except KeyboardInterrupt:
@@ -68,3 +70,9 @@ def main() -> int:
             sys.stderr.flush()
         return explanation.exit_code
     return 0
+
+
+def _print_any_name() -> None:
+    """Let stdout spell a name that is not UTF-8, as stderr does, where it would end the command."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
