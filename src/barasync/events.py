@@ -92,7 +92,7 @@ class CellFinished(AttemptEnded, tag="cell.finished", frozen=True, kw_only=True)
 
 
 class CellLeaked(Event, tag="cell.leaked", frozen=True, kw_only=True):
-    """A container of a cell that had ended was found and could not be removed.
+    """Something of a cell that had ended was found and could not be removed.
 
     `outcome` takes the place of the cell's verdict.
     """

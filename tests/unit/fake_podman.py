@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +23,7 @@ from barasync.aiopodman import (
     Stream,
     TransportError,
 )
+from barasync.aiopodman.models import VolumeSummary
 from barasync.aiopodman.output import rest
 from barasync.aiopodman.version import negotiate
 
@@ -152,6 +153,40 @@ class PodmanErrorWithStatus(PodmanError):
         super().__init__(facts["message"])
 
 
+class Volumes:
+    """Keeps the names of volumes; makes `room` of them.
+
+    Those in `used` it does not remove, the first `refusals` times that it is asked.
+    """
+
+    def __init__(self, room: int = 10) -> None:
+        self.present: dict[str, Mapping[str, str]] = {}
+        self.room = room
+        self.used: set[str] = set()
+        self.refusals = FOREVER
+
+    async def create(self, name: str, *, labels: Mapping[str, str]) -> VolumeSummary:
+        await anyio.lowlevel.checkpoint()
+        if len(self.present) == self.room:
+            raise PodmanError("no locks are left")
+        self.present[name] = labels
+        return VolumeSummary(name=name, mountpoint=f"/volumes/{name}/_data")
+
+    async def list(self, **_filters: Any) -> list[VolumeSummary]:
+        await anyio.lowlevel.checkpoint()
+        return [
+            VolumeSummary(name=name, labels=dict(labels)) for name, labels in self.present.items()
+        ]
+
+    async def remove(self, name: str, *, missing_ok: bool = False) -> None:
+        await anyio.lowlevel.checkpoint()
+        assert name in self.present or missing_ok
+        if name in self.used and self.refusals:
+            self.refusals -= 1
+            raise refused(Conflict, "volume is being used")
+        self.present.pop(name, None)
+
+
 class FakePodman:
     """Makes the container that `script_of` gives for a cell; `die` ends it for good.
 
@@ -161,6 +196,7 @@ class FakePodman:
     def __init__(self, script_of: Callable[[str], Script]) -> None:
         self.containers = self
         self.system = self
+        self.volumes = Volumes()
         self.present: dict[str, FakeContainer] = {}
         self.created: list[ContainerSpec] = []
         self.signals: list[str] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable
 from typing import Any, cast
 
 import anyio
@@ -17,14 +17,16 @@ from barasync.aiopodman import (
     Podman,
     PodmanError,
 )
-from barasync.aiopodman.models import VolumeSummary
+from barasync.config.schema import ArtifactsOn, WorkspaceMode
 from barasync.engine.gate import Gates
 from barasync.engine.overlays import OverlayWrites
 from barasync.engine.place import FreshPlace
+from barasync.errors import EXIT_NOT_PASSED
 from barasync.images.elf import idle_executable
+from barasync.matrix.outcome import Status
 from barasync.matrix.platforms import native
-from tests.unit.fake_podman import FakePodman, Script, refused
-from tests.unit.world import nothing_measured
+from tests.unit.fake_podman import FakePodman, Script, Volumes, refused
+from tests.unit.world import World, nothing_measured
 
 pytestmark = pytest.mark.anyio
 LABELS = {"barasync.run": "run1", "barasync.cell": "a", "barasync.attempt": "1"}
@@ -36,26 +38,6 @@ SPEC = ContainerSpec(
     memory_bytes=1 << 20,
     overlays=(Mount("/project", "/workspace"),),
 )
-
-
-class Volumes:
-    """Keeps the names of volumes; makes `room` of them."""
-
-    def __init__(self, room: int = 10) -> None:
-        self.present: dict[str, Mapping[str, str]] = {}
-        self.room = room
-
-    async def create(self, name: str, *, labels: Mapping[str, str]) -> VolumeSummary:
-        await anyio.lowlevel.checkpoint()
-        if len(self.present) == self.room:
-            raise PodmanError("no locks are left")
-        self.present[name] = labels
-        return VolumeSummary(name=name, mountpoint=f"/volumes/{name}/_data")
-
-    async def remove(self, name: str, *, missing_ok: bool = False) -> None:
-        await anyio.lowlevel.checkpoint()
-        assert name in self.present or missing_ok
-        self.present.pop(name, None)
 
 
 class Images:
@@ -75,7 +57,7 @@ class Images:
 
 def podman(volumes: Volumes) -> tuple[FakePodman, Podman]:
     fake = FakePodman(lambda _cell: Script())
-    fake.volumes = volumes  # type: ignore[attr-defined]  # only here anybody asks for it
+    fake.volumes = volumes
     return fake, cast("Podman", fake)
 
 
@@ -157,3 +139,44 @@ async def test_volumes_of_a_container_that_stays_are_left_to_clean() -> None:
 
     assert stuck.leaked is not None
     assert set(volumes.present) == {"c-upper0", "c-work0"}
+
+
+def overlaid(*cells: str) -> World:
+    """Cells that pass, with overlays to collect artifacts from if they did not."""
+    return World(
+        {cell: Script() for cell in cells},
+        workspace=WorkspaceMode.OVERLAY,
+        artifacts=("out",),
+        artifacts_on=ArtifactsOn.FAILED,
+    )
+
+
+async def test_a_volume_that_podman_keeps_is_named_and_makes_its_cell_leaked() -> None:
+    world = overlaid("a", "b")
+    world.podman.volumes.used = {"barasync-run1-a-1-upper0"}
+
+    result = await world.result()
+
+    assert set(world.podman.volumes.present) == {"barasync-run1-a-1-upper0"}
+    assert result.problem == (
+        "volume barasync-run1-a-1-upper0 (a) could not be removed: "
+        "volume is being used (POST /x: 500); "
+        "`podman volume rm barasync-run1-a-1-upper0`, or later `barasync clean`"
+    )
+    assert result.exit_code == EXIT_NOT_PASSED
+    outcome = result.outcomes["a"]
+    assert outcome.status is Status.LEAKED
+    assert outcome.reason.startswith("volume barasync-run1-a-1-upper0 could not be removed")
+    assert result.outcomes["b"].status is Status.PASSED
+
+
+async def test_a_volume_that_was_in_use_goes_at_the_end_of_the_run_if_it_is_free_then() -> None:
+    world = overlaid("a")
+    world.podman.volumes.used = {"barasync-run1-a-1-upper0"}
+    world.podman.volumes.refusals = 1
+
+    result = await world.result()
+
+    assert world.podman.volumes.present == {}
+    assert result.problem is None
+    assert result.outcomes["a"].status is Status.PASSED

@@ -47,8 +47,10 @@ from barasync.engine.gate import Gates
 from barasync.engine.identity import ATTEMPT, CELL, WORKSPACE_MODE
 from barasync.engine.memory import LookAtMemory
 from barasync.engine.place import FreshPlace, server_timeout
+from barasync.engine.reaper import Kind
 from barasync.engine.sampler import Sampler
 from barasync.engine.secrets import secret_env, secret_files
+from barasync.engine.sweep import Left
 from barasync.engine.usage import CellCgroup, RunCgroup
 from barasync.engine.verdict import Observation, Verdict, judge, judge_refused_start, remark
 from barasync.errors import BarasyncError, ConfigError
@@ -246,7 +248,7 @@ async def attempt(
         usage=_usage(place.usage, container_id, session),
     )
     if place.leaked is not None:
-        outcome = leaked(outcome, place.leaked)
+        outcome = leaked(outcome, Left(id=place.leaked, cell=job.cell.id))
     return Taken(outcome=outcome, error=refused)
 
 
@@ -464,16 +466,16 @@ def _infrastructure_error(error: Exception) -> Outcome:
     )
 
 
-def leaked(outcome: Outcome, container_id: str) -> Outcome:
-    """Return the outcome of a cell that has left a container behind, whatever it was before."""
+def leaked(outcome: Outcome, left: Left) -> Outcome:
+    """Return the outcome of a cell that has left something behind, whatever it was before."""
     before = f"; before that: {outcome.status}, {outcome.reason}" if outcome.reason else ""
     return replace(
         outcome,
         status=Status.LEAKED,
-        container_id=outcome.container_id or container_id,
+        container_id=outcome.container_id or (left.id if left.kind is Kind.CONTAINER else None),
         flaky=False,
-        reason=f"container {container_id[:12]} could not be removed{before}",
-        hint=f"`podman rm --force {container_id[:12]}`, or later `barasync clean`",
+        reason=f"{left.kind.value} {left.name} could not be removed{before}",
+        hint=left.step,
     )
 
 

@@ -113,7 +113,7 @@ class OverlayWrites:
                 self.leaked = container.id
 
     async def remove(self) -> None:
-        """Remove the volumes; shielded and bounded. `barasync clean` finds what podman keeps."""
+        """Remove the volumes; shielded and bounded. `sweep` names those that podman keeps."""
         with anyio.move_on_after(_REMOVE_SECONDS, shield=True):
             for name in self._names:
                 try:

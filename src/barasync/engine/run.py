@@ -21,6 +21,7 @@ from anyio.abc import TaskGroup
 from barasync.aiopodman import PodmanError
 from barasync.engine.attempt import Phases, Session, leaked
 from barasync.engine.memory import LookAtMemory
+from barasync.engine.reaper import Kind
 from barasync.engine.retry import is_retried
 from barasync.engine.scheduler import Scheduler
 from barasync.engine.sweep import Left, Remains, sweep
@@ -146,7 +147,7 @@ class Run:
             await self._run_cells()
         finally:
             remains = await sweep(self._session.podman, self._session.run, self._session.cgroup)
-        for left in remains.containers:
+        for left in (*remains.containers, *remains.volumes):
             self._blame(left)
         return self._finish(self._session.clock() - started, remains)
 
@@ -323,13 +324,18 @@ class Run:
         )
 
     def _blame(self, left: Left) -> None:
-        """Make the cell of a container that is left a leaked one, if its attempt did not."""
+        """Make the cell of something that is left a leaked one, if its attempt did not.
+
+        Of a cell that left several things the first container is what its outcome names.
+        """
         outcome = self._progress.outcomes.get(left.cell or "")
         if outcome is None or left.cell is None:
             return
-        if outcome.status is Status.LEAKED and outcome.container_id == left.id:
+        if outcome.status is Status.LEAKED and (
+            left.kind is Kind.VOLUME or outcome.container_id == left.id
+        ):
             return
-        outcome = leaked(outcome, left.id)
+        outcome = leaked(outcome, left)
         self._progress.outcomes[left.cell] = outcome
         self._recorder.emit(CellLeaked(at=self._now(), cell=left.cell, outcome=outcome))
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import anyio
 
-from barasync.aiopodman import ContainerSummary, Podman, PodmanError, remove_persistently
+from barasync.aiopodman import Podman, PodmanError, remove_persistently
 from barasync.engine.identity import CELL, RUN
-from barasync.engine.reaper import remove_cgroup
+from barasync.engine.reaper import Kind, remove_cgroup
 from barasync.engine.usage import RunCgroup
 
 _SECONDS = 30.0
@@ -19,40 +19,58 @@ _ID_DIGITS = 12
 _NAMED = 8
 
 
+_REMOVE = {Kind.CONTAINER: "podman rm --force", Kind.VOLUME: "podman volume rm"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
-    """A container of a run that podman did not remove; `cell` is what its label says, if any."""
+    """A container or a volume of a run that podman did not remove.
+
+    `id` is podman's, of a volume its name; `cell` is what the label says, if any; `reason` is what
+    podman said, if it is of use to a person.
+    """
 
     id: str
     cell: str | None
+    kind: Kind = Kind.CONTAINER
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """What podman takes for it, as short as that can be."""
+        return self.id[:_ID_DIGITS] if self.kind is Kind.CONTAINER else self.id
+
+    @property
+    def step(self) -> str:
+        """What to do about it."""
+        return f"`{_REMOVE[self.kind]} {self.name}`, or later `barasync clean`"
 
     def __str__(self) -> str:
-        short = self.id[:_ID_DIGITS]
-        return short if self.cell is None else f"{short} ({self.cell})"
+        return self.name if self.cell is None else f"{self.name} ({self.cell})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remains:
     """What a run has left; `cgroup` is the name of one that is still in use.
 
-    `unknown` says why its containers could not be looked for, `None` where they were.
+    `unknown` says why containers and volumes could not be looked for, `None` where they were.
     """
 
     containers: tuple[Left, ...] = ()
+    volumes: tuple[Left, ...] = ()
     cgroup: str | None = None
     unknown: str | None = None
 
     @property
     def proven(self) -> bool:
-        """Whether no container is left for certain."""
-        return not self.containers and self.unknown is None
+        """Whether no container and no volume is left for certain."""
+        return not self.containers and not self.volumes and self.unknown is None
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What is left and what to do about it, in sentences for a person."""
         problems: list[str] = []
-        if self.containers:
-            problems.append(_stuck(self.containers))
+        problems += [_stuck(left) for left in (self.containers, self.volumes) if left]
         if self.unknown is not None:
             problems.append(
                 f"what the run left on the service is not known: {self.unknown};"
@@ -67,55 +85,84 @@ class Remains:
 
 
 async def sweep(podman: Podman, run: str, cgroup: RunCgroup | None) -> Remains:
-    """Remove whatever container carries the label of `run`, then the run's cgroup.
+    """Remove whatever container and volume carries the label of `run`, then the run's cgroup.
 
-    A container whose creation was never confirmed, say. One that podman does not remove holds up
-    no other. Goes on when cancelled, for `_SECONDS` and as long as `remove_cgroup` takes.
+    A container whose creation was never confirmed, say, or a volume that something else used when
+    its attempt ended. What podman does not remove holds up nothing else. Goes on when cancelled,
+    for `_SECONDS` and as long as `remove_cgroup` takes.
     """
-    left: dict[str, ContainerSummary] = {}
-    unknown: str | None = f"podman did not list its containers within {_SECONDS:g} s"
+    containers: dict[str, Left] = {}
+    volumes: dict[str, Left] = {}
+    unknown: str | None = f"podman did not list its containers and volumes within {_SECONDS:g} s"
     with anyio.CancelScope(shield=True):
         with anyio.move_on_after(_SECONDS):
             try:
-                found = await podman.containers.list(labels={RUN: run}, all=True)
+                containers.update(await _containers(podman, run))
+                volumes.update(await _volumes(podman, run))
             except PodmanError as error:
                 unknown = str(error)
             else:
                 unknown = None
-                left.update((each.id, each) for each in found)
-                await _remove(podman, left)
+            await _remove(
+                containers, lambda key: remove_persistently(podman.containers.handle(key))
+            )
+            await _remove(volumes, partial(podman.volumes.remove, missing_ok=True))
         gone = cgroup is None or await remove_cgroup(cgroup)
     return Remains(
-        containers=tuple(Left(id=each.id, cell=each.labels.get(CELL)) for each in left.values()),
+        containers=tuple(containers.values()),
+        volumes=tuple(volumes.values()),
         cgroup=None if gone or cgroup is None else cgroup.name,
         unknown=unknown,
     )
 
 
-async def _remove(podman: Podman, left: dict[str, ContainerSummary]) -> None:
-    """Remove containers, a few at a time, and take those that are gone out of `left`."""
+async def _containers(podman: Podman, run: str) -> Mapping[str, Left]:
+    found = await podman.containers.list(labels={RUN: run}, all=True)
+    return {each.id: Left(id=each.id, cell=each.labels.get(CELL)) for each in found}
+
+
+async def _volumes(podman: Podman, run: str) -> Mapping[str, Left]:
+    found = await podman.volumes.list(labels={RUN: run})
+    return {
+        each.name: Left(kind=Kind.VOLUME, id=each.name, cell=each.labels.get(CELL))
+        for each in found
+    }
+
+
+async def _remove(left: dict[str, Left], remove: Callable[[str], Awaitable[None]]) -> None:
+    """Remove things, a few at a time, and take those that are gone out of `left`."""
     limiter = anyio.CapacityLimiter(_AT_ONCE)
 
-    async def remove_one(container: str) -> None:
+    async def remove_one(key: str) -> None:
         async with limiter:
-            with suppress(PodmanError):
-                await remove_persistently(podman.containers.handle(container))
-                del left[container]
+            try:
+                await remove(key)
+            except PodmanError as error:
+                left[key] = replace(left[key], reason=str(error))
+            else:
+                del left[key]
 
     async with anyio.create_task_group() as group:
-        for container in tuple(left):
-            group.start_soon(remove_one, container)
+        for key in tuple(left):
+            group.start_soon(remove_one, key)
 
 
-def _stuck(containers: Sequence[Left]) -> str:
-    named = containers[:_NAMED]
+def _stuck(left: Sequence[Left]) -> str:
+    """Say what is left of one kind."""
+    named = left[:_NAMED]
     names = ", ".join(map(str, named))
-    command = f"`podman rm --force {' '.join(each.id[:_ID_DIGITS] for each in named)}`"
-    if len(containers) == 1:
-        return f"container {names} could not be removed; {command}, or later `barasync clean`"
-    if len(containers) > _NAMED:
-        names += f" and {len(containers) - _NAMED} more"
+    kind = left[0].kind
+    command = f"`{_REMOVE[kind]} {' '.join(each.name for each in named)}`"
+    if len(left) == 1:
+        return f"{kind.value} {names} could not be removed{_why(left[0])}; {left[0].step}"
+    if len(left) > _NAMED:
+        names += f" and {len(left) - _NAMED} more"
     return (
-        f"{len(containers)} containers could not be removed: {names};"
+        f"{len(left)} {kind.value}s could not be removed: {names}{_why(left[0])};"
         f" {command}, or later `barasync clean`"
     )
+
+
+def _why(left: Left) -> str:
+    """Give what podman said of a volume: who uses it, and is to be ended first."""
+    return f": {left.reason}" if left.reason and left.kind is Kind.VOLUME else ""
