@@ -6,6 +6,7 @@ import io
 import os
 import tarfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from tests.rig.command import Barasync, Ended
 pytestmark = pytest.mark.anyio
 
 CUT = EndsAfter(3000)
+ODD = "line\nfeed"
 BROKEN = EndsAfter(3000, cleanly=False)
 
 
@@ -29,7 +31,7 @@ def barasync(service: FakeService, tmp_path: Path) -> Barasync:
 
 @pytest.fixture
 async def container(service: FakeService) -> AsyncIterator[str]:
-    """A container that never runs, with a file of 100,000 bytes at `/data/large`."""
+    """A container that never runs, with files of 100,000 bytes and of an odd name."""
     image = service.image("localhost/box")
     async with Podman(service.endpoint) as podman:
         made = await podman.containers.create(ContainerSpec(image=image, command=("true",)))
@@ -44,6 +46,7 @@ async def _archive() -> AsyncIterator[bytes]:
         info = tarfile.TarInfo("large")
         info.size = 100_000
         tar.addfile(info, io.BytesIO(bytes(info.size)))
+        tar.addfile(tarfile.TarInfo(ODD))
     yield buffer.getvalue()
 
 
@@ -85,6 +88,27 @@ async def test_an_export_that_podman_cuts_off_ends_with_1(
     assert exported.code == 1
     assert f"the archive of {container} is not whole" in exported.err
     assert list(barasync.directory.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [(os.fsdecode(b"\xff"), r"\xff"), ("new\nline", r"new\nline")]
+)
+async def test_names_of_any_bytes_are_written_and_printed(
+    barasync: Barasync, container: str, name: str, shown: str
+) -> None:
+    strict = replace(barasync, environ={**barasync.environ, "PYTHONIOENCODING": "utf-8:strict"})
+    fetch = ("artifact", "fetch", container, f"/data/{ODD}")
+
+    fetched = await call(strict, *fetch, name)
+    again = await call(strict, *fetch, name)
+    nothing = await call(strict, "artifact", "fetch", container, f"/{ODD}", "missing")
+    exported = await call(strict, "container", "export", container, f"{name}.tar")
+
+    assert (fetched.code, fetched.out) == (0, f"{shown}: 1 files, 0 B\n"), fetched.err
+    assert (again.code, again.err.splitlines()[0]) == (2, f"barasync: {shown} exists already")
+    assert (nothing.code, nothing.err) == (1, "barasync: /line\\nfeed is not in the container\n")
+    assert (exported.code, exported.out) == (0, f"{barasync.directory}/{shown}.tar\n")
+    assert {path.name for path in barasync.directory.iterdir()} == {name, f"{name}.tar"}
 
 
 async def test_a_directory_that_was_there_stays_when_a_fetch_breaks(

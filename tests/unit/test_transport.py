@@ -44,6 +44,24 @@ def failing(error: Exception) -> Transport:
     return mocked(handler)
 
 
+async def test_parameters_reach_podman_byte_by_byte() -> None:
+    asked: list[bytes] = []
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.url.raw_path)
+        return httpx2.Response(200)
+
+    query = {"path": "/a b/\udcff+ü&", "all": True, "size": 3, "none": None, "name": ["x", "y"]}
+    async with mocked(handler) as transport:
+        await transport.request("GET", "/x", query=query)
+        async with transport.stream("GET", "/x", query=query, headers_within=1):
+            pass
+        await transport.request("GET", "/x")
+
+    encoded = b"/x?path=%2Fa+b%2F%FF%2B%C3%BC%26&all=true&size=3&name=x&name=y"
+    assert asked == [encoded, encoded, b"/x"]
+
+
 @pytest.mark.parametrize(
     "kind", HTTP_ERRORS, ids=lambda kind: f"{kind.__module__.partition('.')[0]}-{kind.__name__}"
 )

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
 from typing import Self
+from urllib.parse import urlencode
 
 import anyio
 import httpcore2
@@ -144,7 +145,7 @@ class Transport:
             client = self._control
             limits = httpx2.Timeout(self.timeout, read=self.timeout + patience)
         request = client.build_request(
-            method, path, params=_parameters(query), content=content, timeout=limits
+            method, _target(path, query), content=content, timeout=limits
         )
         response = await self._send(client, request, whole=True, within=limits.read)
         return Answer(response.status_code, response.headers, response.content)
@@ -167,7 +168,7 @@ class Transport:
             APIError, TransportError, ProtocolError: as `request`; on entering, or for the last two
                 while iterating.
         """
-        request = self._streaming.build_request(method, path, params=_parameters(query))
+        request = self._streaming.build_request(method, _target(path, query))
         response = await self._send(self._streaming, request, whole=False, within=headers_within)
         body = response.aiter_bytes()
         try:
@@ -366,7 +367,11 @@ class _Connection:
             self.is_new = True
 
 
-def _parameters(query: Query) -> httpx2.QueryParams:
+def _target(path: str, query: Query) -> str:
+    """Return a path with its parameters, and bytes that are not UTF-8 as they are.
+
+    Podman 4.3.1 and 5.4.2 find no file by a name with such bytes, and say so.
+    """
     pairs: list[tuple[str, str]] = []
     for name, value in query.items():
         if value is None:
@@ -377,7 +382,7 @@ def _parameters(query: Query) -> httpx2.QueryParams:
             pairs.append((name, str(value)))
         else:
             pairs.extend((name, item) for item in value)
-    return httpx2.QueryParams(tuple(pairs))
+    return f"{path}?{urlencode(pairs, errors='surrogateescape')}" if pairs else path
 
 
 def _refusal(request: httpx2.Request, response: httpx2.Response, body: bytes) -> PodmanError:

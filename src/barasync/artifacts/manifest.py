@@ -85,14 +85,18 @@ class Manifest:
 
 
 def printable(name: str) -> str:
-    """Spell a file name for a report: control characters and undecodable bytes are escaped.
+    """Spell a file name for a report: shortened, and as `escaped` does."""
+    shown = name[:_PRINTABLE_CHARACTERS]
+    return escaped(shown) if shown == name else f"{escaped(shown)}…"
+
+
+def escaped(text: str) -> str:
+    """Escape control characters and undecodable bytes.
 
     Two different names may be spelled the same; the result is for reading only.
     """
-    shown = name[:_PRINTABLE_CHARACTERS]
-    decoded = shown.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    escaped = "".join(
+    decoded = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in decoded
     )
-    return escaped if shown == name else f"{escaped}…"

@@ -19,7 +19,7 @@ from barasync.aiopodman import Container, ContainerInspect, NotFound, StreamTrun
 from barasync.artifacts.errors import ArchiveError
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.ledger import Ledgers
-from barasync.artifacts.manifest import Manifest
+from barasync.artifacts.manifest import Manifest, escaped
 from barasync.artifacts.mounts import Mounts, mounts_of
 from barasync.artifacts.place import below
 from barasync.artifacts.receiver import APART, Receiver, lost, missing, problem
@@ -89,7 +89,7 @@ async def fetch_path(
         _note(f"left out: {refusal}")
     if manifest.unlisted:
         _note(f"left out: {manifest.unlisted} more")
-    typer.echo(f"{place}: {manifest.totals.files} files, {format_size(manifest.totals.bytes)}")
+    _say(f"{place}: {manifest.totals.files} files, {format_size(manifest.totals.bytes)}")
     return _failed(f"{path}: {lost(manifest.lost)}") if manifest.lost else EXIT_OK
 
 
@@ -144,7 +144,7 @@ async def export_file(
                 await _send(container.export(), partial(_write_file, descriptor))
         except _INCOMPLETE as error:
             return _failed(f"{_why(error, name, str(place))}; nothing of it was kept")
-    typer.echo(str(place))
+    _say(str(place))
     return EXIT_OK
 
 
@@ -218,9 +218,14 @@ def _why(error: Exception, what: str, place: str) -> str:
 
 
 def _failed(reason: str) -> int:
-    typer.echo(f"barasync: {reason}", err=True)
+    _say(f"barasync: {reason}", err=True)
     return EXIT_NOT_PASSED
 
 
 def _note(text: str) -> None:
-    typer.echo(f"note: {text}", err=True)
+    _say(f"note: {text}", err=True)
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    """Print a line, whatever is in the names that it holds."""
+    typer.echo(escaped(text), err=err)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from barasync.artifacts.manifest import escaped
 from barasync.errors import ConfigError
 
 STDOUT = "-"
@@ -46,12 +47,14 @@ def place_for(source: str, destination: str) -> Path:
         if destination.endswith("/") or place.is_dir():
             place /= posixpath.basename(source)
         if _is_there(place):
-            raise ConfigError(f"{place} exists already", hint="remove it, or name another place")
+            raise ConfigError(
+                f"{escaped(str(place))} exists already", hint="remove it, or name another place"
+            )
         above = next(above for above in place.absolute().parents if _is_there(above))
     except OSError as error:
         raise ConfigError(f"DST: {destination!r} cannot be looked at: {error.strerror}") from error
     if not above.is_dir():
-        raise ConfigError(f"{above} is not a directory")
+        raise ConfigError(f"{escaped(str(above))} is not a directory")
     return place
 
 
@@ -80,12 +83,13 @@ def file_for(name: str) -> Path:
         place = Path(name).resolve()
         if os.path.lexists(place) and not place.is_file():
             raise ConfigError(
-                f"{name} is not a regular file", hint=f"say - for stdout, and `> {name}`"
+                f"{escaped(name)} is not a regular file",
+                hint=f"say - for stdout, and `> {escaped(name)}`",
             )
     except OSError as error:
-        raise ConfigError(f"{name} cannot be written: {error.strerror}") from error
+        raise ConfigError(f"{escaped(name)} cannot be written: {error.strerror}") from error
     if not place.parent.is_dir():
-        raise ConfigError(f"{place.parent} is not a directory")
+        raise ConfigError(f"{escaped(str(place.parent))} is not a directory")
     return place
 
 
