@@ -186,6 +186,21 @@ def test_names_that_are_not_utf_8_can_be_ignored(tmp_path: Path) -> None:
     assert paths(tmp_path) == ["a"]
 
 
+def test_a_pipe_in_the_place_of_an_ignore_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".dockerignore")
+
+    with pytest.raises(ConfigError, match=r"\.dockerignore: cannot be read: it is not a regular"):
+        scan(tmp_path)
+
+
+def test_an_ignore_file_of_any_length_takes_little_memory(tmp_path: Path) -> None:
+    with (tmp_path / ".dockerignore").open("wb") as file:
+        file.truncate(1 << 40)
+
+    with pytest.raises(ConfigError, match=r"\.dockerignore: cannot be read: it has more than"):
+        scan(tmp_path)
+
+
 def test_an_ignore_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / ".dockerignore").mkdir()
 

@@ -12,9 +12,11 @@ things are otherwise here: `\d` is the letter d there a digit, and `^` outside o
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,8 @@ from barasync.errors import ConfigError
 
 IGNORE_FILES = (".barasyncignore", ".containerignore", ".dockerignore")
 """Where patterns are looked for, in the root of the project: the first that is there counts."""
+
+_MOST_BYTES = 1 << 20
 
 _ITEM = r"(?:\\.|[^\\\]-])"
 _TOKEN = re.compile(
@@ -66,7 +70,7 @@ class Ignore:
         for name in IGNORE_FILES:
             path = root / name
             try:
-                return cls.parse(os.fsdecode(path.read_bytes()), path)
+                return cls.parse(_text(path), path)
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -117,6 +121,23 @@ class Ignore:
 
 
 _NONE = _Pattern(re.compile(""), takes_in=True, literal="")
+
+
+def _text(path: Path) -> str:
+    """Read an ignore file; a pipe in its place is not waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        data = os.read(descriptor, _MOST_BYTES + 1)
+    finally:
+        os.close(descriptor)
+    if len(data) > _MOST_BYTES:
+        raise OSError(errno.EFBIG, f"it has more than {_MOST_BYTES} bytes")
+    return os.fsdecode(data)
 
 
 def _parse(text: str) -> _Pattern:
