@@ -204,6 +204,17 @@ def test_a_cache_over_files_of_the_project_is_refused_and_one_beside_them_is_not
     assert len(caches(socket_path)) == 1
 
 
+@pytest.mark.parametrize("mode", ["lock", "cow"])
+@pytest.mark.parametrize("file", ["/etc/passwd", "/bin/busybox"])
+def test_a_cache_in_the_place_of_a_file_of_the_image_is_explained(
+    barasync: Barasync, busybox: str, file: str, mode: str
+) -> None:
+    ended = barasync("run", busybox, "--cache", f"things:{file}:{mode}", "--", "true")
+
+    assert ended.code == 125
+    assert "hint: a cache or volume is a directory, and the image has a file at" in ended.err
+
+
 def test_caches_stay_until_they_are_cleaned_and_no_longer(
     barasync: Barasync, busybox: str, socket_path: str
 ) -> None:

@@ -14,7 +14,7 @@ from anyio import to_thread
 
 from barasync.aiopodman import Mount, NotFound, Podman, PodmanError
 from barasync.config.schema import WorkspaceMode
-from barasync.workspace.live import overlay_hint, with_workspace
+from barasync.workspace.live import mount_hint, with_workspace
 from tests.contract.running import created, ended, run, shell
 from tests.rig.accounts import ensure_rootless_user
 from tests.rig.busybox import native_architecture
@@ -200,7 +200,7 @@ async def test_an_overlay_that_the_kernel_refuses_is_an_error_with_a_way_out(
     with pytest.raises(PodmanError) as caught:
         await run(podman, spec)
 
-    assert "--workspace layer" in (overlay_hint(str(caught.value)) or "")
+    assert "--workspace layer" in (mount_hint(str(caught.value)) or "")
 
 
 @pytest.mark.anyio

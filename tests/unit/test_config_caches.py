@@ -39,6 +39,11 @@ def test_a_cache_has_a_name_a_destination_and_a_mode(text: str, cache: Cache) ->
         ("cargo:/", "the destination is the container's root"),
         ("cargo:/c:lok", "unknown mode 'lok'; did you mean 'lock'?; the modes are lock, cow"),
         ("cargo:/c:ro", "unknown mode 'ro'"),
+        ("cargo:/proc", "podman itself mounts /proc in every container"),
+        ("cargo:/sys/fs:cow", "podman itself mounts /sys"),
+        ("cargo:/dev/", "podman itself mounts /dev"),
+        ("cargo:/run/secrets/cargo", "podman itself mounts /run/secrets"),
+        ("cargo:/etc/hosts", "podman itself mounts /etc/hosts"),
     ],
 )
 def test_what_is_no_cache_is_refused_with_the_part_that_is_wrong(text: str, problem: str) -> None:

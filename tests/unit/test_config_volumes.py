@@ -76,3 +76,10 @@ def test_a_source_that_cannot_be_made_absolute_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=problem):
         anchor_volume("./c:/d", folder)
+
+
+@pytest.mark.parametrize("destination", ["/proc", "/dev/shm", "/run/secrets", "/etc/resolv.conf"])
+def test_only_a_directory_of_the_host_may_take_a_place_of_podmans(destination: str) -> None:
+    assert parse_volume(f"/host:{destination}").destination == destination
+    with pytest.raises(ValueError, match="podman itself mounts /"):
+        parse_volume(f"name:{destination}")

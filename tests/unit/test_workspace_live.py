@@ -10,7 +10,7 @@ import pytest
 from barasync.aiopodman import ContainerSpec, Mount
 from barasync.config.schema import WorkspaceMode
 from barasync.errors import ConfigError
-from barasync.workspace.live import overlay_hint, with_workspace
+from barasync.workspace.live import mount_hint, with_workspace
 
 VOLUME = Mount("/cache", "/cache")
 BARE = ContainerSpec(image="1f3a", mounts=(VOLUME,))
@@ -86,4 +86,4 @@ def test_the_record_of_runs_itself_is_not_mounted(tmp_path: Path, source: str) -
     ],
 )
 def test_a_refused_overlay_is_told_from_other_errors(message: str, known: bool) -> None:
-    assert (overlay_hint(message) is not None) == known
+    assert (mount_hint(message) is not None) == known

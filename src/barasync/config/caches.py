@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from barasync.config.spelling import did_you_mean
-from barasync.config.volumes import parse_destination
+from barasync.config.volumes import parse_destination, refuse_podmans
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
@@ -51,6 +51,7 @@ def parse_cache(text: str) -> Cache:
             "'.', '_' and '-', the first a letter or a digit"
         )
     destination = parse_destination(text, parts[1])
+    refuse_podmans(text, destination)
     modes = [mode.value for mode in CacheMode]
     if len(parts) == 3 and parts[2] not in modes:  # noqa: PLR2004 the third part
         raise ValueError(

@@ -9,6 +9,18 @@ from pathlib import PurePath
 
 from barasync.config.spelling import did_you_mean
 
+PODMANS = (
+    "/proc",
+    "/sys",
+    "/dev",
+    "/etc/hosts",
+    "/etc/hostname",
+    "/etc/resolv.conf",
+    "/run/.containerenv",
+    "/run/secrets",
+)
+"""Mounted by podman in every container, over what the container's own files have there."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # Source: podman-run(1), "--volume", without those that need more than a mount (O, upperdir, idmap).
 OPTIONS = (
@@ -62,6 +74,8 @@ def parse_volume(text: str) -> Volume:
             "nor the name of a volume"
         )
     normalised = parse_destination(text, destination)
+    if not is_path:
+        refuse_podmans(text, normalised)
     for option in options:
         if option not in OPTIONS:
             suggestion = did_you_mean(option, OPTIONS)
@@ -81,6 +95,19 @@ def parse_destination(text: str, destination: str) -> str:
     if normalised == "/":
         raise ValueError(f"{text!r}: the destination is the container's root")
     return normalised
+
+
+def refuse_podmans(text: str, destination: str) -> None:
+    """Refuse a volume of podman's in the place of what every container has.
+
+    A directory of the host may be meant to be there, as `/sys/fs/cgroup` is.
+
+    Raises:
+        ValueError: The destination is such a place, or below one.
+    """
+    for place in PODMANS:
+        if destination == place or destination.startswith(f"{place}/"):
+            raise ValueError(f"{text!r}: podman itself mounts {place} in every container")
 
 
 def anchor_volume(text: str, directory: PurePath | None) -> str:

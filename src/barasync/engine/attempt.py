@@ -59,7 +59,7 @@ from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Status, Usage
 from barasync.workspace.copies import CopySource
 from barasync.workspace.destinations import mounted_in, send_copies
-from barasync.workspace.live import overlay_hint, with_workspace
+from barasync.workspace.live import mount_hint, with_workspace
 
 SERVER_GRACE_SECONDS = 30.0
 # The cause that podman gives.
@@ -457,7 +457,7 @@ def _infrastructure_error(error: Exception) -> Outcome:
         hint = "does something else clean up on this service, with `podman rm --force` say?"
     else:
         reason = f"podman: {error}"
-        hint = overlay_hint(reason)
+        hint = mount_hint(reason)
     return Outcome(
         status=Status.INFRASTRUCTURE_ERROR,
         reason=reason,

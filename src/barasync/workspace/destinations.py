@@ -16,22 +16,11 @@ from barasync.aiopodman import Container, ContainerInspect, follow
 from barasync.config.caches import parse_cache
 from barasync.config.copies import Copy
 from barasync.config.schema import WORKSPACE, CellSettings
-from barasync.config.volumes import parse_volume
+from barasync.config.volumes import PODMANS, parse_volume
 from barasync.errors import ConfigError
 from barasync.workspace.archive import chunks, pack
 from barasync.workspace.copies import CopySource
 
-# Mounted by podman in every container, over what the container's own files have there.
-_PODMANS = (
-    "/proc",
-    "/sys",
-    "/dev",
-    "/etc/hosts",
-    "/etc/hostname",
-    "/etc/resolv.conf",
-    "/run/.containerenv",
-    "/run/secrets",
-)
 _ELSEWHERE = "choose a destination that is in the container's own files"
 
 
@@ -50,7 +39,7 @@ def refuse_covered(copies: Iterable[CopySource], mounted: Iterable[str]) -> None
     Raises:
         ConfigError: a file or directory would lie at or below a place of `mounted`.
     """
-    places = (*_PODMANS, *mounted)
+    places = (*PODMANS, *mounted)
     for source in copies:
         _refuse_covered(source, source.copy.destination, places)
 
@@ -74,7 +63,7 @@ async def send_copies(
     """
     named = [*mounted, *_told(await container.inspect())]
     ends = [await _mounted_at(container, place) for place in named]
-    places = tuple(dict.fromkeys((*_PODMANS, *named, *ends)))
+    places = tuple(dict.fromkeys((*PODMANS, *named, *ends)))
     for source in copies:
         # What was copied before may be on the way.
         above, name = posixpath.split(await _place(container, source, places))

@@ -25,6 +25,9 @@ from barasync.errors import ConfigError
 from barasync.workspace.tree import OURS
 
 # Podman mounts it itself without root or with a mount program, else it lets crun do so.
+_ON_A_FILE = re.compile(
+    r"crun: mount `[^`]*` to `[^`]*`: Not a directory|unable to find user .*: is a directory"
+)
 _NO_OVERLAY = re.compile(r"mounting overlay failed|crun: mount `[^`]*/userdata/overlay/[^`]*`")
 
 
@@ -65,8 +68,10 @@ def _place_of(record: str, mount: Mount) -> str | None:
     return posixpath.join(mount.destination, os.path.relpath(record, source))
 
 
-def overlay_hint(message: str) -> str | None:
-    """Return what to do where podman says, in a `message`, that an overlay cannot be mounted."""
+def mount_hint(message: str) -> str | None:
+    """Return what to do where podman says, in a `message`, that something cannot be mounted."""
+    if _ON_A_FILE.search(message) is not None:
+        return "a cache or volume is a directory, and the image has a file at its destination"
     if _NO_OVERLAY.search(message) is None:
         return None
     return "this host mounts no overlay of the project; `--workspace layer` needs none"
