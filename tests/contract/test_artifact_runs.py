@@ -19,7 +19,8 @@ from tests.rig.services import RigService
 def barasync(service: RigService, tmp_path: Path) -> Barasync:
     directory = tmp_path / "project"
     directory.mkdir()
-    return Barasync(directory, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
+    environ = {**os.environ, "NO_COLOR": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    return Barasync(directory, service.endpoint.url, environ)
 
 
 @pytest.fixture
@@ -92,6 +93,24 @@ def test_a_link_to_an_overlay_and_one_of_an_overlay_have_the_files(
     assert contents["made"] == "d\n"
     assert contents["out"] == "x\n"
     assert contents["rel"] == "d\n"
+
+
+@pytest.mark.parametrize("mode", ["lock", "cow"])
+def test_a_link_to_a_cache_has_its_files_or_is_a_problem(
+    barasync: Barasync, busybox: str, mode: str
+) -> None:
+    script = "mkdir -p /c/target; echo bin >/c/target/app; ln -s /c/target /tmp/out"
+    words = "--cache", f"linked:/c:{mode}", "--artifact", "/tmp/out", "--artifacts-dir", "got"
+    try:
+        ended = barasync("run", busybox, *words, "--", "sh", "-c", script)
+    finally:
+        cleaned = barasync("clean", "--caches")
+
+    assert cleaned.code == 0, cleaned.err
+    came = [path.name for path in (barasync.directory / "got").glob("*/out/*")]
+    assert came == (["app"] if mode == "lock" else []), ended.err
+    assert ended.code == (0 if mode == "lock" else 1), ended.err
+    assert ("artifact /tmp/out: /tmp/out: /c/target is on" in ended.err) is (mode == "cow")
 
 
 LARGE = "dd if=/dev/zero of=/tmp/out bs=1M count=100 2>/dev/null"
