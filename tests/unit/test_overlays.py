@@ -180,3 +180,33 @@ async def test_a_volume_that_was_in_use_goes_at_the_end_of_the_run_if_it_is_free
     assert world.podman.volumes.present == {}
     assert result.problem is None
     assert result.outcomes["a"].status is Status.PASSED
+
+
+@pytest.mark.parametrize(
+    ("hanging", "seconds", "late"),
+    [
+        (
+            "tests.unit.fake_podman.Volumes.create",
+            "barasync.engine.overlays._MAKE_SECONDS",
+            "podman did not make the volumes for overlays within 0.01 s",
+        ),
+        (
+            "tests.unit.fake_podman.FakePodman.create",
+            "barasync.aiopodman.lifetime.CREATE_SECONDS",
+            "podman did not create the container in time",
+        ),
+    ],
+)
+async def test_a_podman_that_is_late_before_there_is_a_container_is_told_what_it_did_not_do(
+    monkeypatch: pytest.MonkeyPatch, hanging: str, seconds: str, late: str
+) -> None:
+    async def create(*_arguments: object, **_settings: object) -> None:
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(hanging, create)
+    monkeypatch.setattr(seconds, 0.01)
+
+    outcome = (await overlaid("a").result()).outcomes["a"]
+
+    assert (outcome.status, outcome.reason) == (Status.INFRASTRUCTURE_ERROR, late)
+    assert outcome.container_id is None

@@ -238,7 +238,7 @@ async def attempt(
     except (PodmanError, TimeoutError) as error:
         if container_id is None and isinstance(error, NotFound):
             raise ImageGone(str(error)) from error
-        outcome = _infrastructure_error(error)
+        outcome = _infrastructure_error(error, created=container_id is not None)
     except BarasyncError as error:
         refused, outcome = error, _refused(error)
     outcome = replace(
@@ -447,11 +447,12 @@ def _observation(ended: _Ended, job: Job, session: Session, place: FreshPlace) -
     )
 
 
-def _infrastructure_error(error: Exception) -> Outcome:
-    """Say that podman, not the cell, failed."""
+def _infrastructure_error(error: Exception, *, created: bool) -> Outcome:
+    """Say that podman, not the cell, failed; `created` tells whether there was a container."""
     hint = None
     if isinstance(error, TimeoutError):
-        reason = "podman did not bring the container to an end in time"
+        late = "bring the container to an end" if created else "create the container"
+        reason = str(error) or f"podman did not {late} in time"
     elif isinstance(error, NotFound) and error.cause == _NO_CONTAINER:
         reason = "its container was removed while it ran, and not by this run"
         hint = "does something else clean up on this service, with `podman rm --force` say?"

@@ -60,14 +60,11 @@ class OverlayWrites:
         Raises:
             PodmanError, TimeoutError: podman did not make them.
         """
-        overlays = []
-        with anyio.CancelScope(shield=True), anyio.fail_after(_MAKE_SECONDS):
-            for number, overlay in enumerate(self.spec.overlays):
-                upper = await self._volume(f"upper{number}")
-                work = await self._volume(f"work{number}")
-                options = (*overlay.options, f"upperdir={upper}", f"workdir={work}")
-                overlays.append(Mount(overlay.source, overlay.destination, options))
-        self.spec = replace(self.spec, overlays=tuple(overlays))
+        with anyio.move_on_after(_MAKE_SECONDS, shield=True):
+            await self._make()
+            return
+        message = f"podman did not make the volumes for overlays within {_MAKE_SECONDS:g} s"
+        raise TimeoutError(message)
 
     @asynccontextmanager
     async def shown(self, seconds: float) -> AsyncIterator[Container]:
@@ -120,6 +117,15 @@ class OverlayWrites:
                     await self._podman.volumes.remove(name, missing_ok=True)
                 except PodmanError:
                     continue
+
+    async def _make(self) -> None:
+        overlays = []
+        for number, overlay in enumerate(self.spec.overlays):
+            upper = await self._volume(f"upper{number}")
+            work = await self._volume(f"work{number}")
+            options = (*overlay.options, f"upperdir={upper}", f"workdir={work}")
+            overlays.append(Mount(overlay.source, overlay.destination, options))
+        self.spec = replace(self.spec, overlays=tuple(overlays))
 
     async def _volume(self, kind: str) -> str:
         """Make a volume and return where it is on the service's host."""
