@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
+import shutil
 import stat
 import tarfile
 from collections.abc import Iterator
@@ -323,6 +325,27 @@ def test_what_is_there_is_replaced_on_demand(place: Path, before: str) -> None:
 
     assert not place.is_symlink()
     assert names(place) == ["new"]
+
+
+def test_what_was_replaced_and_cannot_be_removed_is_said(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpack(pack(member("old")), place)
+    remove = shutil.rmtree
+
+    def fail(name: str, *, dir_fd: int, ignore_errors: bool = False) -> None:  # noqa: ARG001 as it is called
+        if not ignore_errors:
+            raise PermissionError(errno.EACCES, "Permission denied", name)
+
+    monkeypatch.setattr(shutil, "rmtree", fail)
+    manifest = unpack(pack(member("new")), place, replace=True)
+
+    (left,) = place.parent.glob(".barasync-*.partial")
+    assert names(place) == ["new"]
+    assert reasons(manifest) == {
+        left.name: "it holds what was replaced and cannot be removed (Permission denied); remove it"
+    }
+    remove(left)
 
 
 def test_what_was_removed_again_leaves_its_share_to_others(place: Path) -> None:

@@ -17,12 +17,13 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace as changed
 
 from barasync.artifacts.budget import Budget, Share
 from barasync.artifacts.directories import CONTENT, DIRECTORY
 from barasync.artifacts.errors import LimitExceeded
 from barasync.artifacts.ledger import Ledger
-from barasync.artifacts.manifest import Manifest
+from barasync.artifacts.manifest import Manifest, Refusal
 from barasync.artifacts.place import Place
 from barasync.artifacts.rename import Name, exchange, move
 from barasync.artifacts.rules import Limits
@@ -80,7 +81,7 @@ def extract(
             target = Name(parent, name)
             if not replace:
                 _refuse_existing(target)
-            with _staging(parent) as staging:
+            with _staging(parent) as (staging, remains):
                 longest = limits.stream_bytes
                 if selection is not None:
                     longest += limits.skipped_bytes
@@ -94,7 +95,7 @@ def extract(
     except BaseException:
         share.give_back()
         raise
-    return manifest
+    return changed(manifest, refused=(*manifest.refused, *remains))
 
 
 def _at_most(most: int, read: Read) -> Read:
@@ -116,22 +117,31 @@ def _at_most(most: int, read: Read) -> Read:
 
 
 @contextmanager
-def _staging(parent: int) -> Iterator[int]:
-    """Make a private directory below `parent` and remove it with all it holds at the end."""
+def _staging(parent: int) -> Iterator[tuple[int, list[Refusal]]]:
+    """Make a private directory below `parent` and remove it with all it holds at the end.
+
+    If it cannot be removed (it may hold a replaced tree of another owner), that is in the list that
+    comes with it: it must not hide how everything else ended.
+    """
     _remove_abandoned(parent)
     name = f".barasync-{secrets.token_hex(8)}.partial"
+    remains: list[Refusal] = []
     os.mkdir(name, 0o700, dir_fd=parent)
     try:
         descriptor = os.open(name, DIRECTORY, dir_fd=parent)
         try:
             # Tells others that somebody is at work here, for as long as this process lives.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield descriptor
+            yield descriptor, remains
         finally:
             os.close(descriptor)
     finally:
-        # What cannot be removed (a replaced tree of another owner) must not hide how it ended.
-        shutil.rmtree(name, ignore_errors=True, dir_fd=parent)
+        try:
+            shutil.rmtree(name, dir_fd=parent)
+        except OSError as error:
+            shutil.rmtree(name, ignore_errors=True, dir_fd=parent)
+            text = f"it holds what was replaced and cannot be removed ({error.strerror}); remove it"
+            remains.append(Refusal(path=name, reason=text))
 
 
 def _remove_abandoned(parent: int) -> None:
