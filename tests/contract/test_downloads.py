@@ -125,7 +125,7 @@ async def test_a_place_whose_name_is_not_utf_8_is_spelled(
         fetched = await call(replace(barasync, environ=strict), *words)
 
     assert (fetched.code, fetched.err) == (0, "")
-    assert fetched.out == "x\\udcff: 1 files, 4 B\n"
+    assert fetched.out == "x\\xff: 1 files, 4 B\n"
 
 
 async def test_a_container_that_runs_is_fetched_from_by_its_name(
@@ -139,6 +139,28 @@ async def test_a_container_that_runs_is_fetched_from_by_its_name(
 
     assert fetched.code == 0, fetched.err
     assert (barasync.directory / "x").read_text() == "x\n"
+
+
+async def test_what_is_neither_file_nor_directory_is_said_to_be_that(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    script = "mkfifo /tmp/pipe; ln -s pipe /tmp/link; echo ready; sleep 1000"
+    spec = shell(busybox, script)
+    async with created(podman, spec) as container, container.start_attached() as chunks:
+        await anext(chunks)
+        fetch = ("artifact", "fetch", container.id)
+        said = [
+            (await call(barasync, *fetch, path, "made/x")).err
+            for path in ("/dev/null", "/tmp/pipe", "/tmp/link")
+        ]
+
+    only = "only files, directories and links can be fetched\n"
+    assert said == [
+        f"barasync: /dev/null is a device; {only}",
+        f"barasync: /tmp/pipe is a named pipe; {only}",
+        f"barasync: /tmp/link is a named pipe; {only}",
+    ]
+    assert list(barasync.directory.iterdir()) == []
 
 
 async def test_what_is_not_there_is_said_with_a_code_and_nothing_is_left(

@@ -36,6 +36,9 @@ from tests.unit.recorded import (
     stream_of,
 )
 
+# As podman describes /dev/null and a FIFO.
+DEVICE = 0x4200000 | 0o666
+NAMED_PIPE = 0x2000000 | 0o644
 LINK = 1 << 27 | 0o777
 
 pytestmark = pytest.mark.anyio
@@ -322,9 +325,19 @@ def described(**more: object) -> dict[str, str]:
             described(mode=LINK, isDir=False, linkTarget="/gone"),
             PathStat(is_directory=False, target="/gone"),
         ),
+        (
+            200,
+            described(mode=DEVICE, isDir=False, linkTarget="/x"),
+            PathStat(is_directory=False, target=None, special="a device"),
+        ),
+        (
+            200,
+            described(mode=NAMED_PIPE, isDir=False, linkTarget="/x"),
+            PathStat(is_directory=False, target=None, special="a named pipe"),
+        ),
         (404, {}, None),
     ],
-    ids=["directory", "link", "link that leads nowhere", "nothing"],
+    ids=["directory", "link", "link that leads nowhere", "device", "named pipe", "nothing"],
 )
 async def test_a_path_is_looked_at(
     status: int, headers: dict[str, str], found: PathStat | None

@@ -39,8 +39,9 @@ _UNMOUNT_SECONDS = 10.0
 # While podman packs, it has the container's lock: it would be waited for until all is packed.
 _UNMOUNT_SECONDS_WHEN_CANCELLED = 0.5
 _STAT = "X-Docker-Container-Path-Stat"
-# Go's `os.ModeSymlink`.
+# Go's `os.ModeSymlink`, `os.ModeDevice` and so on.
 _SYMLINK = 1 << 27
+_SPECIAL = {1 << 26: "a device", 1 << 25: "a named pipe", 1 << 24: "a socket"}
 
 
 class _Stat(msgspec.Struct, frozen=True, rename="camel"):
@@ -54,11 +55,13 @@ class PathStat:
     """What is at a path of a container.
 
     `target` is where a symbolic link ends, as an absolute path without links, whether something is
-    there or not; `None` for anything but a link. `is_directory` is about that end.
+    there or not; `None` for anything but a link. `is_directory` is about that end. `special` says
+    what it is where that is no file, directory or link, of which alone there are archives.
     """
 
     is_directory: bool
     target: str | None
+    special: str | None = None
 
 
 async def stat_path(libpod: Libpod, container: str, path: str) -> PathStat | None:
@@ -76,7 +79,9 @@ async def stat_path(libpod: Libpod, container: str, path: str) -> PathStat | Non
     except ValueError as error:
         raise ProtocolError(f"podman describes {path} with {encoded[:80]!r}") from error
     return PathStat(
-        is_directory=stat.is_dir, target=stat.link_target if stat.mode & _SYMLINK else None
+        is_directory=stat.is_dir,
+        target=stat.link_target if stat.mode & _SYMLINK else None,
+        special=next((what for bit, what in _SPECIAL.items() if stat.mode & bit), None),
     )
 
 

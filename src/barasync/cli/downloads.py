@@ -16,7 +16,7 @@ from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
 from barasync.aiopodman import Container, ContainerInspect, NotFound, StreamTruncated
-from barasync.artifacts.errors import ArchiveError
+from barasync.artifacts.errors import ArchiveError, OutOfReach
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.manifest import Manifest, escaped
@@ -76,6 +76,7 @@ async def fetch_path(
                 Ledgers() as ledgers,
             ):
                 found = await paths.find(path)
+                await _require_archivable(container, path, found)
                 await receiver.fetch(
                     Fetch(path=found, place=""),
                     directory / place.name,
@@ -165,6 +166,22 @@ async def _container(
                 hint="`podman ps --all` lists them; `--url` chooses another service",
             ) from error
         yield containers.handle(state.id), state
+
+
+async def _require_archivable(container: Container, path: str, found: str) -> None:
+    """Refuse what podman's archive would be empty of.
+
+    Raises:
+        OutOfReach: it is neither file nor directory.
+        PodmanError: podman does not tell.
+    """
+    stat = await container.stat(found)
+    if stat is not None and stat.target is not None:
+        stat = await container.stat(stat.target)
+    if stat is not None and stat.special is not None:
+        raise OutOfReach(
+            f"{path} is {stat.special}; only files, directories and links can be fetched"
+        )
 
 
 def _remark(error: Exception, paths: Paths, found: str) -> str:
