@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from anyio import to_thread
 
+from barasync.aiopodman import Podman
+from tests.contract.running import created, finish, shell
 from tests.rig import libpod
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync, read_until
@@ -213,6 +216,28 @@ def test_a_cache_in_the_place_of_a_file_of_the_image_is_explained(
 
     assert ended.code == 125
     assert "hint: a cache or volume is a directory, and the image has a file at" in ended.err
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("destination", ["/c", "/home/of/cells"])
+async def test_the_user_of_the_image_may_write_to_a_new_cache_of_either_mode(
+    barasync: Barasync, busybox: str, podman: Podman, destination: str
+) -> None:
+    """One that the image has nothing at, and one that it has an empty directory of the user at."""
+    make = f"test {destination} = /c || {{ mkdir -p {destination} && chown 33:44 {destination}; }}"
+    async with created(podman, shell(busybox, make)) as container:
+        await finish(container)
+        reference = "localhost/barasync-test/cache-user:latest"
+        await container.commit(
+            repository="localhost/barasync-test/cache-user", tag="latest", changes=("USER 33:44",)
+        )
+    try:
+        for mode in ("cow", "lock"):
+            words = ("--cache", f"{mode}:{destination}:{mode}", "--", "touch", f"{destination}/x")
+            ended = await to_thread.run_sync(barasync, "run", reference, *words)
+            assert (ended.code, ended.err) == (0, ""), mode
+    finally:
+        await podman.images.remove(reference, force=True)
 
 
 def test_caches_stay_until_they_are_cleaned_and_no_longer(

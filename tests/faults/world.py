@@ -148,7 +148,9 @@ async def run(
         preparation = Preparation(
             image=prepared,
             workspace=prepared,
-            caches=Caches(podman, Path("/nonexistent"), run="run1", judge=alive),
+            caches=Caches(
+                podman, Path("/nonexistent"), labels={"barasync.run": "run1"}, judge=alive
+            ),
             has_bar=lambda _mode: False,
         )
         started = Run(

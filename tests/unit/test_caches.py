@@ -13,6 +13,7 @@ import pytest
 from barasync.aiopodman import (
     APIError,
     Conflict,
+    ContainerSpec,
     ContainerSummary,
     Mount,
     Podman,
@@ -62,6 +63,7 @@ class Containers:
         self.present = present
         self.removed: list[str] = []
         self.looks = 0
+        self.created: list[ContainerSpec] = []
         self._sticks = sticks
 
     async def list(self, *, labels: dict[str, None], all: bool) -> list[ContainerSummary]:  # noqa: A002
@@ -80,7 +82,15 @@ class Containers:
     async def remove(self, **_options: bool) -> None:
         if self._sticks:
             raise refused(ServerError, "cannot stop it")
-        del self.present[self.removed[-1]]
+        if self.removed:
+            del self.present[self.removed[-1]]
+
+    async def create(self, spec: ContainerSpec) -> Containers:
+        self.created.append(spec)
+        return self
+
+    async def init(self) -> None:
+        pass
 
 
 class FakePodman:
@@ -101,7 +111,7 @@ def judge(labels: Mapping[str, str]) -> Liveness:
 
 def caches(podman: FakePodman | Volumes, locks: Path) -> Caches:
     fake = podman if isinstance(podman, FakePodman) else FakePodman(podman)
-    return Caches(cast("Podman", fake), locks, run="mine", judge=judge)
+    return Caches(cast("Podman", fake), locks, labels={RUN: "mine"}, judge=judge)
 
 
 async def other(
@@ -113,7 +123,7 @@ async def other(
     state: str = "running",
 ) -> ContainerSummary:
     """A container of another run with the caches that a cell of it would have."""
-    async with caches(FakePodman(), locks).held(cell(uses), tell=pytest.fail) as mounts:
+    async with caches(FakePodman(), locks).held(cell(uses), "image-id", tell=pytest.fail) as mounts:
         labels = {RUN: run, "liveness": liveness.value, **users_label(mounts)}
     return ContainerSummary(id="1" * 64, names=["of-other"], state=state, labels=labels)
 
@@ -132,7 +142,9 @@ def test_a_volume_is_of_one_name_one_architecture_one_image_and_one_owner() -> N
 
 async def test_only_copy_on_write_caches_are_mounted_as_an_overlay(tmp_path: Path) -> None:
     volumes = Volumes()
-    async with caches(volumes, tmp_path).held(cell("b:/b", "a:/a:cow"), tell=pytest.fail) as mounts:
+    async with caches(volumes, tmp_path).held(
+        cell("b:/b", "a:/a:cow"), "image-id", tell=pytest.fail
+    ) as mounts:
         shared, alone = sorted(volumes.made)
 
     assert mounts == (Mount(alone, "/b"), Mount(shared, "/a", ("O",)))
@@ -145,7 +157,7 @@ async def test_who_has_other_locks_has_other_volumes(
     volumes = Volumes()
 
     async def use(locks: Path) -> None:
-        async with caches(volumes, locks).held(cell("cargo:/c"), tell=pytest.fail):
+        async with caches(volumes, locks).held(cell("cargo:/c"), "image-id", tell=pytest.fail):
             pass
 
     await use(tmp_path / "a")
@@ -163,7 +175,7 @@ async def test_who_has_other_locks_has_other_volumes(
 
 async def test_a_volume_is_made_with_what_tells_people_whose_it_is(tmp_path: Path) -> None:
     volumes = Volumes()
-    async with caches(volumes, tmp_path).held(cell("cargo:/c"), tell=pytest.fail):
+    async with caches(volumes, tmp_path).held(cell("cargo:/c"), "image-id", tell=pytest.fail):
         ((name, labels),) = volumes.made.items()
 
     known = VolumeSummary(name=name, labels=labels)
@@ -174,7 +186,7 @@ async def test_a_volume_is_made_with_what_tells_people_whose_it_is(tmp_path: Pat
 async def test_a_volume_that_is_there_already_is_used(tmp_path: Path) -> None:
     volumes = Volumes(refused(Conflict, "volume already exists"))
 
-    async with caches(volumes, tmp_path).held(cell("cargo:/c"), tell=pytest.fail):
+    async with caches(volumes, tmp_path).held(cell("cargo:/c"), "image-id", tell=pytest.fail):
         pass
 
 
@@ -182,7 +194,7 @@ async def test_a_volume_that_cannot_be_made_is_the_engines_failure(tmp_path: Pat
     volumes = Volumes(refused(ServerError, "no space left on device"))
 
     with pytest.raises(EngineUnavailable, match="cache cargo: no space left"):
-        async with caches(volumes, tmp_path).held(cell("cargo:/c"), tell=pytest.fail):
+        async with caches(volumes, tmp_path).held(cell("cargo:/c"), "image-id", tell=pytest.fail):
             pass
 
 
@@ -191,7 +203,9 @@ async def test_a_lock_that_cannot_be_had_is_an_error_that_says_what_to_do(tmp_pa
     (tmp_path / "locks").touch()
 
     with pytest.raises(EngineUnavailable, match=r"cache cargo: no lock: .*/locks") as caught:
-        async with caches(Volumes(), tmp_path / "locks").held(cell("cargo:/c"), tell=pytest.fail):
+        async with caches(Volumes(), tmp_path / "locks").held(
+            cell("cargo:/c"), "image-id", tell=pytest.fail
+        ):
             pass
 
     assert f"{tmp_path}/locks" in (caught.value.hint or "")
@@ -216,7 +230,7 @@ async def test_a_container_that_a_dead_run_left_in_a_cache_is_removed(
     podman = FakePodman(others=(await other(others, tmp_path),))
     told: list[str] = []
 
-    async with caches(podman, tmp_path).held(cell(mine), tell=told.append):
+    async with caches(podman, tmp_path).held(cell(mine), "image-id", tell=told.append):
         assert podman.containers.present == {}
 
     assert podman.containers.removed == ["1" * 64]
@@ -230,7 +244,7 @@ async def test_a_container_of_a_dead_run_that_stays_is_named(
     podman = FakePodman(others=(await other("cargo:/c", tmp_path),), sticks=True)
 
     with pytest.raises(EngineUnavailable, match="a dead run left of-other in it") as caught:
-        async with caches(podman, tmp_path).held(cell("cargo:/c"), tell=lambda _: None):
+        async with caches(podman, tmp_path).held(cell("cargo:/c"), "image-id", tell=lambda _: None):
             pass
     assert "`barasync clean`" in str(caught.value.hint)
 
@@ -243,7 +257,7 @@ async def test_a_container_whose_run_is_not_known_to_be_dead_is_waited_for(
     podman = FakePodman(others=(await other("cargo:/c", tmp_path, liveness),))
     told: list[str] = []
 
-    async with caches(podman, tmp_path).held(cell("cargo:/c"), tell=told.append):
+    async with caches(podman, tmp_path).held(cell("cargo:/c"), "image-id", tell=told.append):
         assert podman.containers.looks == 3
 
     assert podman.containers.removed == []
@@ -265,5 +279,20 @@ async def test_what_disturbs_nobody_in_a_cache_stays(
 ) -> None:
     podman = FakePodman(others=(await other(uses, tmp_path, run=run, state=state),))
 
-    async with caches(podman, tmp_path).held(cell(mine), tell=pytest.fail):
+    async with caches(podman, tmp_path).held(cell(mine), "image-id", tell=pytest.fail):
         assert len(podman.containers.present) == 1
+
+
+async def test_only_a_new_cache_that_is_shared_is_given_to_the_images_user_before(
+    tmp_path: Path,
+) -> None:
+    new, there = FakePodman(), FakePodman(Volumes(refused(Conflict, "volume already exists")))
+    for podman, uses in ((new, "a:/a"), (new, "b:/b:cow"), (there, "b:/b:cow")):
+        async with caches(podman, tmp_path).held(cell(uses), "image-id", tell=pytest.fail):
+            pass
+
+    (spec,) = new.containers.created
+    assert (spec.image, [mount.destination for mount in spec.mounts]) == ("image-id", ["/b"])
+    assert spec.mounts[0].options == ()
+    assert spec.labels == {RUN: "mine"}
+    assert there.containers.created == []

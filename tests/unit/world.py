@@ -132,7 +132,10 @@ class World:
                 image=image,
                 workspace=prepared,
                 caches=Caches(
-                    cast("Podman", self.podman), Path("/nonexistent"), run="run1", judge=alive
+                    cast("Podman", self.podman),
+                    Path("/nonexistent"),
+                    labels={"barasync.run": "run1"},
+                    judge=alive,
                 ),
                 has_bar=lambda _mode: pytest.fail("a cell with a command does not call bar"),
             ),

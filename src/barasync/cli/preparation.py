@@ -138,7 +138,8 @@ def preparation(
     caches = Caches(
         connection.podman,
         user_cache_path("barasync") / "locks",
-        run=recorder.run,
+        labels=identity.labels(recorder.run),
+        rlimits=connection.rlimits,
         judge=partial(identity.judge, start_of=start_time),
     )
     return Preparation(image=image, workspace=workspace, caches=caches, has_bar=has_bar)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -21,12 +21,16 @@ from anyio import to_thread
 
 from barasync.aiopodman import (
     Conflict,
+    ContainerSpec,
     ContainerSummary,
     Mount,
+    OCIRuntimeError,
     Podman,
     PodmanError,
+    Rlimit,
     VolumeSummary,
     remove_shielded,
+    temporary,
 )
 from barasync.config.caches import CacheMode
 from barasync.engine.filelock import locked
@@ -73,20 +77,31 @@ def describe(volume: VolumeSummary) -> str:
 class Caches:
     """Gives the cells of a run their caches; `locks` has the files that keep runs apart."""
 
-    def __init__(self, podman: Podman, locks: Path, *, run: str, judge: Judge) -> None:
+    def __init__(
+        self,
+        podman: Podman,
+        locks: Path,
+        *,
+        labels: Mapping[str, str],
+        judge: Judge,
+        rlimits: tuple[Rlimit, ...] = (),
+    ) -> None:
         self._podman = podman
         self._locks = locks
-        self._run = run
+        self._labels = labels
         self._judge = judge
+        self._rlimits = rlimits
+        self._making = anyio.Lock()
 
     @asynccontextmanager
     async def held(
-        self, cell: Cell, *, tell: Callable[[str], None]
+        self, cell: Cell, image: str, *, tell: Callable[[str], None]
     ) -> AsyncIterator[tuple[Mount, ...]]:
         """Keep the caches of a cell for the block, and give how they come into its container.
 
-        They are made where they are missing. `tell` hears of a cache that another run uses, whose
-        end is then awaited, and of containers of dead runs, which are removed from it.
+        They are made where they are missing, of what the `image` of that ID has there. `tell` hears
+        of a cache that another run uses, whose end is then awaited, and of containers of dead runs,
+        which are removed from it.
 
         Raises:
             EngineUnavailable: a lock could not be had, a volume could not be made, or a container
@@ -110,24 +125,51 @@ class Caches:
                 )
                 try:
                     await stack.enter_async_context(lock)
-                    await self._make(volume, cache)
+                    await self._make(volume, cache, image)
                     await self._clear(volume, cache, tell)
+                except (PodmanError, TimeoutError) as error:
+                    raise EngineUnavailable(f"cache {cache.cache.name}: {error}") from error
                 except OSError as error:
                     raise EngineUnavailable(
                         f"cache {cache.cache.name}: no lock: {error}",
                         hint=f"make {self._locks} writable for user {os.getuid()}, or name "
                         "another place for caches with XDG_CACHE_HOME",
                     ) from error
-                except PodmanError as error:
-                    raise EngineUnavailable(f"cache {cache.cache.name}: {error}") from error
             yield tuple(_mount(cache, owner) for cache in caches)
 
-    async def _make(self, volume: str, cache: CellCache) -> None:
+    async def _make(self, volume: str, cache: CellCache, image: str) -> None:
         labels = {**cache.labels, USER: str(os.getuid())}
-        try:
-            await self._podman.volumes.create(volume, labels=labels)
-        except Conflict:
-            return  # it is there, as nearly always
+        async with AsyncExitStack() as stack:
+            if cache.is_shared:
+                # Nobody else is to have it before it is whole.
+                await stack.enter_async_context(self._making)
+                path = self._locks / f"{volume}.new.lock"
+                await stack.enter_async_context(locked(path, shared=False, on_wait=_say_nothing))
+            try:
+                await self._podman.volumes.create(volume, labels=labels)
+            except Conflict:
+                return  # it is there, as nearly always
+            if cache.is_shared:
+                await self._give_to_user(volume, cache, image)
+
+    async def _give_to_user(self, volume: str, cache: CellCache, image: str) -> None:
+        """Have podman fill a new volume, and give it to the user of the image.
+
+        It does so for the first container that has it, but too late for one that has an overlay of
+        it: there the root of the volume is still root's (measured on 4.3.1 and 5.4.2). So one that
+        never runs has it before.
+        """
+        spec = ContainerSpec(
+            image=image,
+            entrypoint=("true",),
+            labels=self._labels,
+            mounts=(Mount(volume, cache.cache.destination),),
+            rlimits=self._rlimits,
+        )
+        async with temporary(self._podman.containers, spec) as container:
+            # An image without that command has its volume by then.
+            with suppress(OCIRuntimeError):
+                await container.init()
 
     async def _clear(self, volume: str, cache: CellCache, tell: Callable[[str], None]) -> None:
         """Return once no container of another run is in the way; those of dead runs are removed."""
@@ -159,7 +201,7 @@ class Caches:
         found = [
             each
             for each in await self._podman.containers.list(labels={CACHES: None}, all=True)
-            if each.labels.get(RUN) != self._run and each.state not in _ENDED
+            if each.labels.get(RUN) != self._labels[RUN] and each.state not in _ENDED
             if not in_the_way.isdisjoint(each.labels.get(CACHES, "").split(","))
         ]
 
@@ -175,6 +217,10 @@ class Caches:
                 " remove",
                 hint=f"`podman rm --force {name}`, or `barasync clean`",
             )
+
+
+def _say_nothing() -> None:
+    """It does not take long."""
 
 
 def _use(volume: str, *, shared: bool) -> str:

@@ -148,7 +148,7 @@ class Turns:
             try:
                 with turn.cancellable() as scope:
                     made = await self._made(turn.cell, turn.phases)
-                    caches = await self._hold_caches(turn.cell, stack, turn.phases)
+                    caches = await self._hold_caches(turn.cell, made.image, stack, turn.phases)
             except BarasyncError as error:
                 return Taken(outcome=_not_prepared(error), error=error)
             if scope.cancelled_caught:
@@ -191,7 +191,7 @@ class Turns:
             return _Made(base, await self._layers.get((base, cell.platform)))
 
     async def _hold_caches(
-        self, cell: Cell, stack: AsyncExitStack, phases: Phases
+        self, cell: Cell, image: str, stack: AsyncExitStack, phases: Phases
     ) -> tuple[Mount, ...]:
         """Keep the caches of a cell, if it has any, until `stack` is closed."""
         if not cell.settings.caches:
@@ -208,7 +208,7 @@ class Turns:
             )
 
         with phases.measure("cache"):
-            held = self._preparation.caches.held(cell, tell=tell)
+            held = self._preparation.caches.held(cell, image, tell=tell)
             return await stack.enter_async_context(held)
 
     def _forget(self, cell: Cell, made: _Made) -> None:
