@@ -171,6 +171,16 @@ def facts(path: Path) -> dict[str, tuple[object, ...]]:
     return facts
 
 
+@contextmanager
+def unmasked() -> Iterator[None]:
+    """Let permissions be as they are asked for."""
+    before = os.umask(0)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 @settings(deadline=None)
 @given(tree=TREES, holes=HOLES, how=GNU_TAR, step=STEPS, data=st.data())
 def test_a_tree_comes_out_as_gnu_tar_packed_it(
@@ -181,7 +191,7 @@ def test_a_tree_comes_out_as_gnu_tar_packed_it(
     data: st.DataObject,
 ) -> None:
     assume(not {"hard", "link"} & {*tree, *holes})
-    with sandbox() as destination, tempfile.TemporaryDirectory() as name:
+    with sandbox() as destination, tempfile.TemporaryDirectory() as name, unmasked():
         root = Path(name, "root")
         grow(root, {**tree, **holes, "hard": b"linked"})
         (root / "link").hardlink_to(root / "hard")
