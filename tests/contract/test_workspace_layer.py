@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -20,7 +21,7 @@ from barasync.workspace.layer import ensure_layer
 from barasync.workspace.scan import scan
 from barasync.workspace.tree import SCANS, Tree
 from tests.contract.running import created, finish, run, shell
-from tests.rig.command import Barasync
+from tests.rig.command import Barasync, Ended
 from tests.rig.services import RigService
 from tests.unit.projects import MTIME, write
 
@@ -393,3 +394,38 @@ async def test_cells_of_one_run_never_have_two_states_of_a_project(
     (cell, *_), statuses = barasync.statuses(), barasync.statuses().values()
     assert list(statuses) == ["passed", "infrastructure_error"]
     assert barasync.log(cell) == "as it was"
+
+
+async def test_two_runs_at_once_make_one_layer(
+    podman: Podman, service: RigService, busybox: str, tmp_path: Path
+) -> None:
+    environ = {**os.environ, "NO_COLOR": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    runs = [
+        Barasync(tmp_path / name, service.endpoint.url, environ) for name in ("first", "second")
+    ]
+    for barasync in runs:
+        write(barasync.directory, {"state": "the same"})
+        (barasync.directory / "large").write_bytes(bytes(64 << 20))
+        barasync.configure(f'[defaults]\nimage = "{busybox}"\ncommand = ["cat", "state"]')
+        os.utime(barasync.directory / "large", (MTIME, MTIME))
+        os.utime(barasync.directory / "barasync.toml", (MTIME, MTIME))
+
+    ended: list[Ended] = []
+
+    async def run_matrix(barasync: Barasync) -> None:
+        ended.append(await to_thread.run_sync(barasync, "matrix", "tests"))
+
+    async with anyio.create_task_group() as group:
+        for barasync in runs:
+            group.start_soon(run_matrix, barasync)
+
+    assert [each.code for each in ended] == [0, 0], ended
+    (layer,) = await podman.images.list(labels={"barasync.kind": "workspace"})
+    assert [image_of_the_cell(barasync) for barasync in runs] == [layer.id, layer.id]
+
+
+def image_of_the_cell(barasync: Barasync) -> str:
+    """Return the ID of the image that the only cell of the newest run ran in."""
+    events = map(json.loads, (barasync.record() / "events.jsonl").read_text().splitlines())
+    (started,) = (event for event in events if event["event"] == "container.started")
+    return str(started["image"])

@@ -23,6 +23,7 @@ from barasync.config.copies import Copy
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.caches import Caches
 from barasync.engine.identity import Identity, start_time
+from barasync.engine.layers import making_layer
 from barasync.engine.turn import Preparation
 from barasync.errors import ConfigError
 from barasync.events import ImageProgress
@@ -35,7 +36,7 @@ from barasync.report.recorder import Recorder
 from barasync.workspace.copies import CopySource, read_copies
 from barasync.workspace.destinations import mounted_in, refuse_covered
 from barasync.workspace.hidden import hidden_file
-from barasync.workspace.layer import ensure_layer
+from barasync.workspace.layer import ensure_layer, layer_key
 from barasync.workspace.scan import scan
 from barasync.workspace.source import Source
 from barasync.workspace.tree import Tree
@@ -100,6 +101,7 @@ def preparation(
 ) -> Preparation:
     """Return how images and layers are made, when the first cell asks for each."""
     document = project.document
+    locks = user_cache_path("barasync") / "locks"
 
     def progress(image: str, platform: Platform, message: str) -> None:
         line = masker.text(message)
@@ -128,7 +130,15 @@ def preparation(
             labels=identity.labels(recorder.run),
             maker=identity.maker_labels(recorder.run),
         )
-        return await source.layer(lambda tree: make(tree=tree))
+
+        def waits() -> None:
+            progress(image_id, platform, "waits for a workspace layer that is being made")
+
+        async def alone(tree: Tree) -> str:
+            async with making_layer(locks, layer_key(image_id, tree), on_wait=waits):
+                return await make(tree=tree)
+
+        return await source.layer(alone)
 
     def has_bar(mode: WorkspaceMode) -> bool:
         if source is None or mode.shares_directory:

@@ -68,8 +68,8 @@ async def ensure_layer(
     they read others. `platform` is for messages.
 
     Processes that make the same layer at the same time do not meet: each has a container of its
-    own, their images are alike, the tag goes to the last. Within one process, call it once per
-    image and tree.
+    own, their images are alike, the tag goes to the last. Whoever calls it sees to it that this is
+    rare (`barasync.engine.layers`).
 
     When cancelled, the container is removed before this returns; an image may have been made.
 
