@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,6 @@ from tests.rig.command import Barasync, read_until
 from tests.rig.services import RigService
 
 NATIVE = native_architecture()
-
-# Fails where another cell is inside at the same time.
-ALONE = "mkdir /c/inside && echo $BARASYNC_CELL >> /c/seen && sleep 0.3 && rmdir /c/inside"
 
 
 @pytest.fixture
@@ -85,11 +83,17 @@ def test_what_a_cell_writes_into_its_cache_is_there_in_the_next_run(
 
 
 def test_cells_have_a_locked_cache_one_at_a_time(barasync: Barasync, busybox: str) -> None:
-    configure(barasync, busybox, ALONE, "things:/c", configs="a b c d")
-    ended = barasync("matrix", "tests", "--jobs", "4")
-    barasync("run", busybox, "--cache", "things:/c", "--", "wc", "-l", "/c/seen")
+    """The last cell of the plan comes when the others would be inside if nothing kept them out."""
+    script = "mkdir /c/inside && until test -e /on/last; do sleep 0.1; done && rmdir /c/inside"
+    configure(barasync, busybox, script, "things:/c", configs="a b c d")
+    (barasync.directory / "on").mkdir()
+    text = (barasync.directory / "barasync.toml").read_text().replace('"d"]', '"d", "last"]')
+    last = 'caches = []\ncommand = ["sh", "-c", "sleep 1; touch /on/last"]\n'
+    barasync.configure(f"{text}[config.last]\n{last}")
+    ended = barasync("matrix", "tests", "--jobs", "5", "--volume", "./on:/on")
 
     assert ended.code == 0, ended.out + ended.err
+    assert len(barasync.statuses()) == 5
 
 
 def test_cells_of_two_runs_have_a_locked_cache_one_at_a_time(
@@ -238,6 +242,17 @@ async def test_the_user_of_the_image_may_write_to_a_new_cache_of_either_mode(
             assert (ended.code, ended.err) == (0, ""), mode
     finally:
         await podman.images.remove(reference, force=True)
+
+
+def test_a_place_for_locks_that_cannot_be_is_named_once_with_what_to_do(
+    barasync: Barasync, busybox: str
+) -> None:
+    broken = replace(barasync, environ={**barasync.environ, "XDG_CACHE_HOME": "/dev/null"})
+    ended = broken("run", busybox, "--cache", "things:/c", "--", "true")
+
+    assert ended.code == 2
+    assert ended.err.count("cache things: no lock in /dev/null/barasync/locks: Not a dir") == 1
+    assert "hint: make /dev/null/barasync/locks writable" in ended.err
 
 
 def test_caches_stay_until_they_are_cleaned_and_no_longer(

@@ -24,7 +24,7 @@ from barasync.engine import caches as engine_caches
 from barasync.engine import identity
 from barasync.engine.caches import Caches, describe, find_caches, users_label
 from barasync.engine.identity import CACHES, RUN, Liveness
-from barasync.errors import EngineUnavailable
+from barasync.errors import ConfigError, EngineUnavailable
 from barasync.matrix.caches import caches_of
 from barasync.matrix.cells import Cell
 from barasync.matrix.platforms import Platform
@@ -202,7 +202,7 @@ async def test_a_lock_that_cannot_be_had_is_an_error_that_says_what_to_do(tmp_pa
     """Such as a cache directory that a `sudo` has made its own."""
     (tmp_path / "locks").touch()
 
-    with pytest.raises(EngineUnavailable, match=r"cache cargo: no lock: .*/locks") as caught:
+    with pytest.raises(ConfigError, match=r"cache cargo: no lock in .*/locks: ") as caught:
         async with caches(Volumes(), tmp_path / "locks").held(
             cell("cargo:/c"), "image-id", tell=pytest.fail
         ):

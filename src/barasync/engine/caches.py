@@ -35,7 +35,7 @@ from barasync.aiopodman import (
 from barasync.config.caches import CacheMode
 from barasync.engine.filelock import locked
 from barasync.engine.identity import CACHES, RUN, Liveness, machine_word
-from barasync.errors import EngineUnavailable
+from barasync.errors import ConfigError, EngineUnavailable
 from barasync.matrix.caches import ARCH, IMAGE, PREFIX, USER, CellCache, caches_of
 from barasync.matrix.cells import Cell
 
@@ -104,8 +104,9 @@ class Caches:
         which are removed from it.
 
         Raises:
-            EngineUnavailable: a lock could not be had, a volume could not be made, or a container
-                of a dead run could not be removed.
+            ConfigError: a lock could not be had.
+            EngineUnavailable: a volume could not be made, or a container of a dead run could not be
+                removed.
         """
         caches = caches_of(cell)
         if not caches:
@@ -130,8 +131,8 @@ class Caches:
                 except (PodmanError, TimeoutError) as error:
                     raise EngineUnavailable(f"cache {cache.cache.name}: {error}") from error
                 except OSError as error:
-                    raise EngineUnavailable(
-                        f"cache {cache.cache.name}: no lock: {error}",
+                    raise ConfigError(
+                        f"cache {cache.cache.name}: no lock in {self._locks}: {error.strerror}",
                         hint=f"make {self._locks} writable for user {os.getuid()}, or name "
                         "another place for caches with XDG_CACHE_HOME",
                     ) from error
