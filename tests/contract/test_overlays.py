@@ -21,12 +21,16 @@ from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.mounts import mounts_of
 from barasync.artifacts.place import below
 from barasync.engine.gate import Gates
+from barasync.engine.identity import CELL, RUN
 from barasync.engine.overlays import OverlayWrites
+from barasync.engine.place import FreshPlace
+from barasync.engine.sweep import Remains, sweep
 from tests.contract.running import created, finish, shell
 from tests.rig.accounts import ensure_rootless_user
 from tests.rig.busybox import HOST_BUSYBOX
 from tests.rig.command import Barasync
 from tests.rig.services import RigService
+from tests.unit.world import nothing_measured
 
 pytestmark = pytest.mark.anyio
 
@@ -217,3 +221,34 @@ async def collected(
         await finish(container)
         collection = await ended_collection(container, place, *sources)
     return [result.problem for result in collection.artifacts]
+
+
+async def test_a_volume_that_another_container_uses_is_named_at_the_end_of_the_run(
+    podman: Podman, busybox: str, lower: Path
+) -> None:
+    spec = replace(
+        shell(busybox, "true"),
+        name="barasync-test-kept",
+        labels={RUN: "test-kept", CELL: "a"},
+        overlays=(Mount(str(lower), "/over"),),
+    )
+    place = FreshPlace(
+        podman, spec, gates=Gates(), cgroup=None, phase=nothing_measured, keeps_overlays=True
+    )
+    async with place:
+        user = replace(
+            shell(busybox, "true"), mounts=(Mount("barasync-test-kept-upper0", "/used"),)
+        )
+        holder = await podman.containers.create(user)
+    try:
+        kept = await sweep(podman, "test-kept", None)
+    finally:
+        await holder.remove(force=True, missing_ok=True)
+        free = await sweep(podman, "test-kept", None)
+
+    assert not kept.proven
+    (problem,) = kept.problems
+    assert problem.startswith("volume barasync-test-kept-upper0 (a) could not be removed: ")
+    assert holder.id in problem
+    assert "`podman volume rm barasync-test-kept-upper0`" in problem
+    assert free == Remains()
