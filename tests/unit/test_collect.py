@@ -100,7 +100,7 @@ async def test_problems_are_results_and_do_not_disturb_the_others(place: Path) -
     )
     sources = ["good", "missing", "broken", "lost", "cut", "refused", "device", "big", "garbage"]
 
-    results = await collected(container, sources, place, Limits(bytes=10_000), workspace="/w")
+    results = await collected(container, sources, place, Limits(bytes=10_500), workspace="/w")
 
     assert {result.source: result.problem for result in results} == {
         "good": None,
@@ -111,7 +111,7 @@ async def test_problems_are_results_and_do_not_disturb_the_others(place: Path) -
         "refused": "/w/refused could not be fetched: nobody answers",
         "device": "the archive of /w/device is refused: device: it is a character device",
         "big": "the archive of /w/big is refused: "
-        "the files have more than 10000 bytes (`artifacts_size`, for all artifacts of the cell)",
+        "the files have more than 10500 bytes (`artifacts_size`, for all artifacts of the cell)",
         "garbage": "the archive of /w/garbage is refused: "
         "a single block of zeroes in the middle of the archive",
     }

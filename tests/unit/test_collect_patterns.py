@@ -14,7 +14,17 @@ from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.place import below
 from barasync.matrix.outcome import Collected
 from tests.unit.archived import FakeContainer, collected, pieces
-from tests.unit.archives import directory, hard_link, member, names, pack, raw, sandbox, symlink
+from tests.unit.archives import (
+    block,
+    directory,
+    hard_link,
+    member,
+    names,
+    pack,
+    raw,
+    sandbox,
+    symlink,
+)
 
 pytestmark = pytest.mark.anyio
 LIMITS = Limits()
@@ -231,8 +241,29 @@ async def test_what_a_pattern_leaves_out_is_bounded_too(place: Path) -> None:
     )
 
     assert result.problem == (
-        "the archive of /workspace/build is refused: it has more than "
+        "the archive of /workspace/build is refused: it is longer than "
         f"{limits.stream_bytes + (1 << 20)} bytes, most of which nobody wants; "
         "name what is wanted with fewer wildcards"
     )
     assert names(place) == []
+
+
+async def test_what_nobody_wants_of_a_huge_file_is_not_read_to_find_it_too_large(
+    place: Path,
+) -> None:
+    sent = 0
+
+    async def huge() -> AsyncIterator[bytes]:
+        nonlocal sent
+        yield block(*directory("build")) + raw(b"build/core", size=b"77777777777\0")
+        while True:
+            sent += 1 << 16
+            yield bytes(1 << 16)
+
+    limits = Limits(bytes=1000, members=10, skipped_bytes=1 << 30)
+    (result,) = await collected(
+        FakeContainer(workspace__build=huge), ["build/*.log"], place, limits
+    )
+
+    assert "most of which nobody wants" in str(result.problem)
+    assert sent < 16 << 20

@@ -21,7 +21,6 @@ from dataclasses import replace as changed
 
 from barasync.artifacts.budget import Budget, Share
 from barasync.artifacts.directories import CONTENT, DIRECTORY
-from barasync.artifacts.errors import LimitExceeded
 from barasync.artifacts.ledger import Ledger
 from barasync.artifacts.manifest import Manifest, Refusal
 from barasync.artifacts.place import Place
@@ -35,6 +34,7 @@ __all__ = ["Limits", "extract"]
 
 _PREVIOUS = "previous"
 _PARTIAL = re.compile(r"\.barasync-[0-9a-f]{16}\.partial")
+_FEWER = ", most of which nobody wants; name what is wanted with fewer wildcards"
 _YOUNG_SECONDS = 60
 
 
@@ -82,38 +82,20 @@ def extract(
             if not replace:
                 _refuse_existing(target)
             with _staging(parent) as (staging, remains):
-                longest = limits.stream_bytes
+                stream = TarStream(read, max_bytes=limits.stream_bytes)
                 if selection is not None:
-                    longest += limits.skipped_bytes
-                    read = _at_most(longest, read)
+                    longest = limits.stream_bytes + limits.skipped_bytes
+                    stream = TarStream(read, max_bytes=longest, advice=_FEWER)
                 ledger.begin()
                 writer = Writer(staging, limits, share, ledger, selection, rooted=rooted)
                 with closing(writer):
-                    manifest = writer.write(TarStream(read, max_bytes=longest))
+                    manifest = writer.write(stream)
                 if manifest.totals.members or selection is None:
                     _publish(Name(staging, CONTENT), target, replace=replace)
     except BaseException:
         share.give_back()
         raise
     return changed(manifest, refused=(*manifest.refused, *remains))
-
-
-def _at_most(most: int, read: Read) -> Read:
-    """Read no more than so many bytes of an archive of which not everything is wanted."""
-    taken = 0
-
-    def bounded(size: int) -> bytes:
-        nonlocal taken
-        data = read(size)
-        taken += len(data)
-        if taken > most:
-            raise LimitExceeded(
-                f"it has more than {most} bytes, most of which nobody wants; "
-                "name what is wanted with fewer wildcards"
-            )
-        return data
-
-    return bounded
 
 
 @contextmanager

@@ -68,13 +68,14 @@ class TarStream:
 
     Raises (while iterating and in `data`):
         TruncatedArchive: the stream ended before the marker.
-        LimitExceeded: the stream is longer than `max_bytes`.
+        LimitExceeded: the stream is longer than `max_bytes`; `advice` says what to do then.
         ArchiveError: the bytes are not a tar archive.
     """
 
-    def __init__(self, read: Read, *, max_bytes: int) -> None:
+    def __init__(self, read: Read, *, max_bytes: int, advice: str = "") -> None:
         self._read = read
         self._max_bytes = max_bytes
+        self._advice = advice
         self._taken = 0
         self._buffer = b""
         self._view = memoryview(b"")
@@ -251,6 +252,9 @@ class TarStream:
         if end <= len(self._buffer):
             self._position = end
             return
+        # A sparse file of terabytes is not read for minutes to find that out.
+        if self._taken + end - len(self._buffer) > self._max_bytes:
+            raise self._too_long()
         while size:
             size -= len(self._take(size))
 
@@ -265,10 +269,13 @@ class TarStream:
             start = 0
             self._taken += len(self._buffer)
             if self._taken > self._max_bytes:
-                raise LimitExceeded(f"the archive is longer than {self._max_bytes} bytes")
+                raise self._too_long()
         end = min(start + limit, len(self._buffer))
         self._position = end
         return self._view[start:end]
+
+    def _too_long(self) -> LimitExceeded:
+        return LimitExceeded(f"it is longer than {self._max_bytes} bytes{self._advice}")
 
 
 class _Extension:
