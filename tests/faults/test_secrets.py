@@ -45,6 +45,12 @@ def test_a_secret_that_is_not_removed_is_said(service: FakeService, tmp_path: Pa
     assert TOKEN not in ended.err
 
 
+def test_a_secret_that_is_not_removed_is_no_success(service: FakeService, tmp_path: Path) -> None:
+    service.inject(Fault("secret-delete", Refuses("disk full")))
+
+    assert run(service, tmp_path).code == 125
+
+
 def test_without_its_secret_no_cell_begins(service: FakeService, tmp_path: Path) -> None:
     service.inject(Fault("secret-create", Refuses("disk full")))
 

@@ -93,7 +93,7 @@ class Executed:
     """A run that has ended, and its record.
 
     `problems` are sentences on what could not be written or removed; without `recorded` some of
-    that was the record or a log.
+    that was the record or a log, without `removed` a secret.
     """
 
     result: RunResult
@@ -102,6 +102,7 @@ class Executed:
     artifacts: Path
     problems: tuple[str, ...]
     recorded: bool
+    removed: bool
 
 
 Audience = Callable[[RunDirectory], Consoles]
@@ -315,6 +316,7 @@ async def _conclude(
         artifacts=execution.artifacts or directory.artifacts,
         problems=problems,
         recorded=recorded,
+        removed=not left,
     )
 
 

@@ -42,8 +42,11 @@ def show_matrix(execution: Execution, output: OutputMode) -> NoReturn:
 
 
 def matrix_exit_code(executed: Executed) -> int:
-    """Return what `barasync matrix` ends with: no run is a success that left no whole record."""
-    if executed.result.exit_code == EXIT_OK and not executed.recorded:
+    """Return what `barasync matrix` ends with.
+
+    No run is a success that left no whole record, or something on podman's side.
+    """
+    if executed.result.exit_code == EXIT_OK and not (executed.recorded and executed.removed):
         return EXIT_NOT_PASSED
     return executed.result.exit_code
 
@@ -67,7 +70,8 @@ def show_single(execution: Execution) -> NoReturn:
         outcome = executed.result.outcomes[cell.id]
         for line in _last_words(outcome, executed):
             error.print(line)
-        return single_exit_code(outcome, executed.result.exit_code)
+        code = single_exit_code(outcome, executed.result.exit_code)
+        return code if code or executed.removed else EXIT_REFUSED
 
     finish(command)
 
