@@ -15,10 +15,10 @@ from barasync.aiopodman import Chunk, Podman
 from barasync.artifacts.collect import Collection
 from barasync.artifacts.place import Place
 from barasync.config.schema import CellSettings
-from barasync.engine.attempt import Session
 from barasync.engine.caches import Caches
 from barasync.engine.claims import Capacity
 from barasync.engine.identity import Liveness
+from barasync.engine.job import Session
 from barasync.engine.memory import LookAtMemory
 from barasync.engine.run import Run, RunResult
 from barasync.engine.scheduler import Scheduler, Task

@@ -29,9 +29,9 @@ from barasync.cli.project import Project
 from barasync.cli.secrets import secret_notes
 from barasync.config.copies import Copy
 from barasync.engine.admission import capacity, tasks
-from barasync.engine.attempt import Session
 from barasync.engine.history import Ended, History, read_history, remember
 from barasync.engine.identity import Identity
+from barasync.engine.job import Session
 from barasync.engine.memory import read_shortage
 from barasync.engine.run import Run, RunResult
 from barasync.engine.sampler import Sampler

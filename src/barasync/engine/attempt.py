@@ -6,34 +6,24 @@ pass is data; every podman error becomes an `Outcome` in `_infrastructure_error`
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
-import anyio
 from anyio import to_thread
 
 from barasync.aiopodman import (
     Container,
     ContainerInspect,
-    ContainerSpec,
-    Mount,
-    Network,
     NotFound,
     OCIRuntimeError,
-    Podman,
     PodmanError,
-    Rlimit,
     quirks,
 )
 from barasync.artifacts.collect import Collection
 from barasync.artifacts.ledger import Ledgers
-from barasync.artifacts.place import Place
-from barasync.config.volumes import parse_volume
-from barasync.engine.caches import users_label
 from barasync.engine.collection import (
     Cancellable,
     Collecting,
@@ -43,25 +33,16 @@ from barasync.engine.collection import (
 )
 from barasync.engine.drain import Drain, Sink
 from barasync.engine.ending import NoVerdict
-from barasync.engine.gate import Gates
-from barasync.engine.identity import ATTEMPT, CELL, WORKSPACE_MODE
-from barasync.engine.memory import LookAtMemory
-from barasync.engine.place import FreshPlace, server_timeout
+from barasync.engine.job import Job, Session, cgroup_of, container_spec, timeout_of_service
+from barasync.engine.place import FreshPlace
 from barasync.engine.reaper import Kind
-from barasync.engine.sampler import Sampler
-from barasync.engine.secrets import secret_env, secret_files
 from barasync.engine.sweep import Left
-from barasync.engine.usage import CellCgroup, RunCgroup
 from barasync.engine.verdict import Observation, Verdict, judge, judge_refused_start, remark
 from barasync.errors import BarasyncError, ConfigError
-from barasync.masking.masker import Masker
-from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Status, Usage
-from barasync.workspace.copies import CopySource
 from barasync.workspace.destinations import mounted_in, send_copies
-from barasync.workspace.live import mount_hint, with_workspace
+from barasync.workspace.live import mount_hint
 
-SERVER_GRACE_SECONDS = 30.0
 # The cause that podman gives.
 _NO_CONTAINER = "no such container"
 
@@ -76,49 +57,6 @@ class OutputLog(Sink, Protocol):
     @property
     def counts(self) -> OutputCounts:
         """How much was taken so far, and whether all of it is on disk."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One attempt that is ready to run: the cell, its image's ID and its final command."""
-
-    cell: Cell
-    number: int
-    image: str
-    command: tuple[str, ...]
-    environment: Mapping[str, str]
-    artifacts: Place
-    caches: tuple[Mount, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """What all attempts of a run share.
-
-    `project` is its directory, as this process and the service see it. `cgroup` is the run's,
-    `None` where the engine cannot see the service's; then `sampler`, if any, measures usage.
-    `clock` is monotonic, in seconds. `rlimits` are those a container needs on a host whose hard
-    limits are below podman's defaults. `copies` are put in every container.
-    `look_at_memory` tells whether the host of the cells runs short of it, `None` where that cannot
-    be seen. `gates` bound what podman is asked at once.
-    `secrets` are podman's names of the secrets, by source, and `masker` knows what they hold.
-    `hurry` is set when nobody wants to wait for the grace of cells any more.
-    """
-
-    podman: Podman
-    run: str
-    labels: Mapping[str, str]
-    project: Path
-    cgroup: RunCgroup | None
-    rlimits: tuple[Rlimit, ...]
-    clock: Callable[[], float]
-    copies: tuple[CopySource, ...] = ()
-    look_at_memory: LookAtMemory | None = None
-    sampler: Sampler | None = None
-    gates: Gates = field(default_factory=Gates)
-    secrets: Mapping[str, str] = field(default_factory=dict)
-    masker: Masker = field(default_factory=Masker)
-    hurry: anyio.Event = field(default_factory=anyio.Event)
 
 
 @dataclass(slots=True)
@@ -194,7 +132,7 @@ async def attempt(
     Raises:
         ImageGone: there is no image of the job's ID any more.
     """
-    cgroup = _cgroup(job, session)
+    cgroup = cgroup_of(job, session)
     try:
         spec = await to_thread.run_sync(container_spec, job, session)
     except ConfigError as error:
@@ -254,55 +192,6 @@ async def attempt(
 
 def _refused(error: BarasyncError) -> Outcome:
     return Outcome(status=Status.INFRASTRUCTURE_ERROR, reason=str(error), hint=error.hint)
-
-
-def container_spec(job: Job, session: Session) -> ContainerSpec:
-    """Translate a job into what podman is asked to create; looks at directories, so it blocks.
-
-    Raises:
-        ConfigError: the cell must not have one of its mounts.
-    """
-    settings = job.cell.settings
-    cgroup = _cgroup(job, session)
-    spec = ContainerSpec(
-        image=job.image,
-        name=f"barasync-{session.run}-{job.cell.id}-{job.number}",
-        command=job.command,
-        env=job.environment,
-        labels={
-            **session.labels,
-            **users_label(job.caches),
-            CELL: job.cell.id,
-            ATTEMPT: str(job.number),
-            WORKSPACE_MODE: settings.workspace.value,
-        },
-        timeout=_server_timeout(job),
-        memory_bytes=settings.memory,
-        cpus=settings.cpus,
-        pids_limit=settings.pids,
-        network=cast("Network", settings.network),  # checked with the configuration
-        mounts=(
-            *(mount(volume) for volume in settings.volumes),
-            *job.caches,
-        ),
-        secret_files=secret_files(settings, session.secrets),
-        secret_env=secret_env(settings, session.secrets),
-        cgroup_parent=None if cgroup is None else cgroup.path,
-        monitor_stays=cgroup is not None,
-        rlimits=session.rlimits,
-    )
-    return with_workspace(spec, settings.workspace, session.project)
-
-
-def _server_timeout(job: Job) -> int | None:
-    settings = job.cell.settings
-    return server_timeout(settings.timeout, settings.stop_grace + SERVER_GRACE_SECONDS)
-
-
-def mount(volume: str) -> Mount:
-    """Translate a volume of the settings, whose source is absolute or a name."""
-    parsed = parse_volume(volume)
-    return Mount(parsed.source, parsed.destination, parsed.options)
 
 
 async def _execute(
@@ -440,7 +329,7 @@ def _observation(ended: _Ended, job: Job, session: Session, place: FreshPlace) -
         deadline_hit=ended.deadline_hit,
         terminated=ended.terminated,
         timeout=job.cell.settings.timeout,
-        server_timeout=_server_timeout(job),
+        server_timeout=timeout_of_service(job),
         seconds=ended.seconds,
         memory_limit_bytes=job.cell.settings.memory,
         oom_kills=place.oom_kills,
@@ -478,9 +367,3 @@ def leaked(outcome: Outcome, left: Left) -> Outcome:
         reason=f"{left.kind.value} {left.name} could not be removed{before}",
         hint=left.step,
     )
-
-
-def _cgroup(job: Job, session: Session) -> CellCgroup | None:
-    if session.cgroup is None:
-        return None
-    return session.cgroup.of_attempt(f"{job.cell.id}-{job.number}")

@@ -19,7 +19,8 @@ from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from barasync.aiopodman import PodmanError
-from barasync.engine.attempt import Phases, Session, leaked
+from barasync.engine.attempt import Phases, leaked
+from barasync.engine.job import Session
 from barasync.engine.memory import LookAtMemory
 from barasync.engine.reaper import Kind
 from barasync.engine.retry import is_retried

@@ -12,17 +12,10 @@ from barasync.aiopodman import Mount
 from barasync.artifacts.collect import Collection
 from barasync.artifacts.place import Place
 from barasync.config.schema import WorkspaceMode
-from barasync.engine.attempt import (
-    ImageGone,
-    Job,
-    OutputLog,
-    Phases,
-    Session,
-    Taken,
-    attempt,
-)
+from barasync.engine.attempt import ImageGone, OutputLog, Phases, Taken, attempt
 from barasync.engine.caches import Caches
 from barasync.engine.collection import Cancellable
+from barasync.engine.job import Job, Session
 from barasync.engine.masking import masked_error, masked_outcome, masked_sink
 from barasync.engine.once import Once
 from barasync.errors import BarasyncError

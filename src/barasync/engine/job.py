@@ -1,0 +1,128 @@
+"""What an attempt is made of: the job, what all jobs of a run share, and the container of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import anyio
+
+from barasync.aiopodman import ContainerSpec, Mount, Network, Podman, Rlimit
+from barasync.artifacts.place import Place
+from barasync.config.volumes import parse_volume
+from barasync.engine.caches import users_label
+from barasync.engine.gate import Gates
+from barasync.engine.identity import ATTEMPT, CELL, WORKSPACE_MODE
+from barasync.engine.memory import LookAtMemory
+from barasync.engine.place import server_timeout
+from barasync.engine.sampler import Sampler
+from barasync.engine.secrets import secret_env, secret_files
+from barasync.engine.usage import CellCgroup, RunCgroup
+from barasync.masking.masker import Masker
+from barasync.matrix.cells import Cell
+from barasync.workspace.copies import CopySource
+from barasync.workspace.live import with_workspace
+
+SERVER_GRACE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One attempt that is ready to run: the cell, its image's ID and its final command."""
+
+    cell: Cell
+    number: int
+    image: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    artifacts: Place
+    caches: tuple[Mount, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What all attempts of a run share.
+
+    `project` is its directory, as this process and the service see it. `cgroup` is the run's,
+    `None` where the engine cannot see the service's; then `sampler`, if any, measures usage.
+    `clock` is monotonic, in seconds. `rlimits` are those a container needs on a host whose hard
+    limits are below podman's defaults. `copies` are put in every container.
+    `look_at_memory` tells whether the host of the cells runs short of it, `None` where that cannot
+    be seen. `gates` bound what podman is asked at once.
+    `secrets` are podman's names of the secrets, by source, and `masker` knows what they hold.
+    `hurry` is set when nobody wants to wait for the grace of cells any more.
+    """
+
+    podman: Podman
+    run: str
+    labels: Mapping[str, str]
+    project: Path
+    cgroup: RunCgroup | None
+    rlimits: tuple[Rlimit, ...]
+    clock: Callable[[], float]
+    copies: tuple[CopySource, ...] = ()
+    look_at_memory: LookAtMemory | None = None
+    sampler: Sampler | None = None
+    gates: Gates = field(default_factory=Gates)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    masker: Masker = field(default_factory=Masker)
+    hurry: anyio.Event = field(default_factory=anyio.Event)
+
+
+def container_spec(job: Job, session: Session) -> ContainerSpec:
+    """Translate a job into what podman is asked to create; looks at directories, so it blocks.
+
+    Raises:
+        ConfigError: the cell must not have one of its mounts.
+    """
+    settings = job.cell.settings
+    cgroup = cgroup_of(job, session)
+    spec = ContainerSpec(
+        image=job.image,
+        name=f"barasync-{session.run}-{job.cell.id}-{job.number}",
+        command=job.command,
+        env=job.environment,
+        labels={
+            **session.labels,
+            **users_label(job.caches),
+            CELL: job.cell.id,
+            ATTEMPT: str(job.number),
+            WORKSPACE_MODE: settings.workspace.value,
+        },
+        timeout=timeout_of_service(job),
+        memory_bytes=settings.memory,
+        cpus=settings.cpus,
+        pids_limit=settings.pids,
+        network=cast("Network", settings.network),  # checked with the configuration
+        mounts=(
+            *(mount(volume) for volume in settings.volumes),
+            *job.caches,
+        ),
+        secret_files=secret_files(settings, session.secrets),
+        secret_env=secret_env(settings, session.secrets),
+        cgroup_parent=None if cgroup is None else cgroup.path,
+        monitor_stays=cgroup is not None,
+        rlimits=session.rlimits,
+    )
+    return with_workspace(spec, settings.workspace, session.project)
+
+
+def timeout_of_service(job: Job) -> int | None:
+    """Return when podman is to end the container if we cannot, in seconds."""
+    settings = job.cell.settings
+    return server_timeout(settings.timeout, settings.stop_grace + SERVER_GRACE_SECONDS)
+
+
+def mount(volume: str) -> Mount:
+    """Translate a volume of the settings, whose source is absolute or a name."""
+    parsed = parse_volume(volume)
+    return Mount(parsed.source, parsed.destination, parsed.options)
+
+
+def cgroup_of(job: Job, session: Session) -> CellCgroup | None:
+    """Return the cgroup of an attempt, if the run has one."""
+    if session.cgroup is None:
+        return None
+    return session.cgroup.of_attempt(f"{job.cell.id}-{job.number}")
