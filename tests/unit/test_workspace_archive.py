@@ -5,17 +5,20 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+from collections.abc import Generator
+from contextlib import nullcontext
 from pathlib import Path
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from barasync.errors import ConfigError
 from barasync.workspace import archive
-from barasync.workspace.archive import stream
+from barasync.workspace.archive import made_ahead, stream
 from barasync.workspace.scan import scan
-from barasync.workspace.tree import Entry, Kind
+from barasync.workspace.tree import Entry, Kind, TreeChanged
 from tests.unit.projects import MTIME, write
 
 
@@ -165,3 +168,58 @@ def test_an_archive_that_is_not_read_to_its_end_closes_its_file(tmp_path: Path) 
 
 def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.anyio
+async def test_pieces_are_made_ahead_and_in_order() -> None:
+    made: list[int] = []
+
+    def numbers() -> Generator[bytes, None, None]:
+        for number in range(100):
+            made.append(number)
+            yield b"%d" % number
+
+    async with made_ahead(numbers()) as pieces:
+        first = await anext(pieces)
+        with anyio.fail_after(5):
+            while len(made) < 3:
+                await anyio.lowlevel.checkpoint()
+        assert len(made) < 10
+        taken = [first, *[piece async for piece in pieces]]
+
+    assert taken == [b"%d" % number for number in range(100)]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("ending", ["archive", "taker", "cancelled", "at once"])
+async def test_an_archive_is_closed_however_its_taking_ends(ending: str) -> None:
+    opened = closed = False
+
+    def endless() -> Generator[bytes, None, None]:
+        nonlocal opened, closed
+        opened = True
+        try:
+            yield b"1"
+            if ending == "archive":
+                raise TreeChanged("it changed")
+            while True:
+                yield b"2"
+        finally:
+            closed = True
+
+    async def take() -> None:
+        async with made_ahead(endless()) as pieces:
+            if ending == "at once":
+                return
+            async for _ in pieces:
+                if ending == "taker":
+                    raise ZeroDivisionError
+                if ending == "cancelled":
+                    scope.cancel()
+
+    expected = {"archive": pytest.raises(TreeChanged), "taker": pytest.raises(ZeroDivisionError)}
+    with expected.get(ending, nullcontext()), anyio.CancelScope() as scope:
+        await take()
+
+    assert closed is opened
+    assert opened or ending == "at once"

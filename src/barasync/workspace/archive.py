@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import AsyncGenerator, Generator, Iterable
-from contextlib import closing
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable
+from contextlib import aclosing, asynccontextmanager, closing
 from itertools import chain
 from pathlib import Path
 
-from anyio import to_thread
+from anyio import create_memory_object_stream, create_task_group, to_thread
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from barasync.config.schema import WORKSPACE
+from barasync.errors import BarasyncError
 from barasync.workspace.below import Below
 from barasync.workspace.tree import READ_BYTES, Entry, Kind, Tree, read_file
 
@@ -19,6 +21,7 @@ _PREFIX = WORKSPACE.removeprefix("/")
 _BLOCK = 512
 _END_MARKER = bytes(2 * _BLOCK)
 _NAME_BYTES = 100
+_AHEAD = 2
 _NUMBER_LIMIT = 8**11
 _TYPES = {
     Kind.FILE: tarfile.REGTYPE,
@@ -116,11 +119,48 @@ def _long_header(entry: Entry, name: str, target: str) -> bytes:
     return header.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
-async def chunks(archive: Generator[bytes, None, None]) -> AsyncGenerator[bytes, None]:
-    """Give an archive piece by piece, each made in a worker thread when it is asked for."""
-    with closing(archive) as pieces:
-        while (piece := await to_thread.run_sync(next, pieces, None)) is not None:
-            yield piece
+@asynccontextmanager
+async def made_ahead(
+    archive: Generator[bytes, None, None],
+) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Give an archive piece by piece, made in a worker thread while the pieces before are sent.
+
+    At most `_AHEAD` pieces wait. What goes wrong with the archive is raised where its pieces are
+    taken. The archive is closed at the end of the block.
+    """
+    send, receive = create_memory_object_stream[bytes | BarasyncError](_AHEAD)
+    failure: Exception | None = None
+    with closing(archive), send, receive:
+        async with create_task_group() as group:
+            group.start_soon(_make, archive, send)
+            try:
+                async with aclosing(_taken(receive)) as pieces:
+                    yield pieces
+            except Exception as error:  # noqa: BLE001 raised again, alone instead of in a group
+                failure = error
+            group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+async def _make(
+    archive: Generator[bytes, None, None], send: MemoryObjectSendStream[bytes | BarasyncError]
+) -> None:
+    with send:
+        try:
+            while (piece := await to_thread.run_sync(next, archive, None)) is not None:
+                await send.send(piece)
+        except BarasyncError as error:
+            await send.send(error)
+
+
+async def _taken(
+    receive: MemoryObjectReceiveStream[bytes | BarasyncError],
+) -> AsyncGenerator[bytes, None]:
+    async for piece in receive:
+        if isinstance(piece, BarasyncError):
+            raise piece
+        yield piece
 
 
 def _text(path: str) -> str:

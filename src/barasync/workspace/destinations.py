@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Sequence
-from contextlib import aclosing
 
 from barasync.aiopodman import Container, ContainerInspect, follow
 from barasync.config.caches import parse_cache
@@ -18,7 +17,7 @@ from barasync.config.copies import Copy
 from barasync.config.schema import WORKSPACE, CellSettings
 from barasync.config.volumes import PODMANS, parse_volume
 from barasync.errors import ConfigError
-from barasync.workspace.archive import chunks, pack
+from barasync.workspace.archive import made_ahead, pack
 from barasync.workspace.copies import CopySource
 
 _ELSEWHERE = "choose a destination that is in the container's own files"
@@ -67,7 +66,7 @@ async def send_copies(
     for source in copies:
         # What was copied before may be on the way.
         above, name = posixpath.split(await _place(container, source, places))
-        async with aclosing(chunks(pack(source.root, source.entries, name))) as pieces:
+        async with made_ahead(pack(source.root, source.entries, name)) as pieces:
             await container.put_archive(above, pieces, keep_kinds=True)
 
 

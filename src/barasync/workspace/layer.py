@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from barasync.aiopodman import (
@@ -29,7 +29,7 @@ from barasync.aiopodman import (
 from barasync.config.schema import WORKSPACE
 from barasync.errors import EngineUnavailable, ImageError
 from barasync.matrix.platforms import Platform
-from barasync.workspace.archive import chunks, stream
+from barasync.workspace.archive import made_ahead, stream
 from barasync.workspace.tree import Tree
 
 REPOSITORY = "localhost/barasync/workspace"
@@ -89,7 +89,7 @@ async def ensure_layer(
         draft = await _create(podman, image_id, key, labels, maker)
     try:
         with _step(where, "sending the files"):
-            async with aclosing(chunks(stream(tree))) as pieces:
+            async with made_ahead(stream(tree)) as pieces:
                 await draft.container.put_archive("/", pieces)
         with _step(where, "committing"):
             layer = await draft.container.commit(
