@@ -112,8 +112,9 @@ def test_text_is_masked_whatever_is_in_it() -> None:
     hide = masker(TOKEN, "schlüssel".encode(), b"\xa9")
 
     assert hide.text(f"podman: {TOKEN.decode()} schlüssel") == "podman: *** ***"
-    assert hide.text("caf\udce9") == r"caf\udce9"
-    assert hide.text("é") == "\ufffd***"
+    assert hide.text("caf\udce9") == r"caf\xe9"
+    assert hide.text("lone \ud800") == r"lone \ud800"
+    assert hide.text("é") == r"\xc3***"
     assert Masker().text("caf\udce9") == "caf\udce9"
 
 
@@ -190,3 +191,10 @@ def test_what_is_held_back_is_given_away_piece_by_piece_at_no_more_cost() -> Non
 
     assert costs < 1000 * 1000 + 2 * len(value)
     assert stream.finish() == value[:-1]
+
+
+def test_a_value_that_is_not_utf_8_is_masked_in_text_too() -> None:
+    hide = masker(b"hunter2-\xff-abcdefgh")
+    name = b"file of hunter2-\xff-abcdefgh \xe9".decode("utf-8", "surrogateescape")
+
+    assert hide.text(name) == r"file of *** \xe9"

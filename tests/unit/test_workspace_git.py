@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from barasync.errors import ConfigError
-from barasync.workspace.git import parse_answer
+from barasync.workspace.git import list_ignored, parse_answer
 from barasync.workspace.scan import scan
-from barasync.workspace.tree import Kind, Tree
+from barasync.workspace.tree import Kind, Tree, TreeChanged
 from tests.unit.projects import Swap, git, plain_git, repository, without_privileges, write
 
 
@@ -322,3 +322,8 @@ def test_git_failing_without_a_word_is_an_error(tmp_path: Path) -> None:
 
 def test_other_warnings_of_git_are_not_ours(tmp_path: Path) -> None:
     assert parse_answer(tmp_path, 0, b"a\0b/\0", "warning: something\n") == ("a", "b")
+
+
+def test_a_directory_that_is_gone_when_git_is_asked_has_changed(tmp_path: Path) -> None:
+    with pytest.raises(TreeChanged, match="gone changed while it was read"):
+        list_ignored(tmp_path / "gone", ["x"], lambda: None)

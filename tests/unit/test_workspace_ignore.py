@@ -206,3 +206,10 @@ def test_an_ignore_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match=r"\.dockerignore: cannot be read: Is a directory"):
         scan(tmp_path)
+
+
+def test_a_name_that_a_pattern_of_many_stars_does_not_match_is_soon_left() -> None:
+    ignore = Ignore.parse("**/" + "a*" * 60 + "b\n", Path("/p/.dockerignore"))
+
+    assert not ignore.leaves_out(ignore.matches("a" * 200, ignore.nothing))
+    assert ignore.leaves_out(ignore.matches("x/" + "a" * 200 + "b", ignore.nothing))

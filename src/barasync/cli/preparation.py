@@ -201,8 +201,8 @@ async def _copies(
         return ()
     read = partial(read_copies, copies, checkpoint=check_cancelled)
     sources = await to_thread.run_sync(read)
-    for cell in plan.cells:
-        refuse_covered(sources, mounted_in(cell.settings))
+    for mounted in {mounted_in(cell.settings) for cell in plan.cells}:
+        refuse_covered(sources, mounted)
     for source in sources:
         for path in source.skipped:
             notify(f"note: {source.copy}: left out {path}, a socket, pipe or device")

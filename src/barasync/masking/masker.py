@@ -44,9 +44,17 @@ class Masker:
         if not self._words:
             return text
         stream = self.stream()
+        masked = stream.feed(_bytes(text)) + stream.finish()
         # A path on disk may hold what is no text, and a value may end within a character.
-        data = text.encode("utf-8", errors="backslashreplace")
-        return (stream.feed(data) + stream.finish()).decode("utf-8", errors="replace")
+        return masked.decode("utf-8", errors="backslashreplace")
+
+
+def _bytes(text: str) -> bytes:
+    """Return the bytes that a text stands for: those of a path may not be UTF-8."""
+    try:
+        return text.encode("utf-8", errors="surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", errors="backslashreplace")
 
 
 class MaskedStream:

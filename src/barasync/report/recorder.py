@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -91,16 +91,13 @@ class Recorder:
         stale = self._places.get(cell, frozenset()) - places
         self._places[cell] = places
         write = partial(write_manifest, self.path / path, self.run, cell, number, collection)
-        try:
-            await to_thread.run_sync(_remove, stale)
-        except OSError as error:
-            self._unwritten.append(f"what an earlier attempt of {cell} left stays: {error}")
-        try:
-            await to_thread.run_sync(write)
-        except OSError as error:
-            self._unwritten.append(f"the manifest of the artifacts of {cell} is missing: {error}")
-            return None
-        return str(path)
+        # Both in one thread: whoever is cancelled meanwhile has still done both.
+        failed, unwritten = await to_thread.run_sync(_replace, stale, write)
+        self._unwritten += [f"what an earlier attempt of {cell} left stays: {e}" for e in failed]
+        if unwritten is None:
+            return str(path)
+        self._unwritten.append(f"the manifest of the artifacts of {cell} is missing: {unwritten}")
+        return None
 
     def document(self) -> ResultDocument:
         """Return the result of the run so far.
@@ -124,7 +121,18 @@ class Recorder:
         return tuple(problems)
 
 
-def _remove(places: Iterable[Place]) -> None:
-    """Remove files and directories that this run has made; blocking."""
-    for place in places:
-        place.remove()
+def _replace(
+    stale: Iterable[Place], write: Callable[[], None]
+) -> tuple[list[OSError], OSError | None]:
+    """Remove what this run has made before, and write; return what failed. Blocks."""
+    failed: list[OSError] = []
+    for place in stale:
+        try:
+            place.remove()
+        except OSError as error:
+            failed.append(error)
+    try:
+        write()
+    except OSError as error:
+        return failed, error
+    return failed, None

@@ -123,9 +123,8 @@ async def _directory(container: Container, copy: Copy, stops: Sequence[str]) -> 
 
 
 def _refuse_covered(source: CopySource, destination: str, places: Sequence[str]) -> None:
-    for entry in source.entries:
-        path = posixpath.join(destination, entry.path).rstrip("/")
-        if (place := _holding(path, places)) is not None:
+    for place in places:
+        if (path := _covered(source, destination, place)) is not None:
             through = "" if destination == source.copy.destination else ", where a link leads,"
             raise ConfigError(
                 f"{source.copy}: {path}{through} cannot be copied: something is mounted at {place}",
@@ -133,6 +132,14 @@ def _refuse_covered(source: CopySource, destination: str, places: Sequence[str])
             )
 
 
-def _holding(path: str, places: Iterable[str]) -> str | None:
-    """Return the place that a path is at or below, if it is at one."""
-    return next((at for at in places if path == at or path.startswith(f"{at}/")), None)
+def _covered(source: CopySource, destination: str, place: str) -> str | None:
+    """Return the first path of a copy at or below a place, looking into it only where need be."""
+    if destination == place or destination.startswith(f"{place}/"):
+        return destination
+    above = destination.rstrip("/") + "/"
+    if not place.startswith(above):
+        return None
+    inner = place.removeprefix(above)
+    paths = (entry.path for entry in source.entries)
+    found = next((path for path in paths if path == inner or path.startswith(f"{inner}/")), None)
+    return None if found is None else above + found

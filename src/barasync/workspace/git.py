@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from barasync.errors import ConfigError
+from barasync.workspace.tree import changed
 
 # What a git hook passes on would point every question at the hook's repository.
 _FORGET = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
@@ -82,16 +83,24 @@ def _ask(
     checkpoint: Callable[[], None],
     question: bytes = b"",
 ) -> tuple[int, bytes, str]:
-    """Run git and return its exit code, its answer and what it says."""
-    # The Ctrl-C of a terminal is for us: git, interrupted, would be taken for one that failed.
-    with subprocess.Popen(
-        (*_GIT, *words),
-        cwd=directory,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as git:
+    """Run git and return its exit code, its answer and what it says.
+
+    Raises:
+        TreeChanged: the directory is gone, or is none any more.
+    """
+    try:
+        # The Ctrl-C of a terminal is for us: git, interrupted, would be taken for one that failed.
+        started = subprocess.Popen(
+            (*_GIT, *words),
+            cwd=directory,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise changed(directory, "") from error
+    with started as git:
         try:
             output, messages = _communicate(git, question, checkpoint)
         except BaseException:

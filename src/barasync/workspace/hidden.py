@@ -17,6 +17,8 @@ def hidden_file(entries: Iterable[Entry], destination: str) -> str | None:
 
     Files that only keep a directory do not count.
     """
+    if destination != WORKSPACE and not destination.startswith(f"{WORKSPACE}/"):
+        return None
     for entry in entries:
         path = f"{WORKSPACE}/{entry.path}"
         if entry.kind is Kind.DIRECTORY or posixpath.basename(path) in _PLACEHOLDERS:

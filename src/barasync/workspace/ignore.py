@@ -162,12 +162,30 @@ def _compile(pattern: str) -> re.Pattern[str]:
     tokens = _tokens(pattern)
     kinds = [str(token.lastgroup) for token in tokens]
     texts = [_translated(token, last=token is tokens[-1]) for token in tokens]
+    _settle_stars(kinds, texts)
     if kinds[0] == "deep" and set(kinds[1:]) == {"plain"} and tokens[0][0] == "**":
         texts[0] = ".*"  # `**.o` is whatever ends so
     try:
         return re.compile("".join(texts), re.DOTALL)
     except re.error as error:
         raise ValueError(f"has a set that is none: {error.msg}") from None
+
+
+def _settle_stars(kinds: Sequence[str], texts: list[str]) -> None:
+    """Have each `*` that another one follows take as little as it can, once and for all.
+
+    What lies between them is best found as early as possible, so nothing is lost; and with more of
+    them the time for a name that does not match would grow by its length with each.
+    """
+    begun: int | None = None
+    for index, kind in enumerate(kinds):
+        if kind == "star":
+            if begun is not None:
+                texts[begun] = f"(?>{texts[begun]}?"
+                texts[index - 1] += ")"
+            begun = index
+        elif kind == "deep":
+            begun = None
 
 
 def _tokens(pattern: str) -> Sequence[re.Match[str]]:
