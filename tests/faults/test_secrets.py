@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -48,7 +49,40 @@ def test_a_secret_that_is_not_removed_is_said(service: FakeService, tmp_path: Pa
 def test_a_secret_that_is_not_removed_is_no_success(service: FakeService, tmp_path: Path) -> None:
     service.inject(Fault("secret-delete", Refuses("disk full")))
 
-    assert run(service, tmp_path).code == 125
+    ended = run(service, tmp_path)
+
+    (left,) = service.secrets
+    assert ended.code == 125
+    assert ended.err.count(f"secret {left} could not be removed") == 1
+
+
+@pytest.mark.parametrize("script", ["true", "exit 3"])
+def test_the_record_says_that_a_secret_was_not_removed(
+    service: FakeService, tmp_path: Path, script: str
+) -> None:
+    service.inject(Fault("secret-delete", Refuses("disk full")))
+
+    run(service, tmp_path, script)
+
+    (left,) = service.secrets
+    record = tmp_path / ".barasync" / "runs" / "latest"
+    finished = json.loads((record / "events.jsonl").read_text().splitlines()[-1])
+    result = json.loads((record / "result.json").read_text())
+    for said in (finished, result):
+        assert said["exit_code"] == 1
+        assert f"secret {left} could not be removed" in said["problem"]
+
+
+def test_a_run_that_cannot_look_for_what_is_left_is_no_success(
+    service: FakeService, tmp_path: Path
+) -> None:
+    # The first look is for what other runs have left.
+    service.inject(Fault("list", Refuses("database is locked"), skip=1))
+
+    ended = run(service, tmp_path)
+
+    assert (ended.code, ended.out) == (125, "<***>\n")
+    assert "what the run left on the service is not known" in ended.err
 
 
 def test_without_its_secret_no_cell_begins(service: FakeService, tmp_path: Path) -> None:

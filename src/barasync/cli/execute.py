@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -92,8 +93,8 @@ class Execution:
 class Executed:
     """A run that has ended, and its record.
 
-    `problems` are sentences on what could not be written or removed; without `recorded` some of
-    that was the record or a log, without `removed` a secret.
+    `problems` are sentences on what could not be written or pruned; without `recorded` some of
+    that was the record or a log.
     """
 
     result: RunResult
@@ -102,7 +103,6 @@ class Executed:
     artifacts: Path
     problems: tuple[str, ...]
     recorded: bool
-    removed: bool
 
 
 Audience = Callable[[RunDirectory], Consoles]
@@ -152,12 +152,12 @@ async def execute(
                         files,
                         interrupts,
                         identity=identity,
-                        complain=left.append,
+                        left=left,
                     )
                     # A run that has ended keeps its record and its exit code, whatever comes now.
                     with _until_signal(interrupts):
                         with anyio.CancelScope(shield=True):
-                            executed = await _conclude(execution, result, recorder, directory, left)
+                            executed = await _conclude(execution, result, recorder, directory)
                         if files.source is not None and result.exit_code in _UNDISTURBED:
                             problems = await _prune(connection, identity, recorder, files.source)
                             executed = replace(executed, problems=executed.problems + problems)
@@ -177,9 +177,12 @@ async def _run(
     interrupts: Interrupts,
     *,
     identity: Identity,
-    complain: Callable[[str], None],
+    left: list[str],
 ) -> RunResult:
-    """Run the plan with its secrets in place; `complain` hears of those that are left."""
+    """Run the plan with its secrets in place.
+
+    Those that are left are the result's problem; where there is no result, they are in `left`.
+    """
     masker = Masker(execution.secrets.values())
     session = _session(execution, connection, recorder.run, identity, files.copies)
     async with AsyncExitStack() as stack:
@@ -188,7 +191,7 @@ async def _run(
             recorder.run,
             labels=session.labels,
             values=execution.secrets,
-            complain=complain,
+            complain=left.append,
         )
         secrets = await stack.enter_async_context(making)
         prepare = preparation(
@@ -206,10 +209,14 @@ async def _run(
         )
         recorder.emit(_started(execution, connection, recorder, masker))
         with interrupts.handled_by(lambda _count: run.interrupt()):
-            result = await run.execute()
-            # A signal that comes meanwhile finds a run that has ended, and takes nothing from it.
-            await stack.aclose()
-    return result
+            return await run.execute(partial(_remove_secrets, stack, left))
+
+
+async def _remove_secrets(made: AsyncExitStack, left: list[str]) -> tuple[str, ...]:
+    await made.aclose()
+    told = tuple(left)
+    left.clear()
+    return told
 
 
 def _session(
@@ -299,7 +306,6 @@ async def _conclude(
     result: RunResult,
     recorder: Recorder,
     directory: RunDirectory,
-    left: Sequence[str],
 ) -> Executed:
     document = recorder.document()
     problems = recorder.problems
@@ -308,7 +314,7 @@ async def _conclude(
     except OSError as error:
         problems += (f"the result could not be written: {error}",)
     recorded = not problems
-    problems += (*left, *await _remember(execution, document))
+    problems += await _remember(execution, document)
     return Executed(
         result=result,
         document=document,
@@ -316,7 +322,6 @@ async def _conclude(
         artifacts=execution.artifacts or directory.artifacts,
         problems=problems,
         recorded=recorded,
-        removed=not left,
     )
 
 

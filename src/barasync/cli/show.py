@@ -44,9 +44,9 @@ def show_matrix(execution: Execution, output: OutputMode) -> NoReturn:
 def matrix_exit_code(executed: Executed) -> int:
     """Return what `barasync matrix` ends with.
 
-    No run is a success that left no whole record, or something on podman's side.
+    No run is a success that left no whole record.
     """
-    if executed.result.exit_code == EXIT_OK and not (executed.recorded and executed.removed):
+    if executed.result.exit_code == EXIT_OK and not executed.recorded:
         return EXIT_NOT_PASSED
     return executed.result.exit_code
 
@@ -70,8 +70,7 @@ def show_single(execution: Execution) -> NoReturn:
         outcome = executed.result.outcomes[cell.id]
         for line in _last_words(outcome, executed):
             error.print(line)
-        code = single_exit_code(outcome, executed.result.exit_code)
-        return code if code or executed.removed else EXIT_REFUSED
+        return single_exit_code(outcome, executed.result.exit_code)
 
     finish(command)
 
@@ -79,8 +78,9 @@ def show_single(execution: Execution) -> NoReturn:
 def single_exit_code(outcome: Outcome, run_exit_code: int) -> int:
     """Return what `barasync run` ends with: the command's own code where it has one.
 
-    Otherwise as podman and coreutils do: 124 for a timeout, 125 for podman's refusal, 137 for out
-    of memory. An interruption, a missing image and a lost service keep their codes of the contract.
+    Otherwise as podman and coreutils do: 124 for a timeout, 125 where podman refused or keeps
+    something of the run, 137 for out of memory. An interruption, a missing image and a lost service
+    keep their codes of the contract.
     """
     if run_exit_code == EXIT_INTERRUPTED:
         return EXIT_INTERRUPTED
@@ -89,9 +89,11 @@ def single_exit_code(outcome: Outcome, run_exit_code: int) -> int:
             return EXIT_TIMED_OUT
         case Status.OUT_OF_MEMORY:
             return EXIT_KILLED
-        case Status.PASSED | Status.FAILED if outcome.exit_code is not None:
+        case Status.PASSED | Status.FAILED if outcome.exit_code:
             return outcome.exit_code
-        case Status.INFRASTRUCTURE_ERROR | Status.LEAKED if run_exit_code == 1:
+        case Status.PASSED | Status.INFRASTRUCTURE_ERROR | Status.LEAKED if (
+            run_exit_code == EXIT_NOT_PASSED
+        ):
             return EXIT_REFUSED
         case _:
             return run_exit_code

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -48,6 +48,9 @@ from barasync.matrix.plan import Plan
 
 _PING_SECONDS = 30.0
 _LOOK_SECONDS = 0.25
+
+ClearUp = Callable[[], Awaitable[Sequence[str]]]
+"""Removes what was made for the run as a whole; returns sentences on what of it is left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,9 +141,11 @@ class Run:
         self._progress.interrupted = True
         self._stop(Status.CANCELLED, "the run was interrupted")
 
-    async def execute(self) -> RunResult:
+    async def execute(self, clear_up: ClearUp | None = None) -> RunResult:
         """Run every cell and return when nothing of the run is left, or what is left is known.
 
+        `clear_up` is called once no container is left, before the record says how the run ended:
+        what it could not remove belongs to that. From then on an interruption changes nothing.
         When cancelled from outside, the containers are removed all the same before it returns.
         """
         started = self._session.clock()
@@ -150,7 +155,10 @@ class Run:
             remains = await sweep(self._session.podman, self._session.run, self._session.cgroup)
         for left in (*remains.containers, *remains.volumes):
             self._blame(left)
-        return self._finish(self._session.clock() - started, remains)
+        interrupted = self._progress.interrupted
+        kept = () if clear_up is None else await clear_up()
+        seconds = self._session.clock() - started
+        return self._finish(seconds, remains, kept, interrupted=interrupted)
 
     async def _run_cells(self) -> None:
         self._progress.ready = dict.fromkeys(self._cells, self._session.clock())
@@ -340,13 +348,16 @@ class Run:
         self._progress.outcomes[left.cell] = outcome
         self._recorder.emit(CellLeaked(at=self._now(), cell=left.cell, outcome=outcome))
 
-    def _finish(self, seconds: float, remains: Remains) -> RunResult:
+    def _finish(
+        self, seconds: float, remains: Remains, kept: Sequence[str], *, interrupted: bool
+    ) -> RunResult:
         outcomes = {cell: self._progress.outcomes[cell] for cell in self._cells}
         error = self._progress.error
-        problems = (*(() if error is None else (str(error),)), *remains.problems)
+        problems = (*(() if error is None else (str(error),)), *remains.problems, *kept)
+        clean = remains.proven and not kept
         result = RunResult(
             outcomes=outcomes,
-            exit_code=_exit_code(outcomes, error, remains, interrupted=self._progress.interrupted),
+            exit_code=_exit_code(outcomes, error, clean=clean, interrupted=interrupted),
             problem="; ".join(problems) or None,
             seconds=seconds,
         )
@@ -366,8 +377,8 @@ class Run:
 def _exit_code(
     outcomes: Mapping[str, Outcome],
     error: BarasyncError | None,
-    remains: Remains,
     *,
+    clean: bool,
     interrupted: bool,
 ) -> int:
     """Reduce a run to its exit code; what hid a result outranks the results."""
@@ -376,4 +387,4 @@ def _exit_code(
     if error is not None:
         return error.exit_code
     passed = all(outcome.passed for outcome in outcomes.values())
-    return EXIT_OK if passed and remains.proven else EXIT_NOT_PASSED
+    return EXIT_OK if passed and clean else EXIT_NOT_PASSED
