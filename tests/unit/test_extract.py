@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from barasync.artifacts import extract as module
 from barasync.artifacts.budget import Budget, Share
 from barasync.artifacts.errors import ArchiveError, LimitExceeded, TruncatedArchive
 from barasync.artifacts.extract import Limits
@@ -331,13 +332,11 @@ def test_what_was_replaced_and_cannot_be_removed_is_said(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unpack(pack(member("old")), place)
-    remove = shutil.rmtree
 
-    def fail(name: str, *, dir_fd: int, ignore_errors: bool = False) -> None:  # noqa: ARG001 as it is called
-        if not ignore_errors:
-            raise PermissionError(errno.EACCES, "Permission denied", name)
+    def fail(name: str, *, dir_fd: int) -> None:  # noqa: ARG001 as it is called
+        raise PermissionError(errno.EACCES, "Permission denied", name)
 
-    monkeypatch.setattr(shutil, "rmtree", fail)
+    monkeypatch.setattr(module, "remove", fail)
     manifest = unpack(pack(member("new")), place, replace=True)
 
     (left,) = place.parent.glob(".barasync-*.partial")
@@ -345,7 +344,7 @@ def test_what_was_replaced_and_cannot_be_removed_is_said(
     assert reasons(manifest) == {
         left.name: "it holds what was replaced and cannot be removed (Permission denied); remove it"
     }
-    remove(left)
+    shutil.rmtree(left)
 
 
 def test_what_was_removed_again_leaves_its_share_to_others(place: Path) -> None:

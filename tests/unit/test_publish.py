@@ -154,3 +154,18 @@ def test_what_another_process_only_just_began_is_not_removed(place: Path) -> Non
 
     assert fresh.is_dir()
     fresh.rmdir()
+
+
+def test_what_is_replaced_may_be_deeper_than_python_recurses(place: Path) -> None:
+    opened = os.open(place.parent, os.O_RDONLY)
+    for name in ("out", *["d"] * 1100):
+        os.mkdir(name, dir_fd=opened)
+        inner = os.open(name, os.O_RDONLY, dir_fd=opened)
+        os.close(opened)
+        opened = inner
+    os.close(opened)
+
+    unpack(pack(member("new")), place, replace=True)
+
+    assert names(place) == ["new"]
+    assert names(place.parent) == ["out"]

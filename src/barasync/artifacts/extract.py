@@ -13,7 +13,6 @@ import fcntl
 import os
 import re
 import secrets
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -24,6 +23,7 @@ from barasync.artifacts.directories import CONTENT, DIRECTORY
 from barasync.artifacts.ledger import Ledger
 from barasync.artifacts.manifest import Manifest, Refusal
 from barasync.artifacts.place import Place
+from barasync.artifacts.removal import remove
 from barasync.artifacts.rename import Name, exchange, move
 from barasync.artifacts.rules import Limits
 from barasync.artifacts.selection import Selection
@@ -119,9 +119,8 @@ def _staging(parent: int) -> Iterator[tuple[int, list[Refusal]]]:
             os.close(descriptor)
     finally:
         try:
-            shutil.rmtree(name, dir_fd=parent)
+            remove(name, dir_fd=parent)
         except OSError as error:
-            shutil.rmtree(name, ignore_errors=True, dir_fd=parent)
             text = f"it holds what was replaced and cannot be removed ({error.strerror}); remove it"
             remains.append(Refusal(path=name, reason=text))
 
@@ -137,7 +136,7 @@ def _remove_abandoned(parent: int) -> None:
                 # One that was just made may not be locked yet.
                 if time.time() - os.fstat(descriptor).st_ctime > _YOUNG_SECONDS:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(name, ignore_errors=True, dir_fd=parent)
+                    remove(name, dir_fd=parent)
             finally:
                 os.close(descriptor)
 

@@ -8,11 +8,12 @@ the first of them, and every step down from it is one that is not a link.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from barasync.artifacts.removal import remove
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -58,16 +59,13 @@ class Place:
             os.close(opened)
 
     def remove(self) -> None:
-        """Remove what is at the place, if anything is; blocks.
+        """Remove what is at the place, if anything is, as `removal.remove` does; blocks.
 
         Raises:
             OSError: it cannot be removed, or the way there is not one of directories any more.
         """
         with suppress(FileNotFoundError), self.parent() as (directory, name):
-            try:
-                os.unlink(name, dir_fd=directory)
-            except (IsADirectoryError, PermissionError):
-                shutil.rmtree(name, dir_fd=directory)
+            remove(name, dir_fd=directory)
 
 
 @contextmanager
