@@ -89,6 +89,9 @@ class FakeContainer:
         else:
             self.exit_code = self.script.exit_code
 
+    async def init(self) -> None:
+        self.podman.check()
+
     async def start(self) -> None:
         self.podman.check()
 
@@ -229,7 +232,8 @@ class FakePodman:
         self.check()
         if spec.image in self.missing:
             raise refused(NotFound, "no such image")
-        script = self._script_of(spec.labels["barasync.cell"])
+        cell = spec.labels.get("barasync.cell")
+        script = Script() if cell is None else self._script_of(cell)
         if script.again is not None and spec.labels["barasync.attempt"] != "1":
             script = script.again
         name = f"id{len(self.created)}"

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+import anyio
 import pytest
 
 from barasync.aiopodman import (
@@ -16,6 +17,7 @@ from barasync.aiopodman import (
     ContainerSpec,
     ContainerSummary,
     Mount,
+    NotFound,
     Podman,
     ServerError,
     VolumeSummary,
@@ -24,6 +26,7 @@ from barasync.engine import caches as engine_caches
 from barasync.engine import identity
 from barasync.engine.caches import Caches, describe, find_caches, users_label
 from barasync.engine.identity import CACHES, RUN, Liveness
+from barasync.engine.image_gone import ImageGone
 from barasync.errors import ConfigError, EngineUnavailable
 from barasync.matrix.caches import caches_of
 from barasync.matrix.cells import Cell
@@ -50,10 +53,16 @@ class Volumes:
     async def create(self, name: str, *, labels: dict[str, str]) -> None:
         if self._error is not None:
             raise self._error
+        if name in self.made:
+            raise refused(Conflict, "volume already exists")
         self.made[name] = labels
 
     async def list(self) -> list[VolumeSummary]:
-        return [VolumeSummary(name=name) for name in self._found]
+        return [VolumeSummary(name=name) for name in (*self._found, *self.made)]
+
+    async def remove(self, name: str, *, missing_ok: bool) -> None:
+        assert missing_ok
+        self.made.pop(name, None)
 
 
 class Containers:
@@ -83,7 +92,7 @@ class Containers:
         if self._sticks:
             raise refused(ServerError, "cannot stop it")
         if self.removed:
-            del self.present[self.removed[-1]]
+            self.present.pop(self.removed[-1], None)
 
     async def create(self, spec: ContainerSpec) -> Containers:
         self.created.append(spec)
@@ -286,13 +295,109 @@ async def test_what_disturbs_nobody_in_a_cache_stays(
 async def test_only_a_new_cache_that_is_shared_is_given_to_the_images_user_before(
     tmp_path: Path,
 ) -> None:
-    new, there = FakePodman(), FakePodman(Volumes(refused(Conflict, "volume already exists")))
-    for podman, uses in ((new, "a:/a"), (new, "b:/b:cow"), (there, "b:/b:cow")):
+    podman = FakePodman()
+    for uses in ("a:/a", "b:/b:cow", "b:/b:cow"):
         async with caches(podman, tmp_path).held(cell(uses), "image-id", tell=pytest.fail):
             pass
 
-    (spec,) = new.containers.created
+    (spec,) = podman.containers.created
     assert (spec.image, [mount.destination for mount in spec.mounts]) == ("image-id", ["/b"])
     assert spec.mounts[0].options == ()
-    assert spec.labels == {RUN: "mine"}
-    assert there.containers.created == []
+    assert spec.labels == {RUN: "mine", CACHES: f"{spec.mounts[0].source}:cow"}
+
+
+class Refusing(Containers):
+    """Refuses to create a container, by `error`; is cancelled in one, where that is none."""
+
+    def __init__(self, error: Exception | None) -> None:
+        super().__init__({}, sticks=False)
+        self.fills = anyio.Event()
+        self._error = error
+
+    async def create(self, spec: ContainerSpec) -> Containers:
+        if self._error is not None:
+            raise self._error
+        return await super().create(spec)
+
+    async def init(self) -> None:
+        self.fills.set()
+        await anyio.sleep_forever()
+
+
+async def hold(podman: FakePodman, locks: Path, uses: str = "b:/b:cow") -> None:
+    async with caches(podman, locks).held(cell(uses), "image-id", tell=lambda _: None):
+        pass
+
+
+async def cancelled_while_filling(locks: Path) -> FakePodman:
+    podman = FakePodman()
+    filling = podman.containers = Refusing(None)
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(hold, podman, locks)
+            await filling.fills.wait()
+            group.cancel_scope.cancel()
+    return podman
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (refused(ServerError, "no space left on device"), EngineUnavailable),
+        (refused(NotFound, "no such image"), ImageGone),
+        (TimeoutError(), EngineUnavailable),
+    ],
+)
+async def test_a_cache_that_could_not_be_filled_is_filled_by_the_next_who_wants_it(
+    error: Exception, raised: type[Exception], tmp_path: Path
+) -> None:
+    podman = FakePodman()
+    podman.containers = Refusing(error)
+    with pytest.raises(raised):
+        await hold(podman, tmp_path)
+    assert podman.volumes.made == {}
+
+    podman.containers = Containers({}, sticks=False)
+    await hold(podman, tmp_path)
+    await hold(podman, tmp_path)
+
+    assert len(podman.containers.created) == 1
+
+
+async def test_a_cancelled_filling_leaves_no_cache(tmp_path: Path) -> None:
+    podman = await cancelled_while_filling(tmp_path)
+
+    assert len(podman.containers.created) == 1
+    assert podman.volumes.made == {}
+
+
+@pytest.mark.parametrize("uses", ["b:/b:cow", "b:/b"])
+async def test_a_cache_whose_filling_was_killed_is_made_anew(
+    uses: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed:
+        # A process that is killed clears nothing up.
+        killed.setattr(Volumes, "remove", _kept)
+        podman = await cancelled_while_filling(tmp_path)
+    (spec,) = podman.containers.created
+    assert len(podman.volumes.made) == 1
+    left = ContainerSummary(id="1" * 64, labels={"liveness": "dead", **spec.labels, RUN: "dead"})
+    podman.containers = Containers({left.id: left}, sticks=False)
+    removed: list[str] = []
+    remove = podman.volumes.remove
+
+    async def alone(name: str, *, missing_ok: bool) -> None:
+        assert podman.containers.present == {}
+        removed.append(name)
+        await remove(name, missing_ok=missing_ok)
+
+    podman.volumes.remove = alone  # type: ignore[method-assign] # looks at who is there
+    await hold(podman, tmp_path, uses)
+    await hold(podman, tmp_path, uses)
+
+    assert removed == list(podman.volumes.made) == [spec.mounts[0].source]
+    assert len(podman.containers.created) == (1 if uses.endswith(":cow") else 0)
+
+
+async def _kept(_volumes: Volumes, _name: str, *, missing_ok: bool) -> None:
+    assert missing_ok

@@ -443,6 +443,24 @@ async def test_an_image_that_is_removed_meanwhile_is_prepared_again_for_all_its_
     assert images.made == 2
 
 
+async def test_an_image_that_is_removed_before_it_fills_a_cache_is_prepared_again(
+    tmp_path: Path,
+) -> None:
+    images = Images(removed=1)
+    world = World(
+        {"a": Script()},
+        image=images,
+        workspace=WorkspaceMode.NONE,
+        caches=("c:/c:cow",),
+        locks=tmp_path,
+    )
+    images.world = world
+
+    assert await world.statuses() == {"a": Status.PASSED}
+    assert images.made == 2
+    assert [spec.image for spec in world.podman.created] == ["image-2", "image-2"]
+
+
 async def test_an_image_that_is_removed_every_time_is_an_infrastructure_error() -> None:
     images = Images(removed=100)
 

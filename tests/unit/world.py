@@ -108,6 +108,7 @@ class World:
         image: Callable[[str, Platform], Any] = prepared,
         podmans_secrets: Mapping[str, str] = MappingProxyType({}),
         masker: Masker | None = None,
+        locks: Path = Path("/nonexistent"),
         **settings: Any,
     ) -> None:
         self.podman = FakePodman(lambda name: scripts[name])
@@ -133,7 +134,7 @@ class World:
                 workspace=prepared,
                 caches=Caches(
                     cast("Podman", self.podman),
-                    Path("/nonexistent"),
+                    locks,
                     labels={"barasync.run": "run1"},
                     judge=alive,
                 ),

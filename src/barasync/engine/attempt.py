@@ -33,6 +33,7 @@ from barasync.engine.collection import (
 )
 from barasync.engine.drain import Drain, Sink
 from barasync.engine.ending import NoVerdict
+from barasync.engine.image_gone import ImageGone
 from barasync.engine.job import Job, Session, cgroup_of, container_spec, timeout_of_service
 from barasync.engine.place import FreshPlace
 from barasync.engine.reaper import Kind
@@ -45,10 +46,6 @@ from barasync.workspace.live import mount_hint
 
 # The cause that podman gives.
 _NO_CONTAINER = "no such container"
-
-
-class ImageGone(Exception):
-    """The image was removed after it was prepared; nothing was created and nothing has run."""
 
 
 class OutputLog(Sink, Protocol):

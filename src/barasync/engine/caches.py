@@ -24,6 +24,7 @@ from barasync.aiopodman import (
     ContainerSpec,
     ContainerSummary,
     Mount,
+    NotFound,
     OCIRuntimeError,
     Podman,
     PodmanError,
@@ -35,12 +36,14 @@ from barasync.aiopodman import (
 from barasync.config.caches import CacheMode
 from barasync.engine.filelock import locked
 from barasync.engine.identity import CACHES, RUN, Liveness, machine_word
+from barasync.engine.image_gone import ImageGone
 from barasync.errors import ConfigError, EngineUnavailable
 from barasync.matrix.caches import ARCH, IMAGE, PREFIX, USER, CellCache, caches_of
 from barasync.matrix.cells import Cell
 
 _OWNER_DIGITS = 8
 _LOOK_SECONDS = 1.0
+_DISCARD_SECONDS = 20.0
 _ENDED = frozenset({"exited", "stopped"})
 # Puts an overlay of the container's own on a volume.
 _OVERLAY = "O"
@@ -107,6 +110,7 @@ class Caches:
             ConfigError: a lock could not be had.
             EngineUnavailable: a volume could not be made, or a container of a dead run could not be
                 removed.
+            ImageGone: there is no image of that ID any more to fill a new volume from.
         """
         caches = caches_of(cell)
         if not caches:
@@ -126,8 +130,8 @@ class Caches:
                 )
                 try:
                     await stack.enter_async_context(lock)
-                    await self._make(volume, cache, image)
-                    await self._clear(volume, cache, tell)
+                    await self._make(volume, cache, image, tell)
+                    await self._clear(volume, cache, tell, alone=not cache.is_shared)
                 except (PodmanError, TimeoutError) as error:
                     raise EngineUnavailable(f"cache {cache.cache.name}: {error}") from error
                 except OSError as error:
@@ -138,7 +142,9 @@ class Caches:
                     ) from error
             yield tuple(_mount(cache, owner) for cache in caches)
 
-    async def _make(self, volume: str, cache: CellCache, image: str) -> None:
+    async def _make(
+        self, volume: str, cache: CellCache, image: str, tell: Callable[[str], None]
+    ) -> None:
         labels = {**cache.labels, USER: str(os.getuid())}
         async with AsyncExitStack() as stack:
             if cache.is_shared:
@@ -146,12 +152,29 @@ class Caches:
                 await stack.enter_async_context(self._making)
                 path = self._locks / f"{volume}.new.lock"
                 await stack.enter_async_context(locked(path, shared=False, on_wait=_say_nothing))
+            # It is there until a volume is filled: what was killed or refused then is seen by it.
+            unfinished = anyio.Path(self._locks / f"{volume}.unfinished")
+            if await unfinished.exists():
+                await self._clear(volume, cache, tell, alone=True)
+                await self._podman.volumes.remove(volume, missing_ok=True)
+                await unfinished.unlink(missing_ok=True)
+            if not cache.is_shared:
+                with suppress(Conflict):  # it is there, as nearly always
+                    await self._podman.volumes.create(volume, labels=labels)
+                return
+            if volume in {each.name for each in await self._podman.volumes.list()}:
+                return
+            await unfinished.touch()
             try:
                 await self._podman.volumes.create(volume, labels=labels)
-            except Conflict:
-                return  # it is there, as nearly always
-            if cache.is_shared:
                 await self._give_to_user(volume, cache, image)
+            except BaseException:
+                with anyio.move_on_after(_DISCARD_SECONDS, shield=True), suppress(PodmanError):
+                    await self._podman.volumes.remove(volume, missing_ok=True)
+                raise
+            # Not to be cancelled: what is whole would be taken for what is not.
+            with anyio.CancelScope(shield=True):
+                await unfinished.unlink(missing_ok=True)
 
     async def _give_to_user(self, volume: str, cache: CellCache, image: str) -> None:
         """Have podman fill a new volume, and give it to the user of the image.
@@ -163,19 +186,30 @@ class Caches:
         spec = ContainerSpec(
             image=image,
             entrypoint=("true",),
-            labels=self._labels,
+            # Who has to fill the volume anew finds by it what a killed run left of this.
+            labels={**self._labels, CACHES: _use(volume, shared=True)},
             mounts=(Mount(volume, cache.cache.destination),),
             rlimits=self._rlimits,
         )
-        async with temporary(self._podman.containers, spec) as container:
+        async with AsyncExitStack() as stack:
+            filling = temporary(self._podman.containers, spec)
+            try:
+                container = await stack.enter_async_context(filling)
+            except NotFound as error:
+                raise ImageGone(str(error)) from error
             # An image without that command has its volume by then.
             with suppress(OCIRuntimeError):
                 await container.init()
 
-    async def _clear(self, volume: str, cache: CellCache, tell: Callable[[str], None]) -> None:
-        """Return once no container of another run is in the way; those of dead runs are removed."""
+    async def _clear(
+        self, volume: str, cache: CellCache, tell: Callable[[str], None], *, alone: bool
+    ) -> None:
+        """Return once no container of another run is in the way; those of dead runs are removed.
+
+        For who wants to be `alone` with the volume each is in the way.
+        """
         told: set[str] = set()
-        while others := await self._others(volume, cache):
+        while others := await self._others(volume, alone=alone):
             waits = False
             for container, liveness in others:
                 name = container.names[0] if container.names else container.id
@@ -194,11 +228,12 @@ class Caches:
                 await anyio.sleep(_LOOK_SECONDS)
 
     async def _others(
-        self, volume: str, cache: CellCache
+        self, volume: str, *, alone: bool
     ) -> Sequence[tuple[ContainerSummary, Liveness]]:
         """Return the containers of other runs, not ended, beside which the cache cannot be used."""
-        shared = {_use(volume, shared=True)} if cache.is_shared else set()
-        in_the_way = {_use(volume, shared=False), _use(volume, shared=True)} - shared
+        in_the_way = {_use(volume, shared=False)}
+        if alone:
+            in_the_way.add(_use(volume, shared=True))
         found = [
             each
             for each in await self._podman.containers.list(labels={CACHES: None}, all=True)

@@ -12,9 +12,10 @@ from barasync.aiopodman import Mount
 from barasync.artifacts.collect import Collection
 from barasync.artifacts.place import Place
 from barasync.config.schema import WorkspaceMode
-from barasync.engine.attempt import ImageGone, OutputLog, Phases, Taken, attempt
+from barasync.engine.attempt import OutputLog, Phases, Taken, attempt
 from barasync.engine.caches import Caches
 from barasync.engine.collection import Cancellable
+from barasync.engine.image_gone import ImageGone
 from barasync.engine.job import Job, Session
 from barasync.engine.masking import masked_error, masked_outcome, masked_sink
 from barasync.engine.once import Once
@@ -141,7 +142,7 @@ class Turns:
             try:
                 with turn.cancellable() as scope:
                     made = await self._made(turn.cell, turn.phases)
-                    caches = await self._hold_caches(turn.cell, made.image, stack, turn.phases)
+                    caches = await self._hold_caches(turn.cell, made, stack, turn.phases)
             except BarasyncError as error:
                 return Taken(outcome=_not_prepared(error), error=error)
             if scope.cancelled_caught:
@@ -184,7 +185,7 @@ class Turns:
             return _Made(base, await self._layers.get((base, cell.platform)))
 
     async def _hold_caches(
-        self, cell: Cell, image: str, stack: AsyncExitStack, phases: Phases
+        self, cell: Cell, made: _Made, stack: AsyncExitStack, phases: Phases
     ) -> tuple[Mount, ...]:
         """Keep the caches of a cell, if it has any, until `stack` is closed."""
         if not cell.settings.caches:
@@ -201,8 +202,12 @@ class Turns:
             )
 
         with phases.measure("cache"):
-            held = self._preparation.caches.held(cell, image, tell=tell)
-            return await stack.enter_async_context(held)
+            held = self._preparation.caches.held(cell, made.image, tell=tell)
+            try:
+                return await stack.enter_async_context(held)
+            except ImageGone:
+                self._forget(cell, made)
+                raise
 
     def _forget(self, cell: Cell, made: _Made) -> None:
         """Have both made anew: what is below a layer that is gone may be gone as well."""
