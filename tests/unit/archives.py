@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from barasync.artifacts.budget import Share
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.manifest import Entry, Manifest
 from barasync.artifacts.selection import Selection
@@ -111,10 +112,11 @@ def unpack(
     into: Path,
     limits: Limits = LIMITS,
     *,
+    share: Share | None = None,
     selection: Selection | None = None,
     **how: bool,
 ) -> Manifest:
-    return extracted(reader(archive), into, limits, selection=selection, **how)
+    return extracted(reader(archive), into, limits, share=share, selection=selection, **how)
 
 
 def entries(manifest: Manifest) -> dict[str, Entry]:

@@ -362,6 +362,25 @@ def test_what_was_removed_again_leaves_its_share_to_others(place: Path) -> None:
         budget.take(0, 1)
 
 
+def test_an_archive_of_which_nothing_is_wanted_leaves_its_share_to_others(place: Path) -> None:
+    limits = Limits(bytes=15, members=3)
+    budget = Budget(limits)
+    wanted = Selection(patterns=(Pattern(("*.log",)),), originals=frozenset({"f"}))
+
+    manifest = unpack(
+        pack(directory("out"), member("out/f", b"x" * 10)),
+        place,
+        limits,
+        share=Share(budget),
+        selection=wanted,
+        rooted=True,
+    )
+
+    assert manifest.totals.members == 0
+    assert not place.exists()
+    budget.take(15, 3)
+
+
 # Rooted archives, as podman makes them
 
 

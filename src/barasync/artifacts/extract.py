@@ -92,6 +92,8 @@ def extract(
                     manifest = writer.write(stream)
                 if manifest.totals.members or selection is None:
                     _publish(Name(staging, CONTENT), target, replace=replace)
+                else:
+                    share.give_back()
     except BaseException:
         share.give_back()
         raise
