@@ -55,9 +55,15 @@ def main() -> int:
     allow_many()
     _print_any_name()
     try:
-        app()
+        return _run()
+    # Also while an error is explained.
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+
+
+def _run() -> int:
+    try:
+        app()
     except Exception as error:  # noqa: BLE001 - the last resort of the program: explained, exit 70
         from barasync.cli.failures import explain  # noqa: PLC0415 - it loads the client
 
