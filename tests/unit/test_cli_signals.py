@@ -30,6 +30,37 @@ failures.explain = explain
 sys.exit(app.main())
 """
 
+LISTENS = """
+import signal
+
+import typer
+
+from barasync.cli import app
+from barasync.cli.interrupts import finish
+
+
+def tell():
+    names = (name for name in ("SIGINT", "SIGTERM", "SIGHUP"))
+    print(*(name for name in names if signal.getsignal(signal.Signals[name]) is signal.SIG_IGN))
+
+
+async def command(interrupts):
+    tell()
+    return 0
+
+
+def listen():
+    tell()
+    try:
+        finish(command)
+    except typer.Exit:
+        tell()
+
+
+app.app = listen
+app.main()
+"""
+
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_while_an_error_is_explained_is_an_interruption(number: signal.Signals) -> None:
@@ -38,3 +69,22 @@ def test_a_signal_while_an_error_is_explained_is_an_interruption(number: signal.
     done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=50)
 
     assert (done.returncode, done.stderr) == (130, "")
+
+
+@pytest.mark.parametrize("ignored", ["SIGHUP", "SIGINT"])
+def test_a_signal_that_was_ignored_from_the_start_stays_ignored(ignored: str) -> None:
+    """As SIGHUP is under nohup, and SIGINT in what a shell's script starts in the background."""
+    shell = ["sh", "-c", f'trap "" {ignored[3:]}; exec "$@"', "sh"]
+    program = [*shell, sys.executable, "-c", LISTENS]
+
+    done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=50)
+
+    assert done.stdout.split("\n") == [ignored, ignored, ignored, ""], done.stderr
+
+
+def test_a_signal_that_is_not_ignored_is_heard() -> None:
+    program = [sys.executable, "-c", LISTENS]
+
+    done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=50)
+
+    assert done.stdout == "\n\n\n", done.stderr

@@ -10,7 +10,7 @@ import anyio
 import typer
 from anyio.abc import TaskStatus
 
-from barasync.cli.signals import SIGNALS, take_as_ctrl_c, take_as_haste
+from barasync.cli.signals import heeded, take_as_ctrl_c, take_as_haste
 from barasync.errors import EXIT_INTERRUPTED
 
 Handler = Callable[[int], None]
@@ -39,7 +39,7 @@ class Interrupts:
 
     async def watch(self, *, task_status: TaskStatus[None]) -> None:
         """Act on every signal until cancelled."""
-        with anyio.open_signal_receiver(*SIGNALS) as signals:
+        with anyio.open_signal_receiver(*heeded()) as signals:
             task_status.started()
             async for _ in signals:
                 self.count += 1
