@@ -21,6 +21,7 @@ from barasync.cli.sharing import require_shared
 from barasync.config.caches import parse_cache
 from barasync.config.copies import Copy
 from barasync.config.schema import WorkspaceMode
+from barasync.config.volumes import parse_volume
 from barasync.engine.caches import Caches
 from barasync.engine.identity import Identity, start_time
 from barasync.engine.layers import making_layer
@@ -65,7 +66,7 @@ async def read_files(
     """
     source = await _source(plan, project.directory, home)
     if source is not None:
-        _look_at_hidden(plan, source.tree, notify)
+        look_at_hidden(plan, source.tree, notify)
     return Files(source=source, copies=await _copies(plan, copies, notify))
 
 
@@ -170,21 +171,28 @@ async def _source(plan: Plan, directory: Path, home: str | None) -> Source | Non
     return Source(await read(), read)
 
 
-def _look_at_hidden(plan: Plan, tree: Tree, notify: Callable[[str], None]) -> None:
+def look_at_hidden(plan: Plan, tree: Tree, notify: Callable[[str], None]) -> None:
     """Refuse a cache over files of the project, which would stay as they once were; tell of others.
 
     A volume is there for what is in it.
+
+    Raises:
+        ConfigError: a cell has a cache over a file of `tree`.
     """
-    looked_at: set[str] = set()
+    looked_at: set[tuple[str, bool]] = set()
     for cell in plan.cells:
         if cell.settings.workspace is not WorkspaceMode.LAYER:
             continue
-        for destination in set(mounted_in(cell.settings)) - looked_at:
-            looked_at.add(destination)
+        places = [(parse_volume(volume).destination, False) for volume in cell.settings.volumes]
+        places += [(parse_cache(cache).destination, True) for cache in cell.settings.caches]
+        for destination, is_cache in places:
+            if (destination, is_cache) in looked_at:
+                continue
+            looked_at.add((destination, is_cache))
             hidden = hidden_file(tree.entries, destination)
             if hidden is None:
                 continue
-            if destination in {parse_cache(cache).destination for cache in cell.settings.caches}:
+            if is_cache:
                 raise ConfigError(
                     f"{cell.provenance['caches']}: a cache at {destination} hides the project's"
                     f" {hidden} in cell {cell.id}: cells would have it as it once was",
