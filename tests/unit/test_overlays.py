@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable
+from dataclasses import replace
 from typing import Any, cast
 
 import anyio
@@ -101,6 +102,19 @@ async def test_a_container_that_shows_the_overlay_has_nothing_else_of_the_cell()
     assert shows.overlays == writes.spec.overlays
     assert dict(shows.labels) == LABELS
     assert fake.present == {}
+
+
+async def test_a_container_that_shows_the_overlay_changes_no_owner_and_no_label() -> None:
+    """What is mounted is the host's, and the container has another user."""
+    fake, client = podman(Volumes())
+    fake.images = Images()  # type: ignore[attr-defined]  # only here anybody asks for it
+    mounts = (Mount("/out", "/out", ("U", "ro", "z")), Mount("v", "/v", ("Z",)))
+    writes = OverlayWrites(client, replace(SPEC, mounts=mounts), Gates())
+    await writes.make()
+
+    async with writes.shown(30):
+        assert fake.created[-1].mounts == (Mount("/out", "/out", ("ro",)), Mount("v", "/v"))
+    assert writes.spec.mounts == mounts
 
 
 @pytest.mark.parametrize("room", [0, 1])

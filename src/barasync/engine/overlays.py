@@ -37,6 +37,8 @@ from barasync.matrix.platforms import native
 
 _MAKE_SECONDS = 30.0
 _REMOVE_SECONDS = 20.0
+# What is mounted so gets another owner or label when a container is made.
+_CHANGING = frozenset({"U", "z", "Z"})
 
 
 class OverlayWrites:
@@ -88,6 +90,7 @@ class OverlayWrites:
             entrypoint=(idle.path,),
             command=(),
             env={},
+            mounts=tuple(map(_as_it_is, self.spec.mounts)),
             secret_files=(),
             secret_env={},
             timeout=max(1, round(seconds)),
@@ -133,3 +136,9 @@ class OverlayWrites:
         self._names.append(name)
         made = await self._podman.volumes.create(name, labels=self.spec.labels)
         return made.mountpoint
+
+
+def _as_it_is(mount: Mount) -> Mount:
+    """Return a mount that changes nothing of what it mounts."""
+    options = tuple(option for option in mount.options if option not in _CHANGING)
+    return replace(mount, options=options)
