@@ -32,6 +32,17 @@ def test_old_uses_are_forgotten(tmp_path: Path) -> None:
     assert last_uses(tmp_path, (ONE, OTHER)) == {OTHER: NOW + 60}
 
 
+def test_what_another_run_forgets_at_the_same_time_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note_uses(tmp_path, {ONE}, NOW)
+    paths = [tmp_path / OTHER, tmp_path / ONE]
+    monkeypatch.setattr(Path, "iterdir", lambda _directory: iter(paths))
+    forget_uses(tmp_path, NOW + 60)
+
+    assert not (tmp_path / ONE).exists()
+
+
 @pytest.mark.parametrize("word", ["../" + "a" * 64, "", ".", "A" * 64, "a" * 63, "a" * 64 + "\n"])
 def test_what_is_no_image_id_names_no_file(tmp_path: Path, word: str) -> None:
     directory = tmp_path / "uses"

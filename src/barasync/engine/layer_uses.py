@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
@@ -50,5 +51,6 @@ def forget_uses(directory: Path, before: float) -> None:
         OSError: something cannot be removed.
     """
     for path in directory.iterdir():
-        if path.stat().st_mtime < before:
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another run has just forgotten it
+            if path.stat().st_mtime < before:
+                path.unlink()
