@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace as changed
 from pathlib import Path
 
@@ -25,10 +25,10 @@ def extracted(
     rooted: bool = False,
     replace: bool = False,
 ) -> Manifest:
-    """Call `extract`; the entries of the manifest are a tuple."""
+    """Call `extract` with what reads; the entries of the manifest are a tuple."""
     with closing(Ledger()) as ledger, below(destination.parent) as directory:
         manifest = extract(
-            read,
+            lambda: nullcontext(read),
             directory / destination.name,
             limits,
             ledger,

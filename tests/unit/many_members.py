@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -41,7 +41,8 @@ def main() -> None:
     ):
         blocks = archive(count)
         idle = peak_memory(os.getpid())
-        manifest = extract(lambda _: next(blocks, b""), root / "out", Limits(), ledger, rooted=True)
+        reading = nullcontext(lambda _: next(blocks, b""))
+        manifest = extract(lambda: reading, root / "out", Limits(), ledger, rooted=True)
         listed = sum(1 for _ in manifest.entries)
         assert listed == manifest.totals.members, listed
         peak = peak_memory(os.getpid())

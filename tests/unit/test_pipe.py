@@ -9,7 +9,7 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from barasync.artifacts.pipe import TURNS, Pipe, PipeAborted
+from barasync.artifacts.pipe import TURNS, Pipe, PipeAborted, _turns
 
 pytestmark = pytest.mark.anyio
 
@@ -125,6 +125,58 @@ async def test_readers_work_in_turn_and_one_that_waits_holds_nobody_up() -> None
 
     assert {number for number, _ in log} == set(range(len(pipes)))
     assert max(accumulate(change for _, change in log)) <= TURNS
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_who_waits_for_a_turn_hears_that_the_writer_gave_up(first: bool) -> None:
+    """While others keep all the turns and read nothing."""
+    pipe, other, others = Pipe(), Pipe(), [Pipe() for _ in range(TURNS)]
+    over, ready = threading.Event(), threading.Semaphore(0)
+    heard: list[bool] = []
+
+    def occupy(number: int) -> None:
+        with others[number].reading():
+            ready.release()
+            over.wait(30)
+
+    def work() -> None:
+        with pytest.raises(PipeAborted), pipe.reading():
+            pytest.fail("there was a turn")
+        heard.append(over.is_set())
+
+    async with anyio.create_task_group() as group:
+        for number in range(TURNS):
+            group.start_soon(to_thread.run_sync, occupy, number)
+        for _ in others:
+            await to_thread.run_sync(ready.acquire)
+        if first:
+            pipe.abort()
+        waiting = len(_turns.waiting)
+        async with anyio.create_task_group() as inner:
+            inner.start_soon(to_thread.run_sync, work)
+            while not first and len(_turns.waiting) == waiting:
+                await anyio.lowlevel.checkpoint()
+            pipe.abort()
+        over.set()
+
+    assert heard == [False]
+    # All turns are there again, and no more.
+    with other.reading():
+        assert _turns.free == TURNS - 1
+
+
+async def test_a_reader_that_was_aborted_keeps_no_turn() -> None:
+    pipe = Pipe()
+
+    def work() -> None:
+        with pipe.reading() as read:
+            pipe.abort()
+            read(0)
+
+    with pytest.raises(PipeAborted):
+        work()
+
+    assert _turns.free == TURNS
 
 
 async def test_small_pieces_come_together_and_a_large_one_alone() -> None:

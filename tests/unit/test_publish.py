@@ -6,13 +6,19 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
 from barasync.artifacts import extract as module
 from barasync.artifacts.errors import TruncatedArchive
+from barasync.artifacts.extract import extract
+from barasync.artifacts.ledger import Ledger
+from barasync.artifacts.place import below
+from barasync.artifacts.removal import remove
 from barasync.artifacts.rename import Name
+from barasync.artifacts.tarstream import Read
 from tests.rig.extraction import extracted
 from tests.unit.archives import LIMITS, directory, member, names, pack, reader, sandbox, unpack
 
@@ -168,4 +174,37 @@ def test_what_is_replaced_may_be_deeper_than_python_recurses(place: Path) -> Non
     unpack(pack(member("new")), place, replace=True)
 
     assert names(place) == ["new"]
+    assert names(place.parent) == ["out"]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_stream_is_open_while_members_are_written_and_not_while_anything_is_removed(
+    place: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    """Whoever reads has one of a few turns."""
+    unpack(pack(member("old")), place)
+    monkeypatch.setattr(module, "_YOUNG_SECONDS", -60)
+    (place.parent / f".barasync-{'0' * 16}.partial").mkdir()
+    archive = reader(pack(member("new"))[: None if whole else -1])
+    happened: list[str] = []
+
+    @contextmanager
+    def reading() -> Iterator[Read]:
+        happened.append("open")
+        try:
+            yield archive
+        finally:
+            happened.append("close")
+
+    def told(name: str, *, dir_fd: int) -> None:
+        happened.append("remove")
+        remove(name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(module, "remove", told)
+    expected = nullcontext() if whole else pytest.raises(TruncatedArchive)
+    with closing(Ledger()) as ledger, below(place.parent) as root, expected:
+        extract(reading, root / place.name, LIMITS, ledger, replace=True)
+
+    assert happened == ["remove", "open", "close", "remove"]
+    assert names(place) == (["new"] if whole else ["old"])
     assert names(place.parent) == ["out"]

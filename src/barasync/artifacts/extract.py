@@ -14,8 +14,8 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import replace as changed
 
 from barasync.artifacts.budget import Budget, Share
@@ -39,7 +39,7 @@ _YOUNG_SECONDS = 60
 
 
 def extract(
-    read: Read,
+    reading: Callable[[], AbstractContextManager[Read]],
     place: Place,
     limits: Limits,
     ledger: Ledger,
@@ -50,6 +50,9 @@ def extract(
     replace: bool = False,
 ) -> Manifest:
     """Write a tar stream to a place, whole or not at all; blocks, so call it in a thread.
+
+    `reading` opens the stream: it is entered while members are written, and left before anything is
+    removed, which may take as long.
 
     With `rooted`, the first member is the root of the archive, everything else lies below it, and
     the place becomes that root, be it a directory or a file. Without, the place becomes a directory
@@ -64,9 +67,9 @@ def extract(
     written is noted in `ledger`, from which the manifest reads it: its owner closes it afterwards.
 
     Everything is written to a directory `.barasync-….partial` beside the place and renamed.
-    Whatever ends the extraction early (also an exception of `read`, which is how a caller cancels
-    it) removes that directory and leaves the place as it was. One whose process was killed is
-    removed by the next extraction into the same directory.
+    Whatever ends the extraction early (also an exception of the stream, which is how a caller
+    cancels it) removes that directory and leaves the place as it was. One whose process was killed
+    is removed by the next extraction into the same directory.
 
     Raises:
         TruncatedArchive: the stream ended before the end-of-archive marker.
@@ -82,14 +85,10 @@ def extract(
             if not replace:
                 _refuse_existing(target)
             with _staging(parent) as (staging, remains):
-                stream = TarStream(read, max_bytes=limits.stream_bytes)
-                if selection is not None:
-                    longest = limits.stream_bytes + limits.skipped_bytes
-                    stream = TarStream(read, max_bytes=longest, advice=_FEWER)
                 ledger.begin()
                 writer = Writer(staging, limits, share, ledger, selection, rooted=rooted)
-                with closing(writer):
-                    manifest = writer.write(stream)
+                with closing(writer), reading() as read:
+                    manifest = writer.write(_stream(read, limits, selection))
                 if manifest.totals.members or selection is None:
                     _publish(Name(staging, CONTENT), target, replace=replace)
                 else:
@@ -98,6 +97,13 @@ def extract(
         share.give_back()
         raise
     return changed(manifest, refused=(*manifest.refused, *remains))
+
+
+def _stream(read: Read, limits: Limits, selection: Selection | None) -> TarStream:
+    if selection is None:
+        return TarStream(read, max_bytes=limits.stream_bytes)
+    longest = limits.stream_bytes + limits.skipped_bytes
+    return TarStream(read, max_bytes=longest, advice=_FEWER)
 
 
 @contextmanager

@@ -151,17 +151,16 @@ class Receiver:
 
     def _write(self, pipe: Pipe, target: _Target, selection: Selection | None) -> Manifest:
         """Extract what comes through the pipe; runs in a worker thread."""
-        with pipe.reading() as read:
-            return extract(
-                read,
-                target.place,
-                self._limits,
-                target.ledger,
-                share=target.share,
-                selection=selection,
-                rooted=True,
-                replace=self._replace,
-            )
+        return extract(
+            pipe.reading,
+            target.place,
+            self._limits,
+            target.ledger,
+            share=target.share,
+            selection=selection,
+            rooted=True,
+            replace=self._replace,
+        )
 
 
 def problem(error: PodmanError | ArchiveError | OSError, path: str, destination: Path) -> str:
