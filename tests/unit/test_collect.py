@@ -16,7 +16,8 @@ from barasync.aiopodman import (
 )
 from barasync.artifacts.collect import CONCURRENT_PATHS, collect
 from barasync.artifacts.extract import Limits
-from barasync.artifacts.ledger import Ledgers
+from barasync.artifacts.ledger import Ledger, Ledgers
+from barasync.artifacts.manifest import Entry
 from barasync.artifacts.place import below
 from barasync.matrix.outcome import Collected
 from tests.unit.archived import FakeContainer, collected, tree
@@ -398,3 +399,37 @@ async def test_a_file_that_is_left_out_is_a_problem_and_the_rest_comes(place: Pa
     assert [result.destination for result in results] == [str(place / "out")] * 2
     assert [len(result.refused) for result in results] == [2, 0]
     assert (place / "out/f").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("sources", [["out"], ["out/f*"], ["out", "out/file", "out/*"]])
+async def test_a_list_of_members_that_cannot_be_written_is_a_problem_of_the_source(
+    place: Path, monkeypatch: pytest.MonkeyPatch, sources: list[str]
+) -> None:
+    """Few members, so that they are written when all of the archive is on disk."""
+    monkeypatch.setattr("barasync.artifacts.ledger._ADD", "INSERT INTO no_space VALUES (1)")
+    container = FakeContainer(workspace__out=tree("out"), workspace__out__file=pack(member("file")))
+
+    results = await collected(container, sources, place, LIMITS)
+
+    assert [result.source for result in results] == sources
+    for result in results:
+        assert "cannot be written: " in str(result.problem)
+        assert "for the list of its members, which is a temporary file" in str(result.problem)
+    assert names(place) == []
+
+
+async def test_what_sources_within_another_have_is_known_without_reading_the_list_of_members(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing ends a report: it must not take longer the more members there are."""
+
+    def read(_: Ledger) -> Iterator[Entry]:
+        pytest.fail("the list of half a million members was read")
+
+    monkeypatch.setattr(Ledger, "__iter__", read)
+    container = FakeContainer(workspace__out=tree("out", b"123"))
+
+    results = await collected(container, ["out", "out/f*", "out/*/x"], place, LIMITS)
+
+    assert [(result.files, result.bytes) for result in results] == [(1, 3), (1, 3), (0, 0)]
+    assert results[2].problem == "nothing below /workspace/out matches the pattern out/*/x"

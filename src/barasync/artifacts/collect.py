@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio
@@ -22,6 +21,7 @@ from barasync.artifacts.place import Place
 from barasync.artifacts.receiver import Archived, Receiver, lost, missing, problem
 from barasync.artifacts.resolve import Paths
 from barasync.artifacts.sources import Fetch, Source, fetch_of, plan
+from barasync.artifacts.tally import Tally
 from barasync.matrix.outcome import Collected
 
 CONCURRENT_PATHS = 4
@@ -43,9 +43,10 @@ class Collection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Result:
-    """What came of a fetch: what was written, or why nothing was."""
+    """What came of a fetch: what was written and how much of that is whose, or why nothing was."""
 
     manifest: Manifest | None = None
+    tally: Tally = field(default_factory=Tally)
     problem: str = ""
 
 
@@ -80,7 +81,7 @@ async def collect(
     """
     parsed = [Source.parse(source, workspace) for source in sources]
     fetches = plan(parsed)
-    fetching = _Fetching(fetches, destination, limits, ledgers)
+    fetching = _Fetching(parsed, fetches, destination, limits, ledgers)
     with cancellable() as stopped, anyio.move_on_after(limits.seconds):
         try:
             paths = await Paths.of(container, mounts)
@@ -94,11 +95,9 @@ async def collect(
         late = "had not come when the run was stopped"
     results = await to_thread.run_sync(fetching.end, f"{late}; nothing of it was kept")
     arrived = ((fetch.place, results[fetch.path].manifest) for fetch in fetches)
-    # In a thread: an archive may have half a million members to be looked at.
-    report = partial(_collected, parsed, fetches, results, destination.path, mounts)
     return Collection(
         directory=destination.path,
-        artifacts=await to_thread.run_sync(report),
+        artifacts=_collected(parsed, fetches, results, destination.path, mounts),
         manifests=tuple(
             (place, found) for place, found in arrived if found and found.totals.members
         ),
@@ -114,8 +113,14 @@ class _Fetching:
     """
 
     def __init__(
-        self, fetches: Sequence[Fetch], destination: Place, limits: Limits, ledgers: Ledgers
+        self,
+        sources: Sequence[Source],
+        fetches: Sequence[Fetch],
+        destination: Place,
+        limits: Limits,
+        ledgers: Ledgers,
     ) -> None:
+        self._sources = tuple(sources)
         self._fetches = tuple(fetches)
         self._order = [fetch.path for fetch in fetches]
         self._destination = destination
@@ -162,13 +167,16 @@ class _Fetching:
         place = self._destination / fetch.place
         found = path = fetch.path
 
+        parts = [fetch.within(source) for source in self._sources if self._has(fetch, source)]
+        tally = Tally(part for part in parts if part is not None)
+
         def done(manifest: Manifest) -> None:
-            self._results[path] = _Result(manifest=manifest)
+            self._results[path] = _Result(manifest=manifest, tally=tally)
 
         try:
             found = await paths.find(path)
             asked = replace(fetch, path=found)
-            await receiver.fetch(asked, place, self._ledgers.new(), done, share=share)
+            await receiver.fetch(asked, place, self._ledgers.new(tally), done, share=share)
         except PodmanError as error:
             text = problem(error, path, place.path) + paths.remark(found)
             self._results[path] = _Result(problem=text)
@@ -176,6 +184,9 @@ class _Fetching:
             self._results[path] = _Result(problem=problem(error, path, place.path))
             if isinstance(error, BudgetSpent):
                 self._spent.add(path)
+
+    def _has(self, fetch: Fetch, source: Source) -> bool:
+        return fetch_of(source, self._fetches) is fetch
 
     def _without(self, fetch: Fetch) -> _Result:
         """Remove what came of a fetch."""
@@ -204,15 +215,18 @@ def _collected(
             problem = "a whole file system is not an artifact; name a directory in it"
             collected.append(Collected(source=source.text, destination=None, problem=problem))
             continue
-        manifest = results[fetch.path].manifest
+        result = results[fetch.path]
+        manifest = result.manifest
         if manifest is None:
-            problem = results[fetch.path].problem
+            problem = result.problem
             collected.append(Collected(source=source.text, destination=None, problem=problem))
             continue
         first = fetch.path not in told
         told.add(fetch.path)
         left_out = _left_out(manifest) if first else ()
-        report = _report(source, fetch, manifest, destination, left_out)
+        pattern = fetch.within(source)
+        part = manifest.totals if pattern is None else result.tally.of(pattern)
+        report = _report(source, fetch, part, destination, left_out)
         if first and manifest.lost and report.problem is None:
             report = replace(report, problem=lost(manifest.lost))
         place = mounts.between(fetch.path, source.path)
@@ -224,34 +238,23 @@ def _collected(
 
 
 def _report(
-    source: Source, fetch: Fetch, manifest: Manifest, destination: Path, left_out: tuple[str, ...]
+    source: Source, fetch: Fetch, part: Totals, destination: Path, left_out: tuple[str, ...]
 ) -> Collected:
-    """Report on a source of which an archive has come, whose part it may be."""
+    """Report on a source of which an archive has come that has so much of it."""
+    if not part.members:
+        return Collected(
+            source=source.text,
+            destination=None,
+            refused=left_out,
+            problem=missing(source.path) if source.pattern is None else _matchless(source),
+        )
     inner = source.path.removeprefix(fetch.path).lstrip("/")
-    part = manifest.totals
-    if source.pattern is not None or fetch.patterns or inner:
-        part = _part(manifest, fetch, source)
-        if not part.members:
-            return Collected(
-                source=source.text,
-                destination=None,
-                refused=left_out,
-                problem=missing(source.path) if source.pattern is None else _matchless(source),
-            )
     return Collected(
         source=source.text,
         destination=str(destination / fetch.place / inner),
         files=part.files,
         bytes=part.bytes,
         refused=left_out,
-    )
-
-
-def _part(manifest: Manifest, fetch: Fetch, source: Source) -> Totals:
-    """Add up what of a manifest a source means."""
-    pattern = fetch.within(source)
-    return Totals.of(
-        entry for entry in manifest.entries if entry.path and pattern.matches(entry.path.split("/"))
     )
 
 

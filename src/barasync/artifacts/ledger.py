@@ -17,6 +17,7 @@ from typing import NamedTuple, Self
 
 from barasync.artifacts.manifest import Entry, Kind, Totals
 from barasync.artifacts.rules import decoded, encoded
+from barasync.artifacts.tally import Tally
 
 _SCHEMA = """
 PRAGMA journal_mode = OFF;
@@ -65,27 +66,25 @@ class Ledger:
     """The entries of one archive; used by one thread at a time, whichever.
 
     The owner closes it, with `Ledgers` or by itself. Until `begin` there is nothing in it, and
-    nothing open.
+    nothing open. `tally` counts the entries too, and can be read afterwards.
 
     Raises (whatever is called):
         OSError: the file cannot be written or read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tally: Tally | None = None) -> None:
+        self._tally = Tally() if tally is None else tally
         self._database: sqlite3.Connection | None = None
         self._pending: list[_Row] = []
         self._last = 0
         self._indexed = False
-        self._members = self._files = self._bytes = 0
-
-    @property
-    def totals(self) -> Totals:
+        self.totals = Totals()
         """The sums of the entries."""
-        return Totals(self._members, self._files, self._bytes)
 
     def begin(self) -> None:
         """Open the file, or empty it."""
         self.close()
+        self._tally.clear()
         with _as_os_error():
             self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
             self._database.executescript(_SCHEMA)
@@ -97,7 +96,7 @@ class Ledger:
         self._database = None
         self._pending.clear()
         self._last = 0
-        self._members = self._files = self._bytes = 0
+        self.totals = Totals()
         self._indexed = False
 
     def add_file(self, file: Written) -> None:
@@ -109,25 +108,31 @@ class Ledger:
             )
         )
         if file.kept is None:
-            self._members += 1
-            self._files += 1
-            self._bytes += file.size
+            self._count(file.path, files=1, size=file.size)
 
     def add_symlink(self, path: str, target: str) -> None:
         """Add a symbolic link."""
         self._add((encoded(path), Kind.SYMLINK, 0o777, 0, None, encoded(target), 0, None))
-        self._members += 1
+        self._count(path)
 
     def add_directory(self, path: str, mode: int) -> None:
         """Add a directory that was noted as made; one that is an entry gets the new mode."""
         made = self.made(path)
         if made is not None and made.entry is not None:
-            self._flush()
+            self.flush()
             self._execute("UPDATE entry SET mode = ? WHERE id = ?", mode, made.entry)
             return
         self._add((encoded(path), Kind.DIRECTORY, mode, 0, None, None, 0, None))
         self._execute("UPDATE directory SET entry = ? WHERE path = ?", self._last, encoded(path))
-        self._members += 1
+        self._count(path)
+
+    def flush(self) -> None:
+        """Write to the file what was added."""
+        if self._pending:
+            assert self._database is not None, "nothing is added before `begin`"
+            with _as_os_error():
+                self._database.executemany(_ADD, self._pending)
+            self._pending.clear()
 
     def made(self, path: str) -> Made | None:
         """Return what a directory that was made is to the kernel."""
@@ -142,7 +147,7 @@ class Ledger:
 
     def file(self, path: str) -> Written | None:
         """Return what was written as the file of a path, or is kept for it."""
-        self._flush()
+        self.flush()
         if not self._indexed:
             self._execute("CREATE INDEX entry_path ON entry (path)")
             self._indexed = True
@@ -157,7 +162,7 @@ class Ledger:
         """Give the entries in the order of the archive."""
         if self._database is None:
             return
-        self._flush()
+        self.flush()
         rows = self._execute(
             "SELECT path, kind, mode, size, digest, target FROM entry "
             "WHERE kept IS NULL ORDER BY id"
@@ -183,14 +188,11 @@ class Ledger:
         self._last += 1
         self._pending.append((self._last, *row))
         if len(self._pending) >= _BATCH:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
-        if self._pending:
-            assert self._database is not None, "nothing is added before `begin`"
-            with _as_os_error():
-                self._database.executemany(_ADD, self._pending)
-            self._pending.clear()
+    def _count(self, path: str, *, files: int = 0, size: int = 0) -> None:
+        self.totals = self.totals.plus(files, size)
+        self._tally.add(path, files=files, size=size)
 
     def _execute(self, statement: str, *values: bytes | str | int) -> sqlite3.Cursor:
         assert self._database is not None, "a ledger is used between `begin` and `close`"
@@ -215,9 +217,9 @@ class Ledgers:
     def __init__(self) -> None:
         self._given: list[Ledger] = []
 
-    def new(self) -> Ledger:
+    def new(self, tally: Tally | None = None) -> Ledger:
         """Give out a ledger, not begun."""
-        ledger = Ledger()
+        ledger = Ledger(tally)
         self._given.append(ledger)
         return ledger
 

@@ -56,6 +56,10 @@ class Totals:
     files: int = 0
     bytes: int = 0
 
+    def plus(self, files: int, size: int) -> Totals:
+        """Add one member, of so many files and bytes."""
+        return Totals(self.members + 1, self.files + files, self.bytes + size)
+
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Totals:
         """Add entries up."""

@@ -10,11 +10,14 @@ import fnmatch
 import glob
 import re
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 
 _WILDCARD = re.compile(r"[*?\[]")
 _ANY_DEPTH = "**"
+
+Positions = AbstractSet[int]
 
 
 @dataclass(frozen=True)
@@ -41,23 +44,31 @@ class Pattern:
 
         Takes a time of at most names × parts, whatever they are.
         """
-        reached = self._past_any_depth({0})
-        for name in path:
-            if len(self.parts) in reached:
-                return True
-            reached = self._next(reached, name)
-        return len(self.parts) in reached
+        return self.is_end(self.follow(path))
 
     def reaches(self, path: Sequence[str]) -> bool:
         """Whether the pattern may name something at or below a path."""
-        reached = self._past_any_depth({0})
-        for name in path:
-            if len(self.parts) in reached:
-                return True
-            reached = self._next(reached, name)
-        return bool(reached)
+        return bool(self.follow(path))
 
-    def _next(self, reached: set[int], name: str) -> set[int]:
+    def follow(self, path: Iterable[str], reached: Positions | None = None) -> Positions:
+        """Return the positions between the parts that the names of a path lead to.
+
+        They start at `reached`, where a path above has led to, or at the beginning. Where there are
+        none, the pattern names nothing below; once the end is among them, it names all of that.
+        """
+        if reached is None:
+            reached = self._past_any_depth({0})
+        for name in path:
+            if not reached or self.is_end(reached):
+                break
+            reached = self._next(reached, name)
+        return reached
+
+    def is_end(self, reached: Positions) -> bool:
+        """Whether the end is among the positions that a path leads to."""
+        return len(self.parts) in reached
+
+    def _next(self, reached: Positions, name: str) -> Positions:
         """Return the positions that are reached from others with one more name."""
         return self._past_any_depth(
             {

@@ -46,8 +46,10 @@ class Fetch:
             return None
         return Pattern.literal(names)
 
-    def within(self, source: Source) -> Pattern:
-        """Return what a source that comes with this fetch means, seen from its path."""
+    def within(self, source: Source) -> Pattern | None:
+        """Return what of this fetch a source means that comes with it, `None` for all of it."""
+        if source.pattern is None and source.path == self.path:
+            return None
         names = _names_below(source.path, self.path)
         return Pattern.literal(names) if source.pattern is None else source.pattern.below(names)
 

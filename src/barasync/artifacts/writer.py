@@ -109,6 +109,8 @@ class Writer:
             raise ArchiveError("the archive is empty")
         if self._left_out:
             raise OriginalsLeftOut(frozenset(self._left_out))
+        # Nothing is in place yet: if there is no space for the list, there is none for the archive.
+        self._ledger.flush()
         nothing = self._selection is not None and self._selection.patterns and totals.members == 1
         return Manifest(
             entries=() if nothing else self._ledger,  # nothing but the root
