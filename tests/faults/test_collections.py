@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ from barasync.config.schema import ArtifactsOn
 from barasync.engine.gate import COLLECTING
 from barasync.events import CellFinished, CellStarted
 from barasync.matrix.outcome import Status
-from tests.fake.faults import EndsAfter, Fault, Hangs
+from tests.fake.faults import EndsAfter, Fault, Hangs, Refuses
 from tests.fake.service import FakeService
 from tests.faults.world import CELL, run
+from tests.rig.command import Barasync
 
 pytestmark = pytest.mark.anyio
 
@@ -39,6 +41,29 @@ async def test_artifacts_are_collected_of_the_cells_of_which_they_are_wanted(
     assert (tmp_path / "a/out").exists() is wanted[when]
     assert len(ran.outcome().artifacts) == wanted[when]
     assert ("archive" in service.requests) is wanted[when]
+
+
+@pytest.mark.parametrize(
+    ("when", "fault", "code"),
+    [("failed", (), 0), ("always", (Fault("create", Refuses("disk full"), skip=1),), 125)],
+)
+def test_the_artifacts_of_an_attempt_go_with_the_next_that_has_none(
+    service: FakeService, tmp_path: Path, when: str, fault: tuple[Fault, ...], code: int
+) -> None:
+    service.inject(*fault)
+    barasync = Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
+    collected = ("--artifact", "/out", "--artifacts-on", when, "--artifacts-dir", "collected")
+    retried = ("--retries", "1", "--retry-on", "failed")
+    script = f"echo x >out; mkdir {tmp_path}/first 2>/dev/null && exit 3; exit 0"
+
+    image = service.image("localhost/cell")
+    ended = barasync("run", image, *collected, *retried, "--", "sh", "-c", script)
+
+    assert ended.code == code, ended.err
+    (cell,) = barasync.result()["cells"]
+    assert (cell["attempt"], cell["artifacts"]) == (2, [])
+    assert (barasync.record() / "cells" / cell["id"] / "artifacts.json").exists()
+    assert list((tmp_path / "collected").glob("*/out")) == []
 
 
 async def test_a_cell_whose_artifacts_are_on_their_way_keeps_no_other_from_starting(

@@ -78,6 +78,9 @@ class Record:
     async def keep_manifest(self, cell: str, _number: int, collection: Collection) -> None:
         self.collections[cell] = collection
 
+    async def remove_stale(self, _cell: str, _number: int) -> None:
+        """Leave them: that is the affair of the recorder that writes to disk."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ran:

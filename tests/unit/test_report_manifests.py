@@ -105,12 +105,14 @@ async def test_what_only_an_earlier_attempt_left_is_removed(tmp_path: Path) -> N
         recorder = Recorder(directory, log, Audience(), artifacts=root)
         await recorder.keep_manifest("amd64", 1, first)
         await recorder.keep_manifest("arm64", 1, Collection(directory=place))
+        await recorder.remove_stale("amd64", 1)
         assert children(place) == ["elsewhere", "out", "x.log"]
         await recorder.keep_manifest(
             "amd64", 2, Collection(directory=place, manifests=(("x.log", empty),))
         )
+        await recorder.remove_stale("amd64", 2)
         assert children(place) == ["elsewhere", "x.log"]
-        await recorder.keep_manifest("amd64", 3, Collection(directory=place))
+        await recorder.remove_stale("amd64", 3)
 
     assert children(place) == ["elsewhere"]
 

@@ -73,6 +73,9 @@ class MemoryRecorder:
     async def keep_manifest(self, cell: str, number: int, _collection: Collection) -> str:
         return f"{cell}-{number}"
 
+    async def remove_stale(self, _cell: str, _number: int) -> None:
+        """Leave them: that is the affair of the recorder that writes to disk."""
+
 
 def cell(name: str, **settings: Any) -> Cell:
     given = {"image": "image", "command": ("{rule}",), "timeout": None, **settings}

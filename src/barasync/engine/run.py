@@ -245,6 +245,7 @@ class Run:
             stopped = self._stopped
             outcome = replace(outcome, status=stopped.running, reason=stopped.reason)
         self._progress.error = self._progress.error or taken.error
+        await self._recorder.remove_stale(cell.id, number)
         seconds = self._session.clock() - started
         if not outcome.passed:
             await self._look_after(outcome)

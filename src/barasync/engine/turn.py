@@ -44,6 +44,9 @@ class Recorder(Protocol):
     async def keep_manifest(self, cell: str, number: int, collection: Collection) -> str | None:
         """Write down what was collected of an attempt; return where, `None` if it cannot be."""
 
+    async def remove_stale(self, cell: str, number: int) -> None:
+        """Remove the artifacts of earlier attempts that this one, which has ended, has not."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -51,7 +51,8 @@ class Recorder:
         self._events: list[AnyEvent] = []
         self._cell_logs: list[tuple[str, CellLog]] = []
         self._unwritten: list[str] = []
-        self._places: dict[str, frozenset[Place]] = {}
+        # By cell: where artifacts are, and the attempt that they are of.
+        self._places: dict[str, dict[Place, int]] = {}
 
     @property
     def run(self) -> str:
@@ -80,24 +81,36 @@ class Recorder:
         return self._artifacts / cell
 
     async def keep_manifest(self, cell: str, number: int, collection: Collection) -> str | None:
-        """Write down what was collected of an attempt, and remove what only an earlier one left.
+        """Write down what was collected of an attempt.
 
         Returns where that is, relative to the run's directory, `None` where it could not be
         written; then it is one of the `problems`. When cancelled it is written all the same.
         """
         path = cell_logs(cell, number) / MANIFEST
         root = self.artifacts(cell, number)
-        places = frozenset(root / place for place, _ in collection.manifests)
-        stale = self._places.get(cell, frozenset()) - places
-        self._places[cell] = places
+        made = dict.fromkeys((root / place for place, _ in collection.manifests), number)
+        self._places.setdefault(cell, {}).update(made)
         write = partial(write_manifest, self.path / path, self.run, cell, number, collection)
-        # Both in one thread: whoever is cancelled meanwhile has still done both.
-        failed, unwritten = await to_thread.run_sync(_replace, stale, write)
+        try:
+            await to_thread.run_sync(write)
+        except OSError as error:
+            self._unwritten.append(f"the manifest of the artifacts of {cell} is missing: {error}")
+            return None
+        return str(path)
+
+    async def remove_stale(self, cell: str, number: int) -> None:
+        """Remove the artifacts of earlier attempts that this one, which has ended, has not.
+
+        What stays is one of the `problems`. When cancelled all are removed all the same.
+        """
+        places = self._places.get(cell, {})
+        stale = [place for place, made_by in places.items() if made_by != number]
+        if not stale:
+            return
+        for place in stale:
+            del places[place]
+        failed = await to_thread.run_sync(_remove, stale)
         self._unwritten += [f"what an earlier attempt of {cell} left stays: {e}" for e in failed]
-        if unwritten is None:
-            return str(path)
-        self._unwritten.append(f"the manifest of the artifacts of {cell} is missing: {unwritten}")
-        return None
 
     def document(self) -> ResultDocument:
         """Return the result of the run so far.
@@ -121,18 +134,12 @@ class Recorder:
         return tuple(problems)
 
 
-def _replace(
-    stale: Iterable[Place], write: Callable[[], None]
-) -> tuple[list[OSError], OSError | None]:
-    """Remove what this run has made before, and write; return what failed. Blocks."""
+def _remove(places: Iterable[Place]) -> list[OSError]:
+    """Remove what this run has made before; return what failed. Blocks."""
     failed: list[OSError] = []
-    for place in stale:
+    for place in places:
         try:
             place.remove()
         except OSError as error:
             failed.append(error)
-    try:
-        write()
-    except OSError as error:
-        return failed, error
-    return failed, None
+    return failed
