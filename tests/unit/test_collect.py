@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from barasync.aiopodman import (
     NotFound,
     StreamTruncated,
 )
+from barasync.artifacts import extract
 from barasync.artifacts.collect import CONCURRENT_PATHS, collect
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.ledger import Ledger, Ledgers
@@ -78,6 +80,29 @@ async def test_a_container_that_is_gone_is_not_a_missing_path(place: Path) -> No
     (result,) = await collected(FakeContainer(workspace__out=gone), ["out"], place, LIMITS)
 
     assert result.problem == "/workspace/out could not be fetched: no such container (GET : 404)"
+
+
+@pytest.mark.parametrize("by", ["the archive", "podman"])
+async def test_what_is_left_of_an_archive_that_failed_is_part_of_the_problem(
+    place: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield tree("out")[:600]
+        raise StreamTruncated("cut")
+
+    def fail(name: str, *, dir_fd: int) -> None:  # noqa: ARG001 as it is called
+        raise PermissionError(errno.EACCES, "Permission denied", name)
+
+    monkeypatch.setattr(extract, "remove", fail)
+    archive = broken if by == "podman" else tree("out")[:-1]
+
+    (result,) = await collected(FakeContainer(w__out=archive), ["/w/out"], place, LIMITS)
+
+    (left,) = names(place)
+    assert result.problem == (
+        "podman cut the archive of /w/out off; nothing of it was kept; "
+        f"{place / left} cannot be removed (Permission denied); remove it"
+    )
 
 
 async def test_problems_are_results_and_do_not_disturb_the_others(place: Path) -> None:

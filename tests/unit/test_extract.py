@@ -328,23 +328,42 @@ def test_what_is_there_is_replaced_on_demand(place: Path, before: str) -> None:
     assert names(place) == ["new"]
 
 
-def test_what_was_replaced_and_cannot_be_removed_is_said(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    unpack(pack(member("old")), place)
+@pytest.fixture
+def _stuck(monkeypatch: pytest.MonkeyPatch, place: Path) -> Iterator[None]:
+    """Nothing can be removed."""
 
     def fail(name: str, *, dir_fd: int) -> None:  # noqa: ARG001 as it is called
         raise PermissionError(errno.EACCES, "Permission denied", name)
 
     monkeypatch.setattr(module, "remove", fail)
+    yield
+    for left in place.parent.glob(".barasync-*.partial"):
+        shutil.rmtree(left)
+
+
+@pytest.mark.usefixtures("_stuck")
+@pytest.mark.parametrize(
+    ("before", "holds"), [(True, "it holds what was replaced and"), (False, "it")]
+)
+def test_what_cannot_be_removed_afterwards_is_said(place: Path, before: bool, holds: str) -> None:
+    if before:
+        place.mkdir()
     manifest = unpack(pack(member("new")), place, replace=True)
 
     (left,) = place.parent.glob(".barasync-*.partial")
     assert names(place) == ["new"]
     assert reasons(manifest) == {
-        left.name: "it holds what was replaced and cannot be removed (Permission denied); remove it"
+        left.name: f"{holds} cannot be removed (Permission denied); remove it"
     }
-    shutil.rmtree(left)
+
+
+@pytest.mark.usefixtures("_stuck")
+def test_what_cannot_be_removed_of_a_failed_extraction_is_said_by_a_note(place: Path) -> None:
+    with pytest.raises(TruncatedArchive) as caught:
+        unpack(pack(member("new"))[:-1024], place)
+
+    (left,) = place.parent.glob(".barasync-*.partial")
+    assert caught.value.__notes__ == [f"{left} cannot be removed (Permission denied); remove it"]
 
 
 def test_what_was_removed_again_leaves_its_share_to_others(place: Path) -> None:

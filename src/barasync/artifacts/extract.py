@@ -16,7 +16,9 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import dataclass
 from dataclasses import replace as changed
+from pathlib import Path
 
 from barasync.artifacts.budget import Budget, Share
 from barasync.artifacts.directories import CONTENT, DIRECTORY
@@ -68,8 +70,9 @@ def extract(
 
     Everything is written to a directory `.barasync-….partial` beside the place and renamed.
     Whatever ends the extraction early (also an exception of the stream, which is how a caller
-    cancels it) removes that directory and leaves the place as it was. One whose process was killed
-    is removed by the next extraction into the same directory.
+    cancels it) removes that directory and leaves the place as it was. Where it cannot be removed,
+    the manifest lists it, or a note of the exception tells. One whose process was killed is removed
+    by the next extraction into the same directory.
 
     Raises:
         TruncatedArchive: the stream ended before the end-of-archive marker.
@@ -84,19 +87,20 @@ def extract(
             target = Name(parent, name)
             if not replace:
                 _refuse_existing(target)
-            with _staging(parent) as (staging, remains):
+            with _staging(parent, place.path.parent) as staging:
                 ledger.begin()
-                writer = Writer(staging, limits, share, ledger, selection, rooted=rooted)
+                writer = Writer(staging.descriptor, limits, share, ledger, selection, rooted=rooted)
                 with closing(writer), reading() as read:
                     manifest = writer.write(_stream(read, limits, selection))
                 if manifest.totals.members or selection is None:
-                    _publish(Name(staging, CONTENT), target, replace=replace)
+                    content = Name(staging.descriptor, CONTENT)
+                    staging.has_replaced = _publish(content, target, replace=replace)
                 else:
                     share.give_back()
     except BaseException:
         share.give_back()
         raise
-    return changed(manifest, refused=(*manifest.refused, *remains))
+    return changed(manifest, refused=(*manifest.refused, *staging.remains))
 
 
 def _stream(read: Read, limits: Limits, selection: Selection | None) -> TarStream:
@@ -106,31 +110,53 @@ def _stream(read: Read, limits: Limits, selection: Selection | None) -> TarStrea
     return TarStream(read, max_bytes=longest, advice=_FEWER)
 
 
+@dataclass(slots=True)
+class _Staging:
+    """An open private directory; `remains` lists it at the end if it could not be removed."""
+
+    descriptor: int
+    has_replaced: bool = False
+    remains: tuple[Refusal, ...] = ()
+
+
 @contextmanager
-def _staging(parent: int) -> Iterator[tuple[int, list[Refusal]]]:
+def _staging(parent: int, parent_path: Path) -> Iterator[_Staging]:
     """Make a private directory below `parent` and remove it with all it holds at the end.
 
-    If it cannot be removed (it may hold a replaced tree of another owner), that is in the list that
-    comes with it: it must not hide how everything else ended.
+    If it cannot be removed (it may hold a replaced tree of another owner), that must not hide how
+    everything else ended: it is in `remains`, or a note of the exception that ended it says so.
     """
     _remove_abandoned(parent)
     name = f".barasync-{secrets.token_hex(8)}.partial"
-    remains: list[Refusal] = []
     os.mkdir(name, 0o700, dir_fd=parent)
     try:
         descriptor = os.open(name, DIRECTORY, dir_fd=parent)
         try:
+            staging = _Staging(descriptor)
             # Tells others that somebody is at work here, for as long as this process lives.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield descriptor, remains
+            yield staging
         finally:
             os.close(descriptor)
-    finally:
-        try:
-            remove(name, dir_fd=parent)
-        except OSError as error:
-            text = f"it holds what was replaced and cannot be removed ({error.strerror}); remove it"
-            remains.append(Refusal(path=name, reason=text))
+    except BaseException as error:
+        why = _removed(name, parent)
+        if why:
+            error.add_note(f"{parent_path / name} cannot be removed ({why}); remove it")
+        raise
+    why = _removed(name, parent)
+    if why:
+        holds = "it holds what was replaced and" if staging.has_replaced else "it"
+        text = f"{holds} cannot be removed ({why}); remove it"
+        staging.remains = (Refusal(path=name, reason=text),)
+
+
+def _removed(name: str, parent: int) -> str:
+    """Remove a directory; why it cannot be, if so."""
+    try:
+        remove(name, dir_fd=parent)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def _remove_abandoned(parent: int) -> None:
@@ -157,8 +183,8 @@ def _refuse_existing(target: Name) -> None:
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target.name)
 
 
-def _publish(content: Name, target: Name, *, replace: bool) -> None:
-    """Rename the content into place; what was there takes its place in the staging directory."""
+def _publish(content: Name, target: Name, *, replace: bool) -> bool:
+    """Rename the content into place; whether something was there, which is now beside it."""
     while True:
         try:
             move(content, target)
@@ -166,11 +192,11 @@ def _publish(content: Name, target: Name, *, replace: bool) -> None:
             if not replace:
                 raise
         else:
-            return
+            return False
         with suppress(FileNotFoundError):
             if not exchange(content, target):
                 _replace_in_two_steps(content, target)
-            return
+            return True
 
 
 def _replace_in_two_steps(content: Name, target: Name) -> None:

@@ -147,7 +147,10 @@ class Receiver:
                 finally:
                     pipe.abort()
             if errors:
-                raise errors[0]  # the first to happen is the reason of the other
+                first, *others = errors  # the first to happen is the reason of the other
+                for note in (note for other in others for note in _notes(other)):
+                    first.add_note(note)
+                raise first
 
     def _write(self, pipe: Pipe, target: _Target, selection: Selection | None) -> Manifest:
         """Extract what comes through the pipe; runs in a worker thread."""
@@ -164,7 +167,15 @@ class Receiver:
 
 
 def problem(error: PodmanError | ArchiveError | OSError, path: str, destination: Path) -> str:
-    """Say in one sentence why there is nothing of a path."""
+    """Say in one sentence why there is nothing of a path, and what else was left here."""
+    return "; ".join((_reason(error, path, destination), *_notes(error)))
+
+
+def _notes(error: Exception) -> tuple[str, ...]:
+    return tuple(getattr(error, "__notes__", ()))
+
+
+def _reason(error: PodmanError | ArchiveError | OSError, path: str, destination: Path) -> str:
     match error:
         case NotFound(status=HTTPStatus.NOT_FOUND) if "no such container" not in error.cause:
             return missing(path)
