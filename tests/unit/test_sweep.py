@@ -8,10 +8,11 @@ from typing import cast
 import anyio
 import pytest
 
-from barasync.aiopodman import Podman
+from barasync.aiopodman import ContainerSpec, Podman
+from barasync.engine.identity import CELL
 from barasync.engine.sweep import Left, Remains, sweep
 from barasync.engine.usage import CgroupMounts, RunCgroup
-from tests.unit.fake_podman import FakePodman, Script
+from tests.unit.fake_podman import FakeContainer, FakePodman, Script, Volumes
 
 pytestmark = pytest.mark.anyio
 
@@ -45,6 +46,45 @@ async def test_nothing_left_is_no_problem(tmp_path: Path) -> None:
 
     assert (remains.problems, remains.proven) == ((), True)
     assert not await anyio.Path(tmp_path, "barasync-run1.1.2.3").exists()
+
+
+async def test_a_container_whose_removal_hangs_costs_no_volume_its_removal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("barasync.engine.sweep._SECONDS", 0.1)
+    monkeypatch.setattr(FakeContainer, "remove", hang)
+    fake = FakePodman(lambda _cell: Script())
+    await fake.create(ContainerSpec(image="image", labels={CELL: "b"}))
+    await fake.volumes.create("of-a", labels={CELL: "a"})
+
+    remains = await sweep(cast("Podman", fake), "run1", None)
+
+    assert fake.volumes.present == {}
+    assert remains == Remains(containers=(Left(id="id0", cell="b"),))
+
+
+async def test_a_volume_that_podman_was_not_asked_to_remove_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("barasync.engine.sweep._VOLUME_SECONDS", 0.1)
+    monkeypatch.setattr(Volumes, "remove", hang)
+    fake = FakePodman(lambda _cell: Script())
+    for number in range(6):
+        await fake.volumes.create(f"v{number}", labels={CELL: f"c{number}"})
+
+    remains = await sweep(cast("Podman", fake), "run1", None)
+
+    assert [left.id for left in remains.volumes] == ["v0", "v1", "v2", "v3"]
+    assert [left.id for left in remains.untried] == ["v4", "v5"]
+    assert not remains.proven
+    assert remains.problems[1] == (
+        "podman was too slow to be asked to remove volume v4 (c4), v5 (c5); "
+        "`podman volume rm v4 v5`, or later `barasync clean`"
+    )
+
+
+async def hang(*_arguments: object, **_settings: object) -> None:
+    await anyio.sleep_forever()
 
 
 def test_a_container_of_no_cell_is_named_by_its_id() -> None:

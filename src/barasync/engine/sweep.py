@@ -14,6 +14,7 @@ from barasync.engine.reaper import Kind, remove_cgroup
 from barasync.engine.usage import RunCgroup
 
 _SECONDS = 30.0
+_VOLUME_SECONDS = 10.0
 _AT_ONCE = 4
 _ID_DIGITS = 12
 _NAMED = 8
@@ -53,24 +54,32 @@ class Left:
 class Remains:
     """What a run has left; `cgroup` is the name of one that is still in use.
 
+    `untried` are volumes that podman was not asked to remove: the time was over before.
     `unknown` says why containers and volumes could not be looked for, `None` where they were.
     """
 
     containers: tuple[Left, ...] = ()
     volumes: tuple[Left, ...] = ()
+    untried: tuple[Left, ...] = ()
     cgroup: str | None = None
     unknown: str | None = None
 
     @property
     def proven(self) -> bool:
         """Whether no container and no volume is left for certain."""
-        return not self.containers and not self.volumes and self.unknown is None
+        left = (*self.containers, *self.volumes, *self.untried)
+        return not left and self.unknown is None
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What is left and what to do about it, in sentences for a person."""
         problems: list[str] = []
         problems += [_stuck(left) for left in (self.containers, self.volumes) if left]
+        if self.untried:
+            problems.append(
+                f"podman was too slow to be asked to remove volume {_names(self.untried)};"
+                f" {_command(self.untried)}, or later `barasync clean`"
+            )
         if self.unknown is not None:
             problems.append(
                 f"what the run left on the service is not known: {self.unknown};"
@@ -89,10 +98,11 @@ async def sweep(podman: Podman, run: str, cgroup: RunCgroup | None) -> Remains:
 
     A container whose creation was never confirmed, say, or a volume that something else used when
     its attempt ended. What podman does not remove holds up nothing else. Goes on when cancelled,
-    for `_SECONDS` and as long as `remove_cgroup` takes.
+    for `_SECONDS`, then `_VOLUME_SECONDS` for volumes, and as long as `remove_cgroup` takes.
     """
     containers: dict[str, Left] = {}
     volumes: dict[str, Left] = {}
+    untried: dict[str, Left] = {}
     unknown: str | None = f"podman did not list its containers and volumes within {_SECONDS:g} s"
     with anyio.CancelScope(shield=True):
         with anyio.move_on_after(_SECONDS):
@@ -104,13 +114,18 @@ async def sweep(podman: Podman, run: str, cgroup: RunCgroup | None) -> Remains:
             else:
                 unknown = None
             await _remove(
-                containers, lambda key: remove_persistently(podman.containers.handle(key))
+                containers,
+                lambda key: remove_persistently(podman.containers.handle(key)),
+                dict(containers),
             )
-            await _remove(volumes, partial(podman.volumes.remove, missing_ok=True))
+        untried.update(volumes)
+        with anyio.move_on_after(_VOLUME_SECONDS):
+            await _remove(volumes, partial(podman.volumes.remove, missing_ok=True), untried)
         gone = cgroup is None or await remove_cgroup(cgroup)
     return Remains(
         containers=tuple(containers.values()),
-        volumes=tuple(volumes.values()),
+        volumes=tuple(left for key, left in volumes.items() if key not in untried),
+        untried=tuple(untried.values()),
         cgroup=None if gone or cgroup is None else cgroup.name,
         unknown=unknown,
     )
@@ -129,12 +144,18 @@ async def _volumes(podman: Podman, run: str) -> Mapping[str, Left]:
     }
 
 
-async def _remove(left: dict[str, Left], remove: Callable[[str], Awaitable[None]]) -> None:
-    """Remove things, a few at a time, and take those that are gone out of `left`."""
+async def _remove(
+    left: dict[str, Left], remove: Callable[[str], Awaitable[None]], untried: dict[str, Left]
+) -> None:
+    """Remove things, a few at a time, and take those that are gone out of `left`.
+
+    What is asked for is taken out of `untried`.
+    """
     limiter = anyio.CapacityLimiter(_AT_ONCE)
 
     async def remove_one(key: str) -> None:
         async with limiter:
+            del untried[key]
             try:
                 await remove(key)
             except PodmanError as error:
@@ -149,18 +170,23 @@ async def _remove(left: dict[str, Left], remove: Callable[[str], Awaitable[None]
 
 def _stuck(left: Sequence[Left]) -> str:
     """Say what is left of one kind."""
-    named = left[:_NAMED]
-    names = ", ".join(map(str, named))
     kind = left[0].kind
-    command = f"`{_REMOVE[kind]} {' '.join(each.name for each in named)}`"
     if len(left) == 1:
-        return f"{kind.value} {names} could not be removed{_why(left[0])}; {left[0].step}"
-    if len(left) > _NAMED:
-        names += f" and {len(left) - _NAMED} more"
+        return f"{kind.value} {left[0]} could not be removed{_why(left[0])}; {left[0].step}"
     return (
-        f"{len(left)} {kind.value}s could not be removed: {names}{_why(left[0])};"
-        f" {command}, or later `barasync clean`"
+        f"{len(left)} {kind.value}s could not be removed: {_names(left)}{_why(left[0])};"
+        f" {_command(left)}, or later `barasync clean`"
     )
+
+
+def _names(left: Sequence[Left]) -> str:
+    more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+    return ", ".join(map(str, left[:_NAMED])) + more
+
+
+def _command(left: Sequence[Left]) -> str:
+    """Return how those that are named are removed, all of one kind."""
+    return f"`{_REMOVE[left[0].kind]} {' '.join(each.name for each in left[:_NAMED])}`"
 
 
 def _why(left: Left) -> str:
