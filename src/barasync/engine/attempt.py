@@ -158,7 +158,12 @@ async def attempt(
                 ended = await _execute(container, job, drain, phases, on_start)
             if not scope.cancelled_caught and _is_collected(ended, job):
                 with phases.measure("collect"):
-                    queue = partial(session.gates.collecting, on_release)
+
+                    def release() -> None:
+                        place.ended()
+                        on_release()
+
+                    queue = partial(session.gates.collecting, release)
                     collecting = Collecting(queue=queue, cancellable=cancellable)
                     ended = await _collect(
                         container,

@@ -101,7 +101,7 @@ class Gates:
         self._containers += 1
 
     def left(self) -> None:
-        """Take a container out of the count: it is gone, or never came into being."""
+        """Take a container out of the count: it has ended, or never came into being."""
         self._containers -= 1
         self._change()
 

@@ -68,15 +68,17 @@ class FreshPlace:
         self._phase = phase
         self._notices: LimitNotices | None = None
         self._container: Container | None = None
+        self._counts = False
         self.writes = OverlayWrites(podman, spec, gates) if keeps_overlays else None
 
     async def __aenter__(self) -> Container:
         with self._phase("queue"):
             await self._gates.admitted()
+        self._counts = True
         try:
             container = await self._create()
         except BaseException:
-            self._gates.left()
+            self.ended()
             raise
         self._container = container
         self.warnings = tuple(f"podman: {warning}" for warning in container.warnings)
@@ -93,6 +95,15 @@ class FreshPlace:
             with self._phase("remove"):
                 await self._remove(self._container)
         finally:
+            self.ended()
+
+    def ended(self) -> None:
+        """Let another container come into being: this one takes no memory of the host any more.
+
+        Called for a container whose command has ended while it is still needed; once counts.
+        """
+        if self._counts:
+            self._counts = False
             self._gates.left()
 
     async def _create(self) -> Container:
