@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
-from anyio import to_thread
+from anyio import from_thread, to_thread
 
 from barasync.artifacts.place import Place, below
 from barasync.artifacts.sources import Source, plan
@@ -19,7 +19,8 @@ from barasync.matrix.cells import Cell
 async def artifacts_root(directory: Path, cells: Iterable[Cell]) -> AsyncIterator[Place]:
     """Open the directory, or the nearest one above it, and clear the places of the cells in it.
 
-    A cell that passes without an artifact must not seem to have that of an earlier run.
+    A cell that passes without an artifact must not seem to have that of an earlier run. When this
+    is cancelled, no place is begun any more.
 
     Raises:
         ConfigError: it cannot be opened, or what an earlier run left cannot be removed.
@@ -40,4 +41,5 @@ def _clear(root: Place, cells: Iterable[Cell]) -> None:
     for cell in cells:
         sources = [Source.parse(text, WORKSPACE) for text in cell.settings.artifacts]
         for fetch in plan(sources):
+            from_thread.check_cancelled()
             (root / cell.id / fetch.place).remove()
