@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 from pathlib import Path
@@ -85,3 +86,22 @@ def test_no_home_is_looked_at_that_has_another_name(
     refuse_a_whole_home(accounts / "else/project", None)
 
     assert looked_at == [Path("/"), accounts / "mine"]
+
+
+@pytest.mark.parametrize("home", ["/locked/home", None])
+def test_a_home_that_may_not_be_looked_at_is_another_place(
+    accounts: Path, monkeypatch: pytest.MonkeyPatch, home: str | None
+) -> None:
+    """As below a directory that only its owner may search: root may search any."""
+    is_dir = Path.is_dir
+
+    def look(path: Path) -> bool:
+        if path.is_relative_to("/locked"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", look)
+    theirs = account("they", os.getuid() + 3, Path("/locked/project"))
+    monkeypatch.setattr(pwd, "getpwall", lambda: [theirs])
+
+    assert not refused(accounts / "else/project", home)

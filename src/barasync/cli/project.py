@@ -56,11 +56,19 @@ def refuse_a_whole_home(directory: Path, home: str | None) -> None:
     """
     directory = directory.resolve()
     places = [Path("/"), *([Path(home)] if home else []), *_homes(directory)]
-    if any(place.is_dir() and directory.samefile(place) for place in places):
+    if any(_is(directory, place) for place in places):
         raise ConfigError(
             f"{directory} would go into every cell as the workspace, and is hardly a project",
             hint="change into the project's directory, or give --workspace none",
         )
+
+
+def _is(directory: Path, place: Path) -> bool:
+    """Tell whether both are one; a place below a directory that we may not search is another."""
+    try:
+        return place.is_dir() and directory.samefile(place)
+    except OSError:
+        return False
 
 
 def _homes(directory: Path) -> Iterator[Path]:
