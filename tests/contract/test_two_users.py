@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from barasync.matrix.caches import NAME
 from tests.rig import leftovers, libpod
 from tests.rig.command import Barasync, read_until, sleeping_project
 from tests.rig.second_user import admitted, as_user
@@ -125,13 +126,13 @@ def test_two_users_have_caches_of_their_own_which_nobody_waits_for(
     with mine.running("matrix", "tests") as one, his.running("matrix", "tests") as other:
         for process in (one, other):
             read_until(process, "| ready", 1)
-        caches = libpod.request(service.endpoint.socket_path, "GET", "volumes/json")
+        volumes = libpod.request(service.endpoint.socket_path, "GET", "volumes/json")
         for process in (one, other):
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=40)
     logs = [each.log(cell) for each in (mine, his) for cell in each.statuses()]
     cleaned = mine("clean", "--caches")
 
-    assert len(caches) == 2
+    assert [volume["Labels"].get(NAME) for volume in volumes].count("things") == 2
     assert logs == ["ready\n"] * 2
     assert cleaned.out.count(": removed") == 2, cleaned.out
