@@ -458,3 +458,27 @@ async def test_what_sources_within_another_have_is_known_without_reading_the_lis
 
     assert [(result.files, result.bytes) for result in results] == [(1, 3), (1, 3), (0, 0)]
     assert results[2].problem == "nothing below /workspace/out matches the pattern out/*/x"
+
+
+async def test_an_artifact_that_others_leave_too_few_members_for_is_told_so(place: Path) -> None:
+    """The last two have come when the first is refused for them, and then one has to go."""
+    two = anyio.Semaphore(0)
+
+    async def last() -> AsyncIterator[bytes]:
+        await two.acquire()
+        await two.acquire()
+        yield tree("a")
+
+    async def first(name: str) -> AsyncIterator[bytes]:
+        yield tree(name)
+        two.release()
+
+    container = FakeContainer(a=last, b=partial(first, "b"), c=partial(first, "c"))
+    results = await collected(container, ["/a", "/b", "/c"], place, Limits(members=5))
+
+    assert [result.problem is None for result in results] == [True, True, False]
+    assert results[2].problem == (
+        "the archive of /c is refused: there are more than 5 members "
+        "(`artifacts_files`, for all artifacts of the cell)"
+    )
+    assert names(place) == ["a", "b"]

@@ -84,29 +84,26 @@ class Shares:
 
     def alone(self, name: str, before: Iterable[str]) -> Share:
         """Return a share of what those that were asked for before have left."""
-        spent = [self._shares[other] for other in self.fitting(before)]
+        names = tuple(before)
+        excess = self.excess(names)
+        kept = (self._shares.get(other) for other in names if other not in excess)
+        spent = [share for share in kept if share is not None]
         share = self._shares[name] = Share(Budget(self._limits, spent))
         return share
 
-    def fitting(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return those that are within the limits, each with those before it that are."""
+    def excess(self, names: Iterable[str]) -> dict[str, LimitExceeded]:
+        """Return which are not within the limits, each with those before it that are, and why."""
         budget = Budget(self._limits)
-        fitting = []
+        excess = {}
         for name in names:
             share = self._shares.get(name)
             if share is None:
                 continue
             try:
                 Share(budget).take(size=share.bytes, members=share.members)
-            except LimitExceeded:
-                continue
-            fitting.append(name)
-        return tuple(fitting)
-
-    @property
-    def exceeded(self) -> str:
-        """Why those are refused that do not fit."""
-        return _too_large(self._limits)
+            except LimitExceeded as error:
+                excess[name] = error
+        return excess
 
 
 def _too_many(limits: Limits) -> str:

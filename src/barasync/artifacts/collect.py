@@ -12,7 +12,7 @@ from anyio import CancelScope, Semaphore, to_thread
 
 from barasync.aiopodman import PodmanError
 from barasync.artifacts.budget import Share, Shares
-from barasync.artifacts.errors import ArchiveError, BudgetSpent
+from barasync.artifacts.errors import ArchiveError, BudgetSpent, LimitExceeded
 from barasync.artifacts.extract import Limits
 from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.manifest import Manifest, Totals
@@ -155,12 +155,12 @@ class _Fetching:
 
         `late` says why something has not come that nothing else is known of.
         """
-        fitting = self._shares.fitting(self._order)
+        excess = self._shares.excess(self._order)
         for fetch in self._fetches:
             path = fetch.path
             result = self._results.setdefault(path, _Result(problem=f"{path} {late}"))
-            if result.manifest is not None and path not in fitting:
-                self._results[path] = self._without(fetch)
+            if result.manifest is not None and path in excess:
+                self._results[path] = self._without(fetch, excess[path])
         return self._results
 
     async def _fetch(self, fetch: Fetch, receiver: Receiver, paths: Paths, share: Share) -> None:
@@ -188,15 +188,14 @@ class _Fetching:
     def _has(self, fetch: Fetch, source: Source) -> bool:
         return fetch_of(source, self._fetches) is fetch
 
-    def _without(self, fetch: Fetch) -> _Result:
-        """Remove what came of a fetch."""
+    def _without(self, fetch: Fetch, excess: LimitExceeded) -> _Result:
+        """Remove what came of a fetch that is too much."""
         place = self._destination / fetch.place
         try:
             place.remove()
         except OSError as error:
             return _Result(problem=f"{place.path} is too much and stays: {error.strerror}")
-        refused = BudgetSpent(self._shares.exceeded)
-        return _Result(problem=problem(refused, fetch.path, place.path))
+        return _Result(problem=problem(excess, fetch.path, place.path))
 
 
 def _collected(
