@@ -26,6 +26,7 @@ from tests.unit.archived import FakeContainer, collected, tree
 from tests.unit.archives import (
     END,
     directory,
+    hard_link,
     member,
     names,
     pack,
@@ -417,10 +418,10 @@ async def test_a_file_that_is_left_out_is_a_problem_and_the_rest_comes(place: Pa
 
     results = await collected(FakeContainer(workspace__out=archive), ["out", "out"], place, LIMITS)
 
-    assert [result.problem for result in results] == [
-        "a file had to be left out, because of the name or the length of the path",
-        None,
-    ]
+    first, second = (result.problem for result in results)
+    assert str(first).startswith("a file had to be left out: out/d/d/")
+    assert str(first).endswith(f": its path has more than {LIMITS.depth} parts")
+    assert second is None
     assert [result.destination for result in results] == [str(place / "out")] * 2
     assert [len(result.refused) for result in results] == [2, 0]
     assert (place / "out/f").read_bytes() == b"x"
@@ -458,6 +459,20 @@ async def test_what_sources_within_another_have_is_known_without_reading_the_lis
 
     assert [(result.files, result.bytes) for result in results] == [(1, 3), (1, 3), (0, 0)]
     assert results[2].problem == "nothing below /workspace/out matches the pattern out/*/x"
+
+
+async def test_the_first_of_the_files_that_are_left_out_stands_for_all(place: Path) -> None:
+    """A hard link is a file like any other."""
+    archive = pack(
+        directory("out"), symlink("out/l", "/"), hard_link("out/h", "out/l"), member("out/a//../b")
+    )
+
+    (result,) = await collected(FakeContainer(workspace__out=archive), ["out"], place, LIMITS)
+
+    assert result.problem == (
+        "2 files had to be left out, the first is "
+        "out/h: it is a hard link to out/l, which is no file extracted before it"
+    )
 
 
 async def test_an_artifact_that_others_leave_too_few_members_for_is_told_so(place: Path) -> None:

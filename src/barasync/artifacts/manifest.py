@@ -45,6 +45,14 @@ class Refusal:
         return f"{self.path}: {self.reason}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """How many files were left out, whose bytes are missing, and the first of them."""
+
+    files: int
+    first: Refusal
+
+
 @dataclass(frozen=True, slots=True)
 class Totals:
     """How many members there are, how many of them regular files, and those files' bytes.
@@ -78,14 +86,14 @@ class Manifest:
     `entries` can be iterated over any number of times, in the order of the archive, while the
     ledger that the extraction was given is open. Directories that the archive does not name but
     needs are not listed. Of the members that were left out the first thousand are; `unlisted`
-    counts the others. `lost` is how many of all of them are regular files, whose bytes are missing.
+    counts the others. `lost` says which of all of them are regular files or hard links, if any are.
     """
 
     entries: Iterable[Entry]
     totals: Totals
     refused: tuple[Refusal, ...] = ()
     unlisted: int = 0
-    lost: int = 0
+    lost: Lost | None = None
 
 
 def printable(name: str) -> str:

@@ -24,7 +24,7 @@ from barasync.artifacts.errors import (
 )
 from barasync.artifacts.extract import Limits, extract
 from barasync.artifacts.ledger import Ledger
-from barasync.artifacts.manifest import Manifest, Refusal
+from barasync.artifacts.manifest import Lost, Manifest, Refusal
 from barasync.artifacts.mounts import Mounts
 from barasync.artifacts.pipe import Pipe, PipeAborted
 from barasync.artifacts.place import Place
@@ -196,7 +196,8 @@ def missing(path: str) -> str:
     return f"{path} is not in the container"
 
 
-def lost(files: int) -> str:
-    """Say that so many files are not there, though the rest is."""
-    number = "a file" if files == 1 else f"{files} files"
-    return f"{number} had to be left out, because of the name or the length of the path"
+def lost(files: Lost) -> str:
+    """Say that files are not there, though the rest is."""
+    if files.files == 1:
+        return f"a file had to be left out: {files.first}"
+    return f"{files.files} files had to be left out, the first is {files.first}"

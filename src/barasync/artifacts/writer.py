@@ -12,6 +12,7 @@ import hashlib
 import os
 import tarfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from barasync.artifacts.budget import Share
 from barasync.artifacts.directories import CONTENT, Directories
@@ -23,7 +24,7 @@ from barasync.artifacts.errors import (
     RefusedMember,
 )
 from barasync.artifacts.ledger import Ledger, Written
-from barasync.artifacts.manifest import Manifest, Refusal, Totals, printable
+from barasync.artifacts.manifest import Lost, Manifest, Refusal, Totals, printable
 from barasync.artifacts.rules import Limits, check_target, encoded, split_path
 from barasync.artifacts.selection import Selection
 from barasync.artifacts.tarstream import Member, TarStream
@@ -38,6 +39,7 @@ _NO_NAMES = frozenset({"", ".", ".."})
 _LONG = 4096
 # So many characters are fewer than 255 bytes, whichever they are.
 _SHORT = 63
+_FILES = frozenset({tarfile.REGTYPE, tarfile.LNKTYPE})
 _UNSUPPORTED = {
     tarfile.CHRTYPE: "it is a character device",
     tarfile.BLKTYPE: "it is a block device",
@@ -79,7 +81,7 @@ class Writer:
         self._directories = Directories(staging, ledger, share)
         self._refused: list[Refusal] = []
         self._unlisted = 0
-        self._lost = 0
+        self._lost: Lost | None = None
         self._kept: set[str] = set()
         self._left_out: set[str] = set()
         # Where the last member was: as the archive spelled it, in parts, and as a path.
@@ -166,9 +168,12 @@ class Writer:
             raise RefusedMember(_UNSUPPORTED.get(kind, f"its type {kind!r} is unknown"))
 
     def _refuse(self, member: Member, reason: str) -> None:
-        self._lost += member.type == tarfile.REGTYPE
+        refusal = Refusal(path=printable(member.name), reason=reason)
+        if member.type in _FILES:
+            lost = self._lost or Lost(files=0, first=refusal)
+            self._lost = replace(lost, files=lost.files + 1)
         if len(self._refused) < _LISTED_REFUSALS:
-            self._refused.append(Refusal(path=printable(member.name), reason=reason))
+            self._refused.append(refusal)
         else:
             self._unlisted += 1
 
