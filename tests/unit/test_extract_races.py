@@ -18,6 +18,8 @@ import pytest
 from barasync.artifacts import directories, writer
 from barasync.artifacts.birth import birth
 from barasync.artifacts.manifest import Manifest
+from barasync.artifacts.pattern import Pattern
+from barasync.artifacts.selection import Selection
 from tests.rig.extraction import extracted
 from tests.unit.archives import (
     END,
@@ -48,7 +50,13 @@ def place(tmp_path: Path) -> Iterator[Path]:
         yield path
 
 
-def interrupted(place: Path, first: bytes, rest: bytes, trick: Callable[[Path], None]) -> Manifest:
+def interrupted(
+    place: Path,
+    first: bytes,
+    rest: bytes,
+    trick: Callable[[Path], None],
+    selection: Selection | None = None,
+) -> Manifest:
     """Extract two halves of an archive; in between, another process does its trick."""
     source = io.BytesIO(first + rest)
 
@@ -58,7 +66,8 @@ def interrupted(place: Path, first: bytes, rest: bytes, trick: Callable[[Path], 
             trick(staging / "content")
         return source.read(min(size, 512))
 
-    return extracted(read, place, LIMITS)
+    rooted = selection is not None
+    return extracted(read, place, LIMITS, selection=selection, rooted=rooted)
 
 
 def test_a_directory_that_becomes_a_link_meanwhile_is_not_followed(
@@ -89,6 +98,25 @@ def test_a_directory_that_is_exchanged_for_another_meanwhile_is_not_written_to(
 
     assert reasons(manifest) == {"d/g": NOT_OURS, "d": NOT_OURS}
     (place / "d").rename(tmp_path / "outside")
+
+
+def test_a_directory_above_what_is_wanted_that_is_exchanged_is_left_out_alone(
+    place: Path,
+) -> None:
+    """It is opened again to be given its mode."""
+
+    def trick(content: Path) -> None:
+        (content / "d").rename(content / "aside")
+        (content / "d").write_text("in the way")
+
+    others = (block(*member(f"out/other{number}/f")) for number in range(10))
+    first = b"".join((block(*directory("out")), block(*member("out/d/f")), *others))
+    rest = pack(directory("out/d"), member("out/e/f"))
+    selection = Selection(patterns=(Pattern(("*", "f")),))
+    manifest = interrupted(place, first, rest, trick, selection)
+
+    assert reasons(manifest) == {"out/d": "a part of its path is not a directory"}
+    assert (place / "e/f").exists()
 
 
 def test_a_directory_that_another_process_made_is_not_written_to(place: Path) -> None:

@@ -81,6 +81,9 @@ class Directories:
         """Say what the mode of a directory is, if it should be needed for something in it.
 
         Archives are in tree order: only what was said of the directories above is remembered.
+
+        Raises:
+            RefusedMember, OSError: as `enter`, where it is needed already.
         """
         while self._announced and parts[: len(above := next(reversed(self._announced)))] != above:
             del self._announced[above]

@@ -135,7 +135,10 @@ class Writer:
         if not parts or selection.takes(parts):
             return True
         if member.type == tarfile.DIRTYPE:
-            self._directories.announce(parts, member.mode)
+            try:
+                self._directories.announce(parts, member.mode)
+            except OSError as error:
+                raise _refusal(error) from error
         is_file = member.type == tarfile.REGTYPE and not member.name.endswith("/")
         if is_file and path in selection.originals and path not in self._kept:
             self._keep(member, stream, path)
