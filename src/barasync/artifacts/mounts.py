@@ -15,15 +15,8 @@ from types import MappingProxyType
 
 from barasync.aiopodman import ContainerInspect
 from barasync.artifacts.sources import is_below
+from barasync.config.volumes import KERNELS, PODMANS
 
-_KERNELS = ("/proc", "/sys", "/dev")
-_PODMANS = (
-    "/etc/hosts",
-    "/etc/hostname",
-    "/etc/resolv.conf",
-    "/run/.containerenv",
-    "/run/secrets",
-)
 _GONE = "gone with the container's process; have the command copy what is wanted to {place}"
 
 
@@ -42,7 +35,7 @@ class Mounts:
     @property
     def usual(self) -> bool:
         """Whether nothing is mounted but what is in every container."""
-        return self.places.issubset((*_KERNELS, *_PODMANS))
+        return self.places.issubset(PODMANS)
 
     def apart_at(self, path: str) -> str | None:
         """Return the place apart that a path is at or below, if it is at one."""
@@ -99,8 +92,8 @@ def mounts_of(container: ContainerInspect, *, workspace: str | None) -> Mounts:
     gone = _GONE.format(place=place)
     return Mounts(
         lost={
-            **dict.fromkeys(_KERNELS, f"is on a file system of the kernel, {gone}"),
-            **dict.fromkeys(_PODMANS, f"is mounted by podman itself, {gone}"),
+            **dict.fromkeys(PODMANS, f"is mounted by podman itself, {gone}"),
+            **dict.fromkeys(KERNELS, f"is on a file system of the kernel, {gone}"),
             **dict.fromkeys(tmpfs, f"is on a tmpfs, {gone}"),
             **dict.fromkeys(overlays, f"is on an overlay, {gone}"),
         },

@@ -9,10 +9,11 @@ from pathlib import PurePath
 
 from barasync.config.spelling import did_you_mean
 
+KERNELS = ("/proc", "/sys", "/dev")
+"""File systems of the kernel that podman mounts in every container."""
+
 PODMANS = (
-    "/proc",
-    "/sys",
-    "/dev",
+    *KERNELS,
     "/etc/hosts",
     "/etc/hostname",
     "/etc/resolv.conf",
