@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
+import anyio
 import pytest
 
-from barasync.cli.cleaning import exit_code, note_of, told
-from barasync.engine.identity import Liveness
+from barasync.aiopodman import Podman
+from barasync.cli.cleaning import clean_caches, exit_code, note_of, told
+from barasync.engine.caches import Caches
+from barasync.engine.identity import RUN, Liveness
 from barasync.engine.reaper import Fate, Kind, Leftover, Removal
+from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
+from tests.unit import world
+from tests.unit.fake_podman import FakePodman, Script
 
 VOLUME = Leftover(kind=Kind.VOLUME, key="v1", name="v1", run="r1", liveness=Liveness.DEAD)
 CONTAINER = Leftover(
@@ -73,3 +81,55 @@ def test_what_could_not_be_removed_ends_with_1(fates: list[Fate], code: int) -> 
 )
 def test_a_note_counts_what_is_left_by_kind(dead: list[Leftover], said: str) -> None:
     assert note_of(dead) == f"{said}; `barasync clean` removes {'it' if len(dead) == 1 else 'them'}"
+
+
+def podman_and_caches(locks: Path) -> tuple[FakePodman, Caches]:
+    fake = FakePodman(lambda _cell: Script())
+    client = cast("Podman", fake)
+    return fake, Caches(client, locks, labels={RUN: "mine"}, judge=lambda _: Liveness.ALIVE)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("uses", ["c:/c", "c:/c:cow"])
+async def test_a_cache_that_a_run_has_is_kept_before_a_container_has_it(
+    uses: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake, caches = podman_and_caches(tmp_path)
+    client = cast("Podman", fake)
+    async with caches.held(world.cell("a", caches=(uses,)), "image", tell=pytest.fail):
+        (name,) = fake.volumes.present
+        assert await clean_caches(client, tmp_path, dry_run=False) == EXIT_OK
+        assert list(fake.volumes.present) == [name]
+    assert ": kept, in use: a run has its lock\n" in capsys.readouterr().out
+
+    assert await clean_caches(client, tmp_path, dry_run=False) == EXIT_OK
+    assert fake.volumes.present == {}
+    assert capsys.readouterr().out.endswith(": removed\n")
+
+
+@pytest.mark.anyio
+async def test_a_cache_of_another_user_is_removed_if_podman_does_so(tmp_path: Path) -> None:
+    fake, _ = podman_and_caches(tmp_path)
+    name = "barasync-cache-c-amd64-0123456789ab-01234567"
+    await fake.volumes.create(name, labels={})
+
+    assert await clean_caches(cast("Podman", fake), tmp_path, dry_run=False) == EXIT_OK
+    assert fake.volumes.present == {}
+    assert [each async for each in anyio.Path(tmp_path).iterdir()] == []
+
+
+@pytest.mark.anyio
+async def test_a_cache_whose_lock_cannot_be_had_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake, caches = podman_and_caches(tmp_path / "locks")
+    async with caches.held(world.cell("a", caches=("c:/c",)), "image", tell=pytest.fail):
+        pass
+    (lock,) = (tmp_path / "locks").iterdir()
+    lock.unlink()
+    lock.mkdir()
+
+    client = cast("Podman", fake)
+    assert await clean_caches(client, tmp_path / "locks", dry_run=False) == EXIT_NOT_PASSED
+    assert len(fake.volumes.present) == 1
+    assert f": still there: no lock in {tmp_path}/locks: Is a dir" in capsys.readouterr().out

@@ -12,7 +12,7 @@ from platformdirs import user_cache_path
 
 from barasync.aiopodman import APIError, Conflict, Podman, PodmanError
 from barasync.cli.connect import Connection, connect
-from barasync.engine.caches import describe, find_caches
+from barasync.engine.caches import describe, find_caches, unused
 from barasync.engine.identity import Identity, Liveness
 from barasync.engine.layer_uses import forget_uses, note_uses
 from barasync.engine.pruning import KEPT_SECONDS, prune_layers
@@ -41,7 +41,8 @@ async def clean_service(
     async with connect(url, environ, notify=_notify) as connection:
         code = await _clean_leftovers(connection, doomed, dry_run=dry_run)
         if caches:
-            code = max(code, await _clean_caches(connection.podman, dry_run=dry_run))
+            locks = user_cache_path("barasync") / "locks"
+            code = max(code, await clean_caches(connection.podman, locks, dry_run=dry_run))
     return code
 
 
@@ -67,8 +68,14 @@ async def _clean_leftovers(
     return exit_code(removals)
 
 
-async def _clean_caches(podman: Podman, *, dry_run: bool) -> int:
-    """Remove the caches that no container uses; say of each what became of it."""
+async def clean_caches(podman: Podman, locks: Path, *, dry_run: bool) -> int:
+    """Remove the caches that no container and no run uses; say of each what became of it.
+
+    `locks` has the files by which runs of this user have theirs. Returns the exit code.
+
+    Raises:
+        PodmanError: the service does not answer.
+    """
     found = await find_caches(podman)
     if not found:
         typer.echo("there are no caches")
@@ -79,16 +86,27 @@ async def _clean_caches(podman: Podman, *, dry_run: bool) -> int:
         if dry_run:
             typer.echo(f"{name}: would be removed")
             continue
-        try:
-            await podman.volumes.remove(volume.name, missing_ok=True)
-        except Conflict as error:
-            typer.echo(f"{name}: {_ENDS[Fate.IN_USE]}: {error}")
-        except APIError as error:
-            typer.echo(f"{name}: {_ENDS[Fate.FAILED]}: {error}")
+        fate, reason = await _remove_cache(podman, volume.name, locks)
+        typer.echo(f"{name}: {_ENDS[fate]}" + (f": {reason}" if reason else ""))
+        if fate is Fate.FAILED:
             code = EXIT_NOT_PASSED
-        else:
-            typer.echo(f"{name}: {_ENDS[Fate.REMOVED]}")
     return code
+
+
+async def _remove_cache(podman: Podman, volume: str, locks: Path) -> tuple[Fate, str]:
+    """Remove a cache if nothing uses it; return what became of it, and why it is there."""
+    try:
+        async with unused(volume, locks) as is_unused:
+            if not is_unused:
+                return Fate.IN_USE, "a run has its lock"
+            await podman.volumes.remove(volume, missing_ok=True)
+    except Conflict as error:
+        return Fate.IN_USE, str(error)
+    except APIError as error:
+        return Fate.FAILED, str(error)
+    except OSError as error:
+        return Fate.FAILED, f"no lock in {locks}: {error.strerror}"
+    return Fate.REMOVED, ""
 
 
 def told(removal: Removal) -> str:

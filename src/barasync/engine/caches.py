@@ -34,7 +34,7 @@ from barasync.aiopodman import (
     temporary,
 )
 from barasync.config.caches import CacheMode
-from barasync.engine.filelock import locked
+from barasync.engine.filelock import locked, locked_at_once
 from barasync.engine.identity import CACHES, RUN, Liveness, machine_word
 from barasync.engine.image_gone import ImageGone
 from barasync.errors import ConfigError, EngineUnavailable
@@ -68,6 +68,23 @@ async def find_caches(podman: Podman) -> tuple[VolumeSummary, ...]:
     """
     found = await podman.volumes.list()
     return tuple(each for each in found if each.name.startswith(PREFIX))
+
+
+@asynccontextmanager
+async def unused(volume: str, locks: Path) -> AsyncIterator[bool]:
+    """Tell whether no run has a cache by a lock in `locks`, and let none have it in the block.
+
+    Where it has no lock there, as that of another user, nothing is known of it but its containers.
+
+    Raises:
+        OSError: its lock could not be had.
+    """
+    owner = await to_thread.run_sync(_owner, locks)
+    if not volume.endswith(f"-{owner}"):
+        yield True
+        return
+    async with locked_at_once(locks / f"{volume}.lock") as is_free:
+        yield is_free
 
 
 def describe(volume: VolumeSummary) -> str:

@@ -38,6 +38,19 @@ async def locked(path: Path, *, shared: bool, on_wait: Callable[[], None]) -> As
         os.close(descriptor)
 
 
+@asynccontextmanager
+async def locked_at_once(path: Path) -> AsyncIterator[bool]:
+    """Hold the lock on a file alone for the block, if nobody has it; tell whether that is so.
+
+    Else as `locked`.
+    """
+    descriptor = await to_thread.run_sync(_open, path)
+    try:
+        yield _take(descriptor, shared=False)
+    finally:
+        os.close(descriptor)
+
+
 def _open(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
