@@ -39,6 +39,7 @@ _NO_NAMES = frozenset({"", ".", ".."})
 _LONG = 4096
 # So many characters are fewer than 255 bytes, whichever they are.
 _SHORT = 63
+# Podman makes hard links of regular files alone. Source: buildah, `copier/hardlink_unix.go`.
 _FILES = frozenset({tarfile.REGTYPE, tarfile.LNKTYPE})
 _UNSUPPORTED = {
     tarfile.CHRTYPE: "it is a character device",
