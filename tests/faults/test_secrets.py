@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from tests.fake.faults import Dies, Fault, Refuses
+from tests.fake.faults import Dies, Fault, Hangs, Refuses
 from tests.fake.service import FakeService
 from tests.rig.command import Barasync, Ended
+from tests.rig.waiting import wait_until
 
 TOKEN = "hunter2-0123456789"
 
@@ -71,6 +73,24 @@ def test_the_record_says_that_a_secret_was_not_removed(
     for said in (finished, result):
         assert said["exit_code"] == 1
         assert f"secret {left} could not be removed" in said["problem"]
+
+
+def test_a_signal_while_secrets_are_removed_takes_nothing_from_what_the_run_came_to(
+    service: FakeService, tmp_path: Path
+) -> None:
+    service.inject(Fault("secret-delete", Hangs(performed=True, seconds=1), times=1))
+    environ = {**os.environ, "NO_COLOR": "1", "CI_TOKEN": TOKEN}
+    barasync = Barasync(tmp_path, service.endpoint.url, environ)
+    words = ("--secret", "TOKEN=env:CI_TOKEN", "--", "true")
+
+    with barasync.running("run", service.image("localhost/cell"), *words) as process:
+        wait_until(lambda: "secret-delete" in service.requests, "a secret on its way out")
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=40)
+
+    assert process.returncode == 0, said.decode()
+    assert barasync.result()["exit_code"] == 0
+    assert service.secrets == []
 
 
 def test_a_run_that_cannot_look_for_what_is_left_is_no_success(
