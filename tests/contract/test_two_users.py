@@ -133,6 +133,6 @@ def test_two_users_have_caches_of_their_own_which_nobody_waits_for(
     logs = [each.log(cell) for each in (mine, his) for cell in each.statuses()]
     cleaned = mine("clean", "--caches")
 
-    assert [volume["Labels"].get(NAME) for volume in volumes].count("things") == 2
+    assert [(volume["Labels"] or {}).get(NAME) for volume in volumes].count("things") == 2
     assert logs == ["ready\n"] * 2
     assert cleaned.out.count(": removed") == 2, cleaned.out
