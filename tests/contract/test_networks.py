@@ -52,7 +52,9 @@ async def test_a_volume_is_made_found_by_its_labels_and_removed(podman: Podman) 
     by_name = await podman.volumes.list(labels={"test.a": None})
     by_both = await podman.volumes.list(labels={"test.a": "1", "test.b": "2"})
     other = await podman.volumes.list(labels={"test.a": "2"})
+    assert await podman.volumes.exists(NAME)
     await podman.volumes.remove(NAME)
+    assert not await podman.volumes.exists(NAME)
 
     assert {volume.name for volume in by_name} == {NAME, f"{NAME}-2"}
     assert [(found.name, found.labels) for found in by_both] == [(NAME, LABELS)]

@@ -175,6 +175,10 @@ class Volumes:
         self.present[name] = labels
         return VolumeSummary(name=name, mountpoint=f"/volumes/{name}/_data")
 
+    async def exists(self, name: str) -> bool:
+        await anyio.lowlevel.checkpoint()
+        return name in self.present
+
     async def list(self, **_filters: Any) -> list[VolumeSummary]:
         await anyio.lowlevel.checkpoint()
         return [

@@ -58,7 +58,10 @@ class Volumes:
         self.made[name] = labels
 
     async def list(self) -> list[VolumeSummary]:
-        return [VolumeSummary(name=name) for name in (*self._found, *self.made)]
+        return [VolumeSummary(name=name) for name in self._found]
+
+    async def exists(self, name: str) -> bool:
+        return name in self.made
 
     async def remove(self, name: str, *, missing_ok: bool) -> None:
         assert missing_ok
@@ -193,10 +196,10 @@ async def test_a_volume_is_made_with_what_tells_people_whose_it_is(tmp_path: Pat
 
 
 async def test_a_volume_that_is_there_already_is_used(tmp_path: Path) -> None:
-    volumes = Volumes(refused(Conflict, "volume already exists"))
-
-    async with caches(volumes, tmp_path).held(cell("cargo:/c"), "image-id", tell=pytest.fail):
-        pass
+    volumes = Volumes()
+    for _ in range(2):
+        async with caches(volumes, tmp_path).held(cell("cargo:/c"), "image-id", tell=pytest.fail):
+            assert len(volumes.made) == 1
 
 
 async def test_a_volume_that_cannot_be_made_is_the_engines_failure(tmp_path: Path) -> None:
@@ -361,6 +364,34 @@ async def test_a_cache_that_could_not_be_filled_is_filled_by_the_next_who_wants_
     await hold(podman, tmp_path)
     await hold(podman, tmp_path)
 
+    assert len(podman.containers.created) == 1
+
+
+async def test_a_cache_that_was_made_for_one_cell_alone_is_filled_once_for_those_that_share_it(
+    tmp_path: Path,
+) -> None:
+    """Nobody knows whether that cell ever had a container."""
+    podman = FakePodman()
+    await hold(podman, tmp_path, "b:/b")
+    (volume,) = podman.volumes.made
+    assert podman.containers.created == []
+    for uses in ("b:/b:cow", "b:/b:cow", "b:/b", "b:/b:cow"):
+        await hold(podman, tmp_path, uses)
+
+    (spec,) = podman.containers.created
+    assert spec.mounts[0].source == volume
+
+
+async def test_a_cache_with_content_stays_when_its_filling_fails(tmp_path: Path) -> None:
+    podman = FakePodman()
+    await hold(podman, tmp_path, "b:/b")
+    podman.containers = Refusing(refused(ServerError, "no space left on device"))
+    with pytest.raises(EngineUnavailable):
+        await hold(podman, tmp_path)
+    assert len(podman.volumes.made) == 1
+
+    podman.containers = Containers({}, sticks=False)
+    await hold(podman, tmp_path)
     assert len(podman.containers.created) == 1
 
 

@@ -125,7 +125,7 @@ async def test_a_cache_whose_lock_cannot_be_had_stays(
     fake, caches = podman_and_caches(tmp_path / "locks")
     async with caches.held(world.cell("a", caches=("c:/c",)), "image", tell=pytest.fail):
         pass
-    (lock,) = (tmp_path / "locks").iterdir()
+    (lock,) = (tmp_path / "locks").glob("*.lock")
     lock.unlink()
     lock.mkdir()
 

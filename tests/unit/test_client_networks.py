@@ -122,6 +122,16 @@ async def test_a_volume_is_made_with_its_labels() -> None:
     assert json.loads(service.only.body) == {"Name": "v1", "Label": LABELS}
 
 
+async def test_a_volume_is_there_or_is_not() -> None:
+    service = answering(200, json=VOLUME)
+    async with service.client() as podman:
+        assert await podman.volumes.exists("v1")
+    assert (service.only.method, service.only.path) == ("GET", "/libpod/volumes/v1/json")
+
+    async with refusing(404, "no such volume").client() as podman:
+        assert not await podman.volumes.exists("v1")
+
+
 async def test_a_volume_is_removed_by_name() -> None:
     service = answering(204)
 

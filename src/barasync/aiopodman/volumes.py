@@ -17,6 +17,17 @@ class Volumes:
     def __init__(self, libpod: Libpod) -> None:
         self._libpod = libpod
 
+    async def exists(self, name: str) -> bool:
+        """Tell whether there is a volume of that name.
+
+        Source: `GET /libpod/volumes/{name}/json`.
+        """
+        try:
+            await self._libpod.get(f"volumes/{segment(name)}/json", VolumeSummary)
+        except NotFound:
+            return False
+        return True
+
     async def list(self, *, labels: Mapping[str, str | None] | None = None) -> list[VolumeSummary]:
         """Return the volumes that carry every one of `labels`, all of them by default.
 

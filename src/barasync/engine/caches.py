@@ -20,7 +20,6 @@ import anyio
 from anyio import to_thread
 
 from barasync.aiopodman import (
-    Conflict,
     ContainerSpec,
     ContainerSummary,
     Mount,
@@ -175,11 +174,16 @@ class Caches:
                 await self._clear(volume, cache, tell, alone=True)
                 await self._podman.volumes.remove(volume, missing_ok=True)
                 await unfinished.unlink(missing_ok=True)
-            if not cache.is_shared:
-                with suppress(Conflict):  # it is there, as nearly always
-                    await self._podman.volumes.create(volume, labels=labels)
+            # It is there when nothing has filled a volume but the containers that had it, if any.
+            ungiven = anyio.Path(self._locks / f"{volume}.ungiven")
+            if await self._podman.volumes.exists(volume):
+                if cache.is_shared and await ungiven.exists():
+                    await self._give_to_user(volume, cache, image)
+                    await ungiven.unlink(missing_ok=True)
                 return
-            if volume in {each.name for each in await self._podman.volumes.list()}:
+            if not cache.is_shared:
+                await ungiven.touch()
+                await self._podman.volumes.create(volume, labels=labels)
                 return
             await unfinished.touch()
             try:
@@ -196,6 +200,7 @@ class Caches:
     async def _give_to_user(self, volume: str, cache: CellCache, image: str) -> None:
         """Have podman fill a new volume, and give it to the user of the image.
 
+        One that has had a container stays as it is.
         It does so for the first container that has it, but too late for one that has an overlay of
         it: there the root of the volume is still root's (measured on 4.3.1 and 5.4.2). So one that
         never runs has it before.
