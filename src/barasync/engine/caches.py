@@ -28,6 +28,7 @@ from barasync.aiopodman import (
     Podman,
     PodmanError,
     Rlimit,
+    ServerError,
     VolumeSummary,
     remove_shielded,
     temporary,
@@ -39,6 +40,7 @@ from barasync.engine.image_gone import ImageGone
 from barasync.errors import ConfigError, EngineUnavailable
 from barasync.matrix.caches import ARCH, IMAGE, PREFIX, USER, CellCache, caches_of
 from barasync.matrix.cells import Cell
+from barasync.workspace.live import mount_hint
 
 _OWNER_DIGITS = 8
 _LOOK_SECONDS = 1.0
@@ -219,9 +221,14 @@ class Caches:
                 container = await stack.enter_async_context(filling)
             except NotFound as error:
                 raise ImageGone(str(error)) from error
-            # An image without that command has its volume by then.
-            with suppress(OCIRuntimeError):
+            try:
                 await container.init()
+            except OCIRuntimeError:
+                pass  # an image without that command has its volume by then
+            except ServerError as error:
+                # What cannot be mounted there is refused to the cell in its own words.
+                if mount_hint(str(error)) is None:
+                    raise
 
     async def _clear(
         self, volume: str, cache: CellCache, tell: Callable[[str], None], *, alone: bool
