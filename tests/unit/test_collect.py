@@ -33,18 +33,11 @@ from tests.unit.archives import (
     pax_header,
     raw,
     record,
-    sandbox,
     symlink,
 )
 
 pytestmark = pytest.mark.anyio
 LIMITS = Limits()
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    with sandbox(tmp_path) as path:
-        yield path
 
 
 async def test_a_directory_and_a_file_arrive_under_their_names(place: Path) -> None:
@@ -477,18 +470,15 @@ async def test_the_first_of_the_files_that_are_left_out_stands_for_all(place: Pa
 
 async def test_an_artifact_that_others_leave_too_few_members_for_is_told_so(place: Path) -> None:
     """The last two have come when the first is refused for them, and then one has to go."""
-    two = anyio.Semaphore(0)
 
     async def last() -> AsyncIterator[bytes]:
-        await two.acquire()
-        await two.acquire()
+        with anyio.fail_after(5):
+            for name in "bc":
+                while not await anyio.Path(place / name).exists():
+                    await anyio.lowlevel.checkpoint()
         yield tree("a")
 
-    async def first(name: str) -> AsyncIterator[bytes]:
-        yield tree(name)
-        two.release()
-
-    container = FakeContainer(a=last, b=partial(first, "b"), c=partial(first, "c"))
+    container = FakeContainer(a=last, b=tree("b"), c=tree("c"))
     results = await collected(container, ["/a", "/b", "/c"], place, Limits(members=5))
 
     assert [result.problem is None for result in results] == [True, True, False]

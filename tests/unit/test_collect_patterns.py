@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -22,18 +22,11 @@ from tests.unit.archives import (
     names,
     pack,
     raw,
-    sandbox,
     symlink,
 )
 
 pytestmark = pytest.mark.anyio
 LIMITS = Limits()
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    with sandbox(tmp_path) as path:
-        yield path
 
 
 BUILD = (

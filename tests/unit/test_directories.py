@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,17 +18,10 @@ from tests.unit.archives import (
     member,
     pack,
     reader,
-    sandbox,
     unpack,
 )
 
 DEEP = "d/" * 98
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    with sandbox(tmp_path) as path:
-        yield path
 
 
 def watched(archive: bytes, watch: Callable[[], None]) -> Callable[[int], bytes]:

@@ -16,13 +16,18 @@ from barasync.matrix.platforms import ARCHITECTURES, Architecture, native, parse
 rows = pytest.mark.parametrize("row", ARCHITECTURES, ids=lambda row: row.name)
 
 
+def emulator_of(row: Architecture) -> str:
+    emulator = shutil.which(f"{row.qemu}-static")
+    if emulator is None:
+        pytest.skip(f"{row.qemu}-static is not installed (package qemu-user-static)")
+    return emulator
+
+
 @rows
 def test_a_program_ends_with_the_exit_code_under_its_emulator(
     row: Architecture, tmp_path: Path
 ) -> None:
-    emulator = shutil.which(f"{row.qemu}-static")
-    if emulator is None:
-        pytest.skip(f"{row.qemu}-static is not installed (package qemu-user-static)")
+    emulator = emulator_of(row)
     program = tmp_path / "program"
     program.write_bytes(executable(row.platform))
     program.chmod(0o755)
@@ -37,9 +42,7 @@ def test_a_program_idles_under_its_emulator_until_it_is_killed(
     row: Architecture, tmp_path: Path
 ) -> None:
     """QEMU writes each system call: it makes a single one."""
-    emulator = shutil.which(f"{row.qemu}-static")
-    if emulator is None:
-        pytest.skip(f"{row.qemu}-static is not installed (package qemu-user-static)")
+    emulator = emulator_of(row)
     program = tmp_path / "program"
     program.write_bytes(idle_executable(row.platform))
     program.chmod(0o755)

@@ -35,17 +35,9 @@ from tests.unit.archives import (
     raw,
     reasons,
     record,
-    sandbox,
     symlink,
     unpack,
 )
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    with sandbox(tmp_path) as path:
-        yield path
-
 
 # What is kept
 

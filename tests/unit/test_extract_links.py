@@ -6,7 +6,7 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,16 +26,9 @@ from tests.unit.archives import (
     raw,
     reasons,
     record,
-    sandbox,
     symlink,
     unpack,
 )
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    with sandbox(tmp_path) as path:
-        yield path
 
 
 @pytest.mark.parametrize("code", [errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP])

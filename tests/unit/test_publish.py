@@ -20,15 +20,9 @@ from barasync.artifacts.removal import remove
 from barasync.artifacts.rename import Name
 from barasync.artifacts.tarstream import Read
 from tests.rig.extraction import extracted
-from tests.unit.archives import LIMITS, directory, member, names, pack, reader, sandbox, unpack
+from tests.unit.archives import LIMITS, directory, member, names, pack, reader, unpack
 
 ROUNDS = 200
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    with sandbox(tmp_path) as path:
-        yield path
 
 
 def test_a_place_that_is_replaced_is_never_missing(place: Path) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import io
 import tarfile
 import tracemalloc
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,16 +30,9 @@ from tests.unit.archives import (
     reader,
     reasons,
     record,
-    sandbox,
     symlink,
     unpack,
 )
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    with sandbox(tmp_path) as path:
-        yield path
 
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])

@@ -11,9 +11,8 @@ import errno
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
-from types import TracebackType
-from typing import NamedTuple, Self
+from contextlib import ExitStack, closing, contextmanager
+from typing import NamedTuple
 
 from barasync.artifacts.manifest import Entry, Kind, Totals
 from barasync.artifacts.rules import decoded, encoded
@@ -211,26 +210,9 @@ def _as_os_error() -> Iterator[None]:
         raise OSError(code, f"{os.strerror(code)}, for {what}") from error
 
 
-class Ledgers:
+class Ledgers(ExitStack):
     """Closes the ledgers that it gave out when it is left."""
-
-    def __init__(self) -> None:
-        self._given: list[Ledger] = []
 
     def new(self, tally: Tally | None = None) -> Ledger:
         """Give out a ledger, not begun."""
-        ledger = Ledger(tally)
-        self._given.append(ledger)
-        return ledger
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        while self._given:
-            self._given.pop().close()
+        return self.enter_context(closing(Ledger(tally)))

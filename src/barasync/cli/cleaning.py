@@ -8,10 +8,10 @@ from pathlib import Path
 
 import typer
 from anyio import to_thread
-from platformdirs import user_cache_path
 
 from barasync.aiopodman import APIError, Conflict, Podman, PodmanError
 from barasync.cli.connect import Connection, connect
+from barasync.cli.directories import layer_uses, lock_directory
 from barasync.engine.caches import describe, find_caches, unused
 from barasync.engine.identity import Identity, Liveness
 from barasync.engine.layer_uses import forget_uses, note_uses
@@ -41,7 +41,7 @@ async def clean_service(
     async with connect(url, environ, notify=_notify) as connection:
         code = await _clean_leftovers(connection, doomed, dry_run=dry_run)
         if caches:
-            locks = user_cache_path("barasync") / "locks"
+            locks = lock_directory()
             code = max(code, await clean_caches(connection.podman, locks, dry_run=dry_run))
     return code
 
@@ -153,7 +153,7 @@ async def prune(
     connection: Connection, identity: Identity, *, run: str, used: Collection[str], now: float
 ) -> tuple[str, ...]:
     """Remove outdated workspace layers at the end of a run that used some; say what went wrong."""
-    uses = user_cache_path("barasync") / "layers"
+    uses = layer_uses()
     problems = []
     try:
         await to_thread.run_sync(_note, uses, used, now)

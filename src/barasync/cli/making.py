@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import anyio
-from platformdirs import user_cache_path
 
 from barasync.cli.connect import connect
+from barasync.cli.directories import cache_directory
 from barasync.config.schema import BootstrapTable
 from barasync.images.bootstrap import bootstrap
 from barasync.matrix.platforms import Platform, short_name
@@ -37,7 +37,7 @@ async def make_images(
                 name=name,
                 spec=spec,
                 platform=platform,
-                cache_dir=user_cache_path("barasync"),
+                cache_dir=cache_directory(),
                 on_progress=lambda line: notify(f"{name} {short_name(platform)}: {line}"),
                 refresh=refresh,
             )

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from anyio import to_thread
 from anyio.from_thread import check_cancelled
-from platformdirs import user_cache_path
 
 from barasync.cli.connect import Connection
+from barasync.cli.directories import cache_directory, lock_directory
 from barasync.cli.project import Project, refuse_a_whole_home
 from barasync.cli.sharing import require_shared
 from barasync.config.caches import parse_cache
@@ -102,7 +102,7 @@ def preparation(
 ) -> Preparation:
     """Return how images and layers are made, when the first cell asks for each."""
     document = project.document
-    locks = user_cache_path("barasync") / "locks"
+    locks = lock_directory()
 
     def progress(image: str, platform: Platform, message: str) -> None:
         line = masker.text(message)
@@ -116,7 +116,7 @@ def preparation(
             reference,
             platform,
             {} if document is None else document.images,
-            cache_dir=user_cache_path("barasync"),
+            cache_dir=cache_directory(),
             on_progress=partial(progress, reference, platform),
         )
         return resolved.id
@@ -148,7 +148,7 @@ def preparation(
 
     caches = Caches(
         connection.podman,
-        user_cache_path("barasync") / "locks",
+        lock_directory(),
         labels=identity.labels(recorder.run),
         rlimits=connection.rlimits,
         judge=partial(identity.judge, start_of=start_time),

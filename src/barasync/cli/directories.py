@@ -1,0 +1,25 @@
+"""Where barasync keeps what belongs to a user and not to a project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+
+def cache_directory() -> Path:
+    """Return the directory of what can be made anew."""
+    return user_cache_path("barasync")
+
+
+def lock_directory() -> Path:
+    """Return the directory of the locks that keep runs of this user apart.
+
+    `clean --caches` has to look for them where runs have them.
+    """
+    return cache_directory() / "locks"
+
+
+def layer_uses() -> Path:
+    """Return the directory that tells when layers were last used."""
+    return cache_directory() / "layers"
