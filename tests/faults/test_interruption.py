@@ -113,6 +113,23 @@ def test_a_download_that_hangs_ends_at_once_and_leaves_nothing_however_many_sign
     assert monotonic() - began < AT_ONCE_SECONDS
 
 
+def test_files_that_podman_mounts_for_a_download_that_was_given_up_are_let_go(
+    service: FakeService, barasync: Barasync
+) -> None:
+    body = {"image": service.image("localhost/box"), "command": ["true"]}
+    made = libpod.request(service.endpoint.socket_path, "POST", "containers/create", body=body)
+    service.inject(Fault("mount", Hangs(performed=True)))
+
+    with barasync.running("container", "export", made["Id"], "box.tar") as process:
+        asked(service, "mount")
+        process.send_signal(signal.SIGINT)
+        code, said = ended(process)
+
+    assert (code, said) == (130, "")
+    assert service.requests.count("unmount") == 1
+    assert list(barasync.directory.iterdir()) == []
+
+
 def test_a_signal_while_old_layers_are_removed_takes_nothing_from_a_run_that_has_ended(
     service: FakeService, barasync: Barasync
 ) -> None:

@@ -37,7 +37,7 @@ from barasync.aiopodman.wire.documents import decode_document
 
 _UNMOUNT_SECONDS = 10.0
 # While podman packs, it has the container's lock: it would be waited for until all is packed.
-_UNMOUNT_SECONDS_WHEN_CANCELLED = 0.5
+_UNMOUNT_SECONDS_WHEN_CANCELLED = 1.0
 _STAT = "X-Docker-Container-Path-Stat"
 # Go's `os.ModeSymlink`, `os.ModeDevice` and so on.
 _SYMLINK = 1 << 27
@@ -129,7 +129,8 @@ async def send_archive(
 class _HeldMount:
     """Keeps a container's files mounted until it is released, or the block ends.
 
-    When the block is cancelled, podman hears that they are to be released, and does it when it can.
+    When the block is cancelled, podman hears that they are to be released, and does it when it can:
+    also when that comes before its answer, because it mounts for a client that is gone as well.
 
     Source: `POST /libpod/containers/{id}/mount`, `…/unmount`.
     """
@@ -140,8 +141,15 @@ class _HeldMount:
         self._held = False
 
     async def __aenter__(self) -> Self:
-        await self._libpod.post(f"{self._container}/mount")
         self._held = True
+        try:
+            await self._libpod.post(f"{self._container}/mount")
+        except PodmanError:
+            self._held = False
+            raise
+        except anyio.get_cancelled_exc_class():
+            await self._let_go(_UNMOUNT_SECONDS_WHEN_CANCELLED)
+            raise
         return self
 
     async def __aexit__(
@@ -151,9 +159,7 @@ class _HeldMount:
         traceback: TracebackType | None,
     ) -> None:
         cancelled = isinstance(exc, anyio.get_cancelled_exc_class())
-        seconds = _UNMOUNT_SECONDS_WHEN_CANCELLED if cancelled else _UNMOUNT_SECONDS
-        with anyio.move_on_after(seconds, shield=True), suppress(PodmanError):
-            await self.release()
+        await self._let_go(_UNMOUNT_SECONDS_WHEN_CANCELLED if cancelled else _UNMOUNT_SECONDS)
 
     async def release(self) -> None:
         """Let go of the files, once.
@@ -171,6 +177,10 @@ class _HeldMount:
             raise
         except APIError:
             return  # whatever keeps podman from it now, the container's removal does it as well
+
+    async def _let_go(self, seconds: float) -> None:
+        with anyio.move_on_after(seconds, shield=True), suppress(PodmanError):
+            await self.release()
 
 
 class _WholeArchive(AsyncIterator[bytes]):
