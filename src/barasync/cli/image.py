@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import UnsetType
 
 from barasync.cli import options
 from barasync.cli.project import find_project
@@ -49,6 +50,12 @@ def bootstrap(
             f"{project.origin.file} declares no image '{name}'{did_you_mean(name, declared)}",
             hint="write a table [images.NAME] with `bootstrap = { suite = …, packages = […] }`",
         )
+    table = declared[name]
+    if isinstance(table.bootstrap, UnsetType):
+        raise ConfigError(
+            f"{project.origin.key('images', name)}: this image is not made by `bootstrap`"
+        )
+    spec = table.bootstrap
     names = [each.strip() for value in arch or () for each in value.split(",")]
     wanted = [platforms.parse(each, "--arch") for each in names] or [
         platforms.native(platform.machine())
@@ -59,7 +66,7 @@ def bootstrap(
     async def command(_interrupts: Interrupts) -> int:
         ids = await make_images(
             name,
-            declared[name].bootstrap,
+            spec,
             tuple(dict.fromkeys(wanted)),
             url=url,
             environ=os.environ,

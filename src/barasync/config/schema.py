@@ -56,6 +56,23 @@ class RetryOn(StrEnum):
     FAILED = "failed"
 
 
+class Toolchain(StrEnum):
+    """A language whose compiler or interpreter, and what builds need with it, an image gets."""
+
+    C = "c"
+    GO = "go"
+    NODE = "node"
+    PYTHON = "python"
+    RUST = "rust"
+
+
+class ImageNetwork(StrEnum):
+    """What the steps of an image that execute something can reach."""
+
+    BRIDGE = "bridge"
+    NONE = "none"
+
+
 class CellTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """The settings of a cell as one layer gives them; `UNSET` where the layer is silent.
 
@@ -121,9 +138,28 @@ class BootstrapTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw
 
 
 class ImageTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """A table `[images.NAME]`: an image that barasync makes itself."""
+    """A table `[images.NAME]`: an image that barasync makes itself.
 
-    bootstrap: BootstrapTable
+    Exactly one of `from_` (a declared image or a reference), `bootstrap` and `containerfile` (a
+    path in the project) is what it begins with; the rest is laid on that, in the order of
+    `images.steps`. `context` is the directory that the Containerfile sees, the project's if unset.
+    """
+
+    from_: str | UnsetType = msgspec.field(name="from", default=UNSET)
+    bootstrap: BootstrapTable | UnsetType = UNSET
+    containerfile: str | UnsetType = UNSET
+    context: str | UnsetType = UNSET
+    env: dict[str, str] = {}
+    workdir: str | UnsetType = UNSET
+    toolchain: Toolchain | UnsetType = UNSET
+    dev: bool = False
+    packages: list[str] = []
+    copy: list[str] = []
+    project: bool = False
+    run: list[str] = []
+    user: str | UnsetType = UNSET
+    labels: dict[str, str] = {}
+    network: ImageNetwork = ImageNetwork.BRIDGE
 
 
 class Document(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from msgspec import UnsetType
+
 from barasync.aiopodman import (
     ImageInspect,
     ImageSummary,
@@ -80,6 +82,8 @@ async def resolve(
     """
     table = declared.get(reference)
     if table is not None:
+        if isinstance(table.bootstrap, UnsetType):
+            raise ImageError(f"image '{reference}' has no bootstrap to be made from")
         image_id = await bootstrap(
             podman,
             name=reference,
