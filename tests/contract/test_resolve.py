@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -21,9 +20,7 @@ LIST = "localhost/barasync-test/list:1"
 
 
 async def resolved(podman: Podman, reference: str, platform: Platform) -> ResolvedImage:
-    return await resolve(
-        podman, reference, platform, {}, cache_dir=Path("/nowhere"), on_progress=lambda _: None
-    )
+    return await resolve(podman, reference, platform, (), on_progress=lambda _: None)
 
 
 @pytest.fixture

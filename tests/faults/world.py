@@ -17,6 +17,7 @@ from barasync.engine.caches import Caches
 from barasync.engine.claims import Capacity
 from barasync.engine.identity import Liveness
 from barasync.engine.job import Session
+from barasync.engine.once import Once
 from barasync.engine.run import Run, RunResult
 from barasync.engine.scheduler import Scheduler, Task
 from barasync.engine.turn import Preparation
@@ -149,7 +150,7 @@ async def run(
             cells=tuple(_cell(name, script, settings) for name, script in cells.items()),
         )
         preparation = Preparation(
-            image=prepared,
+            images=Once(lambda key: prepared(*key)),
             workspace=prepared,
             caches=Caches(
                 podman, Path("/nonexistent"), labels={"barasync.run": "run1"}, judge=alive

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
 
-from barasync.config.schema import BootstrapTable, ImageTable
 from barasync.errors import EngineUnavailable, ImageError
-from barasync.images.bootstrap import recipe_for
 from barasync.images.resolve import ResolvedImage, WrongPlatform, fits, resolve
 from barasync.matrix.platforms import Platform, parse
 from tests.unit.image_store import ImageStore, StoredImage
@@ -17,14 +15,13 @@ pytestmark = pytest.mark.anyio
 AMD64 = parse("amd64")
 ARM64 = parse("arm64")
 HUB = "registry.example/team/tool:1"
-TABLE = ImageTable(bootstrap=BootstrapTable(suite="trixie", packages=["make"]))
 
 
 async def resolved(
     store: ImageStore,
     reference: str,
     platform: Platform = AMD64,
-    declared: dict[str, ImageTable] | None = None,
+    declared: Sequence[str] = (),
     progress: list[str] | None = None,
 ) -> ResolvedImage:
     async with store.client() as podman:
@@ -32,8 +29,7 @@ async def resolved(
             podman,
             reference,
             platform,
-            declared or {},
-            cache_dir=Path("/nowhere"),
+            declared,
             on_progress=[].append if progress is None else progress.append,
         )
 
@@ -202,26 +198,16 @@ async def test_a_pull_that_fails_beside_a_local_image_of_another_platform_says_b
 # Declared images
 
 
-async def test_a_declared_name_is_the_image_of_its_recipe() -> None:
-    store = ImageStore()
-    recipe = recipe_for("toolchain", TABLE.bootstrap, ARM64)
-    image = store.add(recipe.reference, "arm64", labels={"barasync.key": recipe.key})
-
-    found = await resolved(store, "toolchain", ARM64, {"toolchain": TABLE})
-
-    assert found == ResolvedImage(image.id, "toolchain", ARM64)
-
-
 async def test_a_misspelt_declared_name_is_suggested() -> None:
     with pytest.raises(ImageError) as caught:
-        await resolved(ImageStore(), "tolchain", AMD64, {"toolchain": TABLE})
+        await resolved(ImageStore(), "tolchain", AMD64, ["toolchain"])
 
     assert caught.value.hint == ("declared under [images]: toolchain; did you mean 'toolchain'?")
 
 
 async def test_what_is_neither_declared_nor_a_reference_is_an_error() -> None:
     with pytest.raises(ImageError, match=r"no image is declared under that name.*Tool Chain"):
-        await resolved(ImageStore(), "Tool Chain", AMD64, {"toolchain": TABLE})
+        await resolved(ImageStore(), "Tool Chain", AMD64, ["toolchain"])
 
 
 async def test_a_podman_that_is_gone_is_not_a_missing_image() -> None:

@@ -20,6 +20,7 @@ from barasync.engine.claims import Capacity
 from barasync.engine.identity import Liveness
 from barasync.engine.job import Session
 from barasync.engine.memory import LookAtMemory
+from barasync.engine.once import Once
 from barasync.engine.run import Run, RunResult
 from barasync.engine.scheduler import Scheduler, Task
 from barasync.engine.turn import Preparation
@@ -133,7 +134,7 @@ class World:
             Plan(rule="tests", args=(), cells=cells),
             session,
             Preparation(
-                image=image,
+                images=Once(lambda key: image(*key)),
                 workspace=prepared,
                 caches=Caches(
                     cast("Podman", self.podman),

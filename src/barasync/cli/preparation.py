@@ -24,12 +24,12 @@ from barasync.config.schema import WorkspaceMode
 from barasync.config.volumes import parse_volume
 from barasync.engine.caches import Caches
 from barasync.engine.identity import Identity, start_time
+from barasync.engine.images import Images, Making
 from barasync.engine.layers import making_layer
 from barasync.engine.turn import Preparation
 from barasync.errors import ConfigError
 from barasync.events import ImageProgress
 from barasync.images.emulation import Host, require, require_there
-from barasync.images.resolve import resolve
 from barasync.masking.masker import Masker
 from barasync.matrix.plan import Plan
 from barasync.matrix.platforms import Platform
@@ -110,17 +110,6 @@ def preparation(
             ImageProgress(at=time.time(), image=image, platform=str(platform), message=line)
         )
 
-    async def image(reference: str, platform: Platform) -> str:
-        resolved = await resolve(
-            connection.podman,
-            reference,
-            platform,
-            {} if document is None else document.images,
-            cache_dir=cache_directory(),
-            on_progress=partial(progress, reference, platform),
-        )
-        return resolved.id
-
     async def workspace(image_id: str, platform: Platform) -> str:
         assert source is not None, "the files are read when a cell wants them in a layer"
         make = partial(
@@ -153,7 +142,11 @@ def preparation(
         rlimits=connection.rlimits,
         judge=partial(identity.judge, start_of=start_time),
     )
-    return Preparation(image=image, workspace=workspace, caches=caches, has_bar=has_bar)
+    images = Images(
+        {} if document is None else document.images,
+        Making(podman=connection.podman, cache_dir=cache_directory(), on_progress=progress),
+    )
+    return Preparation(images=images, workspace=workspace, caches=caches, has_bar=has_bar)
 
 
 async def _source(plan: Plan, directory: Path, home: str | None) -> Source | None:

@@ -16,6 +16,7 @@ from barasync.engine.attempt import OutputLog, Phases, Taken, attempt
 from barasync.engine.caches import Caches
 from barasync.engine.collection import Cancellable
 from barasync.engine.image_gone import ImageGone
+from barasync.engine.images import ImageSource
 from barasync.engine.job import Job, Session
 from barasync.engine.masking import masked_error, masked_outcome, masked_sink
 from barasync.engine.once import Once
@@ -52,12 +53,12 @@ class Recorder(Protocol):
 class Preparation:
     """How the things that cells share are made; what fails raises `BarasyncError`.
 
-    `image` resolves the image of a cell to an ID of its platform; `workspace` puts the project's
-    files on top of it. `has_bar` tells whether a project that comes in this way brings its own
+    `images` are the images of cells; `workspace` puts the project's files on top of one, whose ID
+    it is given. `has_bar` tells whether a project that comes in this way brings its own
     `./bar`. `caches` keeps the caches of a cell while it runs.
     """
 
-    image: Callable[[str, Platform], Awaitable[str]]
+    images: ImageSource
     workspace: Callable[[str, Platform], Awaitable[str]]
     caches: Caches
     has_bar: Callable[[WorkspaceMode], bool]
@@ -99,7 +100,7 @@ class Turns:
         self._preparation = preparation
         self._recorder = recorder
         self._now = wall_clock
-        self._images: Once[tuple[str, Platform], str] = Once(lambda key: preparation.image(*key))
+        self._images = preparation.images
         self._layers: Once[tuple[str, Platform], str] = Once(
             lambda key: preparation.workspace(*key)
         )

@@ -6,12 +6,9 @@ therefore created by ID, and every ID has gone through here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
-
-from msgspec import UnsetType
 
 from barasync.aiopodman import (
     ImageInspect,
@@ -23,10 +20,8 @@ from barasync.aiopodman import (
     is_image_id,
     parse_reference,
 )
-from barasync.config.schema import ImageTable
 from barasync.config.spelling import did_you_mean
 from barasync.errors import ImageError
-from barasync.images.bootstrap import bootstrap
 from barasync.images.failures import explained
 from barasync.matrix.platforms import Platform, canonical, short_name
 
@@ -60,39 +55,24 @@ async def resolve(
     podman: Podman,
     reference: str,
     platform: Platform,
-    declared: Mapping[str, ImageTable],
+    declared: Collection[str],
     *,
-    cache_dir: Path,
     on_progress: Callable[[str], None],
 ) -> ResolvedImage:
-    """Find or make the image that `reference` names, for `platform`.
+    """Find the image that `reference` names, for `platform`.
 
-    A declared name is made from its table, by `bootstrap`, to which `cache_dir` goes.
-    Anything else is looked for among the service's images: under that name, as a member of the
-    manifest list of that name, and as what was pulled for this platform before. At last it is
-    pulled, unless it is on `localhost` or an ID, and then named `localhost/barasync/pulled:…`, as
-    well as by its own name if no image for another platform has that. `on_progress` is called with
-    lines for a person. Works for several platforms at the same time.
+    It is looked for among the service's images: under that name, as a member of the manifest list
+    of that name, and as what was pulled for this platform before. At last it is pulled, unless it
+    is on `localhost` or an ID, and then named `localhost/barasync/pulled:…`, as well as by its own
+    name if no image for another platform has that. `declared` are the names of images that the
+    project declares: one of them may have been meant. `on_progress` is called with lines for a
+    person. Works for several platforms at the same time.
 
     Raises:
         WrongPlatform: There is such an image, for other platforms only.
-        ImageError: There is none, and it cannot be made or pulled; podman's reason is given.
-        ConfigError: The declared image's table cannot be meant.
+        ImageError: There is none, and it cannot be pulled; podman's reason is given.
         EngineUnavailable: Podman does not answer.
     """
-    table = declared.get(reference)
-    if table is not None:
-        if isinstance(table.bootstrap, UnsetType):
-            raise ImageError(f"image '{reference}' has no bootstrap to be made from")
-        image_id = await bootstrap(
-            podman,
-            name=reference,
-            spec=table.bootstrap,
-            platform=platform,
-            cache_dir=cache_dir,
-            on_progress=on_progress,
-        )
-        return ResolvedImage(image_id, reference, platform)
     parsed = _parse(reference, declared)
     with explained(f"looking for image {reference}"):
         local = await _local(podman, reference, parsed, platform)
@@ -220,7 +200,7 @@ def _kept_name(reference: str, platform: Platform) -> str:
     return f"{_PULLED}:{short_name(platform)}-{digits}"
 
 
-def _parse(reference: str, declared: Mapping[str, ImageTable]) -> Reference | None:
+def _parse(reference: str, declared: Collection[str]) -> Reference | None:
     """Take a reference apart; `None` for an image ID."""
     if is_image_id(reference):
         return None
@@ -248,7 +228,7 @@ def _wrong(
     )
 
 
-def _suggestion(reference: str, declared: Mapping[str, ImageTable]) -> str | None:
+def _suggestion(reference: str, declared: Collection[str]) -> str | None:
     """Return what may have been meant, from the names of the declared images."""
     if not declared:
         return None
