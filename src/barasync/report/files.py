@@ -3,15 +3,19 @@
     .barasync/
     ├── .gitignore                    everything below is ours
     ├── history.json                  how long cells took, and how they ended
+    ├── builds/
+    │   ├── latest -> BUILD
+    │   └── BUILD/NAME-ARCH.log       what the steps of an image printed
     └── runs/
         ├── latest -> RUN
         └── RUN/
             ├── events.jsonl  result.json
+            ├── images/NAME-ARCH.log  the same, of images that the run made
             ├── cells/CELL/           stdout.log  stderr.log  output.log  artifacts.json
             ├── cells/CELL/attempt-2/ the same, for a later attempt
             └── artifacts/CELL/
 
-`RunDirectory` makes it and knows every path in it.
+`RunDirectory` and `BuildDirectory` make it and know every path in it.
 """
 
 from __future__ import annotations
@@ -78,6 +82,10 @@ class RunDirectory:
         """Return the directory of the log files of an attempt; it need not exist."""
         return self.path / cell_logs(cell, attempt)
 
+    def image_log(self, name: str, architecture: str) -> Path:
+        """Return the log file of an image that the run makes; its directory need not exist."""
+        return self.path / "images" / f"{name}-{architecture}.log"
+
     @classmethod
     def create(cls, project: Path, *, now: datetime, token: Callable[[int], str]) -> RunDirectory:
         """Make the directory of a new run below `project` and point `latest` at it; blocking.
@@ -88,19 +96,47 @@ class RunDirectory:
         Raises:
             ConfigError: the directory cannot be made; the message names it and the reason.
         """
-        state = project.absolute() / _STATE_DIRECTORY
-        runs = state / "runs"
-        try:
-            runs.mkdir(parents=True, exist_ok=True)
-            _write_gitignore(state / ".gitignore")
-            directory = cls(_make_unique(runs, now, token))
-        except OSError as error:
-            raise ConfigError(
-                f"no place for the record of this run below {runs}: {error.strerror or error}",
-                hint="run from a project directory that you may write to",
-            ) from error
-        _point(runs / LATEST, directory.run)
-        return directory
+        return cls(_make_record(project, "runs", "this run", now, token))
+
+
+@dataclass(frozen=True, slots=True)
+class BuildDirectory:
+    """Where the logs of a build of images lie; `path` is absolute and ends with the build's id."""
+
+    path: Path
+
+    @property
+    def build(self) -> str:
+        """The build's id."""
+        return self.path.name
+
+    def image_log(self, name: str, architecture: str) -> Path:
+        """Return the log file of an image."""
+        return self.path / f"{name}-{architecture}.log"
+
+    @classmethod
+    def create(cls, project: Path, *, now: datetime, token: Callable[[int], str]) -> BuildDirectory:
+        """Make the directory of a new build; otherwise as `RunDirectory.create`."""
+        return cls(_make_record(project, "builds", "this build", now, token))
+
+
+def _make_record(
+    project: Path, kind: str, what: str, now: datetime, token: Callable[[int], str]
+) -> Path:
+    """Make a directory below those of a kind and point `latest` at it; return its path."""
+    state = project.absolute() / _STATE_DIRECTORY
+    all_of_kind = state / kind
+    try:
+        all_of_kind.mkdir(parents=True, exist_ok=True)
+        _write_gitignore(state / ".gitignore")
+        path = _make_unique(all_of_kind, now, token)
+    except OSError as error:
+        raise ConfigError(
+            f"no place for the record of {what} below {all_of_kind}: {error.strerror or error}",
+            hint="run from a project directory that you may write to",
+        ) from error
+    _point(all_of_kind / LATEST, path.name)
+    return path
 
 
 def _write_gitignore(path: Path) -> None:
