@@ -15,8 +15,10 @@ import pytest
 from barasync.aiopodman import Podman
 from tests.fake.installation import FAKES, FakeInstallation
 from tests.fake.service import FakeService
-from tests.rig import leftovers, libpod, services
+from tests.rig import faulty_registry, leftovers, libpod, registry, services
 from tests.rig.busybox import native_architecture
+from tests.rig.faulty_registry import FaultyRegistry
+from tests.rig.registry import Registry
 from tests.rig.services import Installation, RigService
 
 AnyInstallation = Installation | FakeInstallation
@@ -141,3 +143,24 @@ def busybox_for(service: AnyService) -> Callable[[str], str]:
 def rootless_busybox(rootless_service: AnyService) -> str:
     """The ID of a busybox image for `rootless_podman`."""
     return rootless_service.busybox(native_architecture())
+
+
+@pytest.fixture(scope="session")
+def open_registry() -> Iterator[Registry]:
+    """A registry that anybody may use, without TLS."""
+    with registry.running() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def closed_registry() -> Iterator[Registry]:
+    """A registry for those who log in, without TLS."""
+    with registry.running(needs_login=True) as running:
+        yield running
+
+
+@pytest.fixture
+def faulty(open_registry: Registry) -> Iterator[FaultyRegistry]:
+    """A proxy before the open registry, without faults."""
+    with faulty_registry.running(open_registry.port) as proxy:
+        yield proxy

@@ -84,16 +84,32 @@ def _make_podman_root(target: Path) -> None:
 
 def busybox(architecture: str) -> Path:
     """Return a static busybox for a Debian architecture that is not this machine's."""
+    return _program("busybox-static", "bin/busybox", architecture)
+
+
+def docker_registry() -> Path:
+    """Return a program that is a registry of images (8 s, once).
+
+    The package is unpacked, not installed: installed, it would serve on every interface.
+    """
+    return _program("docker-registry", "bin/docker-registry", None)
+
+
+def _program(package: str, place: str, architecture: str | None) -> Path:
+    """Return a program of a package, for this machine where no architecture is given."""
 
     def fetch(target: Path) -> None:
         with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
             root = Path(scratch, "root")
-            options = [f"--architectures={architecture}", "--variant=extract"]
-            _bootstrap(root, [*options, "--include=busybox-static"], sources=[TRIXIE, SID])
-            program = next(path for path in root.glob("**/bin/busybox") if path.is_file())
+            options = ["--variant=extract", f"--include={package}"]
+            if architecture is not None:
+                options.append(f"--architectures={architecture}")
+            _bootstrap(root, options, sources=[TRIXIE, SID])
+            program = next(path for path in root.glob(f"**/{place}") if path.is_file())
             shutil.copy2(program, target)
 
-    return _cached(f"busybox-{architecture}", fetch)
+    machine = architecture or os.uname().machine
+    return _cached(f"{place.rpartition('/')[2]}-{machine}", fetch)
 
 
 def _bootstrap(target: Path, options: Sequence[str], *, sources: Sequence[Source]) -> None:

@@ -30,6 +30,7 @@ class Seen:
     path: str
     query: dict[str, list[str]]
     body: bytes
+    headers: httpx2.Headers
 
     @property
     def filters(self) -> dict[str, list[str]]:
@@ -53,7 +54,9 @@ class Service:
         query: dict[str, list[str]] = {}
         for name, value in request.url.params.multi_items():
             query.setdefault(name, []).append(value)
-        self.seen.append(Seen(request.method, slash + path, query, request.content))
+        self.seen.append(
+            Seen(request.method, slash + path, query, request.content, request.headers)
+        )
         assert self.answer is not None
         return self.answer
 

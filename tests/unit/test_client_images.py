@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
+
 import pytest
 
 from barasync.aiopodman import (
     InvalidReference,
     NotFound,
+    RegistryLogin,
     ServerError,
 )
 from tests.unit.recorded import (
@@ -130,6 +134,58 @@ async def test_a_pull_that_fails_after_200_is_an_error(answer: bytes, problem: s
     async with answering(200, content=stream_of(answer)).client() as podman:
         with pytest.raises(ServerError, match=f"debian could not be pulled: {problem}"):
             await podman.images.pull("debian")
+
+
+async def test_a_push_reports_progress_and_returns_what_the_registry_has() -> None:
+    lines = b'{"stream":"Copying\\n"}\n{"manifestdigest":"sha256:1f"}\n'
+    service = answering(200, content=stream_of(lines))
+    progress: list[str] = []
+
+    async with service.client() as podman:
+        digest = await podman.images.push(
+            "1f3a", "r.example/x:1", tls_verify=False, on_progress=progress.append
+        )
+
+    assert (digest, progress) == ("sha256:1f", ["Copying"])
+    assert service.only.path == "/libpod/images/1f3a/push"
+    assert service.only.query == {
+        "destination": ["r.example/x:1"],
+        "tlsVerify": ["false"],
+        "quiet": ["false"],
+    }
+    assert "X-Registry-Auth" not in service.only.headers
+
+
+async def test_a_push_that_fails_after_200_is_an_error() -> None:
+    service = answering(200, content=stream_of(b'{"error":"denied"}\n'))
+
+    async with service.client() as podman:
+        with pytest.raises(ServerError, match=r"1f3a could not be pushed to r\.example/x: denied"):
+            await podman.images.push("1f3a", "r.example/x")
+
+
+@pytest.mark.parametrize(
+    ("token", "document"),
+    [
+        ("", {"r.example:5000": {"username": "me", "password": "p\u00e4ss"}}),
+        ("t0ken", {"username": "me", "identitytoken": "t0ken"}),
+    ],
+)
+async def test_a_login_goes_with_the_request_and_into_no_message(
+    token: str, document: dict[str, object]
+) -> None:
+    login = RegistryLogin(
+        registry="r.example:5000", username="me", password="p\u00e4ss", identity_token=token
+    )
+    service = answering(200, content=stream_of(b'{"id":"1f3a"}\n'))
+
+    async with service.client() as podman:
+        await podman.images.pull("r.example:5000/x", login=login)
+
+    given = base64.urlsafe_b64decode(service.only.headers["X-Registry-Auth"])
+    assert json.loads(given) == document
+    assert "p\u00e4ss" not in repr(login)
+    assert "t0ken" not in repr(login)
 
 
 @pytest.mark.parametrize("action", ["tag", "untag"])

@@ -58,6 +58,9 @@ from barasync.aiopodman.links import (
     Looked,
     follow,
 )
+from barasync.aiopodman.login import (
+    RegistryLogin,
+)
 from barasync.aiopodman.models import (
     ContainerConfig,
     ContainerInspect,
@@ -189,6 +192,7 @@ __all__ = [
     "Quirk",
     "Received",
     "Reference",
+    "RegistryLogin",
     "RequestTimeout",
     "Rlimit",
     "SecretFile",

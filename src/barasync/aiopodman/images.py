@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from typing import Literal
 
-from barasync.aiopodman.errors import NotFound, ServerError
+from barasync.aiopodman.errors import NotFound
 from barasync.aiopodman.libpod import Libpod, carries, encode_filters, label_filters, segment
+from barasync.aiopodman.login import RegistryLogin
 from barasync.aiopodman.models import (
     Created,
     ImageInspect,
     ImageSummary,
     ManifestEntry,
     ManifestList,
-    PullProgress,
 )
-from barasync.aiopodman.streams import DecodedStream
+from barasync.aiopodman.transfer import failed, transfer
 from barasync.aiopodman.wire.documents import decode_document
-from barasync.aiopodman.wire.ndjson import RecordDecoder
 from barasync.aiopodman.wire.reference import parse_reference
 
 PullPolicy = Literal["always", "missing", "never", "newer"]
@@ -135,13 +134,17 @@ class Images:
         architecture: str = "",
         variant: str = "",
         policy: PullPolicy = "missing",
+        login: RegistryLogin | None = None,
+        tls_verify: bool | None = None,
         on_progress: Callable[[str], None] | None = None,
     ) -> str:
         """Fetch an image from its registry; return its ID.
 
         With the policy `missing`, an image of that name that is here already is taken, whatever its
-        architecture: look at `inspect`. `on_progress` is called with podman's lines of text. Takes
-        as long as the registry does.
+        architecture: look at `inspect`. Without a `login` the service's own auth file counts.
+        `tls_verify` false accepts any certificate, and HTTP; without it the service's configuration
+        says. `on_progress` is called with podman's lines of text. Takes as long as the registry
+        does; when cancelled, podman gives up and no image is there.
 
         Raises:
             ServerError: The image could not be fetched; podman says so after `200 OK`.
@@ -154,24 +157,48 @@ class Images:
             "Arch": architecture or None,
             "Variant": variant or None,
             "policy": policy,
+            "tlsVerify": tls_verify,
         }
-        image_id = problem = ""
-        async with self._libpod.stream("POST", "images/pull", query, unhurried=True) as data:
-            async for record in DecodedStream(data, RecordDecoder(PullProgress)):
-                if record.stream and on_progress is not None:
-                    on_progress(record.stream.rstrip("\n"))
-                problem = record.error or problem
-                image_id = record.id or image_id
-        if problem or not image_id:
-            reason = problem or "podman named no image at the end of the pull"
-            raise ServerError(
-                status=200,
-                cause=reason,
-                message=f"{reference} could not be pulled: {reason}",
-                method="POST",
-                path="/libpod/images/pull",
-            )
-        return image_id
+        path, failure = "images/pull", f"{reference} could not be pulled"
+        end = await transfer(
+            self._libpod, path, query, login=login, on_progress=on_progress, failure=failure
+        )
+        if not end.id:
+            raise failed(path, failure, "podman named no image at the end of the pull")
+        return end.id
+
+    async def push(
+        self,
+        reference: str,
+        destination: str,
+        *,
+        login: RegistryLogin | None = None,
+        tls_verify: bool | None = None,
+        on_progress: Callable[[str], None] | None = None,
+    ) -> str:
+        """Send an image to the registry that `destination` names.
+
+        Returns the digest that it has there, `sha256:…`, empty on a podman that does not tell
+        (before 5). The arguments are those of `pull`. When cancelled, the name in the registry
+        stands for what it stood for before.
+
+        Raises:
+            APIError: The image could not be sent, or there is none of that name.
+            InvalidReference: `destination` is none.
+
+        Source: `POST /libpod/images/{name}/push`.
+        """
+        parse_reference(destination)
+        query = {"destination": destination, "tlsVerify": tls_verify, "quiet": False}
+        end = await transfer(
+            self._libpod,
+            f"images/{segment(reference)}/push",
+            query,
+            login=login,
+            on_progress=on_progress,
+            failure=f"{reference} could not be pushed to {destination}",
+        )
+        return end.digest
 
     async def tag(self, reference: str, repository: str, tag: str) -> None:
         """Give an image one more name.

@@ -77,13 +77,20 @@ class Libpod:
         )
 
     def stream(
-        self, method: str, path: str, query: Query, *, unhurried: bool = False
+        self,
+        method: str,
+        path: str,
+        query: Query,
+        *,
+        unhurried: bool = False,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Open a streamed answer; `unhurried` where podman sends even the headers late."""
         return self.transport.stream(
             method,
             self._full(path),
             query=query,
+            headers=headers,
             headers_within=None if unhurried else self.transport.timeout,
         )
 

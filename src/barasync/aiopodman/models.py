@@ -222,12 +222,18 @@ class ManifestList(msgspec.Struct, frozen=True, kw_only=True):
     manifests: list[ManifestEntry] = []
 
 
-class PullProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """One record of a pull: a line of text, the final ID, or the error it ended with."""
+class TransferProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """One record of a pull or push: a line of text, what was moved, or the error it ended with.
+
+    A pull ends with the ID of the image, the push of an image with the digest of what the registry
+    has now (not before podman 5), that of a manifest list with its digest.
+    """
 
     stream: str = ""
     error: str = ""
     id: str = ""
+    digest: str = field(default="", name="manifestdigest")
+    list_digest: str = field(default="", name="Id")
 
 
 class NetworkSummary(msgspec.Struct, frozen=True, kw_only=True):

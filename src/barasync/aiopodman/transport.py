@@ -157,6 +157,7 @@ class Transport:
         path: str,
         *,
         query: Query = MappingProxyType({}),
+        headers: Mapping[str, str] = MappingProxyType({}),
         headers_within: float | None,
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Send a request and yield the bytes of its answer as they come, once the headers are here.
@@ -168,7 +169,8 @@ class Transport:
             APIError, TransportError, ProtocolError: as `request`; on entering, or for the last two
                 while iterating.
         """
-        request = self._streaming.build_request(method, _target(path, query))
+        target = _target(path, query)
+        request = self._streaming.build_request(method, target, headers=dict(headers))
         response = await self._send(self._streaming, request, whole=False, within=headers_within)
         body = response.aiter_bytes()
         try:
