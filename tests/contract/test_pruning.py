@@ -14,8 +14,8 @@ from anyio import to_thread
 
 from barasync.aiopodman import ContainerSpec, Podman
 from barasync.engine.identity import Identity
-from barasync.engine.layer_uses import note_uses
-from barasync.engine.pruning import KEPT_LAYERS, KEPT_SECONDS, prune_layers
+from barasync.engine.image_uses import UseFiles, note_uses, using
+from barasync.engine.pruning import AUTOMATIC, KEPT_LAYERS, KEPT_SECONDS, prune
 from barasync.matrix.platforms import Platform
 from barasync.workspace.layer import ensure_layer, layers
 from barasync.workspace.scan import scan
@@ -59,44 +59,52 @@ async def make(
     )
 
 
-async def prune(
-    podman: Podman,
-    *,
-    used: tuple[str, ...] = (),
-    after: float = 0,
-    uses: Path = Path("/nonexistent"),
-) -> set[str]:
-    removed = await prune_layers(
-        podman, ME, run="mine", used=used, now=time.time() + after, uses=uses, start_of={8: 2}.get
+@pytest.fixture
+def files(tmp_path: Path) -> UseFiles:
+    return UseFiles(uses=tmp_path / "uses", locks=tmp_path / "locks")
+
+
+async def pruned(podman: Podman, files: UseFiles, *, after: float = 0) -> set[str]:
+    done = await prune(
+        podman,
+        ME,
+        run="mine",
+        bounds=AUTOMATIC,
+        files=files,
+        now=time.time() + after,
+        start_of={8: 2}.get,
     )
-    return set(removed)
+    assert {image.kind for image in done.images} <= {"workspace"}
+    return {image.id for image in done.images}
 
 
 async def present(podman: Podman) -> set[str]:
     return {layer.id for layer in await layers(podman)}
 
 
-async def test_layers_that_are_too_old_go_and_what_this_run_uses_stays(
-    podman: Podman, busybox: str, tmp_path: Path
+async def test_layers_that_are_too_old_go_and_what_a_run_uses_stays(
+    podman: Podman, busybox: str, tmp_path: Path, files: UseFiles
 ) -> None:
     old, used, alive = [
         await make(podman, busybox, tmp_path, name, maker)
         for name, maker in (("old", DEAD), ("used", DEAD), ("alive", ME))
     ]
 
-    assert await prune(podman, used=(used,)) == set()
-    assert await prune(podman, used=(used,), after=LATER) == {old}
+    async with using(files, "another", clock=time.time) as uses:
+        await uses.hold(used)
+        assert await pruned(podman, files) == set()
+        assert await pruned(podman, files, after=LATER) == {old}
     assert await present(podman) == {used, alive}
     await podman.images.inspect(busybox)
 
 
 async def test_a_layer_that_was_used_lately_is_not_too_old(
-    podman: Podman, busybox: str, tmp_path: Path
+    podman: Podman, busybox: str, tmp_path: Path, files: UseFiles
 ) -> None:
     old, used = [await make(podman, busybox, tmp_path, name) for name in ("old", "used")]
-    await to_thread.run_sync(note_uses, tmp_path / "uses", {used}, time.time() + LATER - 60)
+    await to_thread.run_sync(note_uses, files.uses, {used}, time.time() + LATER - 60)
 
-    assert await prune(podman, after=LATER, uses=tmp_path / "uses") == {old}
+    assert await pruned(podman, files, after=LATER) == {old}
     assert await present(podman) == {used}
 
 
@@ -130,7 +138,7 @@ async def test_after_a_run_there_are_no_more_layers_than_are_kept_those_that_wer
 
 
 async def test_what_a_container_or_an_image_is_made_of_stays(
-    podman: Podman, busybox: str, tmp_path: Path
+    podman: Podman, busybox: str, tmp_path: Path, files: UseFiles
 ) -> None:
     contained, parent, free = [
         await make(podman, busybox, tmp_path, name) for name in ("contained", "parent", "free")
@@ -141,7 +149,7 @@ async def test_what_a_container_or_an_image_is_made_of_stays(
         )
 
     async with created(podman, ContainerSpec(image=contained, command=("true",))):
-        removed = await prune(podman, after=LATER)
+        removed = await pruned(podman, files, after=LATER)
 
     assert removed == {free}
     assert await present(podman) == {contained, parent}
@@ -149,7 +157,7 @@ async def test_what_a_container_or_an_image_is_made_of_stays(
 
 
 async def test_an_image_without_a_name_does_not_go_with_its_layer(
-    podman: Podman, busybox: str, tmp_path: Path
+    podman: Podman, busybox: str, tmp_path: Path, files: UseFiles
 ) -> None:
     async with created(podman, ContainerSpec(image=busybox, command=("true",))) as container:
         base = await container.commit(
@@ -158,22 +166,25 @@ async def test_an_image_without_a_name_does_not_go_with_its_layer(
     await podman.images.untag(base, "localhost/test-nameless", "1")
     layer = await make(podman, base, tmp_path, "nameless")
 
-    assert await prune(podman, after=LATER) == set()
+    assert await pruned(podman, files, after=LATER) == set()
 
     await podman.images.remove(layer)
     left = {image.id for image in await podman.images.list(labels={"test.base": None})}
-    assert left == set(), "podman does not do what `_removable` is for any more"
+    assert left == set(), "podman leaves such an image alone by now: nothing need be kept for it"
 
 
-async def test_nothing_is_pruned_beside_another_run(
-    podman: Podman, busybox: str, tmp_path: Path
+async def test_nothing_is_pruned_beside_a_run_that_does_not_say_what_it_uses(
+    podman: Podman, busybox: str, tmp_path: Path, files: UseFiles
 ) -> None:
     old = await make(podman, busybox, tmp_path, "old")
     cell = ContainerSpec(image=busybox, command=("true",), labels=ME.labels("another"))
 
     async with created(podman, cell):
-        assert await prune(podman, after=LATER) == set()
+        assert await pruned(podman, files, after=LATER) == set()
+        async with using(files, "another", clock=time.time):
+            assert await pruned(podman, files, after=LATER) == {old}
 
     left_behind = ContainerSpec(image=busybox, command=("true",), labels=DEAD.labels("dead"))
+    old = await make(podman, busybox, tmp_path, "old")
     async with created(podman, left_behind):
-        assert await prune(podman, after=LATER) == {old}
+        assert await pruned(podman, files, after=LATER) == {old}

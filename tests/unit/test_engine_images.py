@@ -21,11 +21,20 @@ PACKAGES = BootstrapTable(suite="trixie", packages=["make"])
 TABLE = ImageTable(bootstrap=PACKAGES)
 
 
-def images(podman: Podman, declared: dict[str, ImageTable], progress: list[str]) -> Images:
+def images(
+    podman: Podman,
+    declared: dict[str, ImageTable],
+    progress: list[str],
+    held: list[str] | None = None,
+) -> Images:
+    async def hold(image: str) -> None:
+        if held is not None:
+            held.append(image)
+
     def tell(name: str, platform: Platform, line: str) -> None:
         progress.append(f"{name} {platform}: {line}")
 
-    making = Making(podman=podman, cache_dir=Path("/nowhere"), on_progress=tell)
+    making = Making(podman=podman, cache_dir=Path("/nowhere"), hold=hold, on_progress=tell)
     return Images(declared, making)
 
 
@@ -33,11 +42,13 @@ async def test_a_declared_name_is_the_image_of_its_recipe() -> None:
     store = ImageStore()
     recipe = recipe_for("toolchain", PACKAGES, ARM64)
     image = store.add(recipe.reference, "arm64", labels={"barasync.key": recipe.key})
+    held: list[str] = []
 
     async with store.client() as podman:
-        found = await images(podman, {"toolchain": TABLE}, []).get(("toolchain", ARM64))
+        found = await images(podman, {"toolchain": TABLE}, [], held).get(("toolchain", ARM64))
 
     assert found == image.id
+    assert held == [image.id], "it may be pruned while it is used"
 
 
 async def test_an_image_is_looked_for_once_however_many_ask_and_again_when_it_is_gone() -> None:

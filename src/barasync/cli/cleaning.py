@@ -6,16 +6,17 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import anyio
 import typer
 from anyio import to_thread
 
 from barasync.aiopodman import APIError, Conflict, Podman, PodmanError
 from barasync.cli.connect import Connection, connect
-from barasync.cli.directories import layer_uses, lock_directory
+from barasync.cli.directories import lock_directory, use_files
 from barasync.engine.caches import describe, find_caches, unused
 from barasync.engine.identity import Identity, Liveness
-from barasync.engine.layer_uses import forget_uses, note_uses
-from barasync.engine.pruning import KEPT_SECONDS, prune_layers
+from barasync.engine.image_uses import forget_uses
+from barasync.engine.pruning import AUTOMATIC, KEPT_SECONDS, prune
 from barasync.engine.reaper import Fate, Kind, Leftover, Removal, leftovers, remove
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
 from barasync.report.words import count
@@ -25,6 +26,7 @@ _KEPT = {
     Liveness.UNKNOWN: "kept, its run cannot be judged from here"
     " (another host or PID namespace, or a hidden process); --all removes it",
 }
+_PATIENCE_SECONDS = 10.0
 _ENDS = {Fate.REMOVED: "removed", Fate.IN_USE: "kept, in use", Fate.FAILED: "still there"}
 
 
@@ -149,26 +151,23 @@ def _dead(found: Iterable[Leftover]) -> list[Leftover]:
     return [each for each in found if each.liveness is Liveness.DEAD]
 
 
-async def prune(
-    connection: Connection, identity: Identity, *, run: str, used: Collection[str], now: float
+async def prune_automatically(
+    connection: Connection, identity: Identity, *, run: str, now: float
 ) -> tuple[str, ...]:
-    """Remove outdated workspace layers at the end of a run that used some; say what went wrong."""
-    uses = layer_uses()
-    problems = []
-    try:
-        await to_thread.run_sync(_note, uses, used, now)
-    except OSError as error:
-        problems.append(f"which workspace layers were used could not be noted: {error}")
-    try:
-        await prune_layers(connection.podman, identity, run=run, used=used, now=now, uses=uses)
-    except PodmanError as error:
-        problems.append(f"outdated workspace layers could not be removed: {error}")
-    return tuple(problems)
+    """Remove outdated images at the end of a run or a build; say what went wrong, in sentences.
 
-
-def _note(uses: Path, used: Collection[str], now: float) -> None:
-    note_uses(uses, used, now)
-    forget_uses(uses, now - KEPT_SECONDS)
+    What is not removed within `_PATIENCE_SECONDS` is left to the next one.
+    """
+    files = use_files()
+    try:
+        with anyio.move_on_after(_PATIENCE_SECONDS):
+            await prune(
+                connection.podman, identity, run=run, bounds=AUTOMATIC, files=files, now=now
+            )
+        await to_thread.run_sync(forget_uses, files.uses, now - KEPT_SECONDS)
+    except (PodmanError, OSError) as error:
+        return (f"outdated images could not be removed: {error}",)
+    return ()
 
 
 def _name(leftover: Leftover) -> str:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from barasync.engine.image_uses import UseFiles
+
 
 def cache_directory() -> Path:
     """Return the directory of what can be made anew."""
@@ -20,6 +22,6 @@ def lock_directory() -> Path:
     return cache_directory() / "locks"
 
 
-def layer_uses() -> Path:
-    """Return the directory that tells when layers were last used."""
-    return cache_directory() / "layers"
+def use_files() -> UseFiles:
+    """Return where it is noted which images are used, now and at last."""
+    return UseFiles(uses=cache_directory() / "uses", locks=lock_directory())

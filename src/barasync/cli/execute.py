@@ -16,8 +16,9 @@ from anyio import to_thread
 
 from barasync import __version__
 from barasync.cli.artifacts_root import artifacts_root
-from barasync.cli.cleaning import note_on_dead_runs, prune
+from barasync.cli.cleaning import note_on_dead_runs, prune_automatically
 from barasync.cli.connect import Connection, connect
+from barasync.cli.directories import use_files
 from barasync.cli.interrupts import Interrupts
 from barasync.cli.preparation import (
     Files,
@@ -32,6 +33,7 @@ from barasync.config.copies import Copy
 from barasync.engine.admission import capacity, tasks
 from barasync.engine.history import Ended, History, read_history, remember
 from barasync.engine.identity import Identity
+from barasync.engine.image_uses import Uses, using
 from barasync.engine.job import Session
 from barasync.engine.memory import read_shortage
 from barasync.engine.run import Run, RunResult
@@ -51,7 +53,6 @@ from barasync.report.jsonl import EventLog
 from barasync.report.recorder import Recorder
 from barasync.report.result import ResultDocument, write_result
 from barasync.workspace.copies import CopySource
-from barasync.workspace.source import Source
 
 # Of a run that went its way, room is made for the next ones.
 _UNDISTURBED = frozenset({EXIT_OK, EXIT_NOT_PASSED})
@@ -143,7 +144,11 @@ async def execute(
         try:
             place = execution.artifacts or directory.artifacts
             with EventLog(directory.events) as events:
-                async with artifacts_root(place, execution.plan.cells) as root, console:
+                async with (
+                    artifacts_root(place, execution.plan.cells) as root,
+                    using(use_files(), directory.run, clock=time.time) as uses,
+                    console,
+                ):
                     recorder = Recorder(directory, events, console, artifacts=root)
                     result = await _run(
                         execution,
@@ -152,14 +157,17 @@ async def execute(
                         files,
                         interrupts,
                         identity=identity,
+                        uses=uses,
                         left=left,
                     )
                     # A run that has ended keeps its record and its exit code, whatever comes now.
                     with _until_signal(interrupts):
                         with anyio.CancelScope(shield=True):
                             executed = await _conclude(execution, result, recorder, directory)
-                        if files.source is not None and result.exit_code in _UNDISTURBED:
-                            problems = await _prune(connection, identity, recorder, files.source)
+                        if result.exit_code in _UNDISTURBED:
+                            problems = uses.problems + await prune_automatically(
+                                connection, identity, run=recorder.run, now=time.time()
+                            )
                             executed = replace(executed, problems=executed.problems + problems)
                     await _finish(console, farewell(executed), interrupts)
         except BaseException:
@@ -177,6 +185,7 @@ async def _run(
     interrupts: Interrupts,
     *,
     identity: Identity,
+    uses: Uses,
     left: list[str],
 ) -> RunResult:
     """Run the plan with its secrets in place.
@@ -195,7 +204,13 @@ async def _run(
         )
         secrets = await stack.enter_async_context(making)
         prepare = preparation(
-            execution.project, connection, recorder, files.source, identity, masker=masker
+            execution.project,
+            connection,
+            recorder,
+            files.source,
+            identity,
+            masker=masker,
+            uses=uses,
         )
         run = Run(
             execution.plan,
@@ -292,13 +307,6 @@ def _started(
             for cell in execution.plan.cells
         ),
     )
-
-
-async def _prune(
-    connection: Connection, identity: Identity, recorder: Recorder, source: Source
-) -> tuple[str, ...]:
-    """Make room for the next runs, whose layers are other ones."""
-    return await prune(connection, identity, run=recorder.run, used=source.layers, now=time.time())
 
 
 async def _conclude(

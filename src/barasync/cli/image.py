@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import UnsetType
 
-from barasync.cli import options
+from barasync.cli import image_prune, options
 from barasync.cli.project import find_project
 from barasync.config.spelling import did_you_mean
 from barasync.errors import ConfigError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from barasync.matrix.platforms import Platform
 
 app = typer.Typer(help="Images that the project declares.", no_args_is_help=True)
+app.command("prune")(image_prune.prune)
 
 
 @app.callback()

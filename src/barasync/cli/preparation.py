@@ -24,6 +24,7 @@ from barasync.config.schema import WorkspaceMode
 from barasync.config.volumes import parse_volume
 from barasync.engine.caches import Caches
 from barasync.engine.identity import Identity, start_time
+from barasync.engine.image_uses import Uses
 from barasync.engine.images import Images, Making
 from barasync.engine.layers import making_layer
 from barasync.engine.turn import Preparation
@@ -99,8 +100,12 @@ def preparation(
     identity: Identity,
     *,
     masker: Masker,
+    uses: Uses,
 ) -> Preparation:
-    """Return how images and layers are made, when the first cell asks for each."""
+    """Return how images and layers are made, when the first cell asks for each.
+
+    What is found or made is held by `uses`.
+    """
     document = project.document
     locks = lock_directory()
 
@@ -128,7 +133,9 @@ def preparation(
             async with making_layer(locks, layer_key(image_id, tree), on_wait=waits):
                 return await make(tree=tree)
 
-        return await source.layer(alone)
+        layer = await source.layer(alone)
+        await uses.hold(layer)
+        return layer
 
     def has_bar(mode: WorkspaceMode) -> bool:
         if source is None or mode.shares_directory:
@@ -144,7 +151,12 @@ def preparation(
     )
     images = Images(
         {} if document is None else document.images,
-        Making(podman=connection.podman, cache_dir=cache_directory(), on_progress=progress),
+        Making(
+            podman=connection.podman,
+            cache_dir=cache_directory(),
+            hold=uses.hold,
+            on_progress=progress,
+        ),
     )
     return Preparation(images=images, workspace=workspace, caches=caches, has_bar=has_bar)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -40,11 +40,13 @@ class ImageSource(Protocol):
 class Making:
     """How images are made; `on_progress` hears a line for a person, with the image's key.
 
-    `cache_dir` is where bootstrapped root file systems stay.
+    `cache_dir` is where bootstrapped root file systems stay. `hold` keeps an image from being
+    pruned while this run or build lives.
     """
 
     podman: Podman
     cache_dir: Path
+    hold: Callable[[str], Awaitable[None]]
     on_progress: Callable[[str, Platform, str], None]
 
 
@@ -57,7 +59,7 @@ class Images:
     def __init__(self, declared: Mapping[str, ImageTable], making: Making) -> None:
         self._declared = declared
         self._making = making
-        self._made: Once[ImageKey, str] = Once(lambda key: self._make(*key))
+        self._made: Once[ImageKey, str] = Once(lambda key: self._hold(*key))
 
     async def get(self, key: ImageKey) -> str:
         """Return the ID of the image, for the platform of the key.
@@ -73,6 +75,11 @@ class Images:
     def forget(self, key: ImageKey, value: str) -> None:
         """Find or make the image anew for the next who asks, unless that has been done."""
         self._made.forget(key, value)
+
+    async def _hold(self, name: str, platform: Platform) -> str:
+        image = await self._make(name, platform)
+        await self._making.hold(image)
+        return image
 
     async def _make(self, name: str, platform: Platform) -> str:
         making = self._making

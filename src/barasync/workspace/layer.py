@@ -28,15 +28,21 @@ from barasync.aiopodman import (
 )
 from barasync.config.schema import WORKSPACE
 from barasync.errors import EngineUnavailable, ImageError
+from barasync.images.ours import (
+    BASE_LABEL,
+    KEY_LABEL,
+    KIND_LABEL,
+    PREFIX,
+    kind_of,
+)
+from barasync.images.ours import (
+    WORKSPACE as WORKSPACE_KIND,
+)
 from barasync.matrix.platforms import Platform
 from barasync.workspace.archive import made_ahead, stream
 from barasync.workspace.tree import Tree
 
-REPOSITORY = "localhost/barasync/workspace"
-KIND_LABEL = "barasync.kind"
-KEY_LABEL = "barasync.key"
-BASE_LABEL = "barasync.base"
-KIND = "workspace"
+REPOSITORY = f"{PREFIX}{WORKSPACE_KIND}"
 _FORMAT = 2  # part of every key: a new way to make layers leaves the old ones alone
 _TAG_DIGITS = 16
 _NEVER_STARTED = "/barasync-workspace"
@@ -106,16 +112,8 @@ async def layers(podman: Podman) -> list[ImageSummary]:
     Raises:
         PodmanError: the service does not answer, or refuses.
     """
-    images = await podman.images.list(labels={KIND_LABEL: KIND})
-    return [image for image in images if _is_layer(image)]
-
-
-def _is_layer(image: ImageSummary) -> bool:
-    """Tell a layer from what was made of one, which has its labels and another name, or none."""
-    if image.repo_tags:
-        return any(name.startswith(f"{REPOSITORY}:") for name in image.repo_tags)
-    # It lost its name to a twin.
-    return image.parent_id != "" and image.parent_id == image.labels.get(BASE_LABEL)
+    images = await podman.images.list(labels={KIND_LABEL: WORKSPACE_KIND})
+    return [image for image in images if kind_of(image) == WORKSPACE_KIND]
 
 
 def layer_key(image_id: str, tree: Tree) -> str:
@@ -146,7 +144,7 @@ async def _create(
     changes = [
         # A commit copies the container's labels; those of a run have no business on an image.
         *(f"LABEL {name}=" for name in labels),
-        f"LABEL {KIND_LABEL}={KIND}",
+        f"LABEL {KIND_LABEL}={WORKSPACE_KIND}",
         f"LABEL {KEY_LABEL}={key}",
         f"LABEL {BASE_LABEL}={image_id}",
         *(f"LABEL {name}={value}" for name, value in maker.items()),

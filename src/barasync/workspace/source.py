@@ -19,18 +19,13 @@ class Source:
         self._tree = tree
         self._read_again = read_again
         self._left = SCANS - 1
-        self._layers: set[str] = set()
+        self._is_settled = False
         self._lock = Lock()
 
     @property
     def tree(self) -> Tree:
         """The tree that layers are made of."""
         return self._tree
-
-    @property
-    def layers(self) -> frozenset[str]:
-        """The layers that were made of it, or found."""
-        return frozenset(self._layers)
 
     async def layer(self, make: Callable[[Tree], Awaitable[str]]) -> str:
         """Return what `make` makes of the tree, called once more where the tree was read again.
@@ -46,14 +41,14 @@ class Source:
                 await self._renew(tree, error)
                 continue
             if tree is self._tree:
-                self._layers.add(layer)
+                self._is_settled = True
                 return layer
 
     async def _renew(self, tree: Tree, error: TreeChanged) -> None:
         async with self._lock:
             if self._tree is not tree:
                 return
-            if self._layers:
+            if self._is_settled:
                 raise TreeChanged(
                     f"{error}, and other cells of this run have what it was before",
                     hint=error.hint,
