@@ -67,7 +67,7 @@ def test_a_copy_has_a_source_and_the_path_that_it_becomes(
         (["src:/.."], "DST is the container's root"),
         (["src:/."], "DST is the container's root"),
         (["src:/\udcff"], "DST is not UTF-8"),
-        (["a:/x", "b:/y/../x"], "--copy b:/x: a is copied to /x already"),
+        (["a:/x", "b:/y/../x"], "--copy: 'b:/y/../x': a is copied to /x already"),
         (["a:/x", "a:/x"], "a is copied to /x already"),
     ],
 )

@@ -288,6 +288,20 @@ UPLOAD_REFUSES_LINKS = Quirk(
 )
 # Images and volumes
 
+BUILD_KNOWS_NO_HEREDOC = Quirk(
+    name="build-knows-no-heredoc",
+    trap="a build takes the lines of a heredoc for instructions",
+    workaround="the caller writes scripts in the JSON form",
+    evidence="buildah 1.33 brought them; measured on 4.3.1 and 5.4.2",
+    fixed=(4, 8, 0),
+)
+COMMIT_CHANGES_ARE_LITERAL = Quirk(
+    name="commit-changes-are-literal",
+    trap="commit takes the values in changes as they are, where later ones read a Containerfile's",
+    workaround="the caller writes values that need quoting in the way of the version",
+    evidence="podman #20657, measured on 4.3.1 and 5.4.2",
+    fixed=(5, 0, 0),
+)
 COMMIT_PAUSES = Quirk(
     name="commit-pauses",
     trap="commit stops a running container unless it is told not to",
@@ -385,6 +399,8 @@ QUIRKS = (
     ARCHIVE_HOLDS_ANYTHING,
     UPLOAD_CHANGES_OWNER,
     UPLOAD_REFUSES_LINKS,
+    BUILD_KNOWS_NO_HEREDOC,
+    COMMIT_CHANGES_ARE_LITERAL,
     COMMIT_PAUSES,
     PULL_FAILS_AFTER_200,
     IMAGE_LABELS_EXCLUDE,

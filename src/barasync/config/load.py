@@ -13,10 +13,11 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET, inspect
 
+from barasync.config.images import check_images
 from barasync.config.origin import FILE_NAME, PYPROJECT_NAME, PYPROJECT_TABLE, Origin
 from barasync.config.schema import Document
 from barasync.config.structure import check
-from barasync.config.values import check_config_name, check_image_name, parse_settings
+from barasync.config.values import check_config_name, parse_settings
 from barasync.errors import ConfigError
 
 _TOML_PLACE = re.compile(r" \(at (?:(line \d+, column \d+)|end of document)\)$")
@@ -103,8 +104,7 @@ def _check_values(document: Document, origin: Origin) -> None:
     for name, table in document.config.items():
         check_config_name(name, origin.key("config", name))
         parse_settings(table, partial(origin.key, "config", name))
-    for name in document.images:
-        check_image_name(name, origin.key("images", name))
+    check_images(document.images, origin)
     matrix = document.matrix
     for index, name in enumerate(matrix.config):
         check_config_name(name, origin.key("matrix", "config", index))

@@ -9,8 +9,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec import UnsetType
+
+from barasync.config.images import image_copies
 from barasync.config.schema import WORKSPACE, ImageNetwork, ImageTable
-from barasync.images.containerfile import Copy, Instruction, Run, Setting, User, change, render
+from barasync.images.containerfile import (
+    Copy,
+    Env,
+    Instruction,
+    Label,
+    Run,
+    Setting,
+    User,
+    Workdir,
+    change,
+    render,
+)
+from barasync.images.packages import install_script
+
+_LONGEST_TITLE = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +41,9 @@ class SettingsStep:
         """What a Containerfile says for it."""
         return self.settings
 
-    @property
-    def changes(self) -> tuple[str, ...]:
-        """What podman's commit takes for it."""
-        return tuple(change(setting) for setting in self.settings)
+    def changes(self, *, literal: bool) -> tuple[str, ...]:
+        """Return what podman's commit takes for it; `literal` as for `containerfile.change`."""
+        return tuple(change(setting, literal=literal) for setting in self.settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +58,7 @@ class PackagesStep:
     @property
     def instructions(self) -> tuple[Instruction, ...]:
         """What a Containerfile says for it; whose user it leaves is for who writes the next."""
-        return User(self.user), Run(self.script, offline=self.network is ImageNetwork.NONE)
+        return User(self.user), Run(self.script)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +100,46 @@ class RunStep:
     @property
     def instructions(self) -> tuple[Instruction, ...]:
         """What a Containerfile says for it."""
-        return (Run(self.script, offline=self.network is ImageNetwork.NONE),)
+        return (Run(self.script),)
 
 
 Step = SettingsStep | PackagesStep | CopyStep | ProjectStep | RunStep
 
 
 def steps_of(table: ImageTable) -> tuple[Step, ...]:
-    """Return the steps that are laid on the image that `table` begins with, in order."""
-    raise NotImplementedError
+    """Return the steps that are laid on the image that `table` begins with, in order.
+
+    `table` has been checked by `config.images`.
+    """
+    steps: list[Step] = []
+    first = [Env(name, value) for name, value in sorted(table.env.items())]
+    where = () if isinstance(table.workdir, UnsetType) else (Workdir(table.workdir),)
+    if first or where:
+        steps.append(SettingsStep((*first, *where)))
+    if table.packages or table.dev or not isinstance(table.toolchain, UnsetType):
+        steps.append(_packages(table))
+    steps += [CopyStep(copy.source, copy.destination) for copy in image_copies(table)]
+    if table.project:
+        steps.append(ProjectStep())
+    steps += [RunStep(_stripped(script), table.network) for script in table.run]
+    who = () if isinstance(table.user, UnsetType) else (User(table.user),)
+    last = [Label(name, value) for name, value in sorted(table.labels.items())]
+    if who or last:
+        steps.append(SettingsStep((*who, *last)))
+    return tuple(steps)
+
+
+def _packages(table: ImageTable) -> PackagesStep:
+    names = [] if isinstance(table.toolchain, UnsetType) else [f"{table.toolchain} toolchain"]
+    names += ["dev tools"] * table.dev
+    script = install_script(table.packages, toolchain=table.toolchain, dev=table.dev)
+    return PackagesStep((*names, *dict.fromkeys(table.packages)), script, table.network)
+
+
+def _stripped(script: str) -> str:
+    """Return a script without the lines that TOML's quotes leave empty around it."""
+    stripped = script.strip("\n")
+    return script if stripped.endswith("\\") else stripped
 
 
 def text_of(step: Step) -> str:
@@ -101,5 +148,18 @@ def text_of(step: Step) -> str:
 
 
 def title_of(step: Step) -> str:
-    """Return the step in at most 60 characters for a line of progress: `RUN apt-get update…`."""
-    raise NotImplementedError
+    """Return the step in one line for a person: `RUN apt-get update && apt-get install …`."""
+    match step:
+        case PackagesStep(names):
+            title = f"packages: {', '.join(names)}"
+        case ProjectStep(destination):
+            title = f"the project to {destination}"
+        case _:
+            written = (render([instruction]).strip() for instruction in step.instructions)
+            title = ", ".join(written) if not isinstance(step, RunStep) else f"RUN {step.script}"
+    return _shortened(" ".join(title.split()))
+
+
+def _shortened(title: str) -> str:
+    shown = "".join(char if char.isprintable() else "?" for char in title)
+    return shown if len(shown) <= _LONGEST_TITLE else f"{shown[: _LONGEST_TITLE - 1]}…"

@@ -1,0 +1,248 @@
+"""What `[images.NAME]` may say, beyond the types of its keys."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from barasync.config.copies import Copy, parse_copies
+from barasync.config.origin import Origin, Place
+from barasync.config.schema import ImageTable
+from barasync.config.spelling import closest
+from barasync.config.values import CELL_VARIABLES, BadValue, check_image_name
+from barasync.errors import ConfigError
+
+_BASES = ("from", "bootstrap", "containerfile")
+_LONGEST_VALUE = 30_000
+"""In bytes: a Containerfile's reader ends the file at a line of 64 KiB (measured)."""
+_PREFIX = "barasync."
+_SIMILAR = 0.8
+"""A base is more often a reference of its own than it is misspelt."""
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
+_PACKAGE = re.compile(r"[A-Za-z0-9@][^\s'\"\\$`]*")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?")
+_PATTERN = re.compile(r"[*?\[\\]")
+
+
+def check_images(images: Mapping[str, ImageTable], origin: Origin) -> None:
+    """Raise for the first declared image that cannot be meant.
+
+    What lies in the file system is not looked at, and the packages of a bootstrap are for it to
+    judge.
+
+    Raises:
+        ConfigError: The message begins with the file and the key.
+    """
+    for name, table in images.items():
+        check_image_name(name, origin.key("images", name))
+        _check_base(name, table, images, origin)
+        _check_values(table, partial(origin.key, "images", name))
+    _check_cycles(images, origin)
+
+
+def image_copies(
+    table: ImageTable, place: Callable[[int], str] = "copy[{}]".format
+) -> tuple[Copy, ...]:
+    """Return what `copy` says; sources are relative to the project's directory, normalised.
+
+    `place` says where an entry was written, by its index.
+
+    Raises:
+        ConfigError: An entry is not `SRC:DST`, or its source is outside of the project.
+    """
+    copies = []
+    for index, copy in enumerate(parse_copies(table.copy, place)):
+        where = place(index)
+        if _PATTERN.search(copy.source):
+            raise ConfigError(
+                f"{where}: {copy.source!r} has one of * ? [ \\ in it, as a pattern would",
+                hint="name a file, or the directory that holds all of it",
+            )
+        try:
+            source = _inside(copy.source)
+        except BadValue as error:
+            raise ConfigError(f"{where}: {error}", hint=error.hint) from None
+        copies.append(Copy(source, copy.destination))
+    return tuple(copies)
+
+
+def chain(name: str, images: Mapping[str, ImageTable]) -> tuple[str, ...]:
+    """Return the declared images that `name` is made of, the one that begins it first.
+
+    `images` have been checked.
+    """
+    names = [name]
+    while (parent := images[names[-1]].from_) in images:
+        assert not isinstance(parent, UnsetType)
+        names.append(parent)
+    return tuple(reversed(names))
+
+
+def _check_base(
+    name: str, table: ImageTable, images: Mapping[str, ImageTable], origin: Origin
+) -> None:
+    place = partial(origin.key, "images", name)
+    bases = dict(zip(_BASES, (table.from_, table.bootstrap, table.containerfile), strict=True))
+    given = [f"`{key}`" for key, value in bases.items() if value is not UNSET]
+    if not given:
+        raise ConfigError(
+            f"{place()}: the image has nothing to begin with",
+            hint="give `from` (a reference or a declared image), `bootstrap` or `containerfile`",
+        )
+    if len(given) > 1:
+        raise ConfigError(
+            f"{place()}: {' and '.join(given)} are given, and an image begins with one of them"
+        )
+    if table.context is not UNSET and table.containerfile is UNSET:
+        raise ConfigError(f"{place('context')}: there is no `containerfile` that would see it")
+    if not isinstance(table.from_, UnsetType):
+        _check_reference(table.from_, images, place("from"))
+
+
+def _check_reference(text: str, images: Mapping[str, ImageTable], where: str) -> None:
+    if text in images:
+        return
+    if text == "scratch":
+        raise ConfigError(
+            f"{where}: there is no image 'scratch' to lay steps on",
+            hint="write a Containerfile that begins with it, and give it as `containerfile`",
+        )
+    bare = not any(mark in text for mark in "/:@")
+    meant = closest(text, images, similarity=_SIMILAR) if bare else None
+    if meant is not None:
+        raise ConfigError(
+            f"{where}: there is no image '{text}'; did you mean '{meant}'?",
+            hint=f"a reference that is meant has a tag or a registry: '{text}:latest'",
+        )
+    if not _is_reference(text):
+        raise ConfigError(
+            f"{where}: {text!r} is neither a declared image nor a reference",
+            hint=f"declared: {', '.join(images)}",
+        )
+
+
+def _is_reference(text: str) -> bool:
+    from barasync.aiopodman import InvalidReference, is_image_id, parse_reference  # noqa: PLC0415 - keeps `--help` quick
+
+    try:
+        return is_image_id(text) or bool(parse_reference(text))
+    except InvalidReference:
+        return False
+
+
+def _check_cycles(images: Mapping[str, ImageTable], origin: Origin) -> None:
+    """Raise for images that are made of each other; each has one parent, so walking finds them."""
+    for name in images:
+        walked = [name]
+        while (parent := images[walked[-1]].from_) in images:
+            assert not isinstance(parent, UnsetType)
+            if parent in walked:
+                cycle = walked[walked.index(parent) :]
+                raise ConfigError(
+                    f"{origin.key('images', cycle[0], 'from')}: a cycle, in which no image is the "
+                    f"first: {' → '.join((*cycle, parent))}",
+                    hint=f"a reference that is meant has a tag or a registry: '{parent}:latest'"
+                    if len(cycle) == 1
+                    else None,
+                )
+            walked.append(parent)
+
+
+def _check_values(table: ImageTable, place: Place) -> None:
+    for key, check in _CHECKS.items():
+        value = getattr(table, key)
+        if value is UNSET:
+            continue
+        try:
+            check(value)
+        except BadValue as error:
+            raise ConfigError(f"{place(key, *error.keys)}: {error}", hint=error.hint) from None
+    image_copies(table, partial(place, "copy"))
+
+
+def _inside(path: str) -> str:
+    """Return a path in the project, normalised."""
+    if not path or "\0" in path:
+        raise BadValue(f"{path!r} is not a path")
+    normal = posixpath.normpath(path)
+    if normal.startswith("/") or normal.split("/", 1)[0] == "..":
+        raise BadValue(
+            f"{path!r} is not in the project",
+            hint="an image is made from the project's own files; a path is relative to this file",
+        )
+    return normal
+
+
+def _env(variables: Mapping[str, str]) -> None:
+    for name, value in variables.items():
+        if _VARIABLE.fullmatch(name) is None:
+            raise BadValue(f"{name!r} cannot name a variable of an image", name)
+        if name in CELL_VARIABLES:
+            raise BadValue(f"{name} is set by barasync for every cell", name)
+        _check_text(value, name)
+
+
+def _labels(labels: Mapping[str, str]) -> None:
+    for name, value in labels.items():
+        if _LABEL.fullmatch(name) is None:
+            raise BadValue(f"{name!r} cannot name a label", name)
+        if name.startswith(_PREFIX):
+            raise BadValue(f"labels that begin with {_PREFIX!r} are barasync's own", name)
+        _check_text(value, name)
+
+
+def _check_text(value: str, name: str) -> None:
+    """Refuse what a Containerfile, and podman 5 when it commits, have no way to say."""
+    if "\0" in value or "\n" in value:
+        raise BadValue("the value of an image can have no newline and no NUL in it", name)
+    if len(value.encode()) > _LONGEST_VALUE:
+        raise BadValue(f"the value has more than {_LONGEST_VALUE} bytes", name)
+
+
+def _workdir(path: str) -> None:
+    if not path.startswith("/") or path != path.strip() or not path.isprintable():
+        raise BadValue(f"{path!r} is not an absolute path of printable characters")
+
+
+def _user(name: str) -> None:
+    if _USER.fullmatch(name) is None:
+        raise BadValue(f"{name!r} is not a user: NAME, UID, NAME:GROUP or UID:GID")
+
+
+def _packages(names: list[str]) -> None:
+    for index, name in enumerate(names):
+        if _PACKAGE.fullmatch(name) is None:
+            raise BadValue(f"{name!r} is not the name of a package", index)
+
+
+def _run(scripts: list[str]) -> None:
+    for index, script in enumerate(scripts):
+        if not script.strip():
+            raise BadValue("the command is empty", index)
+        if script.lstrip("\n")[0] in "-+":
+            raise BadValue("/bin/sh takes what begins with - or + for options", index)
+        if "\0" in script:
+            raise BadValue(f"{script!r} contains a NUL character", index)
+
+
+def _path(path: str) -> None:
+    _inside(path)
+
+
+_CHECKS: Mapping[str, Callable[[Any], None]] = {
+    "containerfile": _path,
+    "context": _path,
+    "env": _env,
+    "workdir": _workdir,
+    "packages": _packages,
+    "run": _run,
+    "user": _user,
+    "labels": _labels,
+}
