@@ -33,7 +33,7 @@ async def pull(_state: State, request: Request) -> Answer:
 
 
 async def tag(state: State, name: str, request: Request) -> Answer:
-    state.images.name(state.images.find(name), _reference(request))
+    state.images.name(state.images.find_any(name), _reference(request))
     return Answer(status=201)
 
 
@@ -48,13 +48,8 @@ async def delete(state: State, name: str, request: Request) -> Answer:
     if users and not request.flag("force"):
         cause = "image is in use by a container"
         raise Refusal(409, cause, f"image used by {users[0].id}: {cause}")
-    state.images.remove(name)
+    state.images.remove(name, image)
     return Answer.of({"Untagged": [name], "Deleted": [], "Errors": [], "ExitCode": 0})
-
-
-async def manifest(_state: State, name: str, _request: Request) -> Answer:
-    cause = "image not known"
-    raise Refusal(404, cause, f"{name}: {cause}")
 
 
 def _reference(request: Request) -> str:

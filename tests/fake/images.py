@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from tests.fake.wire import Refusal
 
@@ -36,6 +37,7 @@ class Image:
     env: list[str] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
     work_dir: str = ""
+    members: list[dict[str, Any]] | None = None
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def inspect(self) -> dict[str, object]:
@@ -62,8 +64,21 @@ class Image:
             "Labels": self.labels,
             "Size": 0,
             "Created": int(self.created.timestamp()),
-            "Arch": self.architecture,
+            "Arch": None if self.is_list else self.architecture,
+            "IsManifestList": self.is_list,
         }
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a manifest list."""
+        return self.members is not None
+
+    def add_member(self, image: Image, platform: dict[str, str]) -> None:
+        """Have an image in the list, once."""
+        assert self.members is not None
+        digest = f"sha256:{image.id}"
+        others = [member for member in self.members if member["digest"] != digest]
+        self.members = [*others, {"digest": digest, "platform": platform}]
 
     def take_files(self, root: Path) -> None:
         """Have the files of a container."""
@@ -122,6 +137,35 @@ class Images:
     def find(self, reference: str, *, missing_status: int = 404) -> Image:
         """Return an image by ID, or the beginning of one, or by name.
 
+        Of a manifest list it is the image for this machine.
+
+        Raises:
+            Refusal: there is none.
+        """
+        found = self.find_any(reference, missing_status=missing_status)
+        for member in found.members or ():
+            if member["platform"]["architecture"] == native_architecture():
+                return self.find_any(member["digest"])
+        if found.is_list:
+            cause = "image not known"
+            raise Refusal(404, cause, f"{reference}: no image found in image index: {cause}")
+        return found
+
+    def find_list(self, reference: str) -> Image:
+        """Return a manifest list by ID or name.
+
+        Raises:
+            Refusal: there is none.
+        """
+        found = self.find_any(reference)
+        if not found.is_list:
+            cause = "image is not a manifest list"
+            raise Refusal(500, cause, f"{reference}: {cause}")
+        return found
+
+    def find_any(self, reference: str, *, missing_status: int = 404) -> Image:
+        """Return an image or a manifest list by ID or name.
+
         Raises:
             Refusal: there is none.
         """
@@ -132,9 +176,8 @@ class Images:
         cause = "image not known"
         raise Refusal(missing_status, cause, f"{reference}: {cause}")
 
-    def remove(self, reference: str) -> None:
+    def remove(self, reference: str, image: Image) -> None:
         """Take a name from an image, and remove it with its last, or when it is given by ID."""
-        image = self.find(reference)
         self.unname(image, reference)
         if image.names and not image.id.startswith(reference.removeprefix("sha256:")):
             return

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tests.fake import api_containers, api_images, api_secrets
+from tests.fake import api_containers, api_images, api_manifests, api_secrets
 from tests.fake.container import Container
 from tests.fake.faults import Effect, Refuses
 from tests.fake.images import native_architecture
@@ -47,6 +47,11 @@ _ROUTES = (
     ("POST", r"images/(?P<name>.+)/untag", "image-untag"),
     ("DELETE", r"images/(?P<name>.+)", "image-delete"),
     ("GET", r"manifests/(?P<name>.+)/json", "manifest"),
+    ("GET", r"manifests/(?P<name>.+)/exists", "manifest-exists"),
+    ("POST", r"manifests/(?P<name>.+)/registry/.+", "manifest-push"),
+    ("POST", r"manifests/(?P<name>.+)", "manifest-create"),
+    ("PUT", r"manifests/(?P<name>.+)", "manifest-add"),
+    ("DELETE", r"manifests/(?P<name>.+)", "manifest-delete"),
 )
 _OF_CONTAINERS = {
     "inspect": api_containers.inspect,
@@ -69,7 +74,12 @@ _OF_NAMED = {
     "image-tag": api_images.tag,
     "image-untag": api_images.untag,
     "image-delete": api_images.delete,
-    "manifest": api_images.manifest,
+    "manifest": api_manifests.inspect,
+    "manifest-exists": api_manifests.exists,
+    "manifest-create": api_manifests.create,
+    "manifest-push": api_manifests.push,
+    "manifest-add": api_manifests.add,
+    "manifest-delete": api_manifests.delete,
 }
 _OTHERS = {
     "commit": api_containers.commit,

@@ -88,7 +88,11 @@ class ImageStore:
             return httpx2.Response(200, json=[_summary(image) for image in self.images])
         kind, _, rest = path.partition("/")
         name, _, action = rest.rpartition("/")
-        return self._manifest(name) if kind == "manifests" else self._image(name, action, query)
+        return (
+            self._manifest(name, action)
+            if kind == "manifests"
+            else self._image(name, action, query)
+        )
 
     def _image(self, name: str, action: str, query: httpx2.QueryParams) -> httpx2.Response:
         found = self.find(name)
@@ -137,10 +141,12 @@ class ImageStore:
         lines = ({"stream": f"Trying to pull {reference}...\n"}, {"id": given.id})
         return httpx2.Response(200, text="\n".join(map(json.dumps, lines)))
 
-    def _manifest(self, name: str) -> httpx2.Response:
+    def _manifest(self, name: str, action: str) -> httpx2.Response:
         full = name if "/" in name else f"localhost/{name}"
         for image in self.images:
             if full in image.names and image.members is not None:
+                if action == "exists":
+                    return httpx2.Response(204)
                 entries = [
                     {
                         "digest": f"sha256:{member}",

@@ -61,6 +61,10 @@ from barasync.aiopodman.links import (
 from barasync.aiopodman.login import (
     RegistryLogin,
 )
+from barasync.aiopodman.manifests import (
+    Manifests,
+    Member,
+)
 from barasync.aiopodman.models import (
     ContainerConfig,
     ContainerInspect,
@@ -174,6 +178,8 @@ __all__ = [
     "Looked",
     "ManifestEntry",
     "ManifestPlatform",
+    "Manifests",
+    "Member",
     "Mount",
     "Network",
     "NetworkSummary",

@@ -14,6 +14,7 @@ from barasync.aiopodman.errors import APIError, ProtocolError, ServerError
 from barasync.aiopodman.events import open_events
 from barasync.aiopodman.images import Images
 from barasync.aiopodman.libpod import Libpod
+from barasync.aiopodman.manifests import Manifests
 from barasync.aiopodman.models import Event
 from barasync.aiopodman.networks import Networks
 from barasync.aiopodman.presence import Presence
@@ -39,8 +40,8 @@ class Podman:
     One client serves any number of tasks.
     `transport` replaces the socket in tests.
 
-    Inside the block: `version`, `presence`, and the collections `containers`, `images`, `networks`,
-    `volumes`, `secrets` and `system`.
+    Inside the block: `version`, `presence`, and the collections `containers`, `images`,
+    `manifests`, `networks`, `volumes`, `secrets` and `system`.
 
     Raises:
         ConnectError: on entering, when nobody answers or access is denied.
@@ -50,6 +51,7 @@ class Podman:
     version: PodmanVersion
     containers: Containers
     images: Images
+    manifests: Manifests
     networks: Networks
     volumes: Volumes
     secrets: Secrets
@@ -78,6 +80,7 @@ class Podman:
             libpod = self._libpod = Libpod(self._transport, self.version)
             self.containers = Containers(libpod)
             self.images = Images(libpod)
+            self.manifests = Manifests(libpod)
             self.networks = Networks(libpod)
             self.volumes = Volumes(libpod)
             self.secrets = Secrets(libpod)

@@ -12,8 +12,6 @@ from barasync.aiopodman.models import (
     Created,
     ImageInspect,
     ImageSummary,
-    ManifestEntry,
-    ManifestList,
 )
 from barasync.aiopodman.transfer import failed, transfer
 from barasync.aiopodman.wire.documents import decode_document
@@ -78,21 +76,6 @@ class Images:
         }
         found = await self._libpod.get("images/json", list[ImageSummary], query)
         return [image for image in found if carries(image.labels, labels)]
-
-    async def manifest_entries(self, reference: str) -> Sequence[ManifestEntry]:
-        """Return what the local manifest list of that name holds, one entry per platform.
-
-        Ask only for what is a manifest list: for any other name podman asks the registry. A list
-        shows in `list` under its name with an ID that `inspect` does not give, because `inspect`
-        looks for the service's own platform inside.
-
-        Raises:
-            NotFound: There is no such manifest list.
-
-        Source: `GET /libpod/manifests/{name}/json`.
-        """
-        path = f"manifests/{segment(reference)}/json"
-        return (await self._libpod.get(path, ManifestList)).manifests
 
     async def import_(
         self,

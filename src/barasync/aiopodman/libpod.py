@@ -40,6 +40,10 @@ class Libpod:
         answer = await self.transport.request("GET", self._full(path), query=query)
         return decode_document(answer.body, as_type)
 
+    async def ask(self, path: str) -> None:
+        """GET what is answered without a document, by the status alone."""
+        await self.transport.request("GET", self._full(path))
+
     async def head(self, path: str, query: Query = _NO_QUERY) -> Answer:
         """Ask for the headers of an answer alone; podman gives no reason for an error then."""
         return await self.transport.request("HEAD", self._full(path), query=query)
@@ -67,6 +71,10 @@ class Libpod:
         return await self.transport.request(
             "PUT", self._full(path), query=query, content=content, patience=None
         )
+
+    async def put_document(self, path: str, body: object) -> None:
+        """PUT a JSON document."""
+        await self.transport.request("PUT", self._full(path), content=msgspec.json.encode(body))
 
     async def delete(
         self, path: str, query: Query = _NO_QUERY, *, patience: float | None = 0.0

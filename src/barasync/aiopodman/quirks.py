@@ -315,6 +315,25 @@ PULL_FAILS_AFTER_200 = Quirk(
     workaround="pull reads the stream to its end, and raises the error that is in it",
     evidence="measured on 4.3.1 and 5.4.2",
 )
+LIST_REFUSES_IDS = Quirk(
+    name="list-refuses-ids",
+    trap="a manifest list takes no image by its ID, and asks a registry for one that has a name",
+    workaround="manifests.add says that the image lies in the storage",
+    evidence="measured on 4.3.1, gone in 5.4.2",
+    fixed=(5, 0, 0),
+)
+LIST_NAME_MEANS_A_MEMBER = Quirk(
+    name="list-name-means-a-member",
+    trap="an image removed or untagged by the name of a list is the list's own of this platform",
+    workaround="manifests.remove takes the list; the caller removes no image by such a name",
+    evidence="measured on 4.3.1 and 5.4.2",
+)
+LIST_IS_ASKED_OF_REGISTRIES = Quirk(
+    name="list-is-asked-of-registries",
+    trap="for the entries of what is no list here podman asks a registry, for as long as it takes",
+    workaround="manifests.entries looks first whether there is such a list",
+    evidence="measured on 4.3.1 and 5.4.2",
+)
 IMAGE_LABELS_EXCLUDE = Quirk(
     name="image-labels-exclude",
     trap="images asked for by several labels are none",
@@ -403,6 +422,9 @@ QUIRKS = (
     COMMIT_CHANGES_ARE_LITERAL,
     COMMIT_PAUSES,
     PULL_FAILS_AFTER_200,
+    LIST_REFUSES_IDS,
+    LIST_NAME_MEANS_A_MEMBER,
+    LIST_IS_ASKED_OF_REGISTRIES,
     IMAGE_LABELS_EXCLUDE,
     VOLUME_LABELS_ARE_ANY,
     SECRET_LABELS_UNLISTED,

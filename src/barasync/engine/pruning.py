@@ -232,7 +232,7 @@ async def _lists(podman: Podman, found: Sequence[ImageSummary]) -> list[_List]:
         is_small = each.size < _LARGEST_LIST_BYTES and not each.labels and not each.parent_id
         if not each.repo_tags or not is_small or not await _is_list(podman, each):
             continue
-        entries = await podman.images.manifest_entries(each.repo_tags[0])
+        entries = await podman.manifests.entries(each.repo_tags[0])
         members = [by_digest[entry.digest] for entry in entries if entry.digest in by_digest]
         declared = frozenset().union(*map(declared_names, members))
         lists.append(

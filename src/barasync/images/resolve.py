@@ -133,7 +133,7 @@ async def _member(
     """Look for the platform in a manifest list, and for its image among `images`."""
     ids = {image.digest: image.id for image in images}
     platforms = []
-    for entry in await podman.images.manifest_entries(name):
+    for entry in await podman.manifests.entries(name):
         its = Platform(
             entry.platform.architecture, entry.platform.variant, entry.platform.os or "linux"
         )

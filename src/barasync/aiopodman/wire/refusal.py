@@ -39,6 +39,7 @@ _BY_CAUSE: tuple[tuple[str, type[APIError]], ...] = (
     ("OCI ", OCIRuntimeError),
     ("no such ", NotFound),
     ("image not known", NotFound),
+    ("image is not a manifest list", NotFound),
     ("network not found", NotFound),
     ("container state improper", Conflict),
     ("can only kill running containers", Conflict),
@@ -55,6 +56,12 @@ _BY_STATUS: dict[int, type[APIError]] = {400: BadRequest, 404: NotFound, 409: Co
 class _ErrorBody(msgspec.Struct):
     cause: str = ""
     message: str = ""
+    # What podman says instead where it was to change a manifest list.
+    errors: list[str] = []
+
+    @property
+    def text(self) -> str:
+        return self.message or "; ".join(self.errors)
 
 
 def refusal(
@@ -79,7 +86,7 @@ def refusal(
     return kind(
         status=status,
         cause=_shortened(error.cause),
-        message=_shortened(error.message),
+        message=_shortened(error.text),
         method=method,
         path=path,
         headers=headers,
