@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import anyio
@@ -9,43 +10,97 @@ import pytest
 
 from barasync.aiopodman import Podman
 from barasync.config.schema import BootstrapTable, ImageTable
-from barasync.engine.images import Images, Making
+from barasync.engine import images as engine_images
+from barasync.engine.build import BuildContext, Built
+from barasync.engine.images import Images, ancestry, executes
+from barasync.errors import ImageError
 from barasync.images.bootstrap import recipe_for
-from barasync.matrix.platforms import Platform, parse
+from barasync.images.steps import Step
+from barasync.matrix.platforms import Platform, parse, short_name
+from barasync.workspace.tree import Tree
 from tests.unit.image_store import ImageStore
 
 pytestmark = pytest.mark.anyio
 
-ARM64 = parse("arm64")
+AMD64, ARM64 = parse("amd64"), parse("arm64")
 PACKAGES = BootstrapTable(suite="trixie", packages=["make"])
-TABLE = ImageTable(bootstrap=PACKAGES)
+BASE = "localhost/x:latest"
+
+
+async def no_tree() -> Tree:
+    raise AssertionError("nothing copies the project")
 
 
 def images(
-    podman: Podman,
-    declared: dict[str, ImageTable],
-    progress: list[str],
-    held: list[str] | None = None,
+    podman: Podman, declared: Mapping[str, ImageTable], held: list[str] | None = None
 ) -> Images:
     async def hold(image: str) -> None:
         if held is not None:
             held.append(image)
 
-    def tell(name: str, platform: Platform, line: str) -> None:
-        progress.append(f"{name} {platform}: {line}")
+    context = BuildContext(
+        podman=podman,
+        project=Path("/nowhere"),
+        tree=no_tree,
+        labels={},
+        maker={},
+        rlimits=(),
+        logs=Path("/nowhere"),
+        locks=Path("/nowhere"),
+        processors=anyio.CapacityLimiter(2),
+    )
+    return Images(declared, context, cache_dir=Path("/nowhere"), hold=hold)
 
-    making = Making(podman=podman, cache_dir=Path("/nowhere"), hold=hold, on_progress=tell)
-    return Images(declared, making)
+
+class Builders:
+    """Stands for the builder: says what it was asked for; an image is its parent and its name."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.running = self.most = 0
+        self.failing = ""
+
+    def __call__(self, _context: BuildContext) -> Builders:
+        return self
+
+    async def build(
+        self, name: str, parent: str, steps: Sequence[Step], platform: Platform
+    ) -> Built:
+        self.asked.append(f"{name} {short_name(platform)} on {parent[:6]}, {len(steps)} steps")
+        self.running += 1
+        self.most = max(self.most, self.running)
+        for _ in range(5):
+            await anyio.lowlevel.checkpoint()
+        self.running -= 1
+        if name == self.failing:
+            raise ImageError(f"image '{name}' failed")
+        return Built(id=f"{parent}+{name}", key="1f3a" * 16, executed=0, log=None)
+
+
+@pytest.fixture
+def builders(monkeypatch: pytest.MonkeyPatch) -> Builders:
+    made = Builders()
+    monkeypatch.setattr(engine_images, "Builder", made)
+    return made
+
+
+CHAIN = {
+    "base": ImageTable(from_=BASE, run=["one"]),
+    "left": ImageTable(from_="base", run=["two", "three"]),
+    "right": ImageTable(from_="base", env={"A": "b"}),
+    "top": ImageTable(from_="left", run=["four"]),
+}
 
 
 async def test_a_declared_name_is_the_image_of_its_recipe() -> None:
     store = ImageStore()
     recipe = recipe_for("toolchain", PACKAGES, ARM64)
     image = store.add(recipe.reference, "arm64", labels={"barasync.key": recipe.key})
+    declared = {"toolchain": ImageTable(bootstrap=PACKAGES)}
     held: list[str] = []
 
     async with store.client() as podman:
-        found = await images(podman, {"toolchain": TABLE}, [], held).get(("toolchain", ARM64))
+        found = await images(podman, declared, held).get(("toolchain", ARM64))
 
     assert found == image.id
     assert held == [image.id], "it may be pruned while it is used"
@@ -53,11 +108,11 @@ async def test_a_declared_name_is_the_image_of_its_recipe() -> None:
 
 async def test_an_image_is_looked_for_once_however_many_ask_and_again_when_it_is_gone() -> None:
     store = ImageStore()
-    image = store.add("localhost/x:latest", "arm64")
-    key = ("localhost/x:latest", ARM64)
+    image = store.add(BASE, "arm64")
+    key = (BASE, ARM64)
 
     async with store.client() as podman:
-        source = images(podman, {}, [])
+        source = images(podman, {})
         async with anyio.create_task_group() as group:
             for _ in range(3):
                 group.start_soon(source.get, key)
@@ -66,3 +121,111 @@ async def test_an_image_is_looked_for_once_however_many_ask_and_again_when_it_is
         assert await source.get(key) == image.id
 
     assert len(store.requests) == 2
+
+
+async def test_what_several_images_begin_with_is_made_once_and_branches_at_the_same_time(
+    builders: Builders,
+) -> None:
+    store = ImageStore()
+    image = store.add(BASE, "amd64")
+    async with store.client() as podman:
+        source = images(podman, CHAIN)
+        async with anyio.create_task_group() as group:
+            for name in ("top", "right"):
+                group.start_soon(source.get, (name, AMD64))
+        made = await source.get(("top", AMD64))
+
+    base = image.id[:6]
+    assert builders.asked[0] == f"base amd64 on {base}, 1 steps"
+    assert sorted(builders.asked[1:]) == [
+        f"left amd64 on {base}, 2 steps",
+        f"right amd64 on {base}, 1 steps",
+        f"top amd64 on {base}, 1 steps",
+    ]
+    assert builders.most == 2
+    assert made == f"{image.id}+base+left+top"
+
+
+async def test_architectures_are_built_at_the_same_time_on_their_own_base(
+    builders: Builders,
+) -> None:
+    store = ImageStore()
+    ids = [store.add(f"localhost/x:{each}", each).id for each in ("amd64", "arm64")]
+    store.add(BASE, "", members=dict(zip(("amd64", "arm64"), ids, strict=True)))
+    async with store.client() as podman:
+        source = images(podman, CHAIN)
+        async with anyio.create_task_group() as group:
+            for platform in (AMD64, ARM64):
+                group.start_soon(source.get, ("base", platform))
+
+    assert sorted(builders.asked) == [
+        f"base amd64 on {ids[0][:6]}, 1 steps",
+        f"base arm64 on {ids[1][:6]}, 1 steps",
+    ]
+    assert builders.most == 2
+
+
+async def test_an_image_that_fails_fails_all_that_begin_with_it_once(builders: Builders) -> None:
+    store = ImageStore()
+    store.add(BASE, "amd64")
+    builders.failing = "base"
+    async with store.client() as podman:
+        source = images(podman, CHAIN)
+        for name in ("top", "right", "base"):
+            with pytest.raises(ImageError, match="image 'base' failed"):
+                await source.get((name, AMD64))
+
+    assert len(builders.asked) == 1
+
+
+async def test_an_image_that_is_gone_is_made_anew_with_all_that_it_was_made_of(
+    builders: Builders,
+) -> None:
+    store = ImageStore()
+    store.add(BASE, "amd64")
+    async with store.client() as podman:
+        source = images(podman, CHAIN)
+        made = await source.get(("left", AMD64))
+        await source.get(("right", AMD64))
+        source.forget(("left", AMD64), made)
+        source.forget(("left", AMD64), made)
+        await source.get(("left", AMD64))
+        await source.get(("right", AMD64))
+
+    names = [asked.split()[0] for asked in builders.asked]
+    assert names == ["base", "left", "right", "base", "left"]
+
+
+async def test_an_image_without_a_step_is_what_it_begins_with(builders: Builders) -> None:
+    store = ImageStore()
+    image = store.add(BASE, "amd64")
+    async with store.client() as podman:
+        made = await images(podman, {"same": ImageTable(from_=BASE)}).get(("same", AMD64))
+
+    assert (made, builders.asked) == (image.id, [])
+
+
+def test_an_ancestry_ends_with_a_reference_or_with_what_has_none() -> None:
+    declared = {**CHAIN, "made": ImageTable(bootstrap=PACKAGES)}
+
+    assert list(ancestry("top", declared)) == ["top", "left", "base", BASE]
+    assert list(ancestry("made", declared)) == ["made"]
+    assert list(ancestry("localhost/y", declared)) == ["localhost/y"]
+
+
+def test_emulators_are_needed_where_a_step_executes_something() -> None:
+    declared = {
+        "copies": ImageTable(from_=BASE, copy=["a:/b"], env={"A": "b"}, project=True),
+        "made": ImageTable(bootstrap=PACKAGES),
+        "runs": ImageTable(from_="made", run=["true"]),
+        "on-top": ImageTable(from_="runs", user="nobody"),
+        "installs": ImageTable(from_=BASE, packages=["make"]),
+        "file": ImageTable(containerfile="Containerfile"),
+    }
+
+    assert {name for name in declared if executes(name, declared)} == {
+        "runs",
+        "on-top",
+        "installs",
+        "file",
+    }

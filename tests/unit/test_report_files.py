@@ -25,21 +25,26 @@ def test_a_run_is_named_after_its_second_and_a_token(tmp_path: Path) -> None:
     assert directory.path.is_dir()
 
 
-def test_a_build_is_named_like_a_run_and_has_a_log_for_each_image(tmp_path: Path) -> None:
+def test_a_build_is_named_like_a_run(tmp_path: Path) -> None:
     directory = BuildDirectory.create(tmp_path, now=NOW, token=tokens("3f9a"))
 
     builds = tmp_path / ".barasync" / "builds"
     assert directory.build == "20261123-224501-3f9a"
     assert directory.path == builds / directory.build
-    assert directory.image_log("tool", "arm64") == directory.path / "tool-arm64.log"
     assert (builds / "latest").resolve() == directory.path
     assert (tmp_path / ".barasync" / ".gitignore").read_text() == "*\n"
 
 
-def test_the_images_that_a_run_makes_have_their_logs_in_its_record(tmp_path: Path) -> None:
-    directory = RunDirectory.create(tmp_path, now=NOW, token=tokens("3f9a"))
+def test_a_build_that_logged_nothing_leaves_nothing(tmp_path: Path) -> None:
+    empty = BuildDirectory.create(tmp_path, now=NOW, token=tokens("3f9a"))
+    empty.remove_if_empty()
+    builds = tmp_path / ".barasync" / "builds"
+    assert list(builds.iterdir()) == []
 
-    assert directory.image_log("tool", "arm64") == directory.path / "images" / "tool-arm64.log"
+    logged = BuildDirectory.create(tmp_path, now=NOW, token=tokens("0001"))
+    (logged.path / "tool-arm64.log").write_text("said\n")
+    logged.remove_if_empty()
+    assert sorted(path.name for path in builds.iterdir()) == [logged.build, "latest"]
 
 
 def test_the_token_is_asked_for_four_hexadecimal_digits(tmp_path: Path) -> None:

@@ -19,12 +19,12 @@ from barasync.cli.artifacts_root import artifacts_root
 from barasync.cli.cleaning import note_on_dead_runs, prune_automatically
 from barasync.cli.connect import Connection, connect
 from barasync.cli.directories import use_files
+from barasync.cli.emulation import require_emulators
 from barasync.cli.interrupts import Interrupts
 from barasync.cli.preparation import (
     Files,
     preparation,
     read_files,
-    require_emulators,
     require_shared_directory,
 )
 from barasync.cli.project import Project
@@ -137,7 +137,8 @@ async def execute(
             await require_shared_directory(execution.plan, execution.project.directory, connection)
             for note in secret_notes(execution.plan, execution.secrets, connection.podman.version):
                 notify(note)
-            await require_emulators(execution.plan, connection, identity)
+            platforms = [cell.platform for cell in execution.plan.cells]
+            await require_emulators(platforms, connection, identity)
         directory = await to_thread.run_sync(_make_directory, execution.project.directory)
         console = audience(directory)
         left: list[str] = []

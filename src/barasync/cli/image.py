@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Images that the project declares.", no_args_is_help=True)
 app.command("prune")(image_prune.prune)
 
+Arch = Annotated[
+    list[str] | None, typer.Option("--arch", metavar="A,B", help="This machine's by default.")
+]
+
 
 @app.callback()
 def images() -> None:
@@ -35,9 +39,7 @@ def images() -> None:
 def bootstrap(
     name: Annotated[str, typer.Argument(help="An image of [images] in barasync.toml.")],
     *,
-    arch: Annotated[
-        list[str] | None, typer.Option("--arch", metavar="A,B", help="This machine's by default.")
-    ] = None,
+    arch: Arch = None,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Take new packages even if it is there.")
     ] = False,
@@ -57,10 +59,7 @@ def bootstrap(
             f"{project.origin.key('images', name)}: this image is not made by `bootstrap`"
         )
     spec = table.bootstrap
-    names = [each.strip() for value in arch or () for each in value.split(",")]
-    wanted = [platforms.parse(each, "--arch") for each in names] or [
-        platforms.native(platform.machine())
-    ]
+    wanted = _platforms(arch)
     from barasync.cli.interrupts import finish  # noqa: PLC0415 - keeps `--help` quick
     from barasync.cli.making import make_images  # noqa: PLC0415 - likewise
 
@@ -68,7 +67,7 @@ def bootstrap(
         ids = await make_images(
             name,
             spec,
-            tuple(dict.fromkeys(wanted)),
+            wanted,
             url=url,
             environ=os.environ,
             refresh=refresh,
@@ -79,6 +78,70 @@ def bootstrap(
         return 0
 
     finish(command)
+
+
+@app.command()
+def build(
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME…", help="Images of [images] in barasync.toml.")
+    ],
+    *,
+    arch: Arch = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="NAME:TAG", help="Instead of NAME:latest. Repeatable."),
+    ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Do every step, though it was done before.")
+    ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs", "-j", min=1, help="Steps that execute something at once.", metavar="N"
+        ),
+    ] = None,
+    url: options.Url = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Print what the steps print as well.")
+    ] = False,
+) -> None:
+    """Build declared images, and those that they begin with, for every architecture at once."""
+    project = find_project(Path.cwd())
+    tables = {} if project.document is None else project.document.images
+    wanted = tuple(dict.fromkeys(names))
+    for name in wanted:
+        if name not in tables:
+            raise ConfigError(
+                f"{project.origin.file} declares no image '{name}'{did_you_mean(name, tables)}",
+                hint="write a table [images.NAME] with `from`, `bootstrap` or `containerfile`",
+            )
+    if tag and len(wanted) > 1:
+        raise ConfigError(f"--tag names one image, and {len(wanted)} are to be built")
+    wanted_platforms = _platforms(arch)
+    # The client takes 0.2 s to load; `--help` and mistakes do without.
+    from barasync.cli.building import Build, show_build  # noqa: PLC0415 - as said
+    from barasync.images.tags import parse_tag  # noqa: PLC0415 - as said
+
+    show_build(
+        Build(
+            project=project,
+            names=wanted,
+            platforms=wanted_platforms,
+            tags=tuple(dict.fromkeys(parse_tag(text, "--tag") for text in tag or ())),
+            cache=not no_cache,
+            jobs=jobs,
+            url=url,
+            environ=os.environ,
+            verbose=verbose,
+        )
+    )
+
+
+def _platforms(arch: list[str] | None) -> tuple[Platform, ...]:
+    """Read `--arch`; this machine's platform where it was not given."""
+    names = [each.strip() for value in arch or () for each in value.split(",")]
+    wanted = [platforms.parse(each, "--arch") for each in names]
+    return tuple(dict.fromkeys(wanted)) or (platforms.native(platform.machine()),)
 
 
 def _label(made: Platform) -> str:

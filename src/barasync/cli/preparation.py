@@ -15,7 +15,8 @@ from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
 from barasync.cli.connect import Connection
-from barasync.cli.directories import cache_directory, lock_directory
+from barasync.cli.declared import declared_images, read_once, read_tree
+from barasync.cli.directories import lock_directory
 from barasync.cli.project import Project, refuse_a_whole_home
 from barasync.cli.sharing import require_shared
 from barasync.config.caches import parse_cache
@@ -25,12 +26,10 @@ from barasync.config.volumes import parse_volume
 from barasync.engine.caches import Caches
 from barasync.engine.identity import Identity, start_time
 from barasync.engine.image_uses import Uses
-from barasync.engine.images import Images, Making
 from barasync.engine.layers import making_layer
 from barasync.engine.turn import Preparation
 from barasync.errors import ConfigError
 from barasync.events import ImageProgress
-from barasync.images.emulation import Host, require, require_there
 from barasync.masking.masker import Masker
 from barasync.matrix.plan import Plan
 from barasync.matrix.platforms import Platform
@@ -39,7 +38,6 @@ from barasync.workspace.copies import CopySource, read_copies
 from barasync.workspace.destinations import mounted_in, refuse_covered
 from barasync.workspace.hidden import hidden_file
 from barasync.workspace.layer import ensure_layer, layer_key
-from barasync.workspace.scan import scan
 from barasync.workspace.source import Source
 from barasync.workspace.tree import Tree
 
@@ -82,16 +80,6 @@ async def require_shared_directory(plan: Plan, directory: Path, connection: Conn
         await to_thread.run_sync(check, connection, directory)
 
 
-async def require_emulators(plan: Plan, connection: Connection, identity: Identity) -> None:
-    """Make sure that the machine of the service can run the plan before anything is made for it."""
-    wanted = tuple(dict.fromkeys(cell.platform for cell in plan.cells))
-    if connection.local:
-        await to_thread.run_sync(require, wanted, Host.current())
-    else:
-        labels = identity.labels("arch-check")
-        await require_there(connection.podman, wanted, labels=labels, rlimits=connection.rlimits)
-
-
 def preparation(
     project: Project,
     connection: Connection,
@@ -106,7 +94,6 @@ def preparation(
 
     What is found or made is held by `uses`.
     """
-    document = project.document
     locks = lock_directory()
 
     def progress(image: str, platform: Platform, message: str) -> None:
@@ -149,14 +136,20 @@ def preparation(
         rlimits=connection.rlimits,
         judge=partial(identity.judge, start_of=start_time),
     )
-    images = Images(
-        {} if document is None else document.images,
-        Making(
-            podman=connection.podman,
-            cache_dir=cache_directory(),
-            hold=uses.hold,
-            on_progress=progress,
-        ),
+    reads = read_once(project.directory)
+
+    async def tree() -> Tree:
+        return await reads() if source is None else source.tree
+
+    images = declared_images(
+        project,
+        connection,
+        identity,
+        run=recorder.run,
+        logs=recorder.images,
+        hold=uses.hold,
+        tree=tree,
+        tell=progress,
     )
     return Preparation(images=images, workspace=workspace, caches=caches, has_bar=has_bar)
 
@@ -169,10 +162,7 @@ async def _source(plan: Plan, directory: Path, home: str | None) -> Source | Non
     if WorkspaceMode.LAYER not in modes:
         return None
 
-    async def read() -> Tree:
-        # The thread cannot be left behind: it would be waited for when the interpreter ends.
-        return await to_thread.run_sync(partial(scan, directory, checkpoint=check_cancelled))
-
+    read = partial(read_tree, directory)
     return Source(await read(), read)
 
 

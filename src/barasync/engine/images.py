@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from msgspec import UnsetType
 
-from barasync.aiopodman import Podman
-from barasync.config.schema import ImageTable
+from barasync.config.schema import BootstrapTable, ImageTable
+from barasync.engine.build import BuildContext, Builder
+from barasync.engine.containerfile_build import build_containerfile
 from barasync.engine.once import Once
-from barasync.errors import ImageError
 from barasync.images.bootstrap import bootstrap
+from barasync.images.failures import explained
 from barasync.images.resolve import resolve
-from barasync.matrix.platforms import Platform
+from barasync.images.steps import PackagesStep, RunStep, steps_of
+from barasync.matrix.platforms import Platform, short_name
 
 ImageKey = tuple[str, Platform]
 """A declared name or a reference, and the platform that the image is to be for."""
+
+_REPOSITORY = "localhost/barasync"
+_DIGITS = 12
 
 
 class ImageSource(Protocol):
@@ -36,33 +40,36 @@ class ImageSource(Protocol):
         """Look for the image anew the next time: the one of the ID `value` is gone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Making:
-    """How images are made; `on_progress` hears a line for a person, with the image's key.
-
-    `cache_dir` is where bootstrapped root file systems stay. `hold` keeps an image from being
-    pruned while this run or build lives.
-    """
-
-    podman: Podman
-    cache_dir: Path
-    hold: Callable[[str], Awaitable[None]]
-    on_progress: Callable[[str, Platform, str], None]
-
-
 class Images:
     """The declared images of a project, and all that have a reference; an `ImageSource`.
 
-    Whoever asks for what is being made waits for it.
+    A declared image is made of the one that it begins with, which is made first where it is
+    declared too. Whoever asks for what is being made waits for it. `cache_dir` is where
+    bootstrapped root file systems stay. `hold` keeps an image from being pruned while this run or
+    build lives.
     """
 
-    def __init__(self, declared: Mapping[str, ImageTable], making: Making) -> None:
+    def __init__(
+        self,
+        declared: Mapping[str, ImageTable],
+        context: BuildContext,
+        *,
+        cache_dir: Path,
+        hold: Callable[[str], Awaitable[None]],
+    ) -> None:
         self._declared = declared
-        self._making = making
-        self._made: Once[ImageKey, str] = Once(lambda key: self._hold(*key))
+        self._context = context
+        self._cache_dir = cache_dir
+        self._hold = hold
+        self._builder = Builder(context)
+        self._ids: dict[ImageKey, str] = {}
+        self._made: Once[ImageKey, str] = Once(lambda key: self._make(*key))
 
     async def get(self, key: ImageKey) -> str:
         """Return the ID of the image, for the platform of the key.
+
+        A declared image that steps have made is named `localhost/barasync/NAME:ARCH-KEY`. When
+        cancelled, no container is left; the steps that were done stay for the next time.
 
         Raises:
             WrongPlatform: there is such an image, for other platforms only.
@@ -73,28 +80,83 @@ class Images:
         return await self._made.get(key)
 
     def forget(self, key: ImageKey, value: str) -> None:
-        """Find or make the image anew for the next who asks, unless that has been done."""
-        self._made.forget(key, value)
+        """Find or make the image anew for the next who asks, unless that has been done.
 
-    async def _hold(self, name: str, platform: Platform) -> str:
-        image = await self._make(name, platform)
-        await self._making.hold(image)
-        return image
+        So are those that it was made of: they may be gone as well.
+        """
+        if self._ids.get(key) != value:
+            return
+        self._builder = Builder(self._context)
+        name, platform = key
+        for each in ancestry(name, self._declared):
+            made = self._ids.pop((each, platform), None)
+            if made is not None:
+                self._made.forget((each, platform), made)
 
     async def _make(self, name: str, platform: Platform) -> str:
-        making = self._making
         table = self._declared.get(name)
-        tell = partial(making.on_progress, name, platform)
         if table is None:
-            found = await resolve(making.podman, name, platform, self._declared, on_progress=tell)
-            return found.id
-        if isinstance(table.bootstrap, UnsetType):
-            raise ImageError(f"image '{name}' has no bootstrap to be made from")
-        return await bootstrap(
-            making.podman,
-            name=name,
-            spec=table.bootstrap,
-            platform=platform,
-            cache_dir=making.cache_dir,
-            on_progress=tell,
-        )
+            found = await resolve(
+                self._context.podman,
+                name,
+                platform,
+                self._declared,
+                on_progress=partial(self._context.on_progress, name, platform),
+            )
+            image_id = found.id
+        else:
+            image_id = await self._build(name, table, platform)
+        await self._hold(image_id)
+        self._ids[name, platform] = image_id
+        return image_id
+
+    async def _build(self, name: str, table: ImageTable, platform: Platform) -> str:
+        parent = await self._begin(name, table, platform)
+        steps = steps_of(table)
+        if not steps:
+            return parent
+        built = await self._builder.build(name, parent, steps, platform)
+        if built.executed:
+            tag = f"{short_name(platform)}-{built.key[:_DIGITS]}"
+            with explained(f"naming image '{name}' for {platform}"):
+                await self._context.podman.images.tag(built.id, f"{_REPOSITORY}/{name}", tag)
+        return built.id
+
+    async def _begin(self, name: str, table: ImageTable, platform: Platform) -> str:
+        """Return the ID of what the steps of an image are laid on."""
+        if isinstance(table.from_, str):
+            return await self.get((table.from_, platform))
+        if isinstance(table.bootstrap, BootstrapTable):
+            return await bootstrap(
+                self._context.podman,
+                name=name,
+                spec=table.bootstrap,
+                platform=platform,
+                cache_dir=self._cache_dir,
+                on_progress=partial(self._context.on_progress, name, platform),
+            )
+        return (await build_containerfile(self._context, name, table, platform)).id
+
+
+def ancestry(name: str, declared: Mapping[str, ImageTable]) -> Iterator[str]:
+    """Yield an image's name, then what it begins with, and so on to a reference or an end."""
+    next_name: str | UnsetType = name
+    while isinstance(next_name, str):
+        yield next_name
+        table = declared.get(next_name)
+        if table is None:
+            return
+        next_name = table.from_
+
+
+def executes(name: str, declared: Mapping[str, ImageTable]) -> bool:
+    """Tell whether something is executed in a container to make an image: emulators are needed.
+
+    Of a Containerfile it is assumed.
+    """
+    tables = [declared[each] for each in ancestry(name, declared) if each in declared]
+    return any(
+        isinstance(table.containerfile, str)
+        or any(isinstance(step, RunStep | PackagesStep) for step in steps_of(table))
+        for table in tables
+    )

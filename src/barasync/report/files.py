@@ -82,9 +82,10 @@ class RunDirectory:
         """Return the directory of the log files of an attempt; it need not exist."""
         return self.path / cell_logs(cell, attempt)
 
-    def image_log(self, name: str, architecture: str) -> Path:
-        """Return the log file of an image that the run makes; its directory need not exist."""
-        return self.path / "images" / f"{name}-{architecture}.log"
+    @property
+    def images(self) -> Path:
+        """The directory of the logs of images that the run makes; it need not exist."""
+        return self.path / "images"
 
     @classmethod
     def create(cls, project: Path, *, now: datetime, token: Callable[[int], str]) -> RunDirectory:
@@ -110,14 +111,21 @@ class BuildDirectory:
         """The build's id."""
         return self.path.name
 
-    def image_log(self, name: str, architecture: str) -> Path:
-        """Return the log file of an image."""
-        return self.path / f"{name}-{architecture}.log"
-
     @classmethod
     def create(cls, project: Path, *, now: datetime, token: Callable[[int], str]) -> BuildDirectory:
         """Make the directory of a new build; otherwise as `RunDirectory.create`."""
         return cls(_make_record(project, "builds", "this build", now, token))
+
+    def remove_if_empty(self) -> None:
+        """Leave nothing of a build that has logged nothing; blocking."""
+        try:
+            self.path.rmdir()
+        except OSError:
+            return
+        latest = self.path.with_name(LATEST)
+        with suppress(OSError):
+            if latest.readlink() == Path(self.build):
+                latest.unlink()
 
 
 def _make_record(

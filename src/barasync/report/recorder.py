@@ -64,6 +64,11 @@ class Recorder:
         """The run's directory."""
         return self._directory.path
 
+    @property
+    def images(self) -> Path:
+        """The directory of the logs of images that the run makes; it need not exist."""
+        return self._directory.images
+
     def emit(self, event: AnyEvent) -> None:
         """Record an event, then show it."""
         self._events.append(event)

@@ -1,0 +1,207 @@
+"""What `barasync image build` does: declared images for several platforms, named at the end."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+import anyio
+import typer
+from anyio import to_thread
+
+from barasync.aiopodman import Podman, Reference
+from barasync.cli.cleaning import prune_automatically
+from barasync.cli.connect import Connection, connect
+from barasync.cli.declared import declared_images, read_once
+from barasync.cli.directories import use_files
+from barasync.cli.emulation import require_emulators
+from barasync.cli.interrupts import Interrupts, finish
+from barasync.cli.project import Project, refuse_a_whole_home
+from barasync.config.schema import ImageTable
+from barasync.engine.identity import Identity
+from barasync.engine.image_uses import Uses, using
+from barasync.engine.images import Images, ancestry, executes
+from barasync.errors import EXIT_OK
+from barasync.images.manifest import publish
+from barasync.images.tags import default_tag, give
+from barasync.matrix.platforms import Platform, short_name
+from barasync.report.files import BuildDirectory
+
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """What is to be built; the command line's side of it.
+
+    `names` are declared in the project. Without `tags` each image gets the name that `default_tag`
+    says. `jobs` is how many steps execute something at once, as many as the service's host has CPUs
+    if `None`. With `verbose` what steps print is shown as well.
+    """
+
+    project: Project
+    names: tuple[str, ...]
+    platforms: tuple[Platform, ...]
+    tags: tuple[Reference, ...]
+    cache: bool
+    jobs: int | None
+    url: str | None
+    environ: Mapping[str, str]
+    verbose: bool
+
+    @property
+    def tables(self) -> Mapping[str, ImageTable]:
+        """All images that the project declares."""
+        document = self.project.document
+        assert document is not None, "the names are declared"
+        return document.images
+
+    @property
+    def has_project(self) -> bool:
+        """Whether the project's files are in one of the images."""
+        return any(self.tables[each].project for each in self._chains if each in self.tables)
+
+    @property
+    def executes(self) -> bool:
+        """Whether something is executed in a container to make the images."""
+        return any(executes(name, self.tables) for name in self.names)
+
+    @property
+    def _chains(self) -> frozenset[str]:
+        return frozenset(each for name in self.names for each in ancestry(name, self.tables))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """An image that was built: its ID for every platform, and the names that it has now."""
+
+    name: str
+    ids: Mapping[Platform, str]
+    tags: tuple[str, ...]
+
+
+def show_build(build: Build) -> NoReturn:
+    """Build, with IDs and names on stdout and what happens on stderr, and end the command."""
+
+    async def command(_interrupts: Interrupts) -> int:
+        for built in await build_images(build, notify=partial(typer.echo, err=True)):
+            for platform, image_id in built.ids.items():
+                typer.echo(f"{built.name} {short_name(platform)} {image_id}")
+            for tag in built.tags:
+                typer.echo(f"{built.name} tag {tag}")
+        return EXIT_OK
+
+    finish(command)
+
+
+async def build_images(build: Build, *, notify: Notify) -> tuple[Built, ...]:
+    """Build every image for every platform at once, and name them; return them in order.
+
+    `notify` hears lines for a person. The first that cannot be made ends the others. When
+    cancelled, no container is left; the steps that were done stay for the next build.
+
+    Raises:
+        BarasyncError: one of them could not be made.
+    """
+    if build.has_project:
+        home = build.environ.get("HOME")
+        await to_thread.run_sync(refuse_a_whole_home, build.project.directory, home)
+    async with connect(build.url, build.environ, notify=notify) as connection:
+        identity = await to_thread.run_sync(Identity.current)
+        if build.executes:
+            await require_emulators(build.platforms, connection, identity)
+        async with (
+            _recorded(build.project.directory) as directory,
+            using(use_files(), directory.build, clock=time.time) as uses,
+        ):
+            built = await _build(build, connection, identity, directory, uses=uses, notify=notify)
+            problems = uses.problems + await prune_automatically(
+                connection, identity, run=directory.build, now=time.time()
+            )
+            for problem in problems:
+                notify(f"note: {problem}")
+            return built
+
+
+@asynccontextmanager
+async def _recorded(project: Path) -> AsyncIterator[BuildDirectory]:
+    """Make a directory for the logs, which is left only where there are some."""
+    create = partial(
+        BuildDirectory.create, now=datetime.now().astimezone(), token=secrets.token_hex
+    )
+    directory = await to_thread.run_sync(create, project)
+    try:
+        yield directory
+    finally:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(directory.remove_if_empty)
+
+
+async def _build(
+    build: Build,
+    connection: Connection,
+    identity: Identity,
+    directory: BuildDirectory,
+    *,
+    uses: Uses,
+    notify: Notify,
+) -> tuple[Built, ...]:
+    def tell(name: str, platform: Platform, line: str) -> None:
+        notify(f"{name} {short_name(platform)}: {line}")
+
+    def tell_output(name: str, platform: Platform, line: str) -> None:
+        notify(f"{name} {short_name(platform)} | {line}")
+
+    tree = read_once(build.project.directory)
+    images = declared_images(
+        build.project,
+        connection,
+        identity,
+        run=directory.build,
+        logs=directory.path,
+        hold=uses.hold,
+        tree=tree,
+        tell=tell,
+        tell_output=tell_output if build.verbose else None,
+        cache=build.cache,
+        jobs=build.jobs,
+    )
+    made = await _make(build, images)
+    built = []
+    for name in build.names:
+        ids = {platform: made[name, platform] for platform in build.platforms}
+        key = (await tree()).key if build.tables[name].project else None
+        tags = build.tags or (default_tag(name, key),)
+        for tag in tags:
+            await _name(connection.podman, tag, ids)
+        built.append(Built(name=name, ids=ids, tags=tuple(map(str, tags))))
+    return tuple(built)
+
+
+async def _make(build: Build, images: Images) -> dict[tuple[str, Platform], str]:
+    """Make all images at once; return their IDs."""
+    made: dict[tuple[str, Platform], str] = {}
+
+    async def make(key: tuple[str, Platform]) -> None:
+        made[key] = await images.get(key)
+
+    async with anyio.create_task_group() as group:
+        for name in build.names:
+            for platform in build.platforms:
+                group.start_soon(make, (name, platform))
+    return made
+
+
+async def _name(podman: Podman, tag: Reference, ids: Mapping[Platform, str]) -> None:
+    """Give a name to an image, or to a list of the images of several platforms."""
+    if len(ids) > 1:
+        await publish(podman, str(tag), ids)
+    else:
+        await give(podman, tag, *ids.values())

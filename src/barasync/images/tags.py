@@ -1,0 +1,69 @@
+"""The names that a person gives to built images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from barasync.aiopodman import InvalidReference, Podman, Reference, parse_reference
+from barasync.errors import ConfigError
+from barasync.images.failures import explained
+
+_LOCAL = "localhost"
+_OURS = "barasync"
+_LATEST = "latest"
+_DIGITS = 12
+
+
+def parse_tag(text: str, where: str) -> Reference:
+    """Read `[REGISTRY/]NAME[:TAG]`, on `localhost` without a registry, `latest` without a tag.
+
+    `where` begins the message of an error.
+
+    Raises:
+        ConfigError: it is no such name, has a digest, or is of those that barasync gives itself.
+    """
+    try:
+        reference = parse_reference(text)
+    except InvalidReference as error:
+        raise ConfigError(f"{where}: {error}") from error
+    if reference.digest:
+        raise ConfigError(f"{where}: {text!r} has a digest, which a name to be given cannot have")
+    reference = replace(
+        reference, registry=reference.registry or _LOCAL, tag=reference.tag or _LATEST
+    )
+    if reference.registry == _LOCAL and reference.repository.split("/")[0] == _OURS:
+        raise ConfigError(
+            f"{where}: {text!r} is a name of barasync's own",
+            hint=f"names on {_LOCAL}/{_OURS}/ are for steps and caches; choose another one",
+        )
+    return reference
+
+
+def default_tag(name: str, tree: str | None) -> Reference:
+    """Return the name of the declared image `name` where nobody gave one.
+
+    `tree` is the key of the project's files where the image has them: such an image is another one
+    for every state of the project, and has a name for each, `project:<key>` if it is declared as
+    `project`.
+    """
+    return Reference(_LOCAL, name, _LATEST if tree is None else tree[:_DIGITS])
+
+
+async def give(podman: Podman, name: Reference, image: str) -> None:
+    """Give a full name to an image, by its ID; nothing happens where it has that name.
+
+    Whatever had the name loses it. A manifest list that has no other is removed; an image stays.
+
+    Raises:
+        ImageError: podman refuses.
+        EngineUnavailable: podman does not answer.
+    """
+    full = str(name)
+    with explained(f"naming image {image[:12]} {full}"):
+        listed = await podman.images.list()
+        old = next((each for each in listed if full in each.repo_tags), None)
+        if old is not None and old.id == image:
+            return
+        await podman.images.tag(image, name.name, name.tag)
+        if old is not None and old.repo_tags == [full]:
+            await podman.manifests.remove(old.id, missing_ok=True)  # an image is none
