@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 
+import anyio
 import pytest
 
 from barasync.aiopodman import Podman
@@ -164,3 +165,15 @@ def faulty(open_registry: Registry) -> Iterator[FaultyRegistry]:
     """A proxy before the open registry, without faults."""
     with faulty_registry.running(open_registry.port) as proxy:
         yield proxy
+
+
+@pytest.fixture
+async def no_image_stays(podman: Podman, busybox: str) -> AsyncIterator[None]:
+    """Remove what images a test made, and keep those of the rig."""
+    before = {image.id for image in await podman.images.list(all=True)}
+    assert busybox in before
+    yield
+    with anyio.move_on_after(50, shield=True):
+        for image in await podman.images.list(all=True):
+            if image.id not in before:
+                await podman.images.remove(image.id, force=True, missing_ok=True)

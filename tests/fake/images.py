@@ -38,6 +38,7 @@ class Image:
     command: list[str] = field(default_factory=list)
     work_dir: str = ""
     members: list[dict[str, Any]] | None = None
+    parent: str = ""
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def inspect(self) -> dict[str, object]:
@@ -59,6 +60,7 @@ class Image:
         """Return what a list tells."""
         return {
             "Id": self.id,
+            "ParentId": self.parent,
             "Digest": f"sha256:{self.id}",
             "RepoTags": self.names,
             "Labels": self.labels,
@@ -115,6 +117,7 @@ class Images:
         if like is not None:
             image.env, image.command = list(like.env), list(like.command)
             image.work_dir, image.labels = like.work_dir, dict(like.labels)
+            image.parent = like.id
         self._images[identity] = image
         if name:
             self.name(image, name)

@@ -105,8 +105,9 @@ class Route:
         if self.operation == "create":
             labels: Mapping[str, str] = request.document().get("labels", {})
             return labels
+        name = request.first("container") if self.operation == "commit" else self.name
         for container in state.containers.values():
-            if self.name and (self.name == container.name or container.id.startswith(self.name)):
+            if name and (name == container.name or container.id.startswith(name)):
                 return container.labels
         return {}
 

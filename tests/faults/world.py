@@ -13,6 +13,7 @@ from barasync.aiopodman import Chunk, Podman, Stream
 from barasync.artifacts.collect import Collection
 from barasync.artifacts.place import Place, below
 from barasync.config.schema import CellSettings
+from barasync.config.snapshots import snapshots_of
 from barasync.engine.caches import Caches
 from barasync.engine.claims import Capacity
 from barasync.engine.identity import Liveness
@@ -112,6 +113,7 @@ async def run(
     outage: float = 0.0,
     masker: Masker | None = None,
     copies: tuple[CopySource, ...] = (),
+    snapshot: str | None = None,
     jobs: int | None = None,
     fail_fast: bool = False,
     interrupted_at: str | None = None,
@@ -143,6 +145,7 @@ async def run(
             clock=time.monotonic,
             masker=masker or Masker(),
             copies=copies,
+            snapshots={} if snapshot is None else snapshots_of(snapshot, tuple(cells)),
         )
         plan = Plan(
             rule="tests",

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from barasync.events import AnyEvent
-from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Status, Usage
+from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Snapshot, Status, Usage
 from barasync.report.result import ResultDocument, reduce_events
 from barasync.report.summary import needs_tail, summarise
 from barasync.report.terminal import Style
@@ -248,3 +248,49 @@ def test_counts() -> None:
         "0 cells",
         "6 cells",
     )
+
+
+def test_snapshots_are_named_with_their_cells_and_sizes() -> None:
+    taken = Snapshot(name="localhost/broken:1", image="a1b2", bytes=3 * 1024**2)
+    lines = summary(one_cell(Outcome(status=Status.FAILED, exit_code=3, snapshot=taken)))
+
+    assert "snapshot   localhost/broken:1 (amd64, 3.0 MiB)" in lines
+
+
+def test_many_snapshots_are_counted() -> None:
+    names = [f"c{number}" for number in range(10)]
+    outcomes = [
+        Outcome(status=Status.PASSED, snapshot=Snapshot(name=f"localhost/x:{name}", image="a1b2"))
+        for name in names
+    ]
+    document = reduce_events(
+        [
+            run_started(*names),
+            *(started(name) for name in names),
+            *(finished(name, outcome) for name, outcome in zip(names, outcomes, strict=True)),
+            run_finished(0),
+        ]
+    )
+
+    shown = [line for line in summary(document) if line.startswith("snapshot")]
+    assert len(shown) == 9
+    assert shown[-1] == "snapshot   2 more: `barasync image list`"
+
+
+def test_a_snapshot_that_failed_is_a_note_of_a_cell_that_did_not_pass_anyway() -> None:
+    missing = Snapshot(name="localhost/broken:1", problem="podman: no space left on device")
+    lines = summary(one_cell(Outcome(status=Status.FAILED, exit_code=3, snapshot=missing)))
+
+    assert "note: amd64: no snapshot: podman: no space left on device" in lines
+
+
+def test_a_snapshot_that_failed_is_the_verdict_on_a_cell_that_would_have_passed() -> None:
+    missing = Snapshot(name="localhost/broken:1", problem="no space left on device")
+    outcome = Outcome(
+        status=Status.SNAPSHOT_FAILED, exit_code=0, reason="no space left", snapshot=missing
+    )
+
+    lines = summary(one_cell(outcome))
+
+    assert any("snapshot failed" in line and "no space left" in line for line in lines)
+    assert not any(line.startswith("note:") for line in lines)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import select
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,12 +24,11 @@ from barasync.artifacts.place import below
 from barasync.artifacts.receiver import APART, Receiver, lost, missing, problem
 from barasync.artifacts.resolve import Paths
 from barasync.artifacts.sources import Fetch
-from barasync.cli.connect import connect
+from barasync.cli.containers import found_container
 from barasync.cli.places import whole_file, without_new_directories
 from barasync.config.sizes import format_size
-from barasync.errors import EXIT_NOT_PASSED, EXIT_OK, ConfigError
+from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _STDOUT = 1
 _LOOK_MILLISECONDS = 100
 # A pipe that can be written at all takes as much without making the writer wait.
@@ -65,7 +63,7 @@ async def fetch_path(
         members_setting="`--artifacts-files`",
     )
     fetched: list[Manifest] = []
-    async with _container(name, url, environ) as (container, state):
+    async with found_container(name, url, environ) as (_podman, container, state):
         paths = await Paths.of(container, _mounts(state))
         receiver = Receiver(container, limits, paths.mounts, replace=False)
         found = path
@@ -100,7 +98,7 @@ async def fetch_tar(name: str, path: str, *, url: str | None, environ: Mapping[s
     Raises:
         ConfigError: there is no such container.
     """
-    async with _container(name, url, environ) as (container, state):
+    async with found_container(name, url, environ) as (_podman, container, state):
         paths = await Paths.of(container, _mounts(state))
         found = path
         try:
@@ -121,7 +119,7 @@ async def export_tar(name: str, *, url: str | None, environ: Mapping[str, str]) 
     Raises:
         ConfigError: there is no such container.
     """
-    async with _container(name, url, environ) as (container, _state):
+    async with found_container(name, url, environ) as (_podman, container, _state):
         try:
             await _send(container.export(), _write_stdout)
         except _INCOMPLETE as error:
@@ -139,7 +137,7 @@ async def export_file(
     Raises:
         ConfigError: there is no such container.
     """
-    async with _container(name, url, environ) as (container, _state):
+    async with found_container(name, url, environ) as (_podman, container, _state):
         try:
             with whole_file(place) as descriptor:
                 await _send(container.export(), partial(_write_file, descriptor))
@@ -147,25 +145,6 @@ async def export_file(
             return _failed(f"{_why(error, name, str(place))}; nothing of it was kept")
     _say(str(place))
     return EXIT_OK
-
-
-@asynccontextmanager
-async def _container(
-    name: str, url: str | None, environ: Mapping[str, str]
-) -> AsyncIterator[tuple[Container, ContainerInspect]]:
-    """Give a container of the service, by its name or the beginning of its ID, and its state."""
-    if _NAME.fullmatch(name) is None:
-        raise ConfigError(f"CONTAINER: {name!r} is not the name or ID of a container")
-    async with connect(url, environ, notify=partial(typer.echo, err=True)) as connection:
-        containers = connection.podman.containers
-        try:
-            state = await containers.handle(name).inspect()
-        except NotFound as error:
-            raise ConfigError(
-                f"there is no container {name} at {connection.endpoint.url}",
-                hint="`podman ps --all` lists them; `--url` chooses another service",
-            ) from error
-        yield containers.handle(state.id), state
 
 
 async def _require_archivable(container: Container, path: str, found: str) -> None:

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ import anyio
 from anyio import to_thread
 
 from barasync import __version__
+from barasync.aiopodman import Reference
 from barasync.cli.artifacts_root import artifacts_root
 from barasync.cli.cleaning import note_on_dead_runs, prune_automatically
 from barasync.cli.connect import Connection, connect
@@ -43,6 +44,7 @@ from barasync.engine.secrets import made_secrets
 from barasync.engine.usage import RunCgroup
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
 from barasync.events import PlannedCell, RunStarted
+from barasync.images.snapshot import require_free
 from barasync.masking.masker import Masker
 from barasync.masking.value import SecretValue
 from barasync.matrix.plan import Plan
@@ -73,7 +75,7 @@ class Execution:
 
     `history` is the file that remembers how long cells took, `None` for a run that is not to be
     remembered. `secrets` are the values of the plan's secrets, by source.
-    `copies` go to every cell.
+    `copies` go to every cell. `snapshots` are the names of the images to be made of cells, by ID.
     """
 
     plan: Plan
@@ -88,6 +90,7 @@ class Execution:
     secrets: Mapping[str, SecretValue]
     verbose: bool
     copies: tuple[Copy, ...] = ()
+    snapshots: Mapping[str, Reference] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +140,8 @@ async def execute(
             await require_shared_directory(execution.plan, execution.project.directory, connection)
             for note in secret_notes(execution.plan, execution.secrets, connection.podman.version):
                 notify(note)
+            for name in execution.snapshots.values():
+                await require_free(connection.podman, name)
             platforms = [cell.platform for cell in execution.plan.cells]
             await require_emulators(platforms, connection, identity)
         directory = await to_thread.run_sync(_make_directory, execution.project.directory)
@@ -251,6 +256,7 @@ def _session(
         cgroup=None if cgroups is None else RunCgroup(cgroups, identity.cgroup(run_id)),
         rlimits=connection.rlimits,
         copies=copies,
+        snapshots=execution.snapshots,
         clock=time.monotonic,
         look_at_memory=read_shortage if connection.local else None,
         sampler=Sampler(connection.podman) if cgroups is None else None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import UnsetType
 
-from barasync.cli import image_prune, options
+from barasync.cli import image_prune, image_snapshot, options
 from barasync.cli.project import find_project
 from barasync.config.spelling import did_you_mean
 from barasync.errors import ConfigError
@@ -142,6 +142,9 @@ def _platforms(arch: list[str] | None) -> tuple[Platform, ...]:
     names = [each.strip() for value in arch or () for each in value.split(",")]
     wanted = [platforms.parse(each, "--arch") for each in names]
     return tuple(dict.fromkeys(wanted)) or (platforms.native(platform.machine()),)
+
+
+app.command("snapshot")(image_snapshot.snapshot)
 
 
 def _label(made: Platform) -> str:

@@ -64,6 +64,7 @@ def matrix(
     retries: options.Retries = None,
     retry_on: options.RetriesOn = None,
     artifacts_dir: options.ArtifactsDir = None,
+    snapshot: options.Snapshot = None,
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -130,6 +131,7 @@ def matrix(
     )
     for note in plan.notes:
         typer.echo(f"note: {note}", err=True)
+    snapshots = options.snapshot_names(snapshot, plan.cells)
     if plan_only:
         _print_plan(plan, project, as_json=as_json)
         return
@@ -152,6 +154,7 @@ def matrix(
             fail_fast=fail_fast,
             deadline=options.parse_amount("--deadline", deadline, "seconds"),
             artifacts=None if artifacts_dir is None else artifacts_dir.absolute(),
+            snapshots=snapshots,
             environ=os.environ,
             secrets=read_secrets(plan, os.environ),
             verbose=verbose,

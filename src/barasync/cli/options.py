@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from msgspec import UNSET
@@ -12,6 +13,10 @@ from barasync.config.schema import ArtifactsOn, CellTable, RetryOn, WorkspaceMod
 from barasync.config.sizes import parse_size
 from barasync.config.spelling import did_you_mean
 from barasync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from barasync.aiopodman import Reference
+    from barasync.matrix.cells import Cell
 
 _CELL = "What a cell gets"
 
@@ -176,6 +181,15 @@ ArtifactsTimeout = Annotated[
         rich_help_panel=_CELL,
     ),
 ]
+Snapshot = Annotated[
+    str | None,
+    typer.Option(
+        "--snapshot",
+        help="Keep the container of a cell that has ended, however it ended, as an image of this"
+        " name. Of several cells the ID of each is appended, or stands for {cell}.",
+        metavar="NAME:TAG",
+    ),
+]
 ArtifactsDir = Annotated[
     Path | None,
     typer.Option("--artifacts-dir", help="Where artifacts go.", metavar="DIR"),
@@ -292,3 +306,16 @@ def parse_env(assignments: list[str]) -> dict[str, str]:
             raise ConfigError(f"--env: {assignment!r} is not NAME=VALUE")
         pairs[name] = value
     return pairs
+
+
+def snapshot_names(text: str | None, cells: Sequence[Cell]) -> dict[str, Reference]:
+    """Read `--snapshot` for the cells of a plan; nothing where it was not given.
+
+    Raises:
+        ConfigError: what it says, or makes of a cell's ID, is no name for an image.
+    """
+    if text is None:
+        return {}
+    from barasync.config.snapshots import snapshots_of  # noqa: PLC0415 - it loads the client
+
+    return snapshots_of(text, [cell.id for cell in cells])

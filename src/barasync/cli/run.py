@@ -52,6 +52,7 @@ def run(
     retries: options.Retries = None,
     retry_on: options.RetriesOn = None,
     artifacts_dir: options.ArtifactsDir = None,
+    snapshot: options.Snapshot = None,
     url: options.Url = None,
     verbose: options.Verbose = False,
 ) -> None:
@@ -100,6 +101,7 @@ def run(
     )
     for note in plan.notes:
         typer.echo(f"note: {note}", err=True)
+    snapshots = options.snapshot_names(snapshot, plan.cells)
     # The engine takes 0.2 s to load; `--help` does without.
     from barasync.cli.execute import Execution, Limits  # noqa: PLC0415 - as said
     from barasync.cli.secrets import read_secrets  # noqa: PLC0415 - as said
@@ -115,6 +117,7 @@ def run(
             fail_fast=False,
             deadline=None,
             artifacts=None if artifacts_dir is None else artifacts_dir.absolute(),
+            snapshots=snapshots,
             environ=os.environ,
             secrets=read_secrets(plan, os.environ),
             verbose=verbose,

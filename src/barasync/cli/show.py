@@ -106,12 +106,22 @@ def _last_words(outcome: Outcome, executed: Executed) -> tuple[str, ...]:
         lines.append(f"barasync: {outcome.reason}")
         if outcome.hint:
             lines.append(f"  hint: {outcome.hint}")
-    notes = [*outcome.warnings, *executed.problems]
+    notes = [*_of_snapshot(outcome), *outcome.warnings, *executed.problems]
     # What ended the run is most often what became of its only cell.
     if executed.result.problem not in {None, outcome.reason}:
         notes.append(executed.result.problem)
     lines += [f"barasync: {note}" for note in notes]
     return tuple(lines)
+
+
+def _of_snapshot(outcome: Outcome) -> tuple[str, ...]:
+    snapshot = outcome.snapshot
+    if snapshot is None:
+        return ()
+    if snapshot.image is not None:
+        return (f"snapshot {snapshot.name}: {snapshot.image}",)
+    told = outcome.status is Status.SNAPSHOT_FAILED
+    return () if told else (f"no snapshot {snapshot.name}: {snapshot.problem}",)
 
 
 def _summary(executed: Executed, *, channel: Channel) -> tuple[str, ...]:

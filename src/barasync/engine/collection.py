@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from anyio import CancelScope
 
@@ -24,14 +24,6 @@ _SERVER_GRACE_SECONDS = 60.0
 
 Cancellable = Callable[[], AbstractContextManager[CancelScope]]
 """Opens a scope that whoever runs the attempt may cancel."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collecting:
-    """When a cell's artifacts are collected: once `queue` lets it, until a scope is cancelled."""
-
-    queue: Callable[[], AbstractAsyncContextManager[None]]
-    cancellable: Cancellable
 
 
 def is_wanted(settings: CellSettings, *, passed: bool) -> bool:
@@ -56,13 +48,13 @@ async def collect_artifacts(
     destination: Place,
     writes: OverlayWrites | None,
     *,
-    collecting: Collecting,
+    cancellable: Cancellable,
     ledgers: Ledgers,
 ) -> Collection:
     """Collect the artifacts of a container that has ended, in `state`.
 
     The manifests can be read while `ledgers` are open. With `writes` what the container wrote to
-    its overlays is shown by another one meanwhile. What has not come when a scope of `collecting`
+    its overlays is shown by another one meanwhile. What has not come when a scope of `cancellable`
     is cancelled is a problem, the rest stays.
     """
     limits = Limits(
@@ -73,9 +65,8 @@ async def collect_artifacts(
     mounts = mounts_of(state, workspace=WORKSPACE)
     source: Archived = container
     async with AsyncExitStack() as stack:
-        with collecting.cancellable():
-            await stack.enter_async_context(collecting.queue())
-            if writes is not None:
+        if writes is not None:
+            with cancellable():
                 seconds = limits.seconds + _SERVER_GRACE_SECONDS
                 source, mounts = await _with_overlays(container, mounts, writes, stack, seconds)
         return await collect(
@@ -86,7 +77,7 @@ async def collect_artifacts(
             ledgers,
             workspace=WORKSPACE,
             mounts=mounts,
-            cancellable=collecting.cancellable,
+            cancellable=cancellable,
         )
 
 

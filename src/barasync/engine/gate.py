@@ -71,13 +71,14 @@ class Gates:
         self._collected = anyio.Semaphore(COLLECTING)
         self._ended = anyio.Semaphore(ENDED)
         self.images = anyio.Lock()
+        self.snapshots = anyio.Lock()
         self._held = False
         self._containers = 0
         self._changed = anyio.Event()
 
     @asynccontextmanager
     async def collecting(self, on_release: Callable[[], None]) -> AsyncIterator[None]:
-        """Wait until a cell that has ended may have its artifacts collected, in the block.
+        """Wait until a cell that has ended may have its artifacts collected and its snapshot taken.
 
         `on_release` is called before, as soon as no more than `ENDED` cells wait or are collected:
         until then the cell keeps what it claimed of the host, so that no number of ended containers

@@ -22,9 +22,11 @@ MOST_RECORDS = 10_000
 _LONGEST_NAME = 500
 # Several times what the longest history takes: a larger file was not written here.
 _MOST_BYTES = 32 << 20
-_ENDED_BY_ITSELF = frozenset({Status.PASSED, Status.FAILED, Status.ARTIFACTS_INCOMPLETE})
+_ENDED_BY_ITSELF = frozenset(
+    {Status.PASSED, Status.FAILED, Status.ARTIFACTS_INCOMPLETE, Status.SNAPSHOT_FAILED}
+)
 _PREPARATION = ("image", "workspace")
-_COLLECTION = ("collect", "remove")
+_AFTERMATH = ("collect", "snapshot")
 _NOT_PASSED = frozenset(
     {Status.FAILED, Status.ARTIFACTS_INCOMPLETE, Status.TIMED_OUT, Status.OUT_OF_MEMORY}
 )
@@ -51,7 +53,7 @@ class Ended:
     """An attempt that has ended, as it is to be remembered.
 
     `seconds` is how long it kept what it claims of the host: from its start on, the preparation of
-    its image not counted, to its end or to where its artifacts begin to be collected.
+    its image not counted, to its end or to where its artifacts or its snapshot are waited for.
     """
 
     rule: str
@@ -64,7 +66,8 @@ class Ended:
         cls, rule: str, cell: str, status: Status, seconds: float, phases: Mapping[str, float]
     ) -> Ended:
         """Make it from a verdict, the `seconds` of the whole attempt and those of its phases."""
-        free = (*_PREPARATION, *_COLLECTION) if "collect" in phases else _PREPARATION
+        released = any(phase in phases for phase in _AFTERMATH)
+        free = (*_PREPARATION, *_AFTERMATH, "remove") if released else _PREPARATION
         own = max(0.0, seconds - sum(phases.get(phase, 0.0) for phase in free))
         return cls(rule=rule, cell=cell, status=status, seconds=own)
 

@@ -9,7 +9,7 @@ from typing import cast
 
 import anyio
 
-from barasync.aiopodman import ContainerSpec, Mount, Network, Podman, Rlimit
+from barasync.aiopodman import ContainerSpec, Mount, Network, Podman, Reference, Rlimit
 from barasync.artifacts.place import Place
 from barasync.config.volumes import parse_volume
 from barasync.engine.caches import users_label
@@ -30,7 +30,10 @@ SERVER_GRACE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One attempt that is ready to run: the cell, its image's ID and its final command."""
+    """One attempt that is ready to run: the cell, its image's ID and its final command.
+
+    `snapshot` is the name of the image that is to be made of its container once that has ended.
+    """
 
     cell: Cell
     number: int
@@ -39,6 +42,7 @@ class Job:
     environment: Mapping[str, str]
     artifacts: Place
     caches: tuple[Mount, ...] = ()
+    snapshot: Reference | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,7 @@ class Session:
     `None` where the engine cannot see the service's; then `sampler`, if any, measures usage.
     `clock` is monotonic, in seconds. `rlimits` are those a container needs on a host whose hard
     limits are below podman's defaults. `copies` are put in every container.
+    `snapshots` are the names of the images that are to be made of cells, by their IDs.
     `look_at_memory` tells whether the host of the cells runs short of it, `None` where that cannot
     be seen. `gates` bound what podman is asked at once.
     `secrets` are podman's names of the secrets, by source, and `masker` knows what they hold.
@@ -63,6 +68,7 @@ class Session:
     rlimits: tuple[Rlimit, ...]
     clock: Callable[[], float]
     copies: tuple[CopySource, ...] = ()
+    snapshots: Mapping[str, Reference] = field(default_factory=dict)
     look_at_memory: LookAtMemory | None = None
     sampler: Sampler | None = None
     gates: Gates = field(default_factory=Gates)

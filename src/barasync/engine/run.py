@@ -19,9 +19,11 @@ from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from barasync.aiopodman import PodmanError
-from barasync.engine.attempt import Phases, leaked
+from barasync.engine.aftermath import NOT_THE_LAST
+from barasync.engine.attempt import leaked
 from barasync.engine.job import Session
 from barasync.engine.memory import LookAtMemory
+from barasync.engine.phases import Phases
 from barasync.engine.reaper import Kind
 from barasync.engine.retry import is_retried
 from barasync.engine.scheduler import Scheduler
@@ -42,6 +44,7 @@ from barasync.events import (
     CellStarted,
     RunFinished,
 )
+from barasync.images.snapshot import drop_snapshot
 from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import Outcome, Status
 from barasync.matrix.plan import Plan
@@ -251,6 +254,7 @@ class Run:
             await self._look_after(outcome)
         stays = self._progress.stopped is None and taken.error is None
         if stays and is_retried(outcome, cell.settings, number):
+            outcome = await self._without_snapshot(outcome)
             self._retry(cell.id, number, outcome, seconds)
         else:
             outcome = replace(outcome, flaky=outcome.passed and number > 1)
@@ -258,6 +262,20 @@ class Run:
             if self._fail_fast and not outcome.passed and self._progress.stopped is None:
                 self._stop(Status.CANCELLED, f"{cell.id} did not pass and --fail-fast is on")
         tell(cell.id)
+
+    async def _without_snapshot(self, outcome: Outcome) -> Outcome:
+        """Remove the snapshot of an attempt that is not the last; the next takes its name anyway.
+
+        It was taken where nobody knew that the cell had run out of memory.
+        """
+        snapshot = outcome.snapshot
+        if snapshot is None or snapshot.image is None:
+            return outcome
+        try:
+            await drop_snapshot(self._session.podman, snapshot.image)
+        except PodmanError:
+            return outcome
+        return replace(outcome, snapshot=replace(snapshot, image=None, problem=NOT_THE_LAST))
 
     @contextmanager
     def _cancellable(self, cell: str) -> Iterator[anyio.CancelScope]:

@@ -12,7 +12,8 @@ from barasync.aiopodman import Mount
 from barasync.artifacts.collect import Collection
 from barasync.artifacts.place import Place
 from barasync.config.schema import WorkspaceMode
-from barasync.engine.attempt import OutputLog, Phases, Taken, attempt
+from barasync.engine.aftermath import with_snapshot
+from barasync.engine.attempt import OutputLog, Taken, attempt
 from barasync.engine.caches import Caches
 from barasync.engine.collection import Cancellable
 from barasync.engine.image_gone import ImageGone
@@ -20,6 +21,7 @@ from barasync.engine.images import ImageSource
 from barasync.engine.job import Job, Session
 from barasync.engine.masking import masked_error, masked_outcome, masked_sink
 from barasync.engine.once import Once
+from barasync.engine.phases import Phases
 from barasync.errors import BarasyncError
 from barasync.events import AnyEvent, ContainerStarted, ImageProgress
 from barasync.images.resolve import WrongPlatform
@@ -128,7 +130,8 @@ class Turns:
         )
         taken = await self._take_twice(turn)
         error = None if taken.error is None else masked_error(taken.error, masker)
-        return Taken(outcome=masked_outcome(taken.outcome, masker), error=error)
+        outcome = with_snapshot(taken.outcome, self._session.snapshots.get(cell.id))
+        return Taken(outcome=masked_outcome(outcome, masker), error=error)
 
     async def _take_twice(self, turn: _Turn) -> Taken:
         try:
@@ -229,6 +232,7 @@ class Turns:
             environment={**environment(cell, run=self._session.run), **cell.settings.env},
             artifacts=self._recorder.artifacts(cell.id, number),
             caches=caches,
+            snapshot=self._session.snapshots.get(cell.id),
         )
 
     def _announce(self, job: Job, container: str) -> None:

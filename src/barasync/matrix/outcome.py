@@ -19,6 +19,7 @@ class Status(StrEnum):
     INFRASTRUCTURE_ERROR = "infrastructure_error"
     WRONG_PLATFORM = "wrong_platform"
     ARTIFACTS_INCOMPLETE = "artifacts_incomplete"
+    SNAPSHOT_FAILED = "snapshot_failed"
     LEAKED = "leaked"
 
 
@@ -65,6 +66,20 @@ class Collected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The image that was asked for of a cell's container, and what came of that.
+
+    `name` is the image's, with its tag. `image` is its ID, `None` when there is none; then
+    `problem` says why. `bytes` is its size, with all that it shares with the cell's image.
+    """
+
+    name: str
+    image: str | None = None
+    bytes: int = 0
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """The result of one attempt of a cell.
 
@@ -73,7 +88,8 @@ class Outcome:
     sentences about what was not as it was asked for: limits that podman ignored, say. `phases`
     maps a phase's name to its duration in seconds. `flaky` marks a cell that passed only after an
     earlier attempt did not. `manifest` is the list of all files in `artifacts`, relative to the
-    run's directory; `None` where nothing was asked for or the list could not be written.
+    run's directory; `None` where nothing was asked for or the list could not be written. `snapshot`
+    is `None` where none was asked for.
     """
 
     status: Status
@@ -87,6 +103,7 @@ class Outcome:
     phases: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     artifacts: tuple[Collected, ...] = ()
     manifest: str | None = None
+    snapshot: Snapshot | None = None
     flaky: bool = False
 
     @property

@@ -20,7 +20,7 @@ from barasync.events import (
     RunFinished,
     RunStarted,
 )
-from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Status, Usage
+from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Snapshot, Status, Usage
 from barasync.report import jsonl
 from barasync.report.files import OUTPUT_LOG, STDERR_LOG, STDOUT_LOG, cell_logs
 
@@ -79,6 +79,7 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
     logs: Logs | None = None
     artifacts: tuple[Collected, ...] = ()
     manifest: str | None = None
+    snapshot: Snapshot | None = None
     flaky: bool = False
     retried: tuple[AttemptResult, ...] = ()
 
@@ -207,6 +208,7 @@ def _concluded(cell: CellResult, outcome: Outcome, seconds: float | None) -> Cel
         output=outcome.output,
         artifacts=outcome.artifacts,
         manifest=outcome.manifest,
+        snapshot=outcome.snapshot,
         warnings=outcome.warnings,
         flaky=outcome.flaky,
         # The last of them was to be followed by another one, and the run ended before.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from barasync.matrix.outcome import Status
 from barasync.report.result import CellResult, ResultDocument
@@ -15,6 +15,7 @@ _BOLD, _DIM, _RED, _GREEN, _YELLOW = "1", "2", "31", "32", "33"
 _HEADING = ("CELL", "PLATFORM", "RESULT", "TIME", "MEMORY", "REASON")
 _VERDICT = 2
 _ALWAYS = frozenset({0, 1, _VERDICT})
+_MOST_SNAPSHOTS = 8
 
 
 def summarise(
@@ -109,11 +110,20 @@ def _places(document: ResultDocument, record: str, artifacts: str) -> Iterator[s
         files = count(sum(item.files for item in fetched), "file")
         total = size(sum(item.bytes for item in fetched))
         yield f"artifacts  {artifacts}/<cell>/ ({files}, {total})"
+    yield from _snapshots(document.cells)
+
+
+def _snapshots(cells: Sequence[CellResult]) -> Iterator[str]:
+    taken = [(cell, cell.snapshot) for cell in cells if cell.snapshot and cell.snapshot.image]
+    for cell, snapshot in taken[:_MOST_SNAPSHOTS]:
+        yield f"snapshot   {snapshot.name} ({cell.id}, {size(snapshot.bytes)})"
+    if len(taken) > _MOST_SNAPSHOTS:
+        yield f"snapshot   {len(taken) - _MOST_SNAPSHOTS} more: `barasync image list`"
 
 
 def _remarks(document: ResultDocument, problems: Sequence[str], style: Style) -> Iterator[str]:
     """Say what the verdicts do not tell."""
-    remarks: list[str] = list(_warnings(document.cells))
+    remarks: list[str] = [*_warnings(document.cells), *_without_snapshots(document.cells)]
     for cell in document.cells:
         refused = [member for item in cell.artifacts for member in item.refused]
         if refused:
@@ -137,14 +147,26 @@ def _remarks(document: ResultDocument, problems: Sequence[str], style: Style) ->
 
 
 def _warnings(cells: Sequence[CellResult]) -> Iterator[str]:
-    """Say once what several cells were warned of."""
-    warned: dict[str, list[str]] = {}
-    for cell in cells:
-        for warning in cell.warnings:
-            warned.setdefault(warning, []).append(cell.id)
-    for warning, ids in warned.items():
+    yield from _said_once((cell.id, warning) for cell in cells for warning in cell.warnings)
+
+
+def _without_snapshots(cells: Sequence[CellResult]) -> Iterator[str]:
+    """Say why there is no snapshot of a cell, where that is not its verdict."""
+    yield from _said_once(
+        (cell.id, f"no snapshot: {cell.snapshot.problem}")
+        for cell in cells
+        if cell.snapshot and cell.snapshot.problem and cell.status is not Status.SNAPSHOT_FAILED
+    )
+
+
+def _said_once(remarks: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Say once what is to be said of several cells."""
+    cells: dict[str, list[str]] = {}
+    for cell, remark in remarks:
+        cells.setdefault(remark, []).append(cell)
+    for remark, ids in cells.items():
         more = f" and {count(len(ids) - 1, 'more cell')}" if len(ids) > 1 else ""
-        yield f"{ids[0]}{more}: {warning}"
+        yield f"{ids[0]}{more}: {remark}"
 
 
 def _conclusion(document: ResultDocument, style: Style) -> str:

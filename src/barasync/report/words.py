@@ -17,6 +17,7 @@ _VERDICTS: Mapping[Status | None, str] = {
     Status.INFRASTRUCTURE_ERROR: "error",
     Status.WRONG_PLATFORM: "wrong platform",
     Status.ARTIFACTS_INCOMPLETE: "artifacts incomplete",
+    Status.SNAPSHOT_FAILED: "snapshot failed",
     Status.LEAKED: "leaked",
     None: "no verdict",
 }
@@ -29,6 +30,7 @@ _ORDER = (
     Status.OUT_OF_MEMORY,
     Status.WRONG_PLATFORM,
     Status.ARTIFACTS_INCOMPLETE,
+    Status.SNAPSHOT_FAILED,
     Status.CANCELLED,
     None,
     Status.PASSED,
