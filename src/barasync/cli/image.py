@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import UnsetType
 
-from barasync.cli import image_prune, image_snapshot, options
+from barasync.cli import image_listing, image_prune, image_snapshot, options
 from barasync.cli.project import find_project
 from barasync.config.spelling import did_you_mean
 from barasync.errors import ConfigError
@@ -144,6 +144,8 @@ def _platforms(arch: list[str] | None) -> tuple[Platform, ...]:
     return tuple(dict.fromkeys(wanted)) or (platforms.native(platform.machine()),)
 
 
+app.command("list")(image_listing.list_)
+app.command("remove")(image_listing.remove)
 app.command("snapshot")(image_snapshot.snapshot)
 
 

@@ -36,7 +36,7 @@ _ORDER = (
     Status.PASSED,
 )
 _GREEN, _RED, _YELLOW = "32", "31", "33"
-_MINUTE, _HOUR = 60, 3600
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _UNIT = 1024
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
 
@@ -89,6 +89,14 @@ def duration(seconds: float) -> str:
         return f"{whole // _MINUTE} min {whole % _MINUTE} s"
     minutes = round(seconds / _MINUTE)
     return f"{minutes // _MINUTE} h {minutes % _MINUTE} min"
+
+
+def age(seconds: float) -> str:
+    """Write how old something is, for a person: `40 s`, `12 min`, `5 h`, `3 d`."""
+    for unit, length in (("d", _DAY), ("h", _HOUR), ("min", _MINUTE)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
 
 
 def size(number: int) -> str:

@@ -1,0 +1,101 @@
+"""The images that barasync made, listed and removed, on real podmans."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from anyio import to_thread
+
+from barasync.aiopodman import ContainerSpec, Podman
+from barasync.config.snapshots import parse_snapshot
+from barasync.images.inventory import own_images
+from barasync.images.snapshot import take_snapshot
+from barasync.matrix.platforms import Platform
+from tests.contract.running import created, finish, shell
+from tests.rig.busybox import native_architecture
+from tests.rig.command import Barasync, Ended
+from tests.rig.services import RigService
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_image_stays")]
+
+NATIVE = native_architecture()
+NAME = "localhost/snap:1"
+WRITES = "mkdir -p /made; echo written >/made/file"
+
+
+@pytest.fixture
+def barasync(service: RigService, tmp_path: Path) -> Barasync:
+    return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
+
+
+async def call(barasync: Barasync, *words: str) -> Ended:
+    return await to_thread.run_sync(lambda: barasync(*words))
+
+
+async def test_what_barasync_made_is_listed_and_removed_and_nothing_else(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    async with created(podman, shell(busybox, WRITES)) as container:
+        await finish(container)
+        await container.commit(repository="localhost/own", tag="1")
+        for name in ("snap:1", "snap:2"):
+            await take_snapshot(podman, container, parse_snapshot(name, "TAG"))
+    async with created(podman, ContainerSpec(image=NAME, command=("true",))) as made:
+        await made.commit(repository="localhost/of-a-snapshot", tag="1")
+        one, two = [(await podman.images.inspect(f"localhost/snap:{tag}")).id for tag in "12"]
+
+        listed = await call(barasync, "image", "list")
+        data = json.loads((await call(barasync, "image", "list", "--json")).out)
+        foreign = await call(barasync, "image", "remove", "snap:2", "localhost/own:1")
+        missing = await call(barasync, "image", "remove", "snap:3")
+        removed = await call(barasync, "image", "remove", "snap:1", two[:12])
+        assert await podman.images.exists("localhost/of-a-snapshot:1")
+
+    table = {line.split()[0]: line.split()[1:3] for line in listed.out.splitlines()}
+    assert table["NAME"] == ["PLATFORM", "KIND"]
+    assert table["localhost/snap:1"] == [f"linux/{NATIVE}", "snapshot"]
+    assert not {"localhost/own:1", "localhost/of-a-snapshot:1"} & set(table)
+    assert {each["id"] for each in data if each["kind"] == "snapshot"} == {one, two}
+    assert (foreign.code, missing.code, removed.code) == (2, 2, 1)
+    assert "localhost/own:1 is an image that barasync did not make" in foreign.err
+    assert "there is no image snap:3" in missing.err
+    assert "snap:1: kept, in use" in removed.out
+    assert f"{two[:12]} (localhost/snap:2): removed" in removed.out
+    assert not await podman.images.exists("localhost/snap:2")
+
+
+async def test_an_image_with_several_names_loses_one_or_goes_with_all(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    async with created(podman, shell(busybox, WRITES)) as container:
+        made = await take_snapshot(podman, container, parse_snapshot("snap:1", "TAG"))
+    await podman.images.tag(made.id, "localhost/other", "1")
+
+    first = await call(barasync, "image", "remove", "localhost/other:1")
+    await podman.images.tag(made.id, "localhost/other", "1")
+    second = await call(barasync, "image", "remove", made.id)
+
+    assert first.out == f"localhost/other:1: removed; {NAME} is the same image and stays\n"
+    assert second.code == 0, second.err
+    assert not await podman.images.exists(made.id)
+
+
+async def test_layers_pulled_images_and_programs_are_told_apart(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    barasync.configure(f'[defaults]\nimage = "{busybox}"\ncommand = ["true"]\n')
+    await call(barasync, "matrix", "tests")
+    await call(barasync, "arch", "check", NATIVE)
+    await podman.images.tag(busybox, "localhost/barasync/pulled", "amd64-0123456789ab")
+    try:
+        found = {image.kind: image for image in await own_images(podman)}
+    finally:
+        await podman.images.untag(busybox, "localhost/barasync/pulled", "amd64-0123456789ab")
+    own = Platform(NATIVE)
+
+    assert found["workspace"].platform == own
+    assert found["probe"].names == (f"localhost/barasync/probe:{NATIVE}",)
+    assert found["pulled"].id == busybox
