@@ -10,9 +10,9 @@ import pytest
 from anyio import to_thread
 
 from barasync.aiopodman import ContainerSpec, Podman
-from barasync.config.snapshots import parse_snapshot
 from barasync.images.inventory import own_images
 from barasync.images.snapshot import take_snapshot
+from barasync.images.tags import parse_tag
 from barasync.matrix.platforms import Platform
 from tests.contract.running import created, finish, shell
 from tests.rig.busybox import native_architecture
@@ -42,7 +42,7 @@ async def test_what_barasync_made_is_listed_and_removed_and_nothing_else(
         await finish(container)
         await container.commit(repository="localhost/own", tag="1")
         for name in ("snap:1", "snap:2"):
-            await take_snapshot(podman, container, parse_snapshot(name, "TAG"))
+            await take_snapshot(podman, container, parse_tag(name, "TAG"))
     async with created(podman, ContainerSpec(image=NAME, command=("true",))) as made:
         await made.commit(repository="localhost/of-a-snapshot", tag="1")
         one, two = [(await podman.images.inspect(f"localhost/snap:{tag}")).id for tag in "12"]
@@ -71,7 +71,7 @@ async def test_an_image_with_several_names_loses_one_or_goes_with_all(
     podman: Podman, busybox: str, barasync: Barasync
 ) -> None:
     async with created(podman, shell(busybox, WRITES)) as container:
-        made = await take_snapshot(podman, container, parse_snapshot("snap:1", "TAG"))
+        made = await take_snapshot(podman, container, parse_tag("snap:1", "TAG"))
     await podman.images.tag(made.id, "localhost/other", "1")
 
     first = await call(barasync, "image", "remove", "localhost/other:1")

@@ -14,8 +14,8 @@ import pytest
 from anyio import to_thread
 
 from barasync.aiopodman import ContainerSpec, Mount, Podman, Reference
-from barasync.config.snapshots import parse_snapshot
 from barasync.images.snapshot import is_snapshot, take_snapshot
+from barasync.images.tags import parse_tag
 from tests.contract.running import created, finish, run, shell
 from tests.rig import libpod
 from tests.rig.busybox import native_architecture
@@ -169,7 +169,7 @@ async def test_names_that_cannot_be_given_and_containers_that_are_not_there_are_
 async def test_a_snapshot_takes_the_place_of_the_one_before_unless_that_is_used(
     podman: Podman, busybox: str
 ) -> None:
-    name = parse_snapshot("snap:1", "TAG")
+    name = parse_tag("snap:1", "TAG")
     async with created(podman, shell(busybox, "true")) as container:
         first = await take_snapshot(podman, container, name)
         async with created(podman, ContainerSpec(image=first.id, command=("true",))):

@@ -13,7 +13,6 @@ from barasync.aiopodman import Chunk, Podman, Stream
 from barasync.artifacts.collect import Collection
 from barasync.artifacts.place import Place, below
 from barasync.config.schema import CellSettings
-from barasync.config.snapshots import snapshots_of
 from barasync.engine.caches import Caches
 from barasync.engine.claims import Capacity
 from barasync.engine.identity import Liveness
@@ -23,6 +22,7 @@ from barasync.engine.run import Run, RunResult
 from barasync.engine.scheduler import Scheduler, Task
 from barasync.engine.turn import Preparation
 from barasync.events import AnyEvent, CellStarted
+from barasync.images.snapshot import snapshots_of
 from barasync.masking.masker import Masker
 from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import Outcome, OutputCounts

@@ -316,6 +316,6 @@ def snapshot_names(text: str | None, cells: Sequence[Cell]) -> dict[str, Referen
     """
     if text is None:
         return {}
-    from barasync.config.snapshots import snapshots_of  # noqa: PLC0415 - it loads the client
+    from barasync.images.snapshot import snapshots_of  # noqa: PLC0415 - it loads the client
 
     return snapshots_of(text, [cell.id for cell in cells])

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import typer
 
 from barasync.cli.containers import found_container
-from barasync.config.snapshots import parse_snapshot
 from barasync.errors import EXIT_OK
 from barasync.images.snapshot import take_snapshot
+from barasync.images.tags import parse_tag
 from barasync.report.words import size
 
 
@@ -22,7 +22,7 @@ async def snapshot_container(
         ConfigError: there is no such container, or the name cannot be given.
         ImageError, EngineUnavailable: as `take_snapshot`.
     """
-    name = parse_snapshot(tag, "TAG")
+    name = parse_tag(tag, "TAG")
     async with found_container(container, url, environ) as (podman, handle, _state):
         made = await take_snapshot(podman, handle, name, pause=pause)
     typer.echo(f"{name}: {made.platform}, {size(made.size)}", err=True)

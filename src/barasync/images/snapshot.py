@@ -9,7 +9,7 @@ off. What podman locks meanwhile, and why nothing is paused: `docs/podman.md`, "
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from barasync.aiopodman import (
@@ -27,6 +27,7 @@ from barasync.aiopodman import (
 )
 from barasync.errors import ConfigError, EngineUnavailable, ImageError
 from barasync.images.ours import BASE_LABEL, KIND_LABEL, kind_of
+from barasync.images.tags import parse_tag
 from barasync.matrix.platforms import Platform, canonical
 
 SNAPSHOT = "snapshot"
@@ -36,6 +37,8 @@ RUN_LABEL = "barasync.snapshot.run"
 CELL_LABEL = "barasync.snapshot.cell"
 """The run and the cell that a snapshot is of; those of a container itself say whose it is."""
 
+_OPTION = "--snapshot"
+_PLACEHOLDER = "{cell}"
 _SECONDS = 600.0
 _SECONDS_WHEN_CANCELLED = 10.0
 _PLAIN = re.compile(r"[A-Za-z0-9._-]+")
@@ -55,6 +58,21 @@ class Made:
     platform: Platform
     size: int
     mounted: tuple[str, ...]
+
+
+def snapshots_of(text: str, cells: Sequence[str]) -> dict[str, Reference]:
+    """Read `--snapshot NAME:TAG` for the cells of these IDs; no two get the same name.
+
+    `{cell}` stands for the ID of the cell; where it is missing and there are several cells the ID
+    is appended.
+
+    Raises:
+        ConfigError: it is no name for an image that is to be made, for any of the cells.
+    """
+    template = text
+    if _PLACEHOLDER not in text and len(cells) > 1:
+        template = f"{parse_tag(text, _OPTION)}-{_PLACEHOLDER}"
+    return {cell: parse_tag(template.replace(_PLACEHOLDER, cell), _OPTION) for cell in cells}
 
 
 async def take_snapshot(
