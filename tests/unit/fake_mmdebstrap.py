@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+EXPIRED = "E: Release file for http://mirror.example/InRelease is expired (invalid since 20d 10h)."
 BROKEN_INDEX = "E: Failed to fetch Packages.xz  File has unexpected size (1 != 2)"
 NO_NETWORK = "E: Failed to fetch InRelease  Temporary failure resolving 'mirror.example'"
 NO_PACKAGE = "E: Unable to locate package nonesuch"
@@ -54,7 +55,12 @@ class FakeMmdebstrap:
 
     @property
     def suites(self) -> list[str]:
-        return [call[-2] for call in self.calls]
+        return [call[call.index("--") + 1] for call in self.calls]
+
+    @property
+    def lines(self) -> list[list[str]]:
+        """The lines for sources.list of every call."""
+        return [call[call.index("--") + 3 :] for call in self.calls]
 
     @property
     def left(self) -> list[str]:

@@ -12,8 +12,10 @@ from barasync.images import bootstrap
 SCRIPTS = Path(bootstrap.__file__).parent
 
 
-def script(name: str, root: Path | str) -> subprocess.CompletedProcess[str]:
-    text = (SCRIPTS / f"{name}.sh").read_text()
+def script(
+    name: str, root: Path | str, *, keyring: Path | str = ""
+) -> subprocess.CompletedProcess[str]:
+    text = f"keyring='{keyring}'\n{(SCRIPTS / f'{name}.sh').read_text()}"
     argv = ["sh", "-c", text, "exec", str(root)]
     return subprocess.run(argv, capture_output=True, text=True, check=False)
 
@@ -35,8 +37,9 @@ def root(tmp_path: Path) -> Path:
 
 
 def finished(root: Path) -> Path:
-    ended = script("finish", root)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    for name in ("finish", "tidy"):
+        ended = script(name, root)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     return root
 
 
@@ -124,6 +127,50 @@ def test_nothing_of_the_host_stays_and_no_manuals_but_the_copyrights(root: Path)
     assert not (root / "etc/resolv.conf").exists()
 
 
-@pytest.mark.parametrize("name", ["prepare", "finish"])
+def test_what_ran_leaves_nothing_in_run_but_the_directory_of_locks(root: Path) -> None:
+    plant(root, "run/systemd/x", "run/y")
+
+    finished(root)
+
+    assert [path.name for path in (root / "run").rglob("*")] == ["lock"]
+    assert (root / "run/lock").stat().st_mode & 0o7777 == 0o1777
+
+
+def test_packages_that_are_installed_start_no_services(root: Path) -> None:
+    assert script("policy", root).returncode == 0
+
+    ended = subprocess.run([root / "usr/sbin/policy-rc.d", "x", "start"], check=False)
+
+    assert ended.returncode == 101  # what invoke-rc.d takes for "not allowed"
+
+
+def test_the_keyring_comes_along_and_apt_in_the_image_is_told_where(
+    root: Path, tmp_path: Path
+) -> None:
+    keyring = tmp_path / "own.gpg"
+    keyring.write_text("keys")
+    plant(root, "etc/apt/sources.list", text=f"deb [signed-by={keyring}] http://a/b trixie main\n")
+
+    assert script("install", root, keyring=keyring).returncode == 0
+
+    assert (root / "etc/apt/keyrings/own.gpg").read_text() == "keys"
+    assert (root / "etc/apt/sources.list").read_text() == (
+        "deb [signed-by=/etc/apt/keyrings/own.gpg] http://a/b trixie main\n"
+    )
+
+
+def test_a_keyring_that_a_package_brings_stays_where_it_is(root: Path, tmp_path: Path) -> None:
+    keyring = tmp_path / "own.gpg"
+    keyring.write_text("keys")
+    plant(root, str(keyring)[1:])
+    plant(root, "etc/apt/sources.list", text=f"deb [signed-by={keyring}] http://a/b trixie main\n")
+
+    assert script("install", root, keyring=keyring).returncode == 0
+
+    assert not (root / "etc/apt/keyrings").exists()
+    assert str(keyring) in (root / "etc/apt/sources.list").read_text()
+
+
+@pytest.mark.parametrize("name", ["prepare", "policy", "finish", "install", "tidy"])
 def test_without_a_root_directory_a_script_touches_nothing(name: str) -> None:
     assert script(name, "").returncode != 0

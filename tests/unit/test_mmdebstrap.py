@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import os
 import select
+import subprocess
+import sys
 from pathlib import Path
 
 import anyio
 import pytest
 
 from barasync.config.schema import BootstrapTable
-from barasync.images.bootstrap import mmdebstrap, recipe_for
+from barasync.images.bootstrap import guard, mmdebstrap, recipe_for
 from barasync.images.bootstrap.mmdebstrap import Ended, Failure
-from barasync.images.bootstrap.recipe import Source
 from barasync.matrix.platforms import parse
+from tests.rig.waiting import wait_until
 from tests.unit.fake_mmdebstrap import (
     BROKEN_INDEX,
     NO_NETWORK,
@@ -21,6 +23,7 @@ from tests.unit.fake_mmdebstrap import (
 )
 
 RECIPE = recipe_for("base", BootstrapTable(suite="trixie"), parse("amd64"))
+COMMAND = RECIPE.command(RECIPE.sources[0], "root")
 
 
 # Why it failed
@@ -31,7 +34,10 @@ RECIPE = recipe_for("base", BootstrapTable(suite="trixie"), parse("amd64"))
     [
         (BROKEN_INDEX, Failure.INDEX),
         ("E: Failed to fetch x  Hash Sum mismatch", Failure.INDEX),
-        ("E: Release file for http://x/dists/sid/InRelease is expired (since 17d)", Failure.INDEX),
+        (
+            "E: Release file for http://x/dists/sid/InRelease is expired (since 17d)",
+            Failure.EXPIRED,
+        ),
         ("E: apt-get update did not find any indices for architecture 'loong64'", Failure.INDEX),
         (NO_NETWORK, Failure.NETWORK),
         ("E: Failed to fetch x  Could not connect to x:80", Failure.NETWORK),
@@ -43,6 +49,11 @@ RECIPE = recipe_for("base", BootstrapTable(suite="trixie"), parse("amd64"))
         ("E: cannot find newuidmap", Failure.PRIVILEGES),
         ("E: failed to parse /etc/subuid and /etc/subgid", Failure.PRIVILEGES),
         ("E: unshare syscall failed: Operation not permitted", Failure.PRIVILEGES),
+        ("E: unshare() failed: Operation not permitted", Failure.PRIVILEGES),
+        (
+            " installed x package post-installation script subprocess returned error exit status 1",
+            Failure.SCRIPT,
+        ),
         ("E: something new", Failure.OTHER),
     ],
 )
@@ -64,6 +75,13 @@ def test_the_excerpt_is_what_went_wrong() -> None:
     assert Ended(code=25, lines=lines).excerpt == ("W: old", "E: bad")
 
 
+def test_a_line_that_would_fill_a_screen_is_cut() -> None:
+    (line,) = Ended(code=25, lines=(f"E: dpkg --install {'x' * 1000}",)).excerpt
+
+    assert line.endswith("x…")
+    assert len(line) == 300
+
+
 def test_without_errors_the_excerpt_is_the_end() -> None:
     lines = tuple(f"I: {number}" for number in range(20))
 
@@ -81,7 +99,8 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeMmdebstrap:
 async def ran(output: Path, progress: list[str] | None = None) -> Ended:
     with output.open("wb") as file:
         return await mmdebstrap.run(
-            RECIPE.command(Source("trixie"), "root"),
+            COMMAND,
+            environment={},
             mode="root",
             output=file.fileno(),
             on_progress=[].append if progress is None else progress.append,
@@ -138,7 +157,7 @@ async def test_cancelling_ends_everything_it_started(
     fake: FakeMmdebstrap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trap: str
 ) -> None:
     if trap:
-        monkeypatch.setattr(mmdebstrap, "_TERMINATE_SECONDS", 0.05)
+        monkeypatch.setattr(guard, "TERMINATE_SECONDS", 0.05)
     fake.behaves(
         f'{trap}sleep 600 & echo $! >"{tmp_path}/child"\n'
         "echo 'I: running apt-get update...' >&2; wait"
@@ -151,7 +170,8 @@ async def test_cancelling_ends_everything_it_started(
 
     with anyio.CancelScope() as scope, (tmp_path / "out").open("wb") as file:
         await mmdebstrap.run(
-            RECIPE.command(Source("trixie"), "root"),
+            COMMAND,
+            environment={},
             mode="root",
             output=file.fileno(),
             on_progress=cancel,
@@ -163,6 +183,60 @@ async def test_cancelling_ends_everything_it_started(
     os.close(child)
     assert ended, "the child still runs"
     assert fake.left == []
+
+
+def test_the_death_of_this_process_ends_it_and_removes_its_directory(
+    fake: FakeMmdebstrap, tmp_path: Path
+) -> None:
+    fake.behaves(
+        'mkdir -p "$TMPDIR/root"; sleep 600 & echo $! >"$TMPDIR/root/child"\n'
+        "echo 'I: running apt-get update...' >&2; wait"
+    )
+    argv = [sys.executable, "-c", _RUN, str(tmp_path), *COMMAND]
+
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        (scratch,) = fake.left
+        child = os.pidfd_open(int(Path(scratch, "root/child").read_text()))
+        process.kill()
+
+    ended, _, _ = select.select([child], [], [], 30)
+    os.close(child)
+    assert ended, "the child still runs"
+    wait_until(lambda: fake.left == [], "the directory is removed")
+
+
+_RUN = """
+import sys, tempfile, anyio
+from functools import partial
+from barasync.images.bootstrap import mmdebstrap
+
+tempfile.tempdir = sys.argv[1]
+with tempfile.TemporaryFile() as output:
+    anyio.run(partial(
+        mmdebstrap.run, sys.argv[2:], environment={}, mode="root", output=output.fileno(),
+        on_progress=partial(print, flush=True),
+    ))
+"""
+
+
+@pytest.mark.anyio
+async def test_what_is_laid_over_the_environment_reaches_it(
+    fake: FakeMmdebstrap, tmp_path: Path
+) -> None:
+    fake.behaves('printf "$SOURCE_DATE_EPOCH"')
+
+    with (tmp_path / "out").open("wb") as file:
+        await mmdebstrap.run(
+            COMMAND,
+            environment={"SOURCE_DATE_EPOCH": "7"},
+            mode="root",
+            output=file.fileno(),
+            on_progress=[].append,
+        )
+
+    assert (tmp_path / "out").read_text() == "7"
 
 
 @pytest.mark.anyio

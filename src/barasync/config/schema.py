@@ -129,12 +129,43 @@ class MatrixTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
     include: list[IncludeTable] = []
 
 
+class BootstrapVariant(StrEnum):
+    """What a bootstrapped image has besides its packages, and whether they are installed.
+
+    `EXTRACT` only unpacks them. The others install them, maintainer scripts and all: exactly those
+    named and what a shell takes (`CUSTOM`), besides those marked essential (`ESSENTIAL`), apt as
+    well (`APT`), and all of priority required (`MINBASE`).
+    """
+
+    EXTRACT = "extract"
+    CUSTOM = "custom"
+    ESSENTIAL = "essential"
+    APT = "apt"
+    MINBASE = "minbase"
+
+    @property
+    def installs(self) -> bool:
+        """Whether programs of the image's architecture are run to make it."""
+        return self is not BootstrapVariant.EXTRACT
+
+
 class BootstrapTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """An image made from a distribution's packages, without a registry."""
+    """An image made from a distribution's packages, without a registry.
+
+    A mirror is `URL`, or `URL SUITE` for another suite than `suite`; `{snapshot}` in it becomes the
+    date of `snapshot`, which is written as `20260131T000000Z`. Empty `mirrors` and `components`
+    mean the distribution's own. `signed_by` is the absolute path of a keyring on this host.
+    """
 
     distribution: str = "debian"
     suite: str
     packages: list[str] = []
+    variant: BootstrapVariant = BootstrapVariant.EXTRACT
+    mirrors: list[str] = []
+    components: list[str] = []
+    signed_by: str | UnsetType = UNSET
+    allow_expired: bool = False
+    snapshot: str | UnsetType = UNSET
 
 
 class ImageTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

@@ -77,15 +77,3 @@ if [ -d "$root/usr/share/ca-certificates" ] && [ ! -e "$bundle" ]; then
     mkdir -p "${bundle%/*}"
     find "$root/usr/share/ca-certificates" -name '*.crt' -exec cat {} + >"$bundle"
 fi
-
-# mmdebstrap copies these from this host; they are no business of the image's.
-rm -f "${root:?}/etc/hostname" "${root:?}/etc/resolv.conf"
-
-# As in Debian's slim images translations, manuals and documentation go; copyrights stay.
-for directory in locale man info lintian; do
-    rm -rf "${root:?}/usr/share/$directory"
-done
-if [ -d "$root/usr/share/doc" ]; then
-    find "$root/usr/share/doc" ! -type d ! -name copyright -exec rm -f {} +
-    find "$root/usr/share/doc" -mindepth 1 -type d -empty -delete
-fi

@@ -18,16 +18,12 @@ from barasync.config.schema import BootstrapTable
 from barasync.errors import ImageError
 from barasync.images.bootstrap import archives
 from barasync.images.bootstrap.archives import Archive
+from barasync.images.bootstrap.checks import recipe_for
 from barasync.images.bootstrap.mmdebstrap import Ended, Failure, run
-from barasync.images.bootstrap.recipe import (
-    KEY_LABEL,
-    SUITE_LABEL,
-    Mode,
-    Recipe,
-    Source,
-    recipe_for,
-)
+from barasync.images.bootstrap.recipe import KEY_LABEL, SUITE_LABEL, Recipe
+from barasync.images.bootstrap.sources import Source
 from barasync.images.distribution import Tool, install_command
+from barasync.images.emulation import Host, require
 from barasync.images.failures import explained
 from barasync.matrix.platforms import Platform
 
@@ -57,7 +53,10 @@ async def bootstrap(
     made from. `on_progress` is called with a line for a person at every step.
 
     Downloads that fail are tried again after `back_off` seconds. Where the index of a young port is
-    no good in the declared suite, sid takes its place; `on_progress` and the label say so.
+    no good in the declared suite, sid takes its place; `on_progress` and the label say so. An index
+    that is expired is taken only where the table says `allow_expired`, or names a snapshot.
+
+    Packages of a foreign architecture that are to be installed take an emulator of this host.
 
     When cancelled, mmdebstrap is ended and nothing half made is left; podman may finish an import
     that it has received whole. Calls for one recipe at the same time, in other processes as well,
@@ -66,9 +65,9 @@ async def bootstrap(
     Raises:
         ConfigError: The specification cannot be meant.
         ImageError: The image could not be made; the message ends with mmdebstrap's own words.
-        EngineUnavailable: Podman does not answer.
+        EngineUnavailable: Podman does not answer, or this host has no emulator.
     """
-    recipe = recipe_for(name, spec, platform)
+    recipe = await to_thread.run_sync(recipe_for, name, spec, platform)
     if not refresh:
         found = await _existing(podman, recipe)
         if found is not None:
@@ -113,13 +112,15 @@ class _Maker:
         """Write it; return where its packages are from."""
         if await to_thread.run_sync(shutil.which, "mmdebstrap") is None:
             raise await to_thread.run_sync(_lacks_mmdebstrap, self.recipe)
+        if self.recipe.variant.installs:
+            await to_thread.run_sync(require, [self.recipe.platform], Host.current())
         *preferred, last = self.recipe.sources
         for source in preferred:
             # A broken index does not mend in seconds, and there is another suite to turn to.
             ended = await self._try(source, {Failure.NETWORK})
             if ended.succeeded:
                 return source
-            if ended.failure is not Failure.INDEX:
+            if ended.failure not in {Failure.INDEX, Failure.EXPIRED}:
                 raise _failed(self.recipe, source, ended)
             self.on_progress(
                 f"{source.suite} is no good for {self.recipe.platform}: {ended.failure.value}; "
@@ -132,7 +133,9 @@ class _Maker:
 
     async def _try(self, source: Source, passing: set[Failure]) -> Ended:
         """Run mmdebstrap, again if it failed for a reason that may pass; return the last end."""
-        mode: Mode = "root" if os.geteuid() == 0 else "unshare"
+        recipe = self.recipe
+        mode = recipe.mode(root=os.geteuid() == 0)
+        keyring = await to_thread.run_sync(_keyring, recipe)
         ended = Ended(code=None)
         for seconds in self.back_off:
             if seconds:
@@ -141,7 +144,8 @@ class _Maker:
             self.file.seek(0)
             self.file.truncate()
             ended = await run(
-                self.recipe.command(source, mode),
+                recipe.command(source, mode, keyring=keyring),
+                environment=recipe.environment,
                 mode=mode,
                 output=self.file.fileno(),
                 on_progress=self.on_progress,
@@ -181,25 +185,40 @@ def _say_suite(recipe: Recipe, suite: str, on_progress: Callable[[str], None]) -
         on_progress(f"made from {suite} instead of {recipe.suite}, whose index was no good")
 
 
+def _keyring(recipe: Recipe) -> Path | None:
+    """Return the keyring whose keys alone count; `None` where this host keeps it elsewhere."""
+    return recipe.keyring if recipe.signed_by or recipe.keyring.exists() else None
+
+
 def _failed(recipe: Recipe, source: Source, ended: Ended) -> ImageError:
+    message = (
+        f"image '{recipe.name}' for {recipe.platform} could not be made from "
+        f"{recipe.distribution} {source.suite}: {ended.failure.value}"
+    )
+    return ImageError("\n  ".join((message, *ended.excerpt)), hint=_hint(recipe, source, ended))
+
+
+def _hint(recipe: Recipe, source: Source, ended: Ended) -> str | None:
+    """Return what to do next."""
     where = f"images.{recipe.name}.bootstrap"
     suite = f"{recipe.distribution} {source.suite}"
-    hints = {
+    mirror = f"{where}.mirrors" if recipe.mirrors else "another mirror"
+    return {
         Failure.SPACE: "free some space in the temporary directory and in the cache",
         Failure.PRIVILEGES: "give this user subordinate IDs (/etc/subuid, /etc/subgid) and "
-        "install newuidmap (package uidmap), or run as root",
-        Failure.KEY: f"install the archive keyring of {recipe.distribution}",
+        "install newuidmap (package uidmap); root needs the capability SYS_ADMIN to install "
+        'packages, variant = "extract" takes neither',
+        Failure.KEY: f"install {recipe.keyring}, or name another keyring in {where}.signed_by"
+        if not recipe.signed_by
+        else f"{recipe.signed_by} lacks the key; name the keyring of the mirror",
+        Failure.EXPIRED: f"write {where}.allow_expired = true to take old packages, "
+        "or name a mirror that is up to date in its mirrors",
         Failure.INDEX: "the mirror may be in the middle of an update; try again later",
-        Failure.SUITE: f"check {where}.suite",
+        Failure.SUITE: f"check {where}.suite" + (" and its mirrors" if recipe.mirrors else ""),
         Failure.PACKAGE: f"check {where}.packages against the packages of {suite} "
         f"for {recipe.debian}",
-        Failure.NETWORK: "check the network and its proxy settings, then try again",
-    }
-    message = (
-        f"image '{recipe.name}' for {recipe.platform} could not be made from {suite}: "
-        f"{ended.failure.value}"
-    )
-    return ImageError("\n  ".join((message, *ended.excerpt)), hint=hints.get(ended.failure))
+        Failure.NETWORK: f"check the network and its proxy settings, or {mirror}; then try again",
+    }.get(ended.failure)
 
 
 def _lacks_mmdebstrap(recipe: Recipe) -> ImageError:

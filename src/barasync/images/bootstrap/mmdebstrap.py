@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import tempfile
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
-from subprocess import DEVNULL, PIPE
 
 import anyio
-from anyio import to_thread
 from anyio.abc import Process
 
 from barasync.aiopodman import LineSplitter
+from barasync.images.bootstrap.guard import guarded
 from barasync.images.bootstrap.recipe import Mode
 
 _KEPT_LINES = 60
 _SHOWN_LINES = 6
 _LINE_BYTES = 2000
+_SHOWN_CHARACTERS = 300
 
-_RUN_SECONDS = 1800.0
-_TERMINATE_SECONDS = 15.0
-_KILL_SECONDS = 5.0
-_REMOVE_SECONDS = 60.0
+_RUN_SECONDS = 3600.0
 
 _PHASES = {
     "running apt-get update": "reading the index of packages",
     "downloading packages with apt": "downloading packages",
     "extracting archives": "unpacking packages",
+    "installing essential packages": "installing essential packages",
+    "installing remaining packages inside the chroot": "installing packages",
     "creating tarball": "packing the root file system",
 }
+
+_PROBLEMS = ("E: ", "W: ", "Err:", "dpkg: error")
 
 
 class Failure(Enum):
@@ -44,9 +40,11 @@ class Failure(Enum):
     SPACE = "there is no space left"
     PRIVILEGES = "this user may not make a user namespace with subordinate IDs"
     KEY = "the key that the packages are signed with is missing"
-    INDEX = "the index of packages does not match itself, is expired, or is not there"
+    EXPIRED = "the index of packages is expired"
+    INDEX = "the index of packages does not match itself, or is not there"
     SUITE = "the suite does not exist"
     PACKAGE = "a package does not exist, or cannot be installed with the others"
+    SCRIPT = "a maintainer script of a package failed"
     NETWORK = "the packages could not be downloaded"
     TIME = f"it took longer than {_RUN_SECONDS:.0f} seconds"
     OTHER = "mmdebstrap failed"
@@ -60,20 +58,21 @@ _SYMPTOMS: tuple[tuple[Failure, re.Pattern[str]], ...] = tuple(
         (
             Failure.PRIVILEGES,
             (
-                "unshare syscall failed",
+                r"unshare(?: syscall|\(\)) failed",
                 "failed to unshare",
                 "new[ug]idmap",
                 "/etc/sub[ug]id",
             ),
         ),
-        (Failure.KEY, ("NO_PUBKEY", r"is not signed", "could not be verified")),
+        (Failure.KEY, ("NO_PUBKEY", r"is not signed", "could not be verified", "Missing key")),
+        (Failure.EXPIRED, (r"Release file for \S+ is expired",)),
         (
             Failure.INDEX,
             (
                 "Hash Sum mismatch",
                 "has unexpected size",
                 "Mirror sync in progress",
-                r"Release file for \S+ is (?:expired|not valid yet)",
+                r"Release file for \S+ is not valid yet",
                 "did not find any indices",
             ),
         ),
@@ -87,6 +86,7 @@ _SYMPTOMS: tuple[tuple[Failure, re.Pattern[str]], ...] = tuple(
                 r"Version '\S+' for '\S+' was not found",
             ),
         ),
+        (Failure.SCRIPT, (r"package \S+ script subprocess returned error",)),
         (
             Failure.NETWORK,
             (
@@ -130,26 +130,34 @@ class Ended:
     @property
     def excerpt(self) -> tuple[str, ...]:
         """The lines that matter to a person: the errors and warnings, or else the last lines."""
-        problems = [line for line in self.lines if line.startswith(("E: ", "W: ", "Err:"))]
-        return tuple((problems or self.lines)[-_SHOWN_LINES:])
+        problems = [line for line in self.lines if line.startswith(_PROBLEMS)]
+        shown = (problems or self.lines)[-_SHOWN_LINES:]
+        return tuple(_shorten(line) for line in shown)
 
 
 async def run(
-    command: Sequence[str], *, mode: Mode, output: int, on_progress: Callable[[str], None]
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    mode: Mode,
+    output: int,
+    on_progress: Callable[[str], None],
 ) -> Ended:
     """Run mmdebstrap, its standard output to the file descriptor `output`.
 
-    `on_progress` is called with a line for every phase. When cancelled, mmdebstrap and everything
-    it started are ended (SIGTERM, later SIGKILL) and its temporary directory is removed; `output`
-    then holds a part of an archive.
+    `environment` is laid over ours. `on_progress` is called with a line for every phase. When
+    cancelled, mmdebstrap and everything it started are ended (SIGTERM, later SIGKILL) and its
+    temporary directory is removed; so they are when this process is killed. `output` then holds a
+    part of an archive.
     """
     lines: deque[str] = deque(maxlen=_KEPT_LINES)
     code: int | None = None
-    async with _scratch(mode, on_progress) as directory:
+    async with guarded(mode, on_progress) as guard:
         # env(1) and not a mapping: the process inherits everything else as it is.
-        argv = ["env", f"TMPDIR={directory}", "LC_ALL=C.UTF-8", *command]
+        ours = {**environment, "TMPDIR": str(guard.directory), "LC_ALL": "C.UTF-8"}
+        argv = ["env", *(f"{name}={value}" for name, value in ours.items()), *command]
         with anyio.move_on_after(_RUN_SECONDS):
-            async with _process(argv, output) as process:
+            async with guard.process(argv, output) as process:
                 async for line in _lines(process):
                     lines.append(line)
                     phase = _PHASES.get(line.removeprefix("I: ").rstrip("."))
@@ -170,62 +178,6 @@ async def _lines(process: Process) -> AsyncIterator[str]:
         yield line.data.decode("utf-8", errors="replace")
 
 
-@asynccontextmanager
-async def _process(argv: Sequence[str], output: int) -> AsyncIterator[Process]:
-    """Start a process in a group of its own, and end the whole group on leaving."""
-    process = await anyio.open_process(
-        argv, stdin=DEVNULL, stdout=output, stderr=PIPE, start_new_session=True
-    )
-    try:
-        yield process
-    finally:
-        with anyio.CancelScope(shield=True):
-            await _end(process)
-            await process.aclose()
-
-
-async def _end(process: Process) -> None:
-    """End what runs, with time to clean up; nothing happens when it has ended."""
-    for number, seconds in (
-        (signal.SIGTERM, _TERMINATE_SECONDS),
-        (signal.SIGKILL, _KILL_SECONDS),
-    ):
-        if process.returncode is not None:
-            return
-        with suppress(ProcessLookupError):  # it has ended just now
-            os.killpg(process.pid, number)
-        with anyio.move_on_after(seconds):
-            await process.wait()
-
-
-@asynccontextmanager
-async def _scratch(mode: Mode, on_progress: Callable[[str], None]) -> AsyncIterator[Path]:
-    """Make a directory for mmdebstrap's temporary files, and remove what it leaves there."""
-    directory = await to_thread.run_sync(_make_scratch)
-    try:
-        yield directory
-    finally:
-        with anyio.CancelScope(shield=True):
-            await _remove_scratch(directory, mode)
-            if await to_thread.run_sync(directory.exists):
-                on_progress(f"{directory} could not be removed; remove it by hand")
-
-
-def _make_scratch() -> Path:
-    directory = Path(tempfile.mkdtemp(prefix="barasync-bootstrap-"))
-    # apt's own user, and the users of a namespace, have to get through.
-    directory.chmod(0o755)
-    return directory
-
-
-async def _remove_scratch(directory: Path, mode: Mode) -> None:
-    """Remove the directory with everything below it that is on the same file system."""
-    remove = ["rm", "--recursive", "--force", "--one-file-system", "--", str(directory)]
-    commands = [remove]
-    if mode == "unshare":
-        # The files may belong to subordinate IDs, which only a user namespace can touch; the
-        # directory itself is this user's.
-        commands.insert(0, ["mmdebstrap", "--unshare-helper", *remove])
-    with anyio.move_on_after(_REMOVE_SECONDS):
-        for command in commands:
-            await anyio.run_process(command, check=False)
+def _shorten(line: str) -> str:
+    """Cut a line that would fill a screen: mmdebstrap repeats command lines with all packages."""
+    return line if len(line) <= _SHOWN_CHARACTERS else f"{line[: _SHOWN_CHARACTERS - 1]}…"

@@ -3,58 +3,54 @@
 from __future__ import annotations
 
 import json
-import re
+import shlex
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+from pathlib import Path
 from typing import Literal
 
-from barasync.config.schema import BootstrapTable
-from barasync.config.spelling import did_you_mean
-from barasync.errors import ConfigError, ImageError
-from barasync.matrix.platforms import ARCHITECTURES, Platform, describe, short_name
+from barasync.config.schema import BootstrapVariant
+from barasync.images.bootstrap.sources import (
+    DISTRIBUTIONS,
+    Source,
+    fallback,
+    snapshot_seconds,
+    source,
+)
+from barasync.matrix.platforms import Platform, short_name
 
 KEY_LABEL = "barasync.key"
 SUITE_LABEL = "barasync.suite"
 
 Mode = Literal["root", "unshare"]
-"""How mmdebstrap gets the privileges it needs: it has them, or it makes a user namespace."""
+"""How mmdebstrap works: as it is, or in namespaces of its own.
+
+For an ordinary user these give the privileges it needs; for root they hold the mounts and the
+processes of what is installed, so that none of them can outlive it.
+"""
 
 _REPOSITORY = "localhost/barasync"
 _SHORT = 12
-_VERSION = 1
+_VERSION = 2
 """Raised when an image of the same packages and scripts comes out differently."""
-
-_DISTRIBUTIONS = ("debian", "ubuntu")
-_ESSENTIAL = ("base-files", "base-passwd", "bash", "coreutils", "dash", "libc-bin")
-"""What makes `sh` and `bash` work, and a user database and `env` with them."""
-
-_UNSTABLE = "sid"
-_UNSETTLED = frozenset({"riscv64", "loong64"})
-"""Young ports of Debian: mirrors carry stable indices of them that do not match, or none."""
-
-_NAME = re.compile(r"[a-z0-9]+(?:(?:[._]|-+)[a-z0-9]+)*")
-_SUITE = re.compile(r"[a-z0-9][a-z0-9.+_-]*")
-_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9-]+)?(?:[=/][A-Za-z0-9.+:~-]+)?")
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+_SCRIPTS = ("prepare", "policy", "finish", "install", "tidy")
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A suite to take the packages from; `expired` says that an old index of it will do."""
-
-    suite: str
-    expired: bool = False
+_LEFT_OUT = ("man", "info", "locale", "lintian")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """A bootstrapped image of one platform, before it is made; `recipe_for` makes one.
+    """A bootstrapped image of one platform, before it is made; `checks.recipe_for` makes one.
 
-    `packages` are sorted, without duplicates, the essential ones among them. `debian` is Debian's
-    name of the architecture.
+    `packages` are sorted, without duplicates, what a shell takes among them where the variant does
+    not bring it. `debian` is Debian's name of the architecture. `mirrors` are those declared; none
+    means the distribution's own. `key_digest` is the SHA-256 of the keyring `signed_by`; both are
+    empty where none was declared. `snapshot` is a date as `20260131T000000Z`, or empty.
     """
 
     name: str
@@ -63,6 +59,13 @@ class Recipe:
     packages: tuple[str, ...]
     platform: Platform
     debian: str
+    variant: BootstrapVariant = BootstrapVariant.EXTRACT
+    mirrors: tuple[str, ...] = ()
+    components: tuple[str, ...] = ()
+    signed_by: str = ""
+    key_digest: str = ""
+    allow_expired: bool = False
+    snapshot: str = ""
 
     @property
     def key(self) -> str:
@@ -73,7 +76,13 @@ class Recipe:
             "suite": self.suite,
             "packages": self.packages,
             "platform": str(self.platform),
-            "scripts": [_script("prepare"), _script("finish")],
+            "variant": self.variant,
+            "mirrors": self.mirrors,
+            "components": self.components,
+            "signed_by": (self.signed_by, self.key_digest),
+            "allow_expired": self.allow_expired,
+            "snapshot": self.snapshot,
+            "scripts": [_script(name) for name in _SCRIPTS],
         }
         return sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
 
@@ -88,38 +97,76 @@ class Recipe:
         return f"{_REPOSITORY}/{self.name}:{self.tag}"
 
     @property
-    def sources(self) -> tuple[Source, ...]:
-        """Where to take the packages from, and where else if the index there is no good."""
-        declared = Source(self.suite)
-        unsettled = self.platform.architecture in _UNSETTLED
-        if self.distribution == "debian" and unsettled:
-            return declared, Source(_UNSTABLE, expired=True)
-        return (declared,)
+    def keyring(self) -> Path:
+        """The keys on this host that the packages have to be signed with."""
+        return Path(self.signed_by or DISTRIBUTIONS[self.distribution].keyring)
 
-    def command(self, source: Source, mode: Mode) -> list[str]:
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Where to take the packages from, and where else if the index there is no good.
+
+        Who names mirrors or a date gets no other suite.
+        """
+        own = DISTRIBUTIONS[self.distribution]
+        components = self.components or own.components
+        pinned = bool(self.snapshot)
+        mirrors = self.mirrors or own.mirrors(self.suite, self.debian, pinned=pinned)
+        declared = source(self.suite, mirrors, components, self.snapshot)
+        other = fallback(self.distribution, self.debian)
+        if other is None or self.mirrors or pinned or other == self.suite:
+            return (declared,)
+        elsewhere = own.mirrors(other, self.debian, pinned=False)
+        return declared, source(other, elsewhere, components, "")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What mmdebstrap's environment needs besides its temporary directory."""
+        seconds = snapshot_seconds(self.snapshot)
+        return {} if seconds is None else {"SOURCE_DATE_EPOCH": str(seconds)}
+
+    def mode(self, *, root: bool) -> Mode:
+        """Return how mmdebstrap is to work; `root` says whether this is the superuser."""
+        return "root" if root and not self.variant.installs else "unshare"
+
+    def command(self, origin: Source, mode: Mode, *, keyring: Path | None = None) -> list[str]:
         """Return the command that writes the root file system to its standard output, as tar.
 
-        Nothing is mounted into the root and no device files are made: neither is needed to unpack
-        packages, and a mount would be a danger to whoever removes the directory.
+        `keyring` is the only one whose keys count; those that apt trusts on this host count without
+        it. To unpack packages nothing is mounted into the root and no device files are made:
+        neither is needed, and a mount would be a danger to whoever removes the directory.
         """
+        signed = "" if keyring is None else f"[signed-by={keyring}] "
         options = ['Acquire::Languages "none"', 'Acquire::Retries "3"']
-        if source.expired:
+        if self.allow_expired or self.snapshot:
             options.append('Acquire::Check-Valid-Until "false"')
         return [
             "mmdebstrap",
             f"--mode={mode}",
-            "--variant=extract",
+            f"--variant={self.variant}",
             "--format=tar",
             f"--architectures={self.debian}",
-            f"--include={','.join(self.packages)}",
-            "--skip=output/dev,chroot/mount,cleanup/run",
+            *([f"--include={','.join(self.packages)}"] if self.packages else []),
             *(f"--aptopt={option}" for option in options),
             f"--setup-hook={_script('prepare')}",
-            f"--extract-hook={_script('finish')}",
+            *(self._installing() if self.variant.installs else _extracting()),
             "--",
-            source.suite,
+            origin.suite,
             "-",
+            *(f"deb {signed}{line}" for line in origin.lines),
         ]
+
+    def _installing(self) -> tuple[str, ...]:
+        """Return the options for packages that are installed; the keyring goes with them."""
+        own = f"keyring={shlex.quote(self.signed_by)}\n"
+        return (
+            "--skip=output/dev,cleanup/run,check/qemu,check/signed-by,chroot/policy-rc.d",
+            f"--setup-hook={_script('policy')}",
+            *(f"--dpkgopt=path-exclude=/usr/share/{directory}/*" for directory in _LEFT_OUT),
+            "--dpkgopt=path-exclude=/usr/share/doc/*",
+            "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+            f"--customize-hook={own}{_script('install')}",
+            f"--customize-hook={_script('tidy')}",
+        )
 
     def changes(self, labels: dict[str, str]) -> tuple[str, ...]:
         """Return the Containerfile instructions that go with the root file system."""
@@ -130,43 +177,12 @@ class Recipe:
         )
 
 
-def recipe_for(name: str, spec: BootstrapTable, platform: Platform) -> Recipe:
-    """Return the recipe of the declared image `name` for a platform.
-
-    Raises:
-        ConfigError: The name, the distribution, the suite or a package cannot be meant.
-        ImageError: The distribution has no port to the platform.
-    """
-    where = f"images.{name}.bootstrap"
-    if _NAME.fullmatch(name) is None:
-        raise ConfigError(
-            f"images.{name}: '{name}' cannot name an image; "
-            "use lower-case letters, digits, '.', '_' and '-'"
-        )
-    if spec.distribution not in _DISTRIBUTIONS:
-        raise ConfigError(
-            f"{where}.distribution: unknown distribution '{spec.distribution}'"
-            f"{did_you_mean(spec.distribution, _DISTRIBUTIONS)}",
-            hint=f"known: {', '.join(_DISTRIBUTIONS)}",
-        )
-    if _SUITE.fullmatch(spec.suite) is None:
-        raise ConfigError(f"{where}.suite: '{spec.suite}' is not the name of a suite")
-    for package in spec.packages:
-        if _PACKAGE.fullmatch(package) is None:
-            raise ConfigError(f"{where}.packages: '{package}' is not the name of a package")
-    debian = describe(platform).debian
-    if debian is None:
-        raise ImageError(
-            f"image '{name}' cannot be made for {platform}: Debian has no port to it",
-            hint=f"ports: {', '.join(row.name for row in ARCHITECTURES if row.debian)}",
-        )
-    return Recipe(
-        name=name,
-        distribution=spec.distribution,
-        suite=spec.suite,
-        packages=tuple(sorted({*spec.packages, *_ESSENTIAL})),
-        platform=platform,
-        debian=debian,
+def _extracting() -> tuple[str, ...]:
+    """Return the options for packages that are only unpacked."""
+    return (
+        "--skip=output/dev,chroot/mount,cleanup/run,check/qemu,check/signed-by",
+        f"--extract-hook={_script('finish')}",
+        f"--extract-hook={_script('tidy')}",
     )
 
 
