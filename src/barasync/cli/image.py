@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from barasync.cli import image_bootstrap, image_listing, image_prune, image_snapshot, options
+from barasync.cli import (
+    image_bootstrap,
+    image_containerfile,
+    image_listing,
+    image_prune,
+    image_snapshot,
+    options,
+)
 from barasync.cli.arch_option import Arch, platforms_of
 from barasync.cli.project import find_project
 from barasync.config.spelling import did_you_mean
@@ -16,6 +23,7 @@ from barasync.errors import ConfigError
 
 app = typer.Typer(help="Images that the project declares.", no_args_is_help=True)
 app.command("bootstrap")(image_bootstrap.bootstrap)
+app.command("containerfile")(image_containerfile.containerfile)
 app.command("prune")(image_prune.prune)
 
 

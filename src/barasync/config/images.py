@@ -234,6 +234,8 @@ def _run(scripts: list[str]) -> None:
 
 def _path(path: str) -> None:
     _inside(path)
+    if not path.isprintable():
+        raise BadValue(f"{path!r} has characters that are not printable")
 
 
 _CHECKS: Mapping[str, Callable[[Any], None]] = {

@@ -8,8 +8,8 @@ A script is written in the first of these forms that can hold it:
 1. `RUN SCRIPT`, if it is one line of printable characters that cannot be taken for something else:
    the JSON form, a flag, a comment, a line that goes on, or the beginning of a heredoc;
 2. a heredoc, if asked for: only podman 4.8 and newer read it (`quirks.BUILD_KNOWS_NO_HEREDOC`).
-   Not if it begins with `#!`, which would make it a program of another interpreter, or ends with a
-   backslash, or has a line that is too long;
+   Not if it begins with `#!`, which would make it a program of another interpreter, ends with a
+   backslash, or has a line that is too long or holds a control character other than a tab;
 3. `RUN ["/bin/sh", "-c", "SCRIPT"]`, broken into lines where the script has them.
 
 The reader takes in no line of 64 KiB: it ends the file there, without an error.
@@ -206,7 +206,7 @@ def _script(script: str, *, heredocs: bool) -> str:
         and len(lines) > 1
         and not script.startswith("#!")
         and not script.endswith("\\")
-        and all(len(line) < _LONGEST_LINE for line in lines)
+        and all(map(_is_heredoc_line, lines))
     ):
         end = _delimiter(lines)
         return "\n".join((f"<<'{end}'", *lines, end))
@@ -223,6 +223,10 @@ def _is_plain(script: str) -> bool:
         and not script.endswith("\\")
         and "<<" not in script
     )
+
+
+def _is_heredoc_line(line: str) -> bool:
+    return len(line) < _LONGEST_LINE and line.replace("\t", "").isprintable()
 
 
 def _delimiter(lines: Iterable[str]) -> str:

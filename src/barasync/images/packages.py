@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import UNSET, UnsetType
 
@@ -15,39 +15,42 @@ _NO_MANAGER = "this image has neither apt-get nor dnf, microdnf or apk to instal
 _SCRIPT = """\
 set -eu
 has() {{ command -v "$1" >/dev/null 2>&1; }}
-left_out() {{ echo "$1 is not in this image's package index and is left out" >&2; }}
 if has apt-get; then
     export DEBIAN_FRONTEND=noninteractive
     apt-get -o APT::Update::Error-Mode=any -o Acquire::Retries=3 update
     set -- {debian}
-    for name in {debian_optional}; do
-        if apt-cache show "$name" >/dev/null 2>&1; then set -- "$@" "$name"; else left_out "$name"; fi
-    done
     apt-get -o Acquire::Retries=3 install -y --no-install-recommends "$@"
     apt-get clean
     rm -rf /var/lib/apt/lists/*
 elif has dnf || has microdnf; then
     if has dnf; then dnf=dnf; else dnf=microdnf; fi
     set -- {fedora}
-    for name in {fedora_optional}; do
-        case $("$dnf" repoquery "$name" 2>/dev/null) in
-            *"$name"*) set -- "$@" "$name" ;;
-            *) left_out "$name" ;;
-        esac
-    done
     "$dnf" install -y --setopt=install_weak_deps=0 "$@"
     "$dnf" clean all
 elif has apk; then
     set -- {alpine}
-    for name in {alpine_optional}; do
-        if [ -n "$(apk --no-cache search -e -q "$name")" ]; then set -- "$@" "$name"; else left_out "$name"; fi
-    done
     apk --no-cache add "$@"
 else
     echo {no_manager} >&2
     exit 1
 fi
-"""  # noqa: E501 - lines of the script
+"""
+
+_OPTIONAL = """
+    for name in {names}; do
+        if {there}; then
+            set -- "$@" "$name"
+        else
+            echo "$name is not in this image's package index and is left out" >&2
+        fi
+    done"""
+
+_THERE: Mapping[Family, str] = {
+    Family.DEBIAN: 'apt-cache show "$name" >/dev/null 2>&1',
+    # microdnf has no way to ask but this, and some versions say more than the names.
+    Family.FEDORA: '"$dnf" repoquery "$name" 2>/dev/null | grep -q "^$name-"',
+    Family.ALPINE: '[ -n "$(apk --no-cache search -e -q "$name")" ]',
+}
 
 
 def install_script(
@@ -59,10 +62,11 @@ def install_script(
     needed is left out, and so are the manager's caches. The script ends with the manager's exit
     code, or with 1 where there is none.
     """
-    names = {family: wanted(family, packages, toolchain=toolchain, dev=dev) for family in Family}
-    words = {f"{family}": shlex.join(each.required) for family, each in names.items()}
-    optional = {f"{family}_optional": shlex.join(each.optional) for family, each in names.items()}
-    return _SCRIPT.format(**words, **optional, no_manager=shlex.quote(_NO_MANAGER))
+    words = {
+        family.value: _words(family, wanted(family, packages, toolchain=toolchain, dev=dev))
+        for family in Family
+    }
+    return _SCRIPT.format(**words, no_manager=shlex.quote(_NO_MANAGER))
 
 
 def wanted(
@@ -81,3 +85,11 @@ def wanted(
     required = dict.fromkeys(name for part in parts for name in part.required)
     optional = dict.fromkeys(name for part in parts for name in part.optional)
     return Names(tuple(required), tuple(name for name in optional if name not in required))
+
+
+def _words(family: Family, names: Names) -> str:
+    """Return the arguments of `set --`, and the loop that adds those that are there."""
+    words = shlex.join(names.required)
+    if names.optional:
+        words += _OPTIONAL.format(names=shlex.join(names.optional), there=_THERE[family])
+    return words

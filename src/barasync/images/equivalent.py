@@ -1,0 +1,93 @@
+"""The Containerfile that makes what barasync makes of a declared image, for people and builders.
+
+Each image of the chain is a stage. What a Containerfile cannot say is in comments: how an image
+that the first stage begins with is made, which stages have no network, and what of the project is
+copied.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+from collections.abc import Iterator, Mapping
+
+from msgspec import UnsetType
+
+from barasync.config.images import chain
+from barasync.config.schema import ImageNetwork, ImageTable
+from barasync.images.bootstrap import recipe_for
+from barasync.images.containerfile import From, Instruction, User, render
+from barasync.images.steps import PackagesStep, RunStep, steps_of
+from barasync.matrix.platforms import Platform, short_name
+
+_ROOT = frozenset({"root", "0", "root:root", "0:0"})
+
+
+def containerfile_of(
+    name: str, images: Mapping[str, ImageTable], platform: Platform, *, heredocs: bool = False
+) -> str:
+    """Return a Containerfile for the declared image `name`, to be built in the project's directory.
+
+    `images` have been checked. `heredocs` is for podman 4.8 and newer. Packages are installed as
+    root where an image of the chain says that its user is another; who the user of an image from
+    elsewhere is, a Containerfile cannot ask.
+
+    Raises:
+        ConfigError: The bootstrap's table cannot be meant.
+        ImageError: The bootstrap's distribution has no port to the platform.
+    """
+    command = f"podman build --platform {platform} --file - . < CONTAINERFILE"
+    parts = [f"# {name} for {platform}, in the project's directory: {command}\n"]
+    user: str | None = None
+    for each in chain(name, images):
+        table = images[each]
+        comments = "".join(f"# {line}\n" for line in _comments(each, table, platform))
+        base = From(_begin(each, table, images, platform), _stage(each))
+        parts.append(comments + render([base, *_instructions(table, user)], heredocs=heredocs))
+        user = user if isinstance(table.user, UnsetType) else table.user
+    return "\n".join(parts)
+
+
+def _begin(
+    name: str, table: ImageTable, images: Mapping[str, ImageTable], platform: Platform
+) -> str:
+    if not isinstance(table.from_, UnsetType):
+        return _stage(table.from_) if table.from_ in images else table.from_.removeprefix("sha256:")
+    if not isinstance(table.bootstrap, UnsetType):
+        return recipe_for(name, table.bootstrap, platform).reference
+    return _built(name, platform)
+
+
+def _built(name: str, platform: Platform) -> str:
+    return f"localhost/{name}:{short_name(platform)}-containerfile"
+
+
+def _stage(name: str) -> str:
+    """Return the name of an image's stage: one that begins with a digit would be a number."""
+    return f"image-{name}" if name[0].isdigit() else name
+
+
+def _comments(name: str, table: ImageTable, platform: Platform) -> Iterator[str]:
+    if not isinstance(table.bootstrap, UnsetType):
+        yield f"made by: barasync image bootstrap {name} --arch {short_name(platform)}"
+    if not isinstance(table.containerfile, UnsetType):
+        context = "." if isinstance(table.context, UnsetType) else posixpath.normpath(table.context)
+        words = ["podman", "build", "--platform", f"{platform}", "--tag", _built(name, platform)]
+        words += ["--file", posixpath.normpath(table.containerfile), context]
+        yield f"made by: {shlex.join(words)}"
+    executes = any(isinstance(step, PackagesStep | RunStep) for step in steps_of(table))
+    if table.network is ImageNetwork.NONE and executes:
+        yield "without a network: podman build --network none"
+    if table.project:
+        yield "barasync copies the project without what git or .containerignore says to ignore"
+
+
+def _instructions(table: ImageTable, user: str | None) -> Iterator[Instruction]:
+    for step in steps_of(table):
+        if isinstance(step, PackagesStep):
+            other = user is not None and user not in _ROOT
+            script = step.instructions[1:]
+            yield from (*([User(step.user)] if other else []), *script)
+            yield from [User(user)] if other and user is not None else []
+        else:
+            yield from step.instructions

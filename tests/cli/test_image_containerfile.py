@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.rig.command import Barasync
+
+DECLARED = """
+[images.base]
+bootstrap = { suite = "trixie" }
+
+[images.tools]
+from = "base"
+run = ["make tools", "a\\nb"]
+"""
+
+
+@pytest.fixture
+def barasync(tmp_path: Path) -> Barasync:
+    """The command line in a project that declares images, with no podman to be found."""
+    directory = tmp_path / "project"
+    directory.mkdir()
+    environ = {"PATH": "/nonexistent", "HOME": str(tmp_path), "TERM": "dumb"}
+    command = Barasync(directory, None, environ)
+    command.configure(DECLARED)
+    return command
+
+
+def test_a_declared_image_is_printed_as_a_containerfile(barasync: Barasync) -> None:
+    ended = barasync("image", "containerfile", "tools", "--arch", "aarch64")
+
+    assert (ended.code, ended.err) == (0, "")
+    lines = ended.out.splitlines()
+    assert lines[2] == "# made by: barasync image bootstrap base --arch arm64"
+    assert lines[3].startswith("FROM localhost/barasync/base:arm64-")
+    assert lines[3].endswith(" AS base")
+    assert lines[5:] == [
+        "FROM base AS tools",
+        "RUN make tools",
+        'RUN ["/bin/sh", "-c", "a\\n\\',
+        'b"]',
+    ]
+
+
+def test_heredocs_are_written_where_asked_for(barasync: Barasync) -> None:
+    ended = barasync("image", "containerfile", "tools", "--heredocs")
+
+    assert ended.out.splitlines()[-4:] == ["RUN <<'EOF'", "a", "b", "EOF"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["tolls"], "barasync.toml declares no image 'tolls'; did you mean 'tools'?"),
+        (["tools", "--arch", "amr64"], "did you mean 'arm64'?"),
+    ],
+)
+def test_what_is_not_known_is_named(barasync: Barasync, words: list[str], said: str) -> None:
+    ended = barasync("image", "containerfile", *words)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert said in ended.err
