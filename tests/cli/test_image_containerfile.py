@@ -43,6 +43,13 @@ def test_a_declared_image_is_printed_as_a_containerfile(barasync: Barasync) -> N
     ]
 
 
+def test_there_is_one_for_each_architecture(barasync: Barasync) -> None:
+    ended = barasync("image", "containerfile", "tools", "--arch", "amd64,s390x")
+
+    headers = [line for line in ended.out.splitlines() if line.startswith("# tools for")]
+    assert [header.split()[3] for header in headers] == ["linux/amd64,", "linux/s390x,"]
+
+
 def test_heredocs_are_written_where_asked_for(barasync: Barasync) -> None:
     ended = barasync("image", "containerfile", "tools", "--heredocs")
 

@@ -188,3 +188,23 @@ def test_copies_are_normalised() -> None:
         Copy(".", "/all"),
         Copy("c", "/e"),
     )
+
+
+@pytest.mark.parametrize("key", ['packages = ["make"]', "dev = true", 'toolchain = "c"'])
+@pytest.mark.parametrize("base", ['from = "middle"', 'bootstrap = { suite = "trixie" }'])
+def test_nothing_can_be_installed_where_packages_are_only_unpacked(key: str, base: str) -> None:
+    middle = '[images.unpacked.bootstrap]\nsuite = "trixie"\n[images.middle]\nfrom = "unpacked"\n'
+    error = problem(f"{middle}[images.x]\n{base}\n{key}")
+
+    first = "unpacked" if "middle" in base else "x"
+    assert str(error).startswith(
+        f"barasync.toml: images.x.{key.partition(' ')[0]}: the packages of"
+    )
+    assert error.hint is not None
+    assert error.hint.startswith(f"write `variant = \"apt\"` in the bootstrap of '{first}'")
+
+
+def test_packages_can_be_installed_where_the_base_has_its_package_manager() -> None:
+    text = '[images.x]\nbootstrap = { suite = "trixie", variant = "apt" }\npackages = ["make"]'
+
+    assert parse(text, Origin()).images["x"].packages == ["make"]

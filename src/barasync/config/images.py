@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from barasync.config.copies import Copy, parse_copies
 from barasync.config.origin import Origin, Place
-from barasync.config.schema import ImageTable
+from barasync.config.schema import BootstrapVariant, ImageTable
 from barasync.config.spelling import closest
 from barasync.config.values import CELL_VARIABLES, BadValue, check_image_name
 from barasync.errors import ConfigError
@@ -45,6 +45,8 @@ def check_images(images: Mapping[str, ImageTable], origin: Origin) -> None:
         _check_base(name, table, images, origin)
         _check_values(table, partial(origin.key, "images", name))
     _check_cycles(images, origin)
+    for name, table in images.items():
+        _check_packages(name, table, images, origin)
 
 
 def image_copies(
@@ -153,6 +155,24 @@ def _check_cycles(images: Mapping[str, ImageTable], origin: Origin) -> None:
                     else None,
                 )
             walked.append(parent)
+
+
+def _check_packages(
+    name: str, table: ImageTable, images: Mapping[str, ImageTable], origin: Origin
+) -> None:
+    """Refuse packages in an image without a package manager's database."""
+    asked = {"packages": table.packages, "dev": table.dev, "toolchain": table.toolchain}
+    keys = [key for key, value in asked.items() if value and value is not UNSET]
+    first = chain(name, images)[0]
+    bootstrap = images[first].bootstrap
+    if not keys or isinstance(bootstrap, UnsetType):
+        return
+    if bootstrap.variant is BootstrapVariant.EXTRACT:
+        raise ConfigError(
+            f"{origin.key('images', name, keys[0])}: the packages of '{first}', which the image "
+            "begins with, are only unpacked, so no others can be installed",
+            hint=f"write `variant = \"apt\"` in the bootstrap of '{first}', or name them there",
+        )
 
 
 def _check_values(table: ImageTable, place: Place) -> None:
