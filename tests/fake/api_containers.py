@@ -210,8 +210,16 @@ async def commit(state: State, request: Request) -> Answer:
     name = f"{request.first('repo')}:{request.first('tag', 'latest')}"
     image = state.images.make(name, architecture=container.image.architecture, like=container.image)
     image.labels = container.labels
-    image.command = container.command
+    image.env = container.committed_env
+    image.user = container.body.get("user", image.user)
+    command = (container.body.get("entrypoint", []), container.body.get("command", []))
+    if any(command):
+        image.entrypoint, image.command = command
+    if state.has(quirks.COMMIT_LOSES_STOP_SIGNAL):
+        image.stop_signal = ""
     image.change(request.query.get("changes", ()))
+    if not (image.entrypoint or image.command) and state.has(quirks.COMMIT_CANNOT_CLEAR_COMMAND):
+        image.entrypoint, image.command = command
     image.take_files(container.root)
     return Answer.of({"Id": image.id}, 201)
 

@@ -105,6 +105,11 @@ class Container:
         return given or self.image.command or ["sh"]
 
     @property
+    def committed_env(self) -> list[str]:
+        """The environment that an image of it gets: all but what is set when it runs."""
+        return [f"{name}={value}" for name, value in self._settings().items()]
+
+    @property
     def has_ended(self) -> bool:
         """Whether it ran and is over."""
         return self.status == "exited"
@@ -130,7 +135,7 @@ class Container:
         Raises:
             Refusal: the command cannot be executed.
         """
-        executable(self.command[0], self._work_dir(), self._env()["PATH"])
+        executable(self.command[0], self._work_dir(), self._env().get("PATH", PATH))
         self.exit_code, self.process, self.finished = 0, None, None
         self.change("initialized")
 
@@ -143,7 +148,7 @@ class Container:
         if self.status != "initialized":
             self.init()
         env, work_dir = self._env(), self._work_dir()
-        program = executable(self.command[0], work_dir, env["PATH"])
+        program = executable(self.command[0], work_dir, env.get("PATH", PATH))
         self.process = Process(self.command, program=program, work_dir=work_dir, env=env)
         self.started = datetime.now(UTC)
         self._monitor = anyio.CancelScope()
@@ -307,9 +312,13 @@ class Container:
         return directory
 
     def _env(self) -> dict[str, str]:
+        at_start = {"HOME": "/", "HOSTNAME": self.id[:12]}
+        return {**at_start, **self._settings(), **self.secret_env}
+
+    def _settings(self) -> dict[str, str]:
         image = dict(setting.split("=", 1) for setting in self.image.env)
-        base = {"PATH": PATH, "HOME": "/", "HOSTNAME": self.id[:12]}
-        return {**base, **image, **self.body.get("env", {}), **self.secret_env}
+        podmans = {} if self.body.get("unsetenvall") else {"PATH": PATH, "container": "podman"}
+        return {**podmans, **image, **self.body.get("env", {})}
 
     def _shown_env(self) -> dict[str, str]:
         hidden = {} if self.shows_secrets else dict.fromkeys(self.secret_env, "*******")

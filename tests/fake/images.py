@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import shutil
 import tarfile
@@ -36,6 +37,9 @@ class Image:
     labels: dict[str, str] = field(default_factory=dict)
     env: list[str] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
+    entrypoint: list[str] = field(default_factory=list)
+    user: str = ""
+    stop_signal: str = ""
     work_dir: str = ""
     members: list[dict[str, Any]] | None = None
     parent: str = ""
@@ -53,7 +57,15 @@ class Image:
             "Size": 0,
             "Created": self.created.isoformat(),
             "Labels": self.labels,
-            "Config": {"Env": self.env, "Cmd": self.command, "WorkingDir": self.work_dir},
+            "ManifestType": "application/vnd.oci.image.manifest.v1+json",
+            "Config": {
+                "Env": self.env,
+                "Cmd": self.command,
+                "Entrypoint": self.entrypoint,
+                "User": self.user,
+                "StopSignal": self.stop_signal,
+                "WorkingDir": self.work_dir,
+            },
         }
 
     def summary(self) -> dict[str, object]:
@@ -87,16 +99,27 @@ class Image:
         shutil.copytree(root, self.root, symlinks=True, dirs_exist_ok=True)
 
     def change(self, changes: Sequence[str]) -> None:
-        """Apply Containerfile instructions: LABEL, WORKDIR, ENV; others change nothing."""
+        """Apply Containerfile instructions about settings; values are as they are, or in quotes."""
         for instruction in changes:
             word, _, rest = instruction.partition(" ")
             name, _, value = rest.partition("=")
-            if word == "LABEL":
-                self.labels[name] = value
-            elif word == "ENV":
-                self.env.append(rest)
-            elif word == "WORKDIR":
-                self.work_dir = rest
+            value = value[1:-1] if value.startswith('"') else value
+            match word:
+                case "LABEL":
+                    self.labels[name] = value
+                case "ENV":
+                    self.env = [each for each in self.env if not each.startswith(f"{name}=")]
+                    self.env.append(f"{name}={value}")
+                case "WORKDIR":
+                    self.work_dir = rest
+                case "USER":
+                    self.user = rest
+                case "STOPSIGNAL":
+                    self.stop_signal = rest
+                case "ENTRYPOINT":
+                    self.entrypoint, self.command = json.loads(rest), []
+                case "CMD":
+                    self.command = json.loads(rest)
 
 
 class Images:
@@ -117,7 +140,8 @@ class Images:
         if like is not None:
             image.env, image.command = list(like.env), list(like.command)
             image.work_dir, image.labels = like.work_dir, dict(like.labels)
-            image.parent = like.id
+            image.entrypoint, image.user = list(like.entrypoint), like.user
+            image.stop_signal, image.parent = like.stop_signal, like.id
         self._images[identity] = image
         if name:
             self.name(image, name)

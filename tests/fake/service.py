@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -89,6 +89,26 @@ class FakeService:
             return {each.name: each.status for each in self._state.containers.values()}
 
         return self._portal.call(states)
+
+    @property
+    def bodies(self) -> list[dict[str, Any]]:
+        """What every container was created with."""
+        return self._portal.call(
+            lambda: [dict(each.body) for each in self._state.containers.values()]
+        )
+
+    @property
+    def images(self) -> dict[str, dict[str, Any]]:
+        """What `inspect` tells of every image, by ID."""
+
+        def told() -> dict[str, dict[str, Any]]:
+            return {image.id: image.inspect() for image in self._state.images.listed({})}
+
+        return self._portal.call(told)
+
+    def change(self, image: str, *changes: str) -> None:
+        """Apply Containerfile instructions to an image, which stays the same one."""
+        self._portal.call(lambda: self._state.images.find(image).change(changes))
 
     @property
     def secrets(self) -> list[str]:

@@ -449,6 +449,17 @@ async def test_commit_returns_the_image() -> None:
     }
 
 
+async def test_a_commit_may_be_in_dockers_format() -> None:
+    service = answering(200, json={"Id": "1f3a"})
+
+    async with service.client() as podman:
+        await podman.containers.handle(ID).commit(
+            repository="localhost/x", tag="y", docker_format=True
+        )
+
+    assert service.only.query["format"] == ["docker"]
+
+
 async def test_a_container_that_is_gone_may_be_missing_where_that_is_said() -> None:
     async with refusing(404, "no such container").client() as podman:
         await podman.containers.handle(ID).remove(missing_ok=True)

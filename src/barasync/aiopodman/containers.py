@@ -400,12 +400,19 @@ class Container:
         await send_archive(self._libpod, self._path(), chunks, query)
 
     async def commit(
-        self, *, repository: str, tag: str, changes: Sequence[str] = (), pause: bool = False
+        self,
+        *,
+        repository: str,
+        tag: str,
+        changes: Sequence[str] = (),
+        pause: bool = False,
+        docker_format: bool = False,
     ) -> str:
         """Make an image of the container's files and settings; return its ID.
 
         `changes` are Containerfile instructions, such as `WORKDIR /workspace`. The image keeps the
-        architecture of the container's image, and its command, environment and labels.
+        architecture of the container's image, and has the container's command, environment, user
+        and labels. A health check of its image stays in Docker's format only.
 
         Raises:
             InvalidReference: `repository` and `tag` are not an image reference.
@@ -419,6 +426,7 @@ class Container:
             "tag": tag,
             "pause": pause,
             "changes": changes,
+            "format": "docker" if docker_format else None,
         }
         answer = await self._libpod.post("commit", query, patience=None)
         return decode_document(answer.body, Created).id

@@ -177,10 +177,11 @@ class ImageConfig(_Wire, frozen=True, kw_only=True):
     cmd: list[str] = []
     working_dir: str = ""
     user: str = ""
+    stop_signal: str = ""
 
 
 class ImageInspect(_Wire, frozen=True, kw_only=True):
-    """An image in full; `size` in bytes.
+    """An image in full; `size` in bytes, `manifest_type` is the media type of its manifest.
 
     `variant` is empty on every podman so far: inspect does not report it (measured on 4.3.1 and
     5.4.2).
@@ -190,6 +191,7 @@ class ImageInspect(_Wire, frozen=True, kw_only=True):
     architecture: str = ""
     variant: str = ""
     os: str = ""
+    manifest_type: str = ""
     repo_tags: list[str] = []
     repo_digests: list[str] = []
     labels: dict[str, str] = {}

@@ -309,6 +309,20 @@ COMMIT_PAUSES = Quirk(
     evidence="read in commit.go of 4.3.1",
     on_demand=False,
 )
+COMMIT_CANNOT_CLEAR_COMMAND = Quirk(
+    name="commit-cannot-clear-command",
+    trap="a commit that is to have neither entrypoint nor command has those of the container",
+    workaround="the caller gives it a command that does no harm, and no entrypoint",
+    evidence="measured on 5.4.2, not so in 4.3.1",
+    since=(5, 0, 0),
+)
+COMMIT_LOSES_STOP_SIGNAL = Quirk(
+    name="commit-loses-stop-signal",
+    trap="a commit does not have the stop signal of the container's image",
+    workaround="the caller gives it once more, in the changes",
+    evidence="measured on 5.4.2, not so in 4.3.1",
+    since=(5, 0, 0),
+)
 PULL_FAILS_AFTER_200 = Quirk(
     name="pull-fails-after-200",
     trap="a pull that fails has answered 200 before",
@@ -421,6 +435,8 @@ QUIRKS = (
     BUILD_KNOWS_NO_HEREDOC,
     COMMIT_CHANGES_ARE_LITERAL,
     COMMIT_PAUSES,
+    COMMIT_CANNOT_CLEAR_COMMAND,
+    COMMIT_LOSES_STOP_SIGNAL,
     PULL_FAILS_AFTER_200,
     LIST_REFUSES_IDS,
     LIST_NAME_MEANS_A_MEMBER,

@@ -77,6 +77,8 @@ class ContainerSpec:
     `overlays` are mounts whose source stays as it is: what the container writes there goes to its
     own storage, and is removed with it. At the paths of `hidden` the container finds an empty
     directory that cannot be written, whatever lies there.
+    With `only_env` the environment is `env`, without that of the image and of podman's defaults: a
+    commit then adds nothing else to the image's own. HOME is set all the same.
     `secret_env` maps a variable to the name of the secret that it holds; the secret has to be there
     when the container starts, that of a file when it is created.
 
@@ -91,6 +93,7 @@ class ContainerSpec:
     entrypoint: tuple[str, ...] = ()
     name: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    only_env: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     work_dir: str | None = None
     user: str | None = None
@@ -129,6 +132,7 @@ class ContainerSpec:
             "entrypoint": list(self.entrypoint),
             "name": self.name,
             "env": dict(self.env),
+            "unsetenvall": self.only_env,
             "labels": dict(self.labels),
             "work_dir": self.work_dir,
             "user": self.user,

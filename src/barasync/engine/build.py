@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import anyio
+from anyio import to_thread
+from anyio.from_thread import check_cancelled
 
 from barasync.aiopodman import Podman, Rlimit
 from barasync.engine.gate import Gates
-from barasync.images.steps import Step
-from barasync.matrix.platforms import Platform
+from barasync.engine.layers import making_layer
+from barasync.engine.once import Once
+from barasync.engine.step_container import Draft
+from barasync.engine.step_copy import send_copy
+from barasync.engine.step_log import StepLog
+from barasync.engine.step_run import Execution, execute, spec_of
+from barasync.engine.step_words import explained
+from barasync.images.cache import REPOSITORY, StepCache, replaced_tag, step_key
+from barasync.images.steps import (
+    CopyStep,
+    PackagesStep,
+    ProjectStep,
+    RunStep,
+    SettingsStep,
+    Step,
+    text_of,
+    title_of,
+)
+from barasync.matrix.platforms import Platform, short_name
+from barasync.workspace.archive import made_ahead, stream
+from barasync.workspace.pick import Picked, pick
 from barasync.workspace.tree import Tree
 
 STEP_SECONDS = 6 * 3600.0
@@ -66,22 +89,202 @@ class Built:
     log: Path | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Making:
+    """One step that is to be laid on an image: what it copies, and how it is called."""
+
+    step: Step
+    title: str
+    parent: str
+    key: str
+    content: Picked | Tree | None
+    where: str
+    log: StepLog
+    notice: Callable[[str], None]
+
+
 class Builder:
     """Makes images of steps; each step is found or made once, whatever images it is part of."""
 
     def __init__(self, context: BuildContext) -> None:
         self._context = context
+        self._cache = StepCache(context.podman)
+        self._picked: Once[str, Picked] = Once(self._pick)
+        self._made: dict[str, str] = {}
+        self._locks: dict[str, anyio.Lock] = {}
+        self._execution = Execution(
+            podman=context.podman,
+            timeout=context.timeout,
+            rlimits=context.rlimits,
+            gate=context.gates.start,
+            hurry=context.hurry,
+        )
 
     async def build(
         self, name: str, parent: str, steps: Sequence[Step], platform: Platform
     ) -> Built:
         """Return the image that `steps` make of the image with the ID `parent`.
 
-        `name` is what people call it. May be called for many images at once.
+        `name` is what people call it. May be called for many images at once. Steps that were made
+        stay for the next build, whatever comes after them.
+
+        When cancelled, the container of the step is killed and removed before this returns. A
+        commit that was asked for is waited for, so that no image is without a name.
 
         Raises:
             ImageError: a step fails, or podman refuses one.
             ConfigError: what is to be copied cannot be read, or is not in the project.
             EngineUnavailable: podman does not answer.
         """
-        raise NotImplementedError
+        context = self._context
+        tell = partial(context.on_progress, name, platform)
+        path = context.logs / f"{name}-{short_name(platform)}.log"
+        image, key, executed = parent, parent, 0
+        async with StepLog(path, partial(context.on_output, name, platform)) as log:
+            for number, step in enumerate(steps, 1):
+                where = f"step {number}/{len(steps)}"
+                title = f"{where} {title_of(step)}"
+                content = await self._content(step)
+                key = step_key(image, text_of(step), _digest(content))
+                found = await self._found(key, f"image '{name}' for {platform}: {title}")
+                if found is not None:
+                    tell(f"{title}: cached")
+                    image = found
+                    continue
+                making = _Making(
+                    step=step,
+                    title=title,
+                    parent=image,
+                    key=key,
+                    content=content,
+                    where=f"image '{name}' for {platform}: {title}",
+                    log=log,
+                    notice=tell,
+                )
+                began = anyio.current_time()
+                image, is_new = await self._made_alone(making)
+                executed += is_new
+                took = f"{anyio.current_time() - began:.1f} s" if is_new else "made meanwhile"
+                tell(f"{where}: {took}")
+            if log.problem is not None:
+                tell(f"the log {path} is not complete: {log.problem.strerror}")
+            return Built(id=image, key=key, executed=executed, log=path if log.exists else None)
+
+    async def _found(self, key: str, where: str) -> str | None:
+        """Return the image of a step that need not be made."""
+        if key in self._made or not self._context.cache:
+            return self._made.get(key)
+        with explained(where, "looking for it"):
+            return await self._cache.find(key)
+
+    async def _made_alone(self, making: _Making) -> tuple[str, bool]:
+        """Return the step's image, and whether it was made here: nobody else makes it meanwhile."""
+        context = self._context
+        waits = partial(making.notice, f"{making.title}: waits for who makes it now")
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._locks.setdefault(making.key, anyio.Lock()))
+            alone = making_layer(context.locks, making.key, on_wait=waits)
+            await stack.enter_async_context(alone)
+            if making.key in self._made:
+                return self._made[making.key], False
+            with explained(making.where, "looking for it"):
+                before = await self._cache.look_again(making.key)
+            if before is not None and context.cache:
+                return before, False
+            making.notice(making.title)
+            image = await self._make(making, before)
+            self._cache.add(making.key, image)
+            self._made[making.key] = image
+            return image, True
+
+    async def _make(self, making: _Making, before: str | None) -> str:
+        context = self._context
+        with explained(making.where, "looking at the image below"):
+            parent = await context.podman.images.inspect(making.parent)
+        draft = Draft(
+            podman=context.podman,
+            parent=parent,
+            key=making.key,
+            labels=context.labels,
+            maker=context.maker,
+            where=making.where,
+            notice=making.notice,
+        )
+        if before is not None:
+            # It would have no name any more: those that were made of it are still there.
+            with explained(making.where, "renaming what it was before"):
+                async with context.gates.images:
+                    tag = replaced_tag(making.key, before)
+                    await context.podman.images.tag(before, REPOSITORY, tag)
+        match making.step:
+            case RunStep() | PackagesStep() as step:
+                return await self._executed(step, making, draft)
+            case SettingsStep() as step:
+                return await _set(step, draft)
+            case CopyStep() | ProjectStep() as step:
+                return await _copied(step, making, draft)
+
+    async def _executed(self, step: RunStep | PackagesStep, making: _Making, draft: Draft) -> str:
+        async with self._context.processors:
+            await making.log.begin(making.title)
+            spec = spec_of(step, draft, self._execution)
+            async with draft.container(spec) as container:
+                await execute(
+                    container,
+                    making.log,
+                    self._execution,
+                    where=making.where,
+                    notice=making.notice,
+                )
+                return await draft.commit(container, spec)
+
+    async def _content(self, step: Step) -> Picked | Tree | None:
+        match step:
+            case CopyStep():
+                return await self._picked.get(step.source)
+            case ProjectStep():
+                return await self._context.tree()
+            case _:
+                return None
+
+    async def _pick(self, source: str) -> Picked:
+        # The thread cannot be left behind: it would be waited for when the interpreter ends.
+        read = partial(pick, self._context.project, source, checkpoint=check_cancelled)
+        return await to_thread.run_sync(read)
+
+
+def _digest(content: Picked | Tree | None) -> str:
+    match content:
+        case None:
+            return ""
+        case Picked():
+            return content.digest
+        case Tree():
+            return content.key
+
+
+async def _set(step: SettingsStep, draft: Draft) -> str:
+    spec = draft.never_started()
+    async with draft.container(spec) as container:
+        return await draft.commit(container, spec, step.changes(literal=draft.literal))
+
+
+async def _copied(step: CopyStep | ProjectStep, making: _Making, draft: Draft) -> str:
+    """Copy into a container that never runs: no emulator is needed.
+
+    The files of a copy belong to root, those of the project to the image's user, as in the
+    workspace layer.
+    """
+    spec = draft.never_started()
+    if isinstance(step, CopyStep):
+        spec = draft.as_root(spec)
+    async with draft.container(spec) as container:
+        with explained(making.where, "sending the files"):
+            match making.content:
+                case Picked() as picked:
+                    assert isinstance(step, CopyStep), "only a copy picks files"
+                    await send_copy(container, step, picked, making.where)
+                case Tree() as tree:
+                    async with made_ahead(stream(tree)) as pieces:
+                        await container.put_archive("/", pieces)
+        return await draft.commit(container, spec)

@@ -48,8 +48,14 @@ def stream(tree: Tree) -> Generator[bytes, None, None]:
     return pack(tree.root, chain((root,), tree.entries), _PREFIX)
 
 
-def pack(root: Path, entries: Iterable[Entry], name: str) -> Generator[bytes, None, None]:
-    """Give a tar archive of entries below `root`, which is `name` there, in pieces of 256 KiB.
+def pack(
+    root: Path, entries: Iterable[Entry], name: str, *, start: str = ""
+) -> Generator[bytes, None, None]:
+    """Give a tar archive of entries below `root`, in pieces of 256 KiB.
+
+    What lies at the path `start` below the root, the root itself by default, is called `name` in
+    the archive; entries are this and what lies below it. With an empty `name` they have the names
+    that they have in there, and there is none for the start itself.
 
     They keep their order, modes and modification times; the owner is 0:0 (podman gives files to
     the image's user when it unpacks them). Long and undecodable names are in pax headers. Closing
@@ -63,7 +69,7 @@ def pack(root: Path, entries: Iterable[Entry], name: str) -> Generator[bytes, No
     """
     pending = bytearray()
     with Below(root) as below:
-        for piece in _pieces(below, entries, name):
+        for piece in _pieces(below, entries, name, len(start)):
             pending += piece
             if len(pending) >= READ_BYTES:
                 yield bytes(pending)
@@ -71,9 +77,11 @@ def pack(root: Path, entries: Iterable[Entry], name: str) -> Generator[bytes, No
     yield bytes(pending)
 
 
-def _pieces(below: Below, entries: Iterable[Entry], name: str) -> Generator[bytes, None, None]:
+def _pieces(
+    below: Below, entries: Iterable[Entry], name: str, start: int
+) -> Generator[bytes, None, None]:
     for entry in entries:
-        yield _header(entry, _text(f"{name}/{entry.path}".rstrip("/")))
+        yield _header(entry, _text(f"{name}/{entry.path[start:].lstrip('/')}".strip("/")))
         if entry.kind is Kind.FILE:
             yield from read_file(below, entry)
             yield bytes(-entry.size % _BLOCK)

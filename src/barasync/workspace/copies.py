@@ -82,7 +82,7 @@ def _read(copy: Copy, checkpoint: Callable[[], None]) -> CopySource:
     entries: list[Entry] = []
     skipped: list[str] = []
     with Below(root) as below:
-        for path, entry in _everything(below, checkpoint, unreadable):
+        for path, entry in everything(below, "", checkpoint, unreadable):
             if entry is None:
                 skipped.append(path)
                 continue
@@ -92,11 +92,20 @@ def _read(copy: Copy, checkpoint: Callable[[], None]) -> CopySource:
     return CopySource(copy=copy, root=root, entries=tuple(entries), skipped=tuple(skipped))
 
 
-def _everything(
-    below: Below, checkpoint: Callable[[], None], unreadable: Callable[[Path, OSError], ConfigError]
+def everything(
+    below: Below,
+    start: str,
+    checkpoint: Callable[[], None],
+    unreadable: Callable[[Path, OSError], ConfigError],
 ) -> Generator[tuple[str, Entry | None], None, None]:
-    """Give the root, then all that is below it: a directory before what is in it, by name."""
-    waiting = [""]
+    """Give what lies at a path, then all that is below it: a directory before what is in it.
+
+    It goes by name; of what is neither file, directory nor link there is no entry.
+
+    Raises:
+        ConfigError: `unreadable` of what cannot be looked at.
+    """
+    waiting = [start]
     while waiting:
         path = waiting.pop()
         checkpoint()

@@ -1,0 +1,148 @@
+"""A script in a container of an image, until its end: what fails is said with its last lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+
+import anyio
+
+from barasync.aiopodman import (
+    Container,
+    ContainerInspect,
+    ContainerSpec,
+    OCIRuntimeError,
+    Podman,
+    Rlimit,
+)
+from barasync.engine.drain import Drain
+from barasync.engine.ending import NoVerdict
+from barasync.engine.gate import Gate
+from barasync.engine.job import SERVER_GRACE_SECONDS
+from barasync.engine.place import server_timeout
+from barasync.engine.step_container import SHELL, Draft
+from barasync.engine.step_log import StepLog
+from barasync.engine.step_words import explained, hint_of
+from barasync.errors import ImageError
+from barasync.images.steps import PackagesStep, RunStep
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ROOT = "root"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """How steps are executed: `timeout` in seconds, `gate` bounds how many are started at once.
+
+    `hurry` is set when nobody wants to wait any more.
+    """
+
+    podman: Podman
+    timeout: float
+    rlimits: tuple[Rlimit, ...]
+    gate: Gate
+    hurry: anyio.Event
+
+
+def spec_of(step: RunStep | PackagesStep, draft: Draft, execution: Execution) -> ContainerSpec:
+    """Return the container that a step is executed in.
+
+    Its environment is the image's, with a `PATH` if that has none. Podman itself ends it some time
+    after the step's own timeout, for a builder that was killed.
+    """
+    env = dict(setting.partition("=")[::2] for setting in draft.parent.config.env)
+    spec = replace(
+        draft.bare(),
+        entrypoint=(SHELL,),
+        command=("-c", step.script),
+        env={"PATH": _PATH, **env},
+        network=step.network.value,
+        timeout=server_timeout(execution.timeout, SERVER_GRACE_SECONDS),
+        rlimits=execution.rlimits,
+    )
+    if isinstance(step, PackagesStep) and step.user == _ROOT:
+        return draft.as_root(spec)
+    return spec
+
+
+async def execute(
+    container: Container,
+    log: StepLog,
+    execution: Execution,
+    *,
+    where: str,
+    notice: Callable[[str], None],
+) -> None:
+    """Run a created container of a step to its end, its output into the log.
+
+    `where` begins messages, `notice` hears of what is no failure. When cancelled, the container is
+    killed.
+
+    Raises:
+        ImageError: the script fails, takes too long, or cannot be executed.
+        EngineUnavailable: podman cannot be reached any more.
+    """
+    drain = Drain(
+        execution.podman,
+        container,
+        log,
+        timeout=execution.timeout,
+        grace=0.0,
+        gate=execution.gate,
+        hurry=execution.hurry,
+    )
+    with explained(where, "executing it"):
+        state = await _ended(drain, where)
+    log.end()
+    if drain.problem is not None:
+        notice(drain.problem)
+    reason = _failure(state, drain, execution.timeout)
+    if reason is not None:
+        raise _failed(where, reason, log)
+
+
+async def _ended(drain: Drain, where: str) -> ContainerInspect:
+    try:
+        async with AsyncExitStack() as stack:
+            await drain.start(stack)
+            return await drain.run()
+    except OCIRuntimeError as error:
+        raise _not_started(where, f"{error.message} {error.cause}") from error
+    except NoVerdict as error:
+        raise ImageError(f"{where}: {error}") from error
+
+
+def _not_started(where: str, reason: str) -> ImageError:
+    words = reason.lower()
+    if "exec format error" in words:
+        return ImageError(
+            f"{where}: {SHELL} is built for an architecture that this host cannot execute",
+            hint="see `barasync arch check`",
+        )
+    if "not found" in words or "no such file" in words:
+        return ImageError(
+            f"{where}: the image has no {SHELL} to execute it with",
+            hint="only `copy` and settings can be laid on an image without a shell",
+        )
+    return ImageError(f"{where}: {reason}")
+
+
+def _failure(state: ContainerInspect, drain: Drain, timeout: float) -> str | None:
+    code = state.state.exit_code
+    if code == 0:
+        return None
+    if drain.deadline_hit or code < 0:
+        return f"took longer than {timeout:g} s and was killed"
+    if state.state.oom_killed:
+        return f"failed with exit code {code}, out of memory"
+    return f"failed with exit code {code}"
+
+
+def _failed(where: str, reason: str, log: StepLog) -> ImageError:
+    if log.problem is None:
+        kept = f"log: {log.path}"
+    else:
+        kept = f"the log could not be written: {log.path}: {log.problem.strerror}"
+    lines = [f"{where} {reason}", *log.last_lines, kept]
+    return ImageError("\n  ".join(lines), hint=hint_of("\n".join(log.last_lines)))

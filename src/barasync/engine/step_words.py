@@ -1,0 +1,44 @@
+"""What goes wrong with a step, said to people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from barasync.aiopodman import NotFound, PodmanError, TransportError
+from barasync.errors import EngineUnavailable, ImageError
+
+_NO_SPACE = "no space left on device"
+_SPACE = (
+    "free some space where podman keeps its images (`podman info` says where: graphRoot); "
+    "`barasync image prune` removes old ones"
+)
+
+
+@contextmanager
+def explained(where: str, doing: str) -> Iterator[None]:
+    """Turn podman's errors into ours: `where` names image and step, `doing` what was being done.
+
+    Raises:
+        ImageError: podman refused, or was too late.
+        EngineUnavailable: it cannot be reached any more.
+    """
+    try:
+        yield
+    except TransportError as error:
+        raise EngineUnavailable(f"{where}: {doing}: {error}") from error
+    except NotFound as error:
+        raise ImageError(
+            f"{where}: {doing}: {error.cause or error}",
+            hint="something else removed it meanwhile; build again",
+        ) from error
+    except TimeoutError as error:
+        reason = str(error) or "podman did not answer in time"
+        raise ImageError(f"{where}: {doing}: {reason}") from error
+    except PodmanError as error:
+        raise ImageError(f"{where}: {doing}: {error}", hint=hint_of(str(error))) from error
+
+
+def hint_of(reason: str) -> str | None:
+    """Return what to do about a reason that podman or a program gave, if that is known."""
+    return _SPACE if _NO_SPACE in reason.lower() else None

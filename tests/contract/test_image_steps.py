@@ -1,0 +1,494 @@
+"""Steps of images on real podmans: what an image keeps, what it gets, and what is left."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from barasync.aiopodman import ContainerSpec, Podman, quirks
+from barasync.config.schema import ImageNetwork
+from barasync.engine.build import BuildContext, Builder, Built
+from barasync.engine.identity import Identity, Liveness
+from barasync.engine.reaper import Kind, leftovers, remove
+from barasync.errors import ConfigError, ImageError
+from barasync.images.containerfile import Env, Label, User, Workdir
+from barasync.images.steps import (
+    CopyStep,
+    PackagesStep,
+    ProjectStep,
+    RunStep,
+    SettingsStep,
+    Step,
+)
+from barasync.matrix.platforms import Platform, native, parse
+from barasync.workspace.scan import scan
+from barasync.workspace.tree import Tree
+from tests.contract.emulators import lent
+from tests.contract.running import created, shell
+from tests.contract.running import run as run_container
+from tests.rig import libpod
+from tests.rig.services import RigService
+from tests.rig.waiting import wait_until
+
+pytestmark = pytest.mark.anyio
+
+OFFLINE = ImageNetwork.NONE
+NATIVE = native(os.uname().machine)
+BASE = "localhost/barasync-test-steps"
+RUN = {"barasync.run": "steps-test", "barasync.pid": "1"}
+MAKER = {"barasync.maker.run": "steps-test"}
+OCI = "application/vnd.oci.image.manifest.v1+json"
+DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
+
+PARENTS = {
+    "user-by-name": ('CMD ["sh", "-c", "echo \\"hi\\" $HOME"]\nUSER nobody\nWORKDIR /tmp', OCI),
+    "entrypoint": ('ENTRYPOINT ["/bin/echo", "a b"]\nCMD ["c"]\nUSER 65534:65534', OCI),
+    "shell-entrypoint": ("ENTRYPOINT echo e", OCI),
+    "volumes": ("VOLUME /data\nEXPOSE 80\nSTOPSIGNAL SIGINT\nCMD c", OCI),
+    "environment": (
+        "ENV PATH=/bin:/usr/bin HOME=/tmp TERM=dumb container=foo A='x $y'\nCMD c",
+        OCI,
+    ),
+    "docker": (
+        'HEALTHCHECK --interval=5s CMD true\nSTOPSIGNAL SIGINT\nSHELL ["/bin/sh", "-ec"]\nCMD c',
+        DOCKER,
+    ),
+}
+
+
+@dataclass
+class Site:
+    """A project whose images are built, and what was said."""
+
+    podman: Podman
+    project: Path
+    logs: Path
+    said: list[str] = field(default_factory=list)
+    printed: list[str] = field(default_factory=list)
+
+    def builder(self, **context: Any) -> Builder:
+        async def tree() -> Tree:
+            return await to_thread.run_sync(scan, self.project)
+
+        given: dict[str, Any] = {
+            "podman": self.podman,
+            "project": self.project,
+            "tree": tree,
+            "labels": RUN,
+            "maker": MAKER,
+            "rlimits": (),
+            "logs": self.logs,
+            "locks": self.logs / "locks",
+            "processors": anyio.CapacityLimiter(2),
+            "on_progress": lambda _name, _platform, line: self.said.append(line),
+            "on_output": lambda _name, _platform, line: self.printed.append(line),
+        }
+        return Builder(BuildContext(**(given | context)))
+
+    async def build(
+        self, parent: str, *steps: Step, platform: Platform = NATIVE, **context: Any
+    ) -> Built:
+        with anyio.fail_after(50):
+            return await self.builder(**context).build("app", parent, steps, platform)
+
+
+@pytest.fixture
+async def site(podman: Podman, tmp_path: Path) -> AsyncIterator[Site]:
+    """Nothing that these tests make stays in the storage, and nothing is without a name."""
+    project = tmp_path / "project"
+    project.mkdir()
+    before = {image.id for image in await podman.images.list(all=True)}
+    yield Site(podman, project, tmp_path / "logs")
+    with anyio.fail_after(50, shield=True):
+        new = [each for each in await podman.images.list(all=True) if each.id not in before]
+        for image in new:
+            await podman.images.remove(image.id, force=True, missing_ok=True)
+    nameless = [image.id for image in new if not image.repo_tags]
+    assert not nameless, f"images without a name: {nameless}"
+
+
+def run(script: str) -> RunStep:
+    return RunStep(script, network=OFFLINE)
+
+
+def parent_of(service: RigService, text: str, kind: str = OCI) -> str:
+    """Return the ID of an image that podman builds of a Containerfile."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        member, data = tarfile.TarInfo("Containerfile"), text.encode()
+        member.size = len(data)
+        tar.addfile(member, io.BytesIO(data))
+    socket_path = service.endpoint.socket_path
+    query = {"t": f"{BASE}:parent", "outputformat": kind, "layers": "false"}
+    libpod.request(socket_path, "POST", "build", query=query, body=content.getvalue())
+    found = libpod.request(socket_path, "GET", f"images/{BASE}:parent/json")
+    return str(found["Id"])
+
+
+def told(service: RigService, image: str) -> dict[str, Any]:
+    """Return what podman tells of an image's settings, labels of ours left out."""
+    found = libpod.request(service.endpoint.socket_path, "GET", f"images/{image}/json")
+    config = dict(found["Config"])
+    labels = config.pop("Labels", None) or {}
+    return {
+        **config,
+        "Labels": {name: labels[name] for name in labels if not name.startswith("barasync.")},
+        "Env": sorted(config.get("Env") or ()),
+        "Healthcheck": found.get("Healthcheck"),
+        "WorkingDir": config.get("WorkingDir") or "/",
+        "ManifestType": found["ManifestType"],
+        "Architecture": found["Architecture"],
+    }
+
+
+async def output(podman: Podman, image: str, script: str) -> list[str]:
+    """Return the lines that a script prints as root."""
+    spec = replace(shell(image, script), entrypoint=(), user="0:0")
+    spec = replace(spec, command=("-c", script), entrypoint=("/bin/sh",))
+    done = await run_container(podman, spec)
+    assert done.state.state.exit_code == 0, done.stderr
+    return done.stdout.decode().splitlines()
+
+
+@pytest.mark.parametrize("name", PARENTS)
+async def test_an_image_keeps_what_its_parent_has(
+    site: Site, service: RigService, busybox: str, name: str
+) -> None:
+    text, kind = PARENTS[name]
+    parent = await to_thread.run_sync(parent_of, service, f"FROM {busybox}\n{text}\n", kind)
+    (site.project / "file").write_text("text")
+
+    executed = await site.build(parent, PackagesStep(("x",), "id -u; env", OFFLINE), run("id -un"))
+    copied = await site.build(parent, CopyStep("file", "/in"), ProjectStep())
+
+    before = told(service, parent)
+    for built in (executed, copied):
+        after = told(service, built.id)
+        # A signal is the same by name and by number.
+        assert after == before
+    assert site.printed[0] == "0"
+    assert site.printed[-1] == {"user-by-name": "nobody", "entrypoint": "nobody"}.get(name, "root")
+
+
+async def test_commit_loses_stop_signal__it_is_given_back_in_the_changes(
+    podman: Podman, site: Site, service: RigService, busybox: str
+) -> None:
+    parent = await to_thread.run_sync(
+        parent_of, service, f"FROM {busybox}\nSTOPSIGNAL SIGINT\nCMD c\n"
+    )
+    del site
+    kept = []
+    for changes in ((), ("STOPSIGNAL SIGINT",)):
+        async with created(podman, ContainerSpec(image=parent)) as container:
+            image = await container.commit(repository=BASE, tag="signal", changes=changes)
+        kept.append((await podman.images.inspect(image)).config.stop_signal)
+        await podman.images.remove(image)
+
+    lost = quirks.COMMIT_LOSES_STOP_SIGNAL.is_active(podman.version.release)
+    assert kept[0] == ("" if lost else "SIGINT")
+    assert kept[1] in {"SIGINT", "2"}
+
+
+async def test_commit_cannot_clear_command__a_parent_without_one_gets_a_harmless_one(
+    podman: Podman, site: Site, busybox: str
+) -> None:
+    async with created(podman, shell(busybox, "true")) as container:
+        cleared = await container.commit(
+            repository=BASE, tag="cleared", changes=("ENTRYPOINT []", "CMD []")
+        )
+    built = await site.build(busybox, run("true"))
+
+    keeps = quirks.COMMIT_CANNOT_CLEAR_COMMAND.is_active(podman.version.release)
+    assert (await podman.images.inspect(cleared)).config.cmd == (
+        ["sh", "-c", "true"] if keeps else []
+    )
+    config = (await podman.images.inspect(built.id)).config
+    assert config.entrypoint == []
+    assert config.cmd == (["/bin/sh"] if keeps else [])
+
+
+async def test_a_chain_of_all_steps_is_made_once(
+    site: Site, service: RigService, podman: Podman, busybox: str
+) -> None:
+    (site.project / "file").write_text("text")
+    steps = (
+        SettingsStep((Env("GREETING", 'x "$y"  \\z'), Workdir("/made/here"))),
+        PackagesStep(("tool",), "mkdir -p /opt && echo tool > /opt/tool", OFFLINE),
+        CopyStep("file", "/in/"),
+        ProjectStep(),
+        run("pwd; echo $GREETING; cat /opt/tool /in/file /workspace/file > out; id -un"),
+        SettingsStep((User("nobody"), Label("l", 'a "$b" \\c'))),
+    )
+
+    first = await site.build(busybox, *steps)
+    again = await site.build(busybox, *steps)
+
+    assert (first.executed, again.executed) == (6, 0)
+    assert again.id == first.id
+    assert site.printed == ["/made/here", 'x "$y" \\z', "root"]
+    image = await podman.images.inspect(first.id)
+    assert image.repo_tags == [f"localhost/barasync/step:{first.key[:16]}"]
+    assert image.config.user == "nobody"
+    assert image.config.working_dir == "/made/here"
+    assert 'GREETING=x "$y"  \\z' in image.config.env
+    assert image.labels["l"] == 'a "$b" \\c'
+    assert image.labels["barasync.kind"] == "step"
+    assert image.labels.items() >= {**dict.fromkeys(RUN, ""), **MAKER}.items()
+    assert await output(podman, first.id, "cat out") == ["tool", "texttext"]
+    assert told(service, first.id)["Cmd"] is not None or image.config.cmd == []
+
+
+async def test_a_copy_is_roots_whoever_the_images_user_is(
+    site: Site, service: RigService, podman: Podman, busybox: str
+) -> None:
+    text = f"FROM {busybox}\nRUN mkdir -p /old && chmod 700 /old && ln -s /old /link\nUSER nobody\n"
+    parent = await to_thread.run_sync(parent_of, service, text)
+    project = site.project
+    (project / "dir/deep").mkdir(parents=True)
+    (project / "dir/deep/set").write_text("1")
+    (project / "dir/deep/set").chmod(0o4751)
+    (project / "dir/open").mkdir(mode=0o777)
+    (project / "dir/open").chmod(0o1777)
+    (project / "dir/away").symlink_to("/nowhere")
+    (project / "dir").chmod(0o700)
+    (project / "empty").mkdir()
+
+    built = await site.build(
+        parent,
+        CopyStep("dir", "/new/place"),
+        CopyStep("dir", "/link"),
+        CopyStep("dir/deep/set", "/link"),
+        CopyStep("dir/deep/set", "/other/"),
+        CopyStep("dir/deep/set", "/other/name"),
+        CopyStep("empty", "/made/empty"),
+    )
+
+    lines = await output(
+        podman,
+        built.id,
+        "cd /; stat -c '%n %a %u:%g' new new/place new/place/deep/set new/place/open old"
+        " old/deep/set old/set other other/set other/name made/empty; readlink new/place/away link",
+    )
+    assert lines == [
+        "new 755 0:0",
+        "new/place 755 0:0",
+        "new/place/deep/set 4751 0:0",
+        "new/place/open 1777 0:0",
+        "old 700 0:0",
+        "old/deep/set 4751 0:0",
+        "old/set 4751 0:0",
+        "other 755 0:0",
+        "other/set 4751 0:0",
+        "other/name 4751 0:0",
+        "made/empty 755 0:0",
+        "/nowhere",
+        "/old",
+    ]
+    assert (await podman.images.inspect(built.id)).config.user == "nobody"
+
+
+async def test_the_projects_files_belong_to_the_images_user(
+    site: Site, service: RigService, podman: Podman, busybox: str
+) -> None:
+    parent = await to_thread.run_sync(parent_of, service, f"FROM {busybox}\nUSER nobody\n")
+    (site.project / "file").write_text("text")
+
+    built = await site.build(parent, ProjectStep(), run("echo more >> /workspace/file"))
+
+    assert await output(podman, built.id, "stat -c '%u:%g' /workspace/file") == ["65534:65534"]
+
+
+async def test_a_directory_takes_the_place_of_no_file(site: Site, busybox: str) -> None:
+    (site.project / "dir").mkdir()
+
+    with pytest.raises(ConfigError, match="/etc/passwd is not a directory in the image"):
+        await site.build(busybox, CopyStep("dir", "/etc/passwd/below"))
+
+
+async def test_what_a_step_writes_to_a_volume_is_gone(
+    site: Site, service: RigService, podman: Podman, busybox: str
+) -> None:
+    parent = await to_thread.run_sync(parent_of, service, f"FROM {busybox}\nVOLUME /data\n")
+    (site.project / "file").write_text("text")
+    before = await podman.volumes.list()
+
+    built = await site.build(parent, CopyStep("file", "/data/file"), run("echo x > /data/written"))
+
+    assert await output(podman, built.id, "ls /data") == ["file"]
+    assert await podman.volumes.list() == before
+
+
+@pytest.fixture(scope="module")
+def emulators() -> Iterator[None]:
+    with lent([parse("arm64"), parse("riscv64")]):
+        yield
+
+
+@pytest.mark.usefixtures("emulators")
+@pytest.mark.parametrize("arch", ["arm64", "riscv64"])
+async def test_scripts_of_other_architectures_run_under_emulation(
+    site: Site, podman: Podman, busybox_for: Callable[[str], str], arch: str
+) -> None:
+    built = await site.build(
+        busybox_for(arch), run("uname -m > /machine; cat /machine"), platform=parse(arch)
+    )
+
+    assert site.printed == [{"arm64": "aarch64"}.get(arch, arch)]
+    assert (await podman.images.inspect(built.id)).architecture == arch
+
+
+async def test_copies_and_settings_need_no_emulator(
+    site: Site, podman: Podman, busybox_for: Callable[[str], str]
+) -> None:
+    (site.project / "file").write_text("text")
+
+    built = await site.build(
+        busybox_for("armhf"),
+        CopyStep("file", "/in"),
+        SettingsStep((Env("A", "b"),)),
+        platform=parse("armv7"),
+    )
+
+    assert (await podman.images.inspect(built.id)).architecture == "armhf"
+
+
+async def test_an_image_without_a_shell_can_have_copies_and_no_scripts(
+    site: Site, podman: Podman
+) -> None:
+    async def nothing() -> AsyncIterator[bytes]:
+        yield bytes(1024)
+
+    empty = await podman.images.import_(nothing(), reference=f"{BASE}:empty")
+    (site.project / "file").write_text("text")
+
+    built = await site.build(empty, CopyStep("file", "/in"))
+    with pytest.raises(ImageError, match="the image has no /bin/sh to execute it with"):
+        await site.build(built.id, run("true"))
+
+    assert (await podman.images.inspect(built.id)).config.cmd == []
+
+
+async def test_a_script_that_fails_leaves_the_steps_before_it_and_says_why(
+    site: Site, busybox: str
+) -> None:
+    with pytest.raises(ImageError) as caught:
+        await site.build(busybox, run("echo one"), run("echo two; echo bad >&2; exit 3"))
+    with pytest.raises(ImageError):
+        await site.build(busybox, run("echo one"), run("exit 3"))
+
+    lines = str(caught.value).split("\n  ")
+    assert lines[0].endswith("step 2/2 RUN echo two; echo bad >&2; exit 3 failed with exit code 3")
+    assert sorted(lines[1:-1]) == ["bad", "two"]
+    assert lines[-1] == f"log: {site.logs}/app-{NATIVE.architecture}.log"
+    assert site.printed.count("one") == 1
+    log = await anyio.Path(site.logs / f"app-{NATIVE.architecture}.log").read_text()
+    assert log.startswith("==> step 1/2 RUN echo one\none\n==> step 2/2 RUN echo two")
+
+
+async def test_however_much_a_step_prints_it_is_in_the_log(site: Site, busybox: str) -> None:
+    built = await site.build(
+        busybox, run("head -c 20000000 /dev/zero | tr '\\000' x; echo; echo end")
+    )
+
+    assert built.log is not None
+    assert built.log.stat().st_size == len("==> step 1/1 ") + 20_000_005 + len(
+        "RUN head -c 20000000 /dev/zero | tr '\\000' x; echo; echo end\n"
+    )
+    assert site.printed[-1] == "end"
+    assert max(map(len, site.printed)) <= 1000
+
+
+@pytest.mark.parametrize("moment", ["run", "commit", "copy"])
+async def test_cancelled_at_any_moment_it_leaves_nothing(
+    site: Site, podman: Podman, busybox: str, moment: str
+) -> None:
+    (site.project / "file").write_bytes(os.urandom(30_000_000))
+    step, begun = {
+        "run": (run("echo begun; sleep 60"), lambda: "begun" in site.printed),
+        "commit": (run("head -c 50000000 /dev/urandom > /big; echo begun"), None),
+        "copy": (CopyStep("file", "/in"), None),
+    }[moment]
+
+    async def created_and_a_moment() -> bool:
+        found = await podman.containers.list(labels={"barasync.run": "steps-test"}, all=True)
+        return any(each.state in {"created", "exited"} for each in found)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(site.build, busybox, step)
+        if begun is not None:
+            await to_thread.run_sync(wait_until, begun, "the script runs")
+        else:
+            with anyio.fail_after(30):
+                while not await created_and_a_moment():  # noqa: ASYNC110 - podman has no event for it
+                    await anyio.sleep(0.01)
+                if moment == "commit":
+                    await to_thread.run_sync(
+                        wait_until, lambda: "begun" in site.printed, "the script runs"
+                    )
+                    while not await created_and_a_moment():  # noqa: ASYNC110 - as above
+                        await anyio.sleep(0.01)
+        group.cancel_scope.cancel()
+
+    # `site` looks for images without a name, and the fixtures for containers.
+    assert await podman.containers.list(labels={"barasync.run": "steps-test"}, all=True) == []
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import anyio
+from barasync.aiopodman import Endpoint, Podman
+from barasync.config.schema import ImageNetwork
+from barasync.engine.build import BuildContext, Builder
+from barasync.engine.identity import Identity
+from barasync.images.steps import RunStep
+from barasync.matrix.platforms import native
+
+async def main(url, image, directory):
+    identity = Identity.current()
+    async with Podman(Endpoint(url, "a test")) as podman:
+        context = BuildContext(
+            podman=podman, project=directory, tree=None, labels=identity.labels("killed-build"),
+            maker=identity.maker_labels("killed-build"), rlimits=(), logs=directory,
+            locks=directory, processors=anyio.CapacityLimiter(1),
+            on_output=lambda name, platform, line: print(line, flush=True),
+        )
+        step = RunStep("echo begun; sleep 600", network=ImageNetwork.NONE)
+        await Builder(context).build("app", image, (step,), native("x86_64"))
+
+anyio.run(main, sys.argv[1], sys.argv[2], Path(sys.argv[3]))
+"""
+
+
+async def test_what_a_killed_builder_left_is_found_and_removed(
+    site: Site, podman: Podman, service: RigService, busybox: str
+) -> None:
+    def build_and_kill() -> None:
+        command = [sys.executable, "-c", KILLED, service.endpoint.url, busybox, str(site.project)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as builder:
+            assert builder.stdout is not None
+            assert builder.stdout.readline() == b"begun\n"
+            builder.send_signal(signal.SIGKILL)
+
+    await to_thread.run_sync(build_and_kill)
+
+    identity = await to_thread.run_sync(Identity.current)
+    found = await leftovers(podman, identity, None, kinds={Kind.CONTAINER})
+    (left,) = [each for each in found if each.run == "killed-build"]
+    inspected = await podman.containers.handle(left.key).inspect()
+    assert left.liveness is Liveness.DEAD
+    assert inspected.config.timeout == 6 * 3600 + 30
+    await remove(podman, None, [left])
+    assert not await podman.containers.list(labels={"barasync.run": "killed-build"}, all=True)

@@ -1,0 +1,294 @@
+"""Steps of images: found again, said when they fail, and nothing left whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from barasync.config.schema import ImageNetwork
+from barasync.errors import ConfigError, EngineUnavailable, ImageError
+from barasync.images.containerfile import Env, Label, User, Workdir
+from barasync.images.steps import CopyStep, PackagesStep, ProjectStep, RunStep, SettingsStep
+from tests.fake.faults import Dies, Fault, Hangs, Refuses
+from tests.fake.service import FakeService
+from tests.faults.building import MAKER, PLATFORM, RUN, Site
+from tests.rig.waiting import wait_until
+
+pytestmark = pytest.mark.anyio
+
+OFFLINE = ImageNetwork.NONE
+
+
+@pytest.fixture
+def site(service: FakeService, tmp_path: Path) -> Site:
+    project = tmp_path / "project"
+    (project / "src").mkdir(parents=True)
+    (project / "src/file").write_text("text")
+    return Site(service, project, tmp_path / "logs")
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    await to_thread.run_sync(wait_until, holds, "what the builder is to do")
+
+
+def run(script: str) -> RunStep:
+    return RunStep(script, network=OFFLINE)
+
+
+async def test_all_steps_are_made_once_and_found_by_the_next_builder(site: Site) -> None:
+    steps = (
+        SettingsStep((Env("A", "x y"), Workdir("/workspace"))),
+        PackagesStep(("gcc",), "echo installed > gcc", OFFLINE),
+        CopyStep("src", "/tmp/in"),
+        ProjectStep(),
+        run("cat src/file gcc /dev/null > made"),
+        SettingsStep((User("nobody"), Label("l", "v"))),
+    )
+
+    first = await site.build(*steps)
+    asked = len(site.service.requests)
+    second = await site.build(*steps)
+
+    assert (first.executed, second.executed) == (6, 0)
+    assert (second.id, second.key) == (first.id, first.key)
+    assert second.log is None
+    assert list(site.service.requests)[asked:] == ["ping", "image-list"]
+    assert site.said[-1] == "app: step 6/6 USER nobody, LABEL l=v: cached"
+    assert site.config(first.id)["User"] == "nobody"
+    assert "A=x y" in site.config(first.id)["Env"]
+    assert site.nameless == []
+    assert site.service.containers == {}
+
+
+async def test_a_step_goes_on_from_the_one_before(site: Site) -> None:
+    await site.build(run("echo one > /dev/stdout; echo 1 > workspace/a"))
+    built = await site.build(
+        run("echo one > /dev/stdout; echo 1 > workspace/a"),
+        run("test -f workspace/a; cat workspace/a"),
+    )
+
+    assert built.executed == 1
+    assert site.printed == ["one", "1"]
+
+
+async def test_the_image_says_what_it_is_and_who_made_it(site: Site) -> None:
+    built = await site.build(run("true"))
+
+    labels = site.labels(built.id)
+    assert site.names(built.id) == [f"localhost/barasync/step:{built.key[:16]}"]
+    assert labels["barasync.kind"] == "step"
+    assert labels["barasync.key"] == built.key
+    assert labels["barasync.base"] == site.service.image("localhost/base")
+    assert labels.items() >= MAKER.items()
+    assert {labels[name] for name in RUN} == {""}
+
+
+async def test_an_image_keeps_what_its_parent_has(site: Site) -> None:
+    base = site.service.image("localhost/base")
+    kept = (
+        'ENTRYPOINT ["/bin/tool", "-x"]',
+        'CMD ["one", "two"]',
+        "USER nobody",
+        "STOPSIGNAL SIGINT",
+        "ENV A=b",
+        "ENV PATH=/bin:/usr/bin",
+    )
+    site.service.change(base, *kept)
+    (site.project / "src/file").write_text("text")
+
+    built = await site.build(
+        PackagesStep(("gcc",), "true", OFFLINE), run("env"), CopyStep("src", "/tmp/in")
+    )
+
+    before, after = site.config(base), site.config(built.id)
+    assert sorted(after.pop("Env")) == sorted(before.pop("Env"))
+    assert after == before
+    assert "container=podman" not in site.printed
+    assert {"A=b", "PATH=/bin:/usr/bin"} <= set(site.printed)
+
+
+async def test_a_parent_without_a_command_gets_no_entrypoint(site: Site) -> None:
+    built = await site.build(run("true"), CopyStep("src", "/tmp/in"))
+
+    config = site.config(built.id)
+    old = site.service.version.startswith("4.")
+    assert config["Entrypoint"] == []
+    assert config["Cmd"] == ([] if old else ["/bin/sh"])
+
+
+async def test_a_script_that_fails_is_said_with_its_last_lines_and_the_log(site: Site) -> None:
+    script = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo line $i; done; echo no >&2; exit 7"
+
+    with pytest.raises(ImageError) as caught:
+        await site.build(run("echo first"), run(script), run("echo never"))
+
+    first, *lines, log = str(caught.value).split("\n  ")
+    assert first.startswith("image 'app' for linux/")
+    assert "step 2/3 RUN for i in 1 2 3" in first
+    assert first.endswith(" failed with exit code 7")
+    assert sorted(lines) == sorted([*(f"line {i}" for i in range(4, 13)), "no"])
+    path = Path(log.removeprefix("log: "))
+    assert path.parent == site.logs
+    kept = await anyio.Path(path).read_text()
+    assert kept.startswith("==> step 1/3 RUN echo first\nfirst\n==> step 2/3 RUN for i in")
+    assert "line 1\nline 2\n" in kept
+    assert site.service.containers == {}
+    assert site.nameless == []
+
+
+async def test_after_a_failure_the_steps_before_it_are_found(site: Site) -> None:
+    with pytest.raises(ImageError):
+        await site.build(run("echo first"), run("exit 1"))
+
+    built = await site.build(run("echo first"), run("echo mended"))
+
+    assert built.executed == 1
+
+
+async def test_a_script_that_takes_too_long_is_killed(site: Site) -> None:
+    with pytest.raises(ImageError, match=r"RUN sleep 60 took longer than 0\.2 s and was killed"):
+        await site.build(run("sleep 60"), timeout=0.2)
+
+    assert site.service.containers == {}
+
+
+async def test_a_container_can_be_found_and_ends_by_itself_without_its_builder(
+    site: Site,
+) -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(site.build, run("echo running; sleep 60"))
+        await until(lambda: "running" in site.printed)
+        bodies = site.service.bodies
+        group.cancel_scope.cancel()
+
+    (body,) = bodies
+    assert body["labels"] == RUN
+    assert body["timeout"] == 6 * 3600 + 30
+    assert site.service.containers == {}
+
+
+@pytest.mark.parametrize("operation", ["create", "attach", "put-archive", "commit", "image-list"])
+async def test_a_full_disk_is_said_with_what_to_do_and_nothing_is_left(
+    site: Site, operation: str
+) -> None:
+    site.service.inject(Fault(operation, Refuses("write /x: no space left on device")))
+
+    with pytest.raises(ImageError, match="no space left on device") as caught:
+        await site.build(run("true"), CopyStep("src", "/tmp/in"))
+
+    assert "graphRoot" in (caught.value.hint or "")
+    assert site.service.containers == {}
+    assert site.nameless == []
+
+
+@pytest.mark.parametrize("operation", ["create", "start", "put-archive", "commit", "inspect"])
+async def test_cancelled_at_any_request_it_leaves_no_container_and_no_nameless_image(
+    site: Site, operation: str
+) -> None:
+    site.service.inject(Fault(operation, Hangs(performed=True, seconds=0.3), times=1))
+    async with anyio.create_task_group() as group:
+        group.start_soon(site.build, run("true"), CopyStep("src", "/tmp/in"))
+        await until(lambda: operation in site.service.requests)
+        group.cancel_scope.cancel()
+
+    assert site.nameless == []
+    left = site.service.containers
+    # What podman made and never told of is found by its labels, as `barasync clean` does.
+    assert left == {} or operation == "create"
+
+
+async def test_a_service_that_dies_is_no_failure_of_the_step(site: Site) -> None:
+    site.service.inject(Fault("commit", Dies()))
+
+    with pytest.raises(EngineUnavailable, match="step 1/1 RUN true: committing"):
+        await site.build(run("true"))
+
+
+async def test_without_the_cache_every_step_is_made_anew_and_what_was_keeps_a_name(
+    site: Site,
+) -> None:
+    steps = (run("echo one"), run("echo two"))
+    first = await site.build(*steps)
+
+    second = await site.build(*steps, cache=False)
+
+    assert second.executed == 2
+    assert second.id != first.id
+    assert site.printed == ["one", "two"] * 2
+    assert site.nameless == []
+    assert (await site.build(*steps)).executed == 0
+
+
+async def test_without_the_cache_a_step_of_two_images_is_made_once(site: Site) -> None:
+    base = site.service.image("localhost/base")
+    async with site.builder(cache=False) as builder:
+        one = await builder.build("one", base, (run("echo shared"), run("echo 1")), PLATFORM)
+        two = await builder.build("two", base, (run("echo shared"), run("echo 2")), PLATFORM)
+
+    assert (one.executed, two.executed) == (2, 1)
+    assert sorted(site.printed) == ["1", "2", "shared"]
+
+
+async def test_two_builders_at_once_make_a_step_once(site: Site) -> None:
+    builts = []
+
+    async def one(name: str) -> None:
+        builts.append(await site.build(run("sleep 0.3; echo made"), name=name))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(one, "a")
+        group.start_soon(one, "b")
+
+    assert sorted(built.executed for built in builts) == [0, 1]
+    assert len({built.id for built in builts}) == 1
+    assert site.printed == ["made"]
+    assert any("waits for who makes it now" in line for line in site.said)
+
+
+async def test_steps_that_execute_something_wait_for_a_processor(site: Site) -> None:
+    running = site.logs / "running"
+    script = f"mkdir {running} || exit 1; sleep 0.2; rmdir {running}"
+    site.logs.mkdir()
+    base = site.service.image("localhost/base")
+
+    async with (
+        site.builder(processors=anyio.CapacityLimiter(1)) as builder,
+        anyio.create_task_group() as group,
+    ):
+        for name in "abc":
+            group.start_soon(builder.build, name, base, (run(f"{script}; echo {name}"),), PLATFORM)
+
+    assert sorted(site.printed) == ["a", "b", "c"]
+
+
+async def test_a_log_that_cannot_be_written_is_said_and_ends_nothing(site: Site) -> None:
+    site.logs.write_text("not a directory")
+
+    built = await site.build(run("echo printed"), locks=site.project.parent / "locks")
+
+    assert built.executed == 1
+    assert built.log is None
+    assert site.printed == ["printed"]
+    assert "is not complete" in site.said[-1]
+
+
+async def test_what_leaves_the_project_is_refused_before_anything_is_made(site: Site) -> None:
+    (site.project / "out").symlink_to("../secret")
+
+    with pytest.raises(ConfigError, match="copy out leads out of the project"):
+        await site.build(CopyStep("out", "/tmp/in"))
+
+    assert "create" not in site.service.requests
+
+
+async def test_content_that_changed_makes_another_image(site: Site) -> None:
+    first = await site.build(CopyStep("src", "/tmp/in"))
+    (site.project / "src/file").write_text("other")
+    second = await site.build(CopyStep("src", "/tmp/in"))
+
+    assert second.executed == 1
+    assert second.id != first.id
