@@ -8,7 +8,9 @@ import pytest
 
 from barasync.aiopodman import Podman
 from barasync.errors import ImageError
-from barasync.images.resolve import ResolvedImage, WrongPlatform, resolve
+from barasync.images.failures import WrongPlatform
+from barasync.images.registry import Registries
+from barasync.images.resolve import ResolvedImage, resolve
 from barasync.matrix.platforms import Platform, parse
 from tests.rig import libpod
 from tests.rig.services import RigService
@@ -20,7 +22,8 @@ LIST = "localhost/barasync-test/list:1"
 
 
 async def resolved(podman: Podman, reference: str, platform: Platform) -> ResolvedImage:
-    return await resolve(podman, reference, platform, (), on_progress=lambda _: None)
+    registries = Registries(environ={})
+    return await resolve(podman, reference, platform, (), registries, on_progress=lambda _: None)
 
 
 @pytest.fixture

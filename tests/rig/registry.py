@@ -55,9 +55,9 @@ class Registry:
         return response.headers["Docker-Content-Digest"] if response.status == 200 else None
 
 
-def credentials() -> str:
-    """Return the user and the password as an auth file holds them."""
-    return base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+def credentials(password: str = PASSWORD) -> str:
+    """Return the user and a password as an auth file holds them."""
+    return base64.b64encode(f"{USER}:{password}".encode()).decode()
 
 
 @contextmanager

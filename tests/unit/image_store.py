@@ -29,6 +29,7 @@ class StoredImage:
     members: Mapping[str, str] | None = None
     content: bytes = b""
     changes: list[str] = field(default_factory=list)
+    digests: tuple[str, ...] = ()
 
 
 @dataclass
@@ -64,6 +65,10 @@ class ImageStore:
                 member = image.members.get(self.native)
                 return None if member is None else self.find(member)
         return None
+
+    def given(self, reference: str, architecture: str) -> StoredImage | str:
+        """Return what a pull gives: an image, or the text of podman's refusal."""
+        return self.registry.get((reference, architecture), "connection refused")
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Podman]:
@@ -131,7 +136,7 @@ class ImageStore:
         return httpx2.Response(200, json={"Id": f"sha256:{image.id}"})
 
     def _pull(self, reference: str, architecture: str) -> httpx2.Response:
-        given = self.registry.get((reference, architecture), "connection refused")
+        given = self.given(reference, architecture)
         if isinstance(given, str):
             return httpx2.Response(200, text=json.dumps({"error": given}))
         for image in self.images:
@@ -169,5 +174,6 @@ def _inspect(image: StoredImage) -> dict[str, object]:
         "Variant": image.variant,
         "Os": "linux",
         "RepoTags": image.names,
+        "RepoDigests": list(image.digests),
         "Labels": image.labels or None,
     }

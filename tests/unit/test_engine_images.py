@@ -15,6 +15,7 @@ from barasync.engine.build import BuildContext, Built
 from barasync.engine.images import Images, ancestry, executes
 from barasync.errors import ImageError
 from barasync.images.bootstrap import recipe_for
+from barasync.images.registry import Registries
 from barasync.images.steps import Step
 from barasync.matrix.platforms import Platform, parse, short_name
 from barasync.workspace.tree import Tree
@@ -49,7 +50,13 @@ def images(
         locks=Path("/nowhere"),
         processors=anyio.CapacityLimiter(2),
     )
-    return Images(declared, context, cache_dir=Path("/nowhere"), hold=hold)
+    return Images(
+        declared,
+        context,
+        registries=Registries(environ={}),
+        cache_dir=Path("/nowhere"),
+        hold=hold,
+    )
 
 
 class Builders:

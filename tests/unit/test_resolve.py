@@ -6,7 +6,10 @@ from collections.abc import Sequence
 import pytest
 
 from barasync.errors import EngineUnavailable, ImageError
-from barasync.images.resolve import ResolvedImage, WrongPlatform, fits, resolve
+from barasync.images.failures import WrongPlatform
+from barasync.images.freshness import Freshness
+from barasync.images.registry import Registries
+from barasync.images.resolve import ResolvedImage, fits, resolve
 from barasync.matrix.platforms import Platform, parse
 from tests.unit.image_store import ImageStore, StoredImage
 
@@ -21,8 +24,10 @@ async def resolved(
     store: ImageStore,
     reference: str,
     platform: Platform = AMD64,
+    *,
     declared: Sequence[str] = (),
     progress: list[str] | None = None,
+    pull: Freshness = Freshness.MISSING,
 ) -> ResolvedImage:
     async with store.client() as podman:
         return await resolve(
@@ -30,6 +35,7 @@ async def resolved(
             reference,
             platform,
             declared,
+            Registries(environ={}, pull=pull),
             on_progress=[].append if progress is None else progress.append,
         )
 
@@ -167,6 +173,84 @@ async def test_an_image_pulled_for_one_platform_is_found_again_after_a_pull_for_
     assert (await resolved(store, HUB, AMD64)).id == first.id
 
 
+async def test_a_pull_each_time_takes_what_the_registry_has_now() -> None:
+    store = ImageStore(registry={(HUB, "amd64"): remote("new", "amd64")})
+    old = store.add(HUB, "amd64")
+
+    found = await resolved(store, HUB, pull=Freshness.ALWAYS)
+
+    assert found.id == remote("new", "amd64").id != old.id
+    now = store.find(HUB)
+    assert now is not None
+    assert now.id == found.id
+
+
+async def test_a_local_name_is_not_pulled_even_each_time() -> None:
+    store = ImageStore()
+    image = store.add("localhost/x:1", "amd64")
+
+    assert (await resolved(store, "localhost/x:1", pull=Freshness.ALWAYS)).id == image.id
+
+
+async def test_without_a_pull_an_image_has_to_be_here() -> None:
+    store = ImageStore(registry={(HUB, "amd64"): remote("a", "amd64")})
+
+    with pytest.raises(ImageError, match=r"there is no image .* for linux/amd64, and it is not to"):
+        await resolved(store, HUB, pull=Freshness.NEVER)
+    store.add(HUB, "arm64")
+    with pytest.raises(WrongPlatform, match=r"for linux/arm64, the cell needs linux/amd64"):
+        await resolved(store, HUB, pull=Freshness.NEVER)
+
+    assert "POST images/pull" not in store.requests
+
+
+async def test_a_digest_that_stands_for_several_platforms_is_not_made_a_tag() -> None:
+    pinned = f"registry.example/team/tool@sha256:{'1' * 64}"
+    store = ImageStore(
+        registry={(pinned, "amd64"): remote("a", "amd64"), (pinned, "arm64"): remote("b", "arm64")}
+    )
+
+    found = [(await resolved(store, pinned, platform)).id for platform in (AMD64, ARM64, AMD64)]
+
+    assert found == [remote("a", "amd64").id, remote("b", "arm64").id, remote("a", "amd64").id]
+    assert {name for image in store.images for name in image.names if "tool:" in name} == set()
+
+
+# What a registry calls an image
+
+
+@pytest.mark.parametrize(
+    ("reference", "digests", "known"),
+    [
+        (HUB, ("registry.example/team/tool@sha256:2", "localhost/b@sha256:1"), ["1", "2"]),
+        # The image was pulled by that name, which another platform's has now.
+        (HUB, ("localhost/barasync/pulled@sha256:1",), ["1"]),
+        ("localhost/x:1", ("localhost/x@sha256:1",), []),
+    ],
+)
+async def test_an_image_is_known_by_the_digests_of_its_registry(
+    reference: str, digests: tuple[str, ...], known: list[str]
+) -> None:
+    store = ImageStore()
+    store.add(reference, "amd64", digests=digests)
+
+    found = await resolved(store, reference)
+
+    assert found.digests == tuple(f"registry.example/team/tool@sha256:{each}" for each in known)
+
+
+async def test_an_image_of_a_short_name_is_known_by_where_podman_had_it_from() -> None:
+    store = ImageStore()
+    store.add("localhost/tool", "amd64", digests=("docker.io/library/tool@sha256:1",))
+    store.add("localhost/other", "amd64", digests=("localhost/other@sha256:1",))
+
+    assert (await resolved(store, "tool")).digests == ("docker.io/library/tool@sha256:1",)
+    assert (await resolved(store, "other")).digests == ()
+
+
+# Platforms of registries
+
+
 async def test_a_registry_that_gives_another_platform_is_not_believed() -> None:
     store = ImageStore(registry={(HUB, "arm64"): remote("a", "amd64")})
 
@@ -177,7 +261,7 @@ async def test_a_registry_that_gives_another_platform_is_not_believed() -> None:
 async def test_a_pull_that_fails_gives_podmans_reason() -> None:
     store = ImageStore(registry={(HUB, "amd64"): "manifest unknown"})
 
-    with pytest.raises(ImageError, match=r"cannot be pulled: manifest unknown") as caught:
+    with pytest.raises(ImageError, match=r"\(404\): manifest unknown$") as caught:
         await resolved(store, HUB)
 
     assert HUB in str(caught.value)
@@ -200,14 +284,14 @@ async def test_a_pull_that_fails_beside_a_local_image_of_another_platform_says_b
 
 async def test_a_misspelt_declared_name_is_suggested() -> None:
     with pytest.raises(ImageError) as caught:
-        await resolved(ImageStore(), "tolchain", AMD64, ["toolchain"])
+        await resolved(ImageStore(), "tolchain", declared=["toolchain"])
 
     assert caught.value.hint == ("declared under [images]: toolchain; did you mean 'toolchain'?")
 
 
 async def test_what_is_neither_declared_nor_a_reference_is_an_error() -> None:
     with pytest.raises(ImageError, match=r"no image is declared under that name.*Tool Chain"):
-        await resolved(ImageStore(), "Tool Chain", AMD64, ["toolchain"])
+        await resolved(ImageStore(), "Tool Chain", declared=["toolchain"])
 
 
 async def test_a_podman_that_is_gone_is_not_a_missing_image() -> None:

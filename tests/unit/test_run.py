@@ -23,7 +23,7 @@ from barasync.events import (
     CellStarted,
     ContainerStarted,
 )
-from barasync.images.resolve import WrongPlatform
+from barasync.images.failures import WrongPlatform
 from barasync.matrix.outcome import OutputCounts, Status
 from barasync.matrix.platforms import Platform
 from tests.unit.archives import member, pack

@@ -30,6 +30,7 @@ from barasync.engine.image_uses import Uses, using
 from barasync.engine.images import Images, ancestry, executes
 from barasync.errors import EXIT_OK
 from barasync.images.manifest import publish
+from barasync.images.registry import Registries
 from barasync.images.tags import default_tag, give
 from barasync.matrix.platforms import Platform, short_name
 from barasync.report.files import BuildDirectory
@@ -42,8 +43,9 @@ class Build:
     """What is to be built; the command line's side of it.
 
     `names` are declared in the project. Without `tags` each image gets the name that `default_tag`
-    says. `jobs` is how many steps execute something at once, as many as the service's host has CPUs
-    if `None`. With `verbose` what steps print is shown as well.
+    says. `registries` are how they are asked for what images begin with. `jobs` is how many steps
+    execute something at once, as many as the service's host has CPUs if `None`. With `verbose` what
+    steps print is shown as well.
     """
 
     project: Project
@@ -54,6 +56,7 @@ class Build:
     jobs: int | None
     url: str | None
     environ: Mapping[str, str]
+    registries: Registries
     verbose: bool
 
     @property
@@ -165,6 +168,7 @@ async def _build(
         connection,
         identity,
         run=directory.build,
+        registries=build.registries,
         logs=directory.path,
         hold=uses.hold,
         tree=tree,

@@ -17,6 +17,7 @@ from barasync.engine.build import BuildContext
 from barasync.engine.identity import Identity
 from barasync.engine.images import Images
 from barasync.engine.once import Once
+from barasync.images.registry import Registries
 from barasync.matrix.platforms import Platform
 from barasync.workspace.scan import scan
 from barasync.workspace.tree import Tree
@@ -31,6 +32,7 @@ def declared_images(
     identity: Identity,
     *,
     run: str,
+    registries: Registries,
     logs: Path,
     hold: Callable[[str], Awaitable[None]],
     tree: Callable[[], Awaitable[Tree]],
@@ -41,9 +43,9 @@ def declared_images(
 ) -> Images:
     """Return what finds or makes images, for a run or a build of the ID `run`.
 
-    `jobs` is how many steps execute something at once, as many as the service's host has CPUs if
-    `None`. What steps print goes to `logs`, and to `tell_output`. `hold` keeps an image from being
-    pruned.
+    `registries` are how they are asked for images that are not declared. `jobs` is how many steps
+    execute something at once, as many as the service's host has CPUs if `None`. What steps print
+    goes to `logs`, and to `tell_output`. `hold` keeps an image from being pruned.
     """
     document = project.document
     context = BuildContext(
@@ -63,6 +65,7 @@ def declared_images(
     return Images(
         {} if document is None else document.images,
         context,
+        registries=registries,
         cache_dir=cache_directory(),
         hold=hold,
     )

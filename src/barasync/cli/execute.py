@@ -44,6 +44,7 @@ from barasync.engine.secrets import made_secrets
 from barasync.engine.usage import RunCgroup
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
 from barasync.events import PlannedCell, RunStarted
+from barasync.images.registry import Registries
 from barasync.images.snapshot import require_free
 from barasync.masking.masker import Masker
 from barasync.masking.value import SecretValue
@@ -87,6 +88,7 @@ class Execution:
     deadline: float | None
     artifacts: Path | None
     environ: Mapping[str, str]
+    registries: Registries
     secrets: Mapping[str, SecretValue]
     verbose: bool
     copies: tuple[Copy, ...] = ()
@@ -215,6 +217,7 @@ async def _run(
             recorder,
             files.source,
             identity,
+            registries=execution.registries,
             masker=masker,
             uses=uses,
         )

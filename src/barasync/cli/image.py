@@ -20,6 +20,7 @@ from barasync.cli.arch_option import Arch, platforms_of
 from barasync.cli.project import find_project
 from barasync.config.spelling import did_you_mean
 from barasync.errors import ConfigError
+from barasync.images.freshness import Freshness
 
 app = typer.Typer(help="Images that the project declares.", no_args_is_help=True)
 app.command("bootstrap")(image_bootstrap.bootstrap)
@@ -52,6 +53,8 @@ def build(
             "--jobs", "-j", min=1, help="Steps that execute something at once.", metavar="N"
         ),
     ] = None,
+    pull: options.Pull = Freshness.MISSING,
+    insecure: options.Insecure = False,
     url: options.Url = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Print what the steps print as well.")
@@ -72,6 +75,7 @@ def build(
     wanted_platforms = platforms_of(arch)
     # The client takes 0.2 s to load; `--help` and mistakes do without.
     from barasync.cli.building import Build, show_build  # noqa: PLC0415 - as said
+    from barasync.images.registry import Registries  # noqa: PLC0415 - as said
     from barasync.images.tags import parse_tag  # noqa: PLC0415 - as said
 
     show_build(
@@ -84,6 +88,7 @@ def build(
             jobs=jobs,
             url=url,
             environ=os.environ,
+            registries=Registries(environ=os.environ, pull=pull, insecure=insecure),
             verbose=verbose,
         )
     )

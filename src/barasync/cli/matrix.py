@@ -12,6 +12,7 @@ import typer
 
 from barasync.cli import options
 from barasync.cli.project import Project, find_project
+from barasync.images.freshness import Freshness
 from barasync.matrix.listing import COLUMNS, as_data, as_rows
 from barasync.matrix.plan import Plan, Request
 from barasync.matrix.plan import plan as make_plan
@@ -65,6 +66,8 @@ def matrix(
     retry_on: options.RetriesOn = None,
     artifacts_dir: options.ArtifactsDir = None,
     snapshot: options.Snapshot = None,
+    pull: options.Pull = Freshness.MISSING,
+    insecure: options.Insecure = False,
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -139,6 +142,7 @@ def matrix(
     from barasync.cli.execute import Execution, Limits  # noqa: PLC0415 - as said
     from barasync.cli.secrets import read_secrets  # noqa: PLC0415 - as said
     from barasync.cli.show import show_matrix  # noqa: PLC0415 - as said
+    from barasync.images.registry import Registries  # noqa: PLC0415 - as said
 
     show_matrix(
         Execution(
@@ -156,6 +160,7 @@ def matrix(
             artifacts=None if artifacts_dir is None else artifacts_dir.absolute(),
             snapshots=snapshots,
             environ=os.environ,
+            registries=Registries(environ=os.environ, pull=pull, insecure=insecure),
             secrets=read_secrets(plan, os.environ),
             verbose=verbose,
         ),

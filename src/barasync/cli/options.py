@@ -13,6 +13,7 @@ from barasync.config.schema import ArtifactsOn, CellTable, RetryOn, WorkspaceMod
 from barasync.config.sizes import parse_size
 from barasync.config.spelling import did_you_mean
 from barasync.errors import ConfigError
+from barasync.images.freshness import Freshness
 
 if TYPE_CHECKING:
     from barasync.aiopodman import Reference
@@ -30,6 +31,14 @@ Container = Annotated[
 Image = Annotated[
     str | None,
     typer.Option("--image", help="A declared image or a reference.", rich_help_panel=_CELL),
+]
+Pull = Annotated[
+    Freshness,
+    typer.Option("--pull", help="When registries are asked for images."),
+]
+Insecure = Annotated[
+    bool,
+    typer.Option("--insecure", help="Accept registries without TLS, and any certificate."),
 ]
 Timeout = Annotated[
     float | None,

@@ -30,6 +30,7 @@ from barasync.engine.layers import making_layer
 from barasync.engine.turn import Preparation
 from barasync.errors import ConfigError
 from barasync.events import ImageProgress
+from barasync.images.registry import Registries
 from barasync.masking.masker import Masker
 from barasync.matrix.plan import Plan
 from barasync.matrix.platforms import Platform
@@ -87,12 +88,13 @@ def preparation(
     source: Source | None,
     identity: Identity,
     *,
+    registries: Registries,
     masker: Masker,
     uses: Uses,
 ) -> Preparation:
     """Return how images and layers are made, when the first cell asks for each.
 
-    What is found or made is held by `uses`.
+    `registries` are how they are asked for images. What is found or made is held by `uses`.
     """
     locks = lock_directory()
 
@@ -146,6 +148,7 @@ def preparation(
         connection,
         identity,
         run=recorder.run,
+        registries=registries,
         logs=recorder.images,
         hold=uses.hold,
         tree=tree,

@@ -13,6 +13,7 @@ from barasync.cli import options
 from barasync.cli.project import find_project
 from barasync.config.copies import parse_copies
 from barasync.config.schema import WorkspaceMode
+from barasync.images.freshness import Freshness
 from barasync.matrix.plan import Request, plan_run
 from barasync.matrix.platforms import native
 
@@ -53,6 +54,8 @@ def run(
     retry_on: options.RetriesOn = None,
     artifacts_dir: options.ArtifactsDir = None,
     snapshot: options.Snapshot = None,
+    pull: options.Pull = Freshness.MISSING,
+    insecure: options.Insecure = False,
     url: options.Url = None,
     verbose: options.Verbose = False,
 ) -> None:
@@ -106,6 +109,7 @@ def run(
     from barasync.cli.execute import Execution, Limits  # noqa: PLC0415 - as said
     from barasync.cli.secrets import read_secrets  # noqa: PLC0415 - as said
     from barasync.cli.show import show_single  # noqa: PLC0415 - as said
+    from barasync.images.registry import Registries  # noqa: PLC0415 - as said
 
     show_single(
         Execution(
@@ -119,6 +123,7 @@ def run(
             artifacts=None if artifacts_dir is None else artifacts_dir.absolute(),
             snapshots=snapshots,
             environ=os.environ,
+            registries=Registries(environ=os.environ, pull=pull, insecure=insecure),
             secrets=read_secrets(plan, os.environ),
             verbose=verbose,
             copies=copies,

@@ -15,6 +15,7 @@ from barasync.engine.containerfile_build import build_containerfile
 from barasync.engine.once import Once
 from barasync.images.bootstrap import bootstrap
 from barasync.images.failures import explained
+from barasync.images.registry import Registries
 from barasync.images.resolve import resolve
 from barasync.images.steps import PackagesStep, RunStep, steps_of
 from barasync.matrix.platforms import Platform, short_name
@@ -44,9 +45,9 @@ class Images:
     """The declared images of a project, and all that have a reference; an `ImageSource`.
 
     A declared image is made of the one that it begins with, which is made first where it is
-    declared too. Whoever asks for what is being made waits for it. `cache_dir` is where
-    bootstrapped root file systems stay. `hold` keeps an image from being pruned while this run or
-    build lives.
+    declared too. Whoever asks for what is being made waits for it. `registries` are how they are
+    asked for references. `cache_dir` is where bootstrapped root file systems stay. `hold` keeps an
+    image from being pruned while this run or build lives.
     """
 
     def __init__(
@@ -54,11 +55,13 @@ class Images:
         declared: Mapping[str, ImageTable],
         context: BuildContext,
         *,
+        registries: Registries,
         cache_dir: Path,
         hold: Callable[[str], Awaitable[None]],
     ) -> None:
         self._declared = declared
         self._context = context
+        self._registries = registries
         self._cache_dir = cache_dir
         self._hold = hold
         self._builder = Builder(context)
@@ -101,6 +104,7 @@ class Images:
                 name,
                 platform,
                 self._declared,
+                self._registries,
                 on_progress=partial(self._context.on_progress, name, platform),
             )
             image_id = found.id

@@ -24,7 +24,7 @@ from barasync.engine.once import Once
 from barasync.engine.phases import Phases
 from barasync.errors import BarasyncError
 from barasync.events import AnyEvent, ContainerStarted, ImageProgress
-from barasync.images.resolve import WrongPlatform
+from barasync.images.failures import WrongPlatform
 from barasync.matrix.cells import Cell
 from barasync.matrix.command import environment, expand
 from barasync.matrix.outcome import Outcome, Status

@@ -9,6 +9,10 @@ from barasync.aiopodman import APIError, PodmanError
 from barasync.errors import EngineUnavailable, ImageError
 
 
+class WrongPlatform(ImageError):
+    """The image exists, but it is for another platform than the cell's."""
+
+
 @contextmanager
 def explained(action: str) -> Iterator[None]:
     """Translate podman's errors: `action` says what could not be done, `pulling x`.

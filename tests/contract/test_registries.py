@@ -1,0 +1,241 @@
+"""Images of a real registry, on its good days and on its bad ones."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from barasync.aiopodman import Podman
+from barasync.errors import ImageError
+from barasync.images.failures import WrongPlatform
+from barasync.images.freshness import Freshness
+from barasync.images.registry import Registries, pull, push
+from barasync.images.resolve import ResolvedImage, resolve
+from barasync.matrix.platforms import Platform, parse
+from tests.contract.registry_images import Published, made, published
+from tests.rig.faulty_registry import BLOB, MANIFEST, Fault, FaultyRegistry
+from tests.rig.registry import PASSWORD, USER, Registry, credentials
+
+pytestmark = pytest.mark.anyio
+
+AMD64, ARM64, RISCV64, S390X = map(parse, ("amd64", "arm64", "riscv64", "s390x"))
+PUT_MANIFEST = r"PUT /v2/.+/manifests/"
+
+
+def registries(environ: dict[str, str] | None = None, tries: int = 4) -> Registries:
+    return Registries(environ=environ or {}, insecure=True, pauses=(0.01,) * (tries - 1))
+
+
+def logged_in(directory: Path, registry: Registry, auth: str) -> dict[str, str]:
+    """The environment of somebody whose auth file has an entry."""
+    path = directory / "auth.json"
+    path.write_text(json.dumps({"auths": {registry.host: {"auth": auth}}}))
+    return {"REGISTRY_AUTH_FILE": str(path)}
+
+
+async def resolved(
+    podman: Podman, reference: str, platform: Platform, when: Freshness = Freshness.MISSING
+) -> ResolvedImage:
+    how = Registries(environ={}, insecure=True, pull=when)
+    return await resolve(podman, reference, platform, (), how, on_progress=lambda _: None)
+
+
+async def pulled(
+    podman: Podman, image: Published, proxy: FaultyRegistry, *, tries: int = 4
+) -> tuple[str, list[str]]:
+    """Pull an image through the proxy; return its ID and what was said meanwhile."""
+    said: list[str] = []
+    name = re.sub(r"^[^/]+", proxy.host, image.reference)
+    image_id = await pull(podman, name, AMD64, registries(tries=tries), on_progress=said.append)
+    return image_id, said
+
+
+# Architectures
+
+
+async def test_a_manifest_list_of_a_registry_gives_every_platform_its_image(
+    podman: Podman, open_registry: Registry
+) -> None:
+    async with published(podman, open_registry, "all", "amd64", "arm64", "riscv64") as image:
+        found = {
+            platform: await resolved(podman, image.reference, platform)
+            for platform in (AMD64, ARM64, RISCV64, AMD64)
+        }
+        with pytest.raises(WrongPlatform, match="s390x"):
+            await resolved(podman, image.reference, S390X)
+
+    assert {platform.architecture: one.id for platform, one in found.items()} == image.ids
+    repository = image.reference.removesuffix(":1")
+    for one in found.values():
+        # That of the list, and that of the image.
+        assert len(one.digests) == 2
+        assert f"{repository}@{image.digest}" in one.digests
+
+
+async def test_a_digest_of_a_manifest_list_pins_the_images_of_all_platforms(
+    podman: Podman, open_registry: Registry
+) -> None:
+    async with published(podman, open_registry, "pinned", "amd64", "arm64") as image:
+        pinned = f"{image.reference.removesuffix(':1')}@{image.digest}"
+        found = [(await resolved(podman, pinned, each)).id for each in (AMD64, ARM64, AMD64)]
+        for image_id in image.ids.values():
+            assert image_id in found
+
+    assert found == [image.ids["amd64"], image.ids["arm64"], image.ids["amd64"]]
+
+
+async def test_what_a_tag_stands_for_now_is_fetched_where_that_is_asked_for(
+    podman: Podman, open_registry: Registry
+) -> None:
+    async with published(podman, open_registry, "moving", "amd64") as old:
+        assert (await resolved(podman, old.reference, AMD64)).id == old.ids["amd64"]
+        async with published(podman, open_registry, "moving", "amd64") as new:
+            again = await resolved(podman, new.reference, AMD64)
+            fresh = await resolved(podman, new.reference, AMD64, Freshness.ALWAYS)
+            after = await resolved(podman, new.reference, AMD64, Freshness.NEVER)
+
+    assert again.id == old.ids["amd64"]
+    assert fresh.id == after.id == new.ids["amd64"]
+
+
+# Logins
+
+
+async def test_the_auth_file_logs_in_for_a_push_and_a_pull(
+    podman: Podman, closed_registry: Registry, tmp_path: Path
+) -> None:
+    how = registries(logged_in(tmp_path, closed_registry, credentials()))
+    name = f"{closed_registry.host}/team/tool:1"
+    said: list[str] = []
+    async with made(podman) as image:
+        await push(podman, image, name, how, on_progress=said.append)
+        await podman.images.remove(image, force=True)
+        assert await pull(podman, name, AMD64, how, on_progress=said.append) == image
+
+    assert any("Copying blob" in line for line in said)
+
+
+async def test_without_a_login_the_next_step_is_said(
+    podman: Podman, closed_registry: Registry
+) -> None:
+    host = closed_registry.host
+    with pytest.raises(ImageError, match=r"wants a login, and no auth file here has one") as caught:
+        await pull(podman, f"{host}/team/x:1", AMD64, registries(), on_progress=lambda _: None)
+
+    assert caught.value.hint is not None
+    assert f"`podman login {host}`" in caught.value.hint
+
+
+async def test_a_login_that_is_refused_is_named_and_its_password_is_not(
+    podman: Podman, closed_registry: Registry, tmp_path: Path
+) -> None:
+    auth = credentials(PASSWORD[::-1])
+    how = registries(logged_in(tmp_path, closed_registry, auth))
+
+    async with made(podman) as image:
+        with pytest.raises(ImageError, match=rf"does not accept the login of {USER} in ") as caught:
+            await push(
+                podman, image, f"{closed_registry.host}/a/b:1", how, on_progress=lambda _: None
+            )
+
+    assert PASSWORD[::-1] not in f"{caught.value}{caught.value.hint}"
+
+
+# Bad days
+
+
+async def test_a_name_that_the_registry_does_not_know_is_told_at_once(
+    podman: Podman, faulty: FaultyRegistry
+) -> None:
+    with pytest.raises(ImageError, match=r"has no such repository or tag \(404\)"):
+        await pull(
+            podman, f"{faulty.host}/none/x:1", AMD64, registries(), on_progress=lambda _: None
+        )
+
+    assert faulty.seen(MANIFEST) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "asked"),
+    [
+        (Fault(matching=MANIFEST, status=500, times=2), MANIFEST),
+        (Fault(matching=BLOB, status=503, times=1), BLOB),
+        (Fault(matching=BLOB, times=2), BLOB),
+    ],
+    ids=["manifest-500", "blob-503", "half-way"],
+)
+async def test_a_failure_that_passes_is_outlasted(
+    podman: Podman, open_registry: Registry, faulty: FaultyRegistry, fault: Fault, asked: str
+) -> None:
+    async with published(podman, open_registry, "passing", "amd64") as image:
+        faulty.faults = [Fault(matching=fault.matching, status=fault.status, times=fault.times)]
+        found, _ = await pulled(podman, image, faulty)
+
+    assert found == image.ids["amd64"]
+    assert faulty.faults[0].times == 0
+    assert faulty.seen(asked) > fault.times
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault(matching=MANIFEST, status=500), r" fails: .*500 Internal Server Error"),
+        (Fault(matching=BLOB), r"the connection to .* broke: .*unexpected EOF"),
+    ],
+    ids=["always-500", "always-half-way"],
+)
+async def test_a_failure_that_does_not_pass_is_told_after_a_few_tries_and_leaves_no_image(
+    podman: Podman, open_registry: Registry, faulty: FaultyRegistry, fault: Fault, words: str
+) -> None:
+    before = {image.id for image in await podman.images.list(all=True)}
+    async with published(podman, open_registry, "failing", "amd64") as image:
+        faulty.faults = [Fault(matching=fault.matching, status=fault.status)]
+        with pytest.raises(ImageError, match=words):
+            await pulled(podman, image, faulty, tries=3)
+
+        assert {image.id for image in await podman.images.list(all=True)} == before
+    assert faulty.seen(MANIFEST) >= 3
+
+
+async def test_podman_waits_as_long_as_a_busy_registry_asks_for(
+    podman: Podman, open_registry: Registry, faulty: FaultyRegistry
+) -> None:
+    headers = {"Retry-After": "1"}
+    async with published(podman, open_registry, "busy", "amd64") as image:
+        faulty.faults = [Fault(matching=MANIFEST, status=429, headers=headers, times=1)]
+        found, said = await pulled(podman, image, faulty, tries=1)
+
+    assert found == image.ids["amd64"]
+    assert not any("trying again" in line for line in said)
+
+
+async def test_a_push_outlasts_a_failure_that_passes(
+    podman: Podman, open_registry: Registry, faulty: FaultyRegistry
+) -> None:
+    said: list[str] = []
+    faulty.faults = [Fault(matching=PUT_MANIFEST, status=500, times=1)]
+    async with made(podman) as image:
+        name = f"{faulty.host}/test/pushed:1"
+        await push(podman, image, name, registries(), on_progress=said.append)
+
+    assert open_registry.digest("test/pushed", "1") is not None
+    assert any(re.search(r"500 Internal Server Error; trying again in 0.01 s", one) for one in said)
+
+
+async def test_a_registry_out_of_reach_is_told_at_once(podman: Podman) -> None:
+    with pytest.raises(ImageError, match=r"127\.0\.0\.1:1 cannot be reached: .*refused"):
+        await pull(podman, "127.0.0.1:1/a/b:1", AMD64, registries(), on_progress=lambda _: None)
+
+
+async def test_a_registry_without_tls_is_not_used_unless_asked_to(
+    podman: Podman, open_registry: Registry
+) -> None:
+    how = Registries(environ={})
+    with pytest.raises(ImageError, match="has no TLS, or a certificate") as caught:
+        await pull(podman, f"{open_registry.host}/a/b:1", AMD64, how, on_progress=lambda _: None)
+
+    assert caught.value.hint is not None
+    assert "--insecure" in caught.value.hint
