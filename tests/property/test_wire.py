@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barasync.aiopodman.errors import ProtocolError
-from barasync.aiopodman.models import PullProgress
+from barasync.aiopodman.models import TransferProgress
 from barasync.aiopodman.wire.archive import ArchiveCheck
 from barasync.aiopodman.wire.frames import FrameDecoder, RawDecoder
 from barasync.aiopodman.wire.lines import Ending, LineSplitter
@@ -34,7 +34,7 @@ def frames() -> Parser:
 
 
 def records() -> Parser:
-    return RecordDecoder(PullProgress, max_bytes=LIMIT)
+    return RecordDecoder(TransferProgress, max_bytes=LIMIT)
 
 
 def lines() -> Parser:
