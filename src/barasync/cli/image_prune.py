@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from anyio import to_thread
 
 from barasync.cli import options
 from barasync.config.sizes import parse_size
@@ -102,6 +101,8 @@ def prune(
 async def _prune(
     url: str | None, environ: Mapping[str, str], bounds: Bounds, *, dry_run: bool
 ) -> Pruned:
+    from anyio import to_thread  # noqa: PLC0415 - likewise
+
     from barasync.cli.connect import connect  # noqa: PLC0415 - likewise
     from barasync.cli.directories import use_files  # noqa: PLC0415 - likewise
     from barasync.engine import pruning  # noqa: PLC0415 - likewise
