@@ -49,6 +49,20 @@ class ImageProgress(Event, tag="image.progress", frozen=True, kw_only=True):
     message: str
 
 
+class ImageResolved(Event, tag="image.resolved", frozen=True, kw_only=True):
+    """An image is here: that of a cell, or one that a declared image begins with.
+
+    `id` is its own, without a layer of the project's files. `digests` are its full names in its
+    registry, `host/name@sha256:…`: that of the image, and that of the manifest list that it was
+    taken from. An image from no registry has none.
+    """
+
+    image: str
+    platform: str
+    id: str
+    digests: tuple[str, ...] = ()
+
+
 class AdmissionHeld(Event, tag="admission.held", frozen=True, kw_only=True):
     """The host runs short of memory: while cells run no other is started; `reason` says how short.
 
@@ -114,6 +128,7 @@ class RunFinished(Event, tag="run.finished", frozen=True, kw_only=True):
 AnyEvent = (
     RunStarted
     | ImageProgress
+    | ImageResolved
     | AdmissionHeld
     | CellStarted
     | ContainerStarted

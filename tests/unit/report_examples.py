@@ -15,6 +15,7 @@ from barasync.events import (
     CellStarted,
     ContainerStarted,
     ImageProgress,
+    ImageResolved,
     PlannedCell,
     RunFinished,
     RunStarted,
@@ -91,6 +92,16 @@ def admission_held(reason: str) -> AdmissionHeld:
 
 def image_progress(message: str) -> ImageProgress:
     return ImageProgress(at=1_700_000_000.5, image="base", platform="linux/arm64", message=message)
+
+
+def image_resolved(architecture: str, *digests: str) -> ImageResolved:
+    return ImageResolved(
+        at=1_700_000_000.6,
+        image="base",
+        platform=f"linux/{architecture}",
+        id="ba5e",
+        digests=digests,
+    )
 
 
 def run_finished(exit_code: int = 0, problem: str | None = None) -> RunFinished:

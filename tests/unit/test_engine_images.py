@@ -16,6 +16,7 @@ from barasync.engine.images import Images, ancestry, executes
 from barasync.errors import ImageError
 from barasync.images.bootstrap import recipe_for
 from barasync.images.registry import Registries
+from barasync.images.resolve import ResolvedImage
 from barasync.images.steps import Step
 from barasync.matrix.platforms import Platform, parse, short_name
 from barasync.workspace.tree import Tree
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.anyio
 AMD64, ARM64 = parse("amd64"), parse("arm64")
 PACKAGES = BootstrapTable(suite="trixie", packages=["make"])
 BASE = "localhost/x:latest"
+HUB = "r.example/base:1"
 
 
 async def no_tree() -> Tree:
@@ -33,7 +35,10 @@ async def no_tree() -> Tree:
 
 
 def images(
-    podman: Podman, declared: Mapping[str, ImageTable], held: list[str] | None = None
+    podman: Podman,
+    declared: Mapping[str, ImageTable],
+    held: list[str] | None = None,
+    told: list[ResolvedImage] | None = None,
 ) -> Images:
     async def hold(image: str) -> None:
         if held is not None:
@@ -56,6 +61,7 @@ def images(
         registries=Registries(environ={}),
         cache_dir=Path("/nowhere"),
         hold=hold,
+        on_found=(told if told is not None else []).append,
     )
 
 
@@ -111,6 +117,22 @@ async def test_a_declared_name_is_the_image_of_its_recipe() -> None:
 
     assert found == image.id
     assert held == [image.id], "it may be pruned while it is used"
+
+
+@pytest.mark.usefixtures("builders")
+async def test_every_image_is_told_of_with_what_its_registry_calls_it() -> None:
+    store = ImageStore()
+    image = store.add(HUB, "arm64", digests=("r.example/base@sha256:1",))
+    declared = {"top": ImageTable(from_=HUB, run=["one"])}
+    told: list[ResolvedImage] = []
+
+    async with store.client() as podman:
+        await images(podman, declared, told=told).get(("top", ARM64))
+
+    assert told == [
+        ResolvedImage(image.id, HUB, ARM64, ("r.example/base@sha256:1",)),
+        ResolvedImage(f"{image.id}+top", "top", ARM64),
+    ]
 
 
 async def test_an_image_is_looked_for_once_however_many_ask_and_again_when_it_is_gone() -> None:

@@ -19,6 +19,7 @@ from tests.unit.report_examples import (
     container_started,
     finished,
     image_progress,
+    image_resolved,
     leaked,
     retried,
     run_finished,
@@ -29,6 +30,7 @@ from tests.unit.report_examples import (
 EVERY_KIND: tuple[AnyEvent, ...] = (
     run_started("amd64", "arm64"),
     image_progress("unpacking"),
+    image_resolved("arm64", "r.example/base@sha256:1"),
     started("amd64"),
     container_started("amd64"),
     finished("amd64"),

@@ -18,6 +18,7 @@ from tests.unit.report_examples import (
     container_started,
     finished,
     image_progress,
+    image_resolved,
     leaked,
     retried,
     run_finished,
@@ -49,6 +50,20 @@ def test_the_run_itself_is_in_the_document() -> None:
     assert document.finished == datetime(2023, 11, 14, 22, 13, 32, 500_000, tzinfo=UTC)
     assert (document.seconds, document.exit_code, document.problem) == (12.34, 130, None)
     assert document.counts == {"passed": 1, "failed": 1, "cancelled": 1}
+
+
+def test_a_cell_has_the_image_that_its_own_was_at_last_whatever_it_ran_in() -> None:
+    pinned = "r.example/base@sha256:1"
+    events = (*EVENTS[:2], image_resolved("arm64"), image_resolved("arm64", pinned), *EVENTS[2:])
+
+    document = reduce_events(events)
+
+    found = {cell.id: (cell.base_id, cell.digests, cell.image_id) for cell in document.cells}
+    assert found == {
+        "amd64": (None, (), "1mage"),
+        "arm64": ("ba5e", (pinned,), "1mage"),
+        "riscv64": (None, (), None),
+    }
 
 
 def test_cells_are_in_the_order_of_the_plan_whatever_order_they_ended_in() -> None:

@@ -18,6 +18,7 @@ from barasync.engine.identity import Identity
 from barasync.engine.images import Images
 from barasync.engine.once import Once
 from barasync.images.registry import Registries
+from barasync.images.resolve import ResolvedImage
 from barasync.matrix.platforms import Platform
 from barasync.workspace.scan import scan
 from barasync.workspace.tree import Tree
@@ -37,6 +38,7 @@ def declared_images(
     hold: Callable[[str], Awaitable[None]],
     tree: Callable[[], Awaitable[Tree]],
     tell: Tell,
+    on_found: Callable[[ResolvedImage], None] = lambda _: None,
     tell_output: Tell | None = None,
     cache: bool = True,
     jobs: int | None = None,
@@ -45,7 +47,8 @@ def declared_images(
 
     `registries` are how they are asked for images that are not declared. `jobs` is how many steps
     execute something at once, as many as the service's host has CPUs if `None`. What steps print
-    goes to `logs`, and to `tell_output`. `hold` keeps an image from being pruned.
+    goes to `logs`, and to `tell_output`. `hold` keeps an image from being pruned, `on_found` hears
+    of every image.
     """
     document = project.document
     context = BuildContext(
@@ -68,6 +71,7 @@ def declared_images(
         registries=registries,
         cache_dir=cache_directory(),
         hold=hold,
+        on_found=on_found,
     )
 
 

@@ -29,8 +29,9 @@ from barasync.engine.image_uses import Uses
 from barasync.engine.layers import making_layer
 from barasync.engine.turn import Preparation
 from barasync.errors import ConfigError
-from barasync.events import ImageProgress
+from barasync.events import ImageProgress, ImageResolved
 from barasync.images.registry import Registries
+from barasync.images.resolve import ResolvedImage
 from barasync.masking.masker import Masker
 from barasync.matrix.plan import Plan
 from barasync.matrix.platforms import Platform
@@ -104,6 +105,17 @@ def preparation(
             ImageProgress(at=time.time(), image=image, platform=str(platform), message=line)
         )
 
+    def found(image: ResolvedImage) -> None:
+        recorder.emit(
+            ImageResolved(
+                at=time.time(),
+                image=image.reference,
+                platform=str(image.platform),
+                id=image.id,
+                digests=image.digests,
+            )
+        )
+
     async def workspace(image_id: str, platform: Platform) -> str:
         assert source is not None, "the files are read when a cell wants them in a layer"
         make = partial(
@@ -153,6 +165,7 @@ def preparation(
         hold=uses.hold,
         tree=tree,
         tell=progress,
+        on_found=found,
     )
     return Preparation(images=images, workspace=workspace, caches=caches, has_bar=has_bar)
 

@@ -16,7 +16,7 @@ from barasync.engine.once import Once
 from barasync.images.bootstrap import bootstrap
 from barasync.images.failures import explained
 from barasync.images.registry import Registries
-from barasync.images.resolve import resolve
+from barasync.images.resolve import ResolvedImage, resolve
 from barasync.images.steps import PackagesStep, RunStep, steps_of
 from barasync.matrix.platforms import Platform, short_name
 
@@ -47,7 +47,8 @@ class Images:
     A declared image is made of the one that it begins with, which is made first where it is
     declared too. Whoever asks for what is being made waits for it. `registries` are how they are
     asked for references. `cache_dir` is where bootstrapped root file systems stay. `hold` keeps an
-    image from being pruned while this run or build lives.
+    image from being pruned while this run or build lives. `on_found` hears of every image that is
+    here now.
     """
 
     def __init__(
@@ -58,12 +59,14 @@ class Images:
         registries: Registries,
         cache_dir: Path,
         hold: Callable[[str], Awaitable[None]],
+        on_found: Callable[[ResolvedImage], None],
     ) -> None:
         self._declared = declared
         self._context = context
         self._registries = registries
         self._cache_dir = cache_dir
         self._hold = hold
+        self._on_found = on_found
         self._builder = Builder(context)
         self._ids: dict[ImageKey, str] = {}
         self._made: Once[ImageKey, str] = Once(lambda key: self._make(*key))
@@ -107,12 +110,12 @@ class Images:
                 self._registries,
                 on_progress=partial(self._context.on_progress, name, platform),
             )
-            image_id = found.id
         else:
-            image_id = await self._build(name, table, platform)
-        await self._hold(image_id)
-        self._ids[name, platform] = image_id
-        return image_id
+            found = ResolvedImage(await self._build(name, table, platform), name, platform)
+        await self._hold(found.id)
+        self._ids[name, platform] = found.id
+        self._on_found(found)
+        return found.id
 
     async def _build(self, name: str, table: ImageTable, platform: Platform) -> str:
         parent = await self._begin(name, table, platform)

@@ -17,7 +17,7 @@ from barasync.aiopodman import (
 )
 from barasync.errors import EngineUnavailable, ImageError
 from barasync.images.auth import registry_of
-from barasync.images.failures import WrongPlatform
+from barasync.images.failures import WrongPlatform, explained
 from barasync.images.freshness import Freshness
 from barasync.images.login import Found, find_login
 from barasync.images.trouble import Trouble, sense_of, trouble_of
@@ -86,31 +86,35 @@ async def pull(
 
 async def push(
     podman: Podman,
-    image: str,
+    source: str,
     destination: str,
     registries: Registries,
     *,
     on_progress: Callable[[str], None],
 ) -> str:
-    """Send an image, by its ID, to the registry that `destination` names.
+    """Send an image, or a manifest list with all of its images, to the registry of `destination`.
 
-    Returns its digest there, empty on a podman that does not tell. Tried again like `pull`.
+    `source` is a name or an ID. Returns the digest that it has there, empty where podman does not
+    tell: of an image, before podman 5. Tried again like `pull`.
 
     Raises:
-        ImageError: It cannot be sent: why, in words, and what to do.
+        ImageError: There is no such image, or it cannot be sent: why, in words, and what to do.
         EngineUnavailable: Podman does not answer.
     """
+    action = f"{source} cannot be pushed to {destination}"
+    with explained(action):
+        is_list = await podman.manifests.exists(source)
+    send = podman.manifests.push if is_list else podman.images.push
 
     async def move(login: RegistryLogin | None) -> str:
-        return await podman.images.push(
-            image,
+        return await send(
+            source,
             destination,
             login=login,
             tls_verify=registries.tls_verify,
             on_progress=on_progress,
         )
 
-    action = f"image {destination} cannot be pushed"
     return await _moved(action, parse_reference(destination), registries, move, on_progress)
 
 

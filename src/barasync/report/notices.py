@@ -10,6 +10,7 @@ from barasync.events import (
     CellStarted,
     ContainerStarted,
     ImageProgress,
+    ImageResolved,
     RunFinished,
     RunStarted,
 )
@@ -32,7 +33,7 @@ def notice(event: AnyEvent, style: Style) -> str | None:
             return f"{event.cell}: started{again}"
         case AttemptEnded() | CellLeaked():
             return style.paint(ended_line(event), verdict_colour(event.outcome.status))
-        case ContainerStarted() | RunFinished():
+        case ImageResolved() | ContainerStarted() | RunFinished():
             return None
 
 

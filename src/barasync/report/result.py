@@ -16,6 +16,7 @@ from barasync.events import (
     CellRetried,
     CellStarted,
     ContainerStarted,
+    ImageResolved,
     PlannedCell,
     RunFinished,
     RunStarted,
@@ -54,7 +55,9 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
 
     `status` is `None` for a cell without a verdict: the record ends before. `attempt` is the last
     attempt, 0 when the cell never started, and then `logs` is `None` too. `image` is what was asked
-    for, `image_id` what the container was made from. `phases` maps a phase to its seconds.
+    for, `base_id` and `digests` are what that was then (`events.ImageResolved`), and `image_id` is
+    what the container was made from, with a layer of the project's files if it has one. `phases`
+    maps a phase to its seconds.
     `retried` are the attempts before the last one, and `flaky` says that the last one passed where
     they did not. `manifest` is the list of all files in `artifacts` (`report.manifests`), relative
     to the run's directory.
@@ -71,6 +74,8 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     attempt: int = 0
     seconds: float | None = None
+    base_id: str | None = None
+    digests: tuple[str, ...] = ()
     image_id: str | None = None
     container_id: str | None = None
     phases: Mapping[str, float] = {}
@@ -118,6 +123,7 @@ def reduce_events(events: Iterable[AnyEvent]) -> ResultDocument:
     started: RunStarted | None = None
     finished: RunFinished | None = None
     cells: dict[str, CellResult] = {}
+    images: dict[tuple[str, str], ImageResolved] = {}
     for event in events:
         match event:
             case RunStarted():
@@ -125,6 +131,8 @@ def reduce_events(events: Iterable[AnyEvent]) -> ResultDocument:
                 cells = {cell.id: _planned(cell) for cell in event.cells}
             case RunFinished():
                 finished = event
+            case ImageResolved():
+                images[event.image, event.platform] = event
             case CellStarted() | ContainerStarted() | AttemptEnded() | CellLeaked():
                 if event.cell in cells:
                     cells[event.cell] = _advance(cells[event.cell], event)
@@ -132,7 +140,7 @@ def reduce_events(events: Iterable[AnyEvent]) -> ResultDocument:
                 pass
     if started is None:
         raise ValueError("these events do not tell of a run: `run.started` is missing")
-    return _document(started, finished, tuple(cells.values()))
+    return _document(started, finished, tuple(_with_image(each, images) for each in cells.values()))
 
 
 def write_result(path: Path, document: ResultDocument) -> None:
@@ -154,6 +162,13 @@ def write_result(path: Path, document: ResultDocument) -> None:
 
 def _planned(cell: PlannedCell) -> CellResult:
     return CellResult(id=cell.id, platform=cell.platform, config=cell.config, image=cell.image)
+
+
+def _with_image(cell: CellResult, images: Mapping[tuple[str, str], ImageResolved]) -> CellResult:
+    found = images.get((cell.image, cell.platform))
+    if found is None:
+        return cell
+    return msgspec.structs.replace(cell, base_id=found.id, digests=found.digests)
 
 
 def _advance(
