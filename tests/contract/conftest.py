@@ -168,12 +168,17 @@ def faulty(open_registry: Registry) -> Iterator[FaultyRegistry]:
 
 
 @pytest.fixture
-async def no_image_stays(podman: Podman, busybox: str) -> AsyncIterator[None]:
-    """Remove what images a test made, and keep those of the rig."""
+async def no_image_stays(podman: Podman) -> AsyncIterator[None]:
+    """Remove what images and manifest lists a test made, and keep those of the rig."""
     before = {image.id for image in await podman.images.list(all=True)}
-    assert busybox in before
     yield
     with anyio.move_on_after(50, shield=True):
         for image in await podman.images.list(all=True):
-            if image.id not in before:
-                await podman.images.remove(image.id, force=True, missing_ok=True)
+            is_of_rig = any(name.startswith("localhost/busybox:") for name in image.repo_tags)
+            if image.id in before or is_of_rig:
+                continue
+            for name in image.repo_tags[1:]:
+                await podman.manifests.remove(name, missing_ok=True)
+            # The ID of a list would stand for one of its images.
+            await podman.manifests.remove(image.id, missing_ok=True)
+            await podman.images.remove(image.id, force=True, missing_ok=True)

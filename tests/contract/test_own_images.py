@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from anyio import to_thread
 
 from barasync.aiopodman import ContainerSpec, Podman
+from barasync.engine.image_uses import UseFiles, using
 from barasync.images.inventory import own_images
+from barasync.images.manifest import publish
 from barasync.images.snapshot import take_snapshot
 from barasync.images.tags import parse_tag
 from barasync.matrix.platforms import Platform
@@ -96,6 +102,55 @@ async def test_layers_pulled_images_and_programs_are_told_apart(
         await podman.images.untag(busybox, "localhost/barasync/pulled", "amd64-0123456789ab")
     own = Platform(NATIVE)
 
-    assert found["workspace"].platform == own
+    assert found["workspace"].platforms == (own,)
     assert found["probe"].names == (f"localhost/barasync/probe:{NATIVE}",)
     assert found["pulled"].id == busybox
+
+
+async def test_a_list_of_images_of_several_platforms_is_one_and_goes_without_them(
+    podman: Podman, busybox: str, busybox_for: Callable[[str], str], barasync: Barasync
+) -> None:
+    arm64 = busybox_for("arm64")
+    names = []
+    for image, tag in ((busybox, NATIVE), (arm64, "arm64")):
+        async with created(podman, ContainerSpec(image=image, command=("true",))) as container:
+            names.append(f"localhost/snap:{tag}")
+            await take_snapshot(podman, container, parse_tag(names[-1], "TAG"))
+    members = {
+        Platform(NATIVE): (await podman.images.inspect(names[0])).id,
+        Platform("arm64"): (await podman.images.inspect(names[1])).id,
+    }
+    await publish(podman, "localhost/both:1", members)
+    await publish(podman, "localhost/others:1", {Platform(NATIVE): busybox})
+
+    found = {image.names: image for image in await own_images(podman) if image.kind == "list"}
+    removed = await call(barasync, "image", "remove", "both:1")
+    others = await call(barasync, "image", "remove", "others:1")
+    refused = await call(barasync, "image", "snapshot", "no-such-box", "others:1")
+
+    (both,) = found.values()
+    assert set(both.platforms) == set(members)
+    assert (removed.code, removed.out) == (0, "localhost/both:1: removed\n"), removed.err
+    assert not await podman.manifests.exists("localhost/both:1")
+    assert [await podman.images.exists(name) for name in names] == [True, True]
+    assert (others.code, refused.code) == (2, 2)
+    assert await podman.manifests.exists("localhost/others:1")
+
+
+async def test_what_a_run_holds_is_not_removed(
+    podman: Podman, busybox: str, barasync: Barasync, tmp_path: Path
+) -> None:
+    async with created(podman, shell(busybox, "true")) as container:
+        made = await take_snapshot(podman, container, parse_tag(NAME, "TAG"))
+    cache = tmp_path / "cache"
+    environ = {**barasync.environ, "XDG_CACHE_HOME": str(cache)}
+    files = UseFiles(cache / "barasync/uses", cache / "barasync/locks")
+    remove = partial(call, replace(barasync, environ=environ), "image", "remove", NAME)
+
+    async with using(files, "run1", clock=time.time) as uses:
+        await uses.hold(made.id)
+        kept = await remove()
+    removed = await remove()
+
+    assert (kept.code, kept.out) == (1, f"{NAME}: kept, a run or a build uses it\n")
+    assert (removed.code, removed.out) == (0, f"{NAME}: removed\n")

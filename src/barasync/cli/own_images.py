@@ -13,10 +13,12 @@ import typer
 
 from barasync.aiopodman import Conflict, InvalidReference, Podman, PodmanError, parse_reference
 from barasync.cli.connect import connect
+from barasync.cli.directories import use_files
 from barasync.config.spelling import did_you_mean
+from barasync.engine.image_uses import UseFiles, unused
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK, ConfigError
 from barasync.images.failures import explained
-from barasync.images.inventory import OwnImage, own_images
+from barasync.images.inventory import LIST, OwnImage, own_images
 from barasync.report.words import age, size
 
 _COLUMNS = ("NAME", "PLATFORM", "KIND", "AGE", "SIZE", "ID")
@@ -52,7 +54,8 @@ async def remove_images(
     """Remove images that barasync made, by name or ID; say of each what became of it.
 
     A name is taken from its image, which goes with its last one. Nothing is removed unless every
-    word names such an image. What a container uses stays, and the exit code is 1 then.
+    word names such an image. What a container, a run or a build uses stays, and makes the exit code
+    1.
 
     Raises:
         ConfigError: a word is the name or ID of no image, or of one that barasync did not make.
@@ -62,15 +65,12 @@ async def remove_images(
         podman = connection.podman
         with explained("listing images"):
             images = await own_images(podman)
+        files = use_files()
         doomed = [await _doomed(podman, word, images) for word in dict.fromkeys(words)]
         code = EXIT_OK
         for each in doomed:
-            try:
-                line = await _remove(podman, each)
-            except Conflict as error:
-                line, code = f"{each.word}: kept, in use: {error.cause}", EXIT_NOT_PASSED
-            except PodmanError as error:
-                line, code = f"{each.word}: still there: {error}", EXIT_NOT_PASSED
+            removed, line = await _removed(podman, each, files)
+            code = code if removed else EXIT_NOT_PASSED
             typer.echo(line)
     return code
 
@@ -108,20 +108,42 @@ async def _doomed(podman: Podman, word: str, images: Sequence[OwnImage]) -> _Doo
     )
 
 
+async def _removed(podman: Podman, doomed: _Doomed, files: UseFiles) -> tuple[bool, str]:
+    """Remove what nobody uses; tell whether it is gone, and say what became of it."""
+    async with unused(files, (doomed.image.id,)) as is_unused:
+        if not is_unused:
+            return False, f"{doomed.word}: kept, a run or a build uses it"
+        try:
+            return True, await _remove(podman, doomed)
+        except Conflict as error:
+            return False, f"{doomed.word}: kept, in use: {error.cause}"
+        except PodmanError as error:
+            return False, f"{doomed.word}: still there: {error}"
+
+
 async def _remove(podman: Podman, doomed: _Doomed) -> str:
     """Remove an image or take a name from it; return the line that says so."""
     image = doomed.image
+    names = image.names if doomed.name is None else (doomed.name,)
+    others = [name for name in image.names if name not in names]
+    for name in names if others else names[1:]:
+        await _remove_one(podman, image, name)
+    if not others:
+        await _remove_one(podman, image, image.id)
+    said = doomed.name or image.id[:_ID_DIGITS]
     if doomed.name is not None:
-        await podman.images.remove(doomed.name, missing_ok=True)
-        others = [name for name in image.names if name != doomed.name]
         stays = f"; {others[0]} is the same image and stays" if others else ""
-        return f"{doomed.name}: removed{stays}"
-    # Podman removes by its ID no image that has several names.
-    for name in image.names[1:]:
-        await podman.images.remove(name, missing_ok=True)
-    await podman.images.remove(image.id, missing_ok=True)
-    named = f" ({', '.join(image.names)})" if image.names else ""
-    return f"{image.id[:_ID_DIGITS]}{named}: removed"
+        return f"{said}: removed{stays}"
+    named = f" ({', '.join(names)})" if names else ""
+    return f"{said}{named}: removed"
+
+
+async def _remove_one(podman: Podman, image: OwnImage, reference: str) -> None:
+    """Take a name from an image or a list, or remove it by its ID, which has one name at most."""
+    if image.kind == LIST:
+        await podman.manifests.remove(reference, missing_ok=True)
+    else:
+        await podman.images.remove(reference, missing_ok=True)
 
 
 def _full_name(word: str) -> str | None:
@@ -138,7 +160,7 @@ def _rows(image: OwnImage, now: float) -> list[tuple[str, ...]]:
     return [
         (
             name,
-            str(image.platform),
+            ",".join(map(str, image.platforms)),
             image.kind,
             age(now - image.created),
             size(image.size),
@@ -153,7 +175,7 @@ def _as_data(image: OwnImage) -> dict[str, object]:
         "id": image.id,
         "names": list(image.names),
         "kind": image.kind,
-        "platform": str(image.platform),
+        "platforms": [str(platform) for platform in image.platforms],
         "created": datetime.fromtimestamp(image.created, UTC).isoformat(),
         "bytes": image.size,
     }

@@ -12,7 +12,11 @@ from barasync.images.ours import declared_names, kind_of
 from barasync.images.snapshot import SNAPSHOT, is_snapshot
 from barasync.matrix.platforms import Platform, canonical
 
+LIST = "list"
+
 _AT_ONCE = 4
+# A list is an image of the size of its own text.
+_LARGEST_LIST_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,13 +24,14 @@ class OwnImage:
     """An image that barasync made; `size` in bytes, `created` in seconds since the epoch.
 
     `size` includes what it shares with other images. `kind` is `image`, `bootstrap`, `step`,
-    `workspace`, `snapshot`, `pulled`, or the name of a program.
+    `workspace`, `snapshot`, `pulled`, the name of a program, or `list`: the images of several
+    platforms under one name, whose size is that of the list alone.
     """
 
     id: str
     names: tuple[str, ...]
     kind: str
-    platform: Platform
+    platforms: tuple[Platform, ...]
     size: int
     created: int
 
@@ -45,30 +50,59 @@ def listed_kind(image: ImageSummary) -> str:
 async def own_images(podman: Podman) -> list[OwnImage]:
     """Return the images on a service that barasync made, the newest first.
 
+    A manifest list is one of them when all that it holds of what is here are.
+
     Raises:
         PodmanError: the service does not answer, or refuses.
     """
-    found = [(image, kind) for image in await podman.images.list() if (kind := listed_kind(image))]
-    platforms = await _platforms(podman, (image for image, _ in found))
+    found = await podman.images.list()
+    kinds = {image.id: kind for image in found if (kind := listed_kind(image))}
+    platforms = await _platforms(podman, (image for image in found if image.id in kinds))
+    for image in found:
+        members = await _members(podman, image, found) if _may_be_list(image) else []
+        if members and all(member.id in platforms for member in members):
+            kinds[image.id] = LIST
+            its = (platforms[member.id] for member in members)
+            platforms[image.id] = tuple(platform for each in its for platform in each)
     images = [
         OwnImage(
             id=image.id,
             names=tuple(image.repo_tags),
-            kind=kind,
-            platform=platforms[image.id],
+            kind=kinds[image.id],
+            platforms=platforms[image.id],
             size=image.size,
             created=image.created,
         )
-        for image, kind in found
+        for image in found
         # One that is gone meanwhile is not there.
-        if image.id in platforms
+        if image.id in kinds and image.id in platforms
     ]
     return sorted(images, key=lambda image: (-image.created, image.names))
 
 
-async def _platforms(podman: Podman, images: Iterable[ImageSummary]) -> dict[str, Platform]:
+def _may_be_list(image: ImageSummary) -> bool:
+    """Whether it is worth asking: podman's list of images says of none that it is a list."""
+    is_bare = not image.labels and not image.parent_id
+    return bool(image.repo_tags) and is_bare and image.size < _LARGEST_LIST_BYTES
+
+
+async def _members(
+    podman: Podman, image: ImageSummary, found: Iterable[ImageSummary]
+) -> list[ImageSummary]:
+    """Return the images of a manifest list that are here, none of what is no list."""
+    try:
+        entries = await podman.manifests.entries(image.repo_tags[0])
+    except NotFound:
+        return []
+    digests = {entry.digest for entry in entries}
+    return [each for each in found if each.digest in digests]
+
+
+async def _platforms(
+    podman: Podman, images: Iterable[ImageSummary]
+) -> dict[str, tuple[Platform, ...]]:
     """Look at the images for their platforms: before podman 5 a list does not tell."""
-    platforms: dict[str, Platform] = {}
+    platforms: dict[str, tuple[Platform, ...]] = {}
     limiter = anyio.CapacityLimiter(_AT_ONCE)
 
     async def look(image: str) -> None:
@@ -77,12 +111,13 @@ async def _platforms(podman: Podman, images: Iterable[ImageSummary]) -> dict[str
                 found = await podman.images.inspect(image)
             except NotFound:
                 return
-        platforms[image] = canonical(Platform(found.architecture, found.variant, found.os))
+        told = Platform(found.architecture, found.variant, found.os or "linux")
+        platforms[image] = (canonical(told),)
 
     async with anyio.create_task_group() as group:
         for image in images:
             if image.architecture:
-                platforms[image.id] = canonical(Platform(image.architecture))
+                platforms[image.id] = (canonical(Platform(image.architecture)),)
             else:
                 group.start_soon(look, image.id)
     return platforms

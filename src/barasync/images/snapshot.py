@@ -119,17 +119,19 @@ async def require_free(podman: Podman, name: Reference) -> ImageInspect | None:
     """Return the snapshot that has a name by now, `None` if no image has.
 
     Raises:
-        ConfigError: the name belongs to an image that is no snapshot.
+        ConfigError: the name belongs to an image, or a manifest list, that is no snapshot.
         PodmanError: podman does not tell.
     """
+    full = str(name)
+    is_list = await podman.manifests.exists(full)
     try:
-        found = await podman.images.inspect(str(name))
+        found = None if is_list else await podman.images.inspect(full)
     except NotFound:
         return None
-    if str(name) not in found.repo_tags or found.labels.get(NAME_LABEL) != str(name):
+    if found is None or full not in found.repo_tags or found.labels.get(NAME_LABEL) != full:
         raise ConfigError(
-            f"{name} is an image that is no snapshot, and would lose its name",
-            hint=f"choose another name; `podman rmi {name}` takes it from that image",
+            f"{full} is an image that is no snapshot, and would lose its name",
+            hint=f"choose another name; `podman rmi {full}` takes it from that image",
         )
     return found
 
