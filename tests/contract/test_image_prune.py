@@ -7,7 +7,7 @@ import json
 import os
 import tarfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,10 +15,11 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from barasync.aiopodman import ContainerSpec, NotFound, Podman
+from barasync.aiopodman import ContainerSpec, Member, NotFound, Podman
 from barasync.engine.identity import Identity
 from barasync.engine.image_uses import UseFiles, note_uses, using
 from tests.contract.running import created
+from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync
 from tests.rig.services import RigService
 
@@ -99,7 +100,8 @@ async def bench(
     files = UseFiles(uses=cache / "barasync/uses", locks=cache / "barasync/locks")
     dead = replace(await to_thread.run_sync(Identity.current), start=1)
     await remove_all(podman)
-    yield Bench(podman, Barasync(tmp_path, service.endpoint.url, environ), files, busybox, dead)
+    barasync = Barasync(tmp_path, service.endpoint.url, environ)
+    yield Bench(podman, barasync, files, busybox, dead)
     with anyio.move_on_after(50, shield=True):
         await remove_all(podman)
 
@@ -163,6 +165,7 @@ async def test_the_image_of_a_container_stays_with_what_it_is_made_from(bench: B
     used = await bench.make("localhost/barasync/step:used", below=base, days=30)
 
     async with created(bench.podman, ContainerSpec(image=used, command=("true",))):
+        assert await bench.prune("--keep", "0", "--dry-run") == []
         assert await bench.prune("--keep", "0") == []
 
     assert await bench.prune("--keep", "0") == [used, base]
@@ -215,3 +218,58 @@ async def test_without_a_bound_it_does_what_builds_do_at_their_end(bench: Bench)
 
     assert await bench.prune() == [old]
     assert await bench.present() == {young}
+
+
+async def make_list(podman: Podman, name: str, *members: str) -> None:
+    """Make a manifest list of images that are given by ID."""
+    await podman.manifests.create(name)
+    for member in members:
+        architecture = (await podman.images.inspect(member)).architecture
+        await podman.manifests.add(name, Member(image=member, architecture=architecture))
+
+
+async def names(bench: Bench) -> set[str]:
+    return {name for image in await bench.podman.images.list() for name in image.repo_tags}
+
+
+async def test_a_manifest_list_of_content_goes_with_its_images(bench: Bench) -> None:
+    members = [f"localhost/barasync/project:{arch}-1" for arch in ("amd64", "arm64")]
+    images = [await bench.make(name, days=30) for name in members]
+    listed = f"localhost/project:{'ab' * 6}"
+    await make_list(bench.podman, listed, *images)
+
+    ended = await to_thread.run_sync(bench.barasync, "image", "prune", "--older-than", "14d")
+
+    assert ended.code == 0, ended.err
+    assert f"{listed} (manifest list): removed" in ended.out
+    assert listed not in await names(bench)
+    assert await bench.present() == set()
+
+
+@pytest.mark.parametrize("tag", ["latest", f"{'ab' * 5}", "v1"])
+async def test_what_a_manifest_list_of_the_user_holds_stays(bench: Bench, tag: str) -> None:
+    member = await bench.make("localhost/barasync/project:amd64-1", days=30)
+    free = await bench.make("localhost/barasync/project:amd64-2", days=30)
+    listed = f"localhost/project:{tag}"
+    await make_list(bench.podman, listed, member)
+
+    assert await bench.prune("--keep", "0") == [free]
+
+    assert await bench.present() == {member}
+    assert listed in await names(bench)
+    await bench.podman.manifests.remove(listed)
+
+
+async def test_a_list_without_an_image_for_this_platform_is_known_as_one(
+    bench: Bench, busybox_for: Callable[[str], str]
+) -> None:
+    """Podman finds no image to inspect in it."""
+    other = "arm64" if native_architecture() != "arm64" else "amd64"
+    below = await to_thread.run_sync(busybox_for, other)
+    member = await bench.make("localhost/barasync/project:other-1", below=below, days=30)
+    await make_list(bench.podman, "localhost/project:v1", member)
+
+    assert await bench.prune("--keep", "0") == []
+
+    assert await bench.present() == {member}
+    await bench.podman.manifests.remove("localhost/project:v1")

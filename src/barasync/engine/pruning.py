@@ -230,9 +230,9 @@ async def _lists(podman: Podman, found: Sequence[ImageSummary]) -> list[_List]:
     lists = []
     for each in found:
         is_small = each.size < _LARGEST_LIST_BYTES and not each.labels and not each.parent_id
-        if not each.repo_tags or not is_small or not await _is_list(podman, each):
+        if not each.repo_tags or not is_small or not await podman.manifests.exists(each.id):
             continue
-        entries = await podman.manifests.entries(each.repo_tags[0])
+        entries = await podman.manifests.entries(each.id)
         members = [by_digest[entry.digest] for entry in entries if entry.digest in by_digest]
         declared = frozenset().union(*map(declared_names, members))
         lists.append(
@@ -243,17 +243,6 @@ async def _lists(podman: Podman, found: Sequence[ImageSummary]) -> list[_List]:
             )
         )
     return lists
-
-
-async def _is_list(podman: Podman, image: ImageSummary) -> bool:
-    """Tell a manifest list: inspecting it shows one of its images, or none for this platform.
-
-    What is no list must not be asked for as one: podman would ask its registry.
-    """
-    try:
-        return (await podman.images.inspect(image.repo_tags[0])).id != image.id
-    except (NotFound, ServerError):
-        return True
 
 
 class _Removal:
@@ -312,7 +301,7 @@ class _Removal:
             is_gone = await self._remove(image)
             lists = [listed for listed in self._lists if is_gone and image.id in listed.images]
             for name in (name for listed in lists for name in listed.names):
-                await self._podman.images.remove(name, missing_ok=True)
+                await self._podman.manifests.remove(name, missing_ok=True)
         return is_gone
 
     async def _remove(self, image: ImageSummary) -> bool:
