@@ -17,6 +17,7 @@ _UNLIMITED = 2**63 - 1
 _PROGRAMS = {
     "git": "tells which files belong to the project; without it all of them do",
     "mmdebstrap": "makes images from Debian packages (package mmdebstrap)",
+    "iptables": "netavark needs it for the network `bridge` before podman 5 (package iptables)",
     "nft": "will enforce network presets (package nftables)",
 }
 

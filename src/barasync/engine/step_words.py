@@ -14,6 +14,12 @@ _SPACE = (
     "`barasync image prune` removes old ones"
 )
 
+_NO_IPTABLES = "netavark: no such file or directory"
+_IPTABLES = (
+    'before podman 5 the network "bridge" takes iptables, which the service does not find: install '
+    'the package iptables there, or give the image `network = "none"`'
+)
+
 
 @contextmanager
 def explained(where: str, doing: str) -> Iterator[None]:
@@ -41,4 +47,5 @@ def explained(where: str, doing: str) -> Iterator[None]:
 
 def hint_of(reason: str) -> str | None:
     """Return what to do about a reason that podman or a program gave, if that is known."""
-    return _SPACE if _NO_SPACE in reason.lower() else None
+    known = {_NO_SPACE: _SPACE, _NO_IPTABLES: _IPTABLES}
+    return next((hint for text, hint in known.items() if text in reason.lower()), None)
