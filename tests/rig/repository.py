@@ -53,8 +53,8 @@ def repository(*packages: Package, expired: bool = False) -> Iterator[Repository
     """
     given = {package.name for package in packages}
     empty = [Package(name=name) for name in FOUNDATION if name not in given]
-    # gpg puts its sockets there, whose paths are limited.
-    scratch = Path(tempfile.mkdtemp(prefix="repo-"))
+    # gpg puts its sockets there, whose paths are limited; and a test may have set another place.
+    scratch = Path(tempfile.mkdtemp(prefix="repo-", dir="/tmp"))
     try:
         root = scratch / "root"
         _write_index(root, [*empty, *packages], expired=expired)

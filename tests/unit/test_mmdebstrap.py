@@ -70,7 +70,8 @@ def test_a_full_disk_is_not_taken_for_a_bad_network() -> None:
 
 
 def test_the_excerpt_is_what_went_wrong() -> None:
-    lines = ("I: a", "Get:1 http://x", "W: old", "E: bad", "I: removing")
+    no_news = ("W: skipping mount sysfs", "E: mmdebstrap failed to run")
+    lines = ("I: a", "Get:1 http://x", "W: old", "E: bad", "I: removing", *no_news)
 
     assert Ended(code=25, lines=lines).excerpt == ("W: old", "E: bad")
 

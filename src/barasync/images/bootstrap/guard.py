@@ -23,7 +23,8 @@ from anyio.abc import Process
 
 from barasync.images.bootstrap.recipe import Mode
 
-TERMINATE_SECONDS = 15.0
+TERMINATE_SECONDS = 2.0
+"""Enough for apt; the first process of a namespace is deaf to SIGTERM, and has nothing to save."""
 _KILL_SECONDS = 5.0
 _REMOVE_SECONDS = 120.0
 

@@ -32,6 +32,7 @@ _PHASES = {
 }
 
 _PROBLEMS = ("E: ", "W: ", "Err:", "dpkg: error")
+_NO_NEWS = ("W: skipping ", "E: mmdebstrap failed to run")
 
 
 class Failure(Enum):
@@ -130,7 +131,11 @@ class Ended:
     @property
     def excerpt(self) -> tuple[str, ...]:
         """The lines that matter to a person: the errors and warnings, or else the last lines."""
-        problems = [line for line in self.lines if line.startswith(_PROBLEMS)]
+        problems = [
+            line
+            for line in self.lines
+            if line.startswith(_PROBLEMS) and not line.startswith(_NO_NEWS)
+        ]
         shown = (problems or self.lines)[-_SHOWN_LINES:]
         return tuple(_shorten(line) for line in shown)
 
