@@ -129,7 +129,9 @@ def test_architectures_are_listed_with_how_they_run(barasync: Barasync) -> None:
     lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in ended.out.splitlines()}
     assert lines[short_name(OWN)] == "native"
     assert lines["arm64"].startswith("emulated  /")
-    assert "F" in lines["arm64"].partition("(flags ")[2]
+    flags, _, version = lines["arm64"].partition("(flags ")[2].partition(", ")
+    assert "F" in flags
+    assert version.startswith("QEMU ")
 
 
 def test_a_check_executes_a_foreign_program(barasync: Barasync) -> None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 FOREIGN = tuple(
     platform
-    for platform in map(parse, ("amd64", "arm64", "riscv64"))
+    for platform in map(parse, ("amd64", "arm64", "armv7", "ppc64le", "riscv64", "s390x"))
     if platform != native(Host.current().machine)
 )
 

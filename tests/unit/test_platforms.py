@@ -33,7 +33,15 @@ from barasync.matrix.platforms import (
         (["riscv64", "linux/riscv64"], "linux/riscv64", "riscv64"),
         (["ppc64le", "ppc64el"], "linux/ppc64le", "ppc64le"),
         (["ppc64"], "linux/ppc64", "ppc64"),
-        (["s390x"], "linux/s390x", "s390x"),
+        (["s390x", "s390x-linux-gnu"], "linux/s390x", "s390x"),
+        (["x86_64-linux-gnu"], "linux/amd64", "amd64"),
+        (["aarch64-linux-gnu", "armv8", "linux/aarch64"], "linux/arm64", "arm64"),
+        (["arm-linux-gnueabihf", "armv7a"], "linux/arm/v7", "armv7"),
+        (["arm-linux-gnueabi"], "linux/arm/v5", "armv5"),
+        (["i386-linux-gnu", "i686-linux-gnu"], "linux/386", "i386"),
+        (["riscv64-linux-gnu"], "linux/riscv64", "riscv64"),
+        (["powerpc64le-linux-gnu"], "linux/ppc64le", "ppc64le"),
+        (["mips64el-linux-gnuabi64"], "linux/mips64le", "mips64le"),
         (["loong64", "loongarch64"], "linux/loong64", "loong64"),
         (["mips64le", "mips64el"], "linux/mips64le", "mips64le"),
         (["mipsle", "mipsel"], "linux/mipsle", "mipsle"),
@@ -144,6 +152,13 @@ def test_no_machine_and_byte_order_name_two_architectures() -> None:
 @pytest.mark.parametrize(
     ("name", "debian", "qemu", "elf"),
     [
+        ("armv6", None, "qemu-arm", (40, 32, "little")),
+        ("armv5", "armel", "qemu-arm", (40, 32, "little")),
+        ("ppc64", "ppc64", "qemu-ppc64", (21, 64, "big")),
+        ("mips64le", "mips64el", "qemu-mips64el", (8, 64, "little")),
+        ("mips64", "mips64", "qemu-mips64", (8, 64, "big")),
+        ("mipsle", "mipsel", "qemu-mipsel", (8, 32, "little")),
+        ("mips", "mips", "qemu-mips", (8, 32, "big")),
         ("amd64", "amd64", "qemu-x86_64", (62, 64, "little")),
         ("arm64", "arm64", "qemu-aarch64", (183, 64, "little")),
         ("armv7", "armhf", "qemu-arm", (40, 32, "little")),
@@ -155,7 +170,7 @@ def test_no_machine_and_byte_order_name_two_architectures() -> None:
     ],
 )
 def test_a_row_says_what_other_tools_call_the_architecture(
-    name: str, debian: str, qemu: str, elf: tuple[int, int, str]
+    name: str, debian: str | None, qemu: str, elf: tuple[int, int, str]
 ) -> None:
     row = describe(parse(name))
 

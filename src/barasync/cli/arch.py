@@ -13,6 +13,7 @@ from barasync.matrix.platforms import Platform, short_name
 
 if TYPE_CHECKING:
     from barasync.cli.interrupts import Interrupts
+    from barasync.images.emulation.binfmt import Handler
 
 app = typer.Typer(help="Architectures: native, emulated, missing.", no_args_is_help=True)
 
@@ -25,17 +26,26 @@ Names = Annotated[
 
 
 @app.command("list")
-def list_() -> None:
+def list_(names: Names = None) -> None:
     """Say for each architecture whether this kernel runs it, and by what."""
     from barasync.images.emulation import Host, survey  # noqa: PLC0415 - keeps `--help` quick
 
-    for emulator in survey(_parse(None), Host.current()):
+    for emulator in survey(_parse(names), Host.current()):
         how = emulator.state.value
         if emulator.handler is not None:
-            how += f"  {emulator.handler.interpreter} (flags {emulator.handler.flags or 'none'})"
+            how += f"  {_describe(emulator.handler)}"
         typer.echo(f"{short_name(emulator.platform):<9}{how}")
         if emulator.fix is not None:
             typer.echo(f"         {emulator.fix}")
+
+
+def _describe(handler: Handler) -> str:
+    """Return the interpreter with its flags, and its version where it can be found out."""
+    from barasync.images.emulation import version_of  # noqa: PLC0415 - keeps `--help` quick
+
+    version = version_of(handler.interpreter)
+    of = "version unknown" if version is None else f"QEMU {version}"
+    return f"{handler.interpreter} (flags {handler.flags or 'none'}, {of})"
 
 
 @app.command()

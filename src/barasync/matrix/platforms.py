@@ -34,9 +34,10 @@ class Architecture:
     """One architecture under all of its names.
 
     `name` is the one in cell ids and never has a hyphen. `debian` is the name that Debian's package
-    tools use, `None` where Debian has no port. `qemu` is QEMU's user-mode emulator and the name of
-    its binfmt_misc handler. `machines` are what `uname -m` prints on it. `elf_machine`
-    (`e_machine`), `elf_class` (bits) and `byte_order` are what its executables' header says.
+    tools use, `multiarch` that of its libraries and cross compilers, both `None` where Debian has
+    no port. `qemu` is QEMU's user-mode emulator and the name of its binfmt_misc handler.
+    `machines` are what `uname -m` prints on it. `elf_machine` (`e_machine`), `elf_class` (bits) and
+    `byte_order` are what its executables' header says.
 
     Source: GOARCH and GOARM for the OCI names, `elf.h` for the numbers, dpkg's `cputable` for
     Debian's names.
@@ -46,6 +47,7 @@ class Architecture:
     platform: Platform
     aliases: tuple[str, ...]
     debian: str | None
+    multiarch: str | None
     qemu: str
     machines: tuple[str, ...]
     elf_machine: int
@@ -55,7 +57,8 @@ class Architecture:
     def names(self) -> Iterator[str]:
         """Yield every name that `parse` understands, the one in cell ids first."""
         oci = str(self.platform).removeprefix("linux/")
-        yield from dict.fromkeys((self.name, oci, *self.aliases))
+        multiarch = () if self.multiarch is None else (self.multiarch,)
+        yield from dict.fromkeys((self.name, oci, *self.aliases, *multiarch))
 
 
 ARCHITECTURES: tuple[Architecture, ...] = (
@@ -64,6 +67,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         platform=Platform("amd64"),
         aliases=("x86_64", "x86-64", "x64", "amd64/v1"),
         debian="amd64",
+        multiarch="x86_64-linux-gnu",
         qemu="qemu-x86_64",
         machines=("x86_64",),
         elf_machine=62,
@@ -72,8 +76,9 @@ ARCHITECTURES: tuple[Architecture, ...] = (
     Architecture(
         name="arm64",
         platform=Platform("arm64"),
-        aliases=("aarch64", "arm64/v8", "arm64v8"),
+        aliases=("aarch64", "arm64/v8", "arm64v8", "armv8", "armv8a"),
         debian="arm64",
+        multiarch="aarch64-linux-gnu",
         qemu="qemu-aarch64",
         machines=("aarch64",),
         elf_machine=183,
@@ -82,8 +87,9 @@ ARCHITECTURES: tuple[Architecture, ...] = (
     Architecture(
         name="armv7",
         platform=Platform("arm", "v7"),
-        aliases=("arm", "armhf", "armv7l", "armv7hl", "arm32v7"),
+        aliases=("arm", "armhf", "armv7a", "armv7l", "armv7hl", "arm32v7"),
         debian="armhf",
+        multiarch="arm-linux-gnueabihf",
         qemu="qemu-arm",
         # A 64-bit kernel tells a 32-bit process armv8l.
         machines=("armv7l", "armv8l"),
@@ -95,6 +101,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         platform=Platform("arm", "v6"),
         aliases=("armv6l", "arm32v6"),
         debian=None,
+        multiarch=None,
         qemu="qemu-arm",
         machines=("armv6l",),
         elf_machine=40,
@@ -106,6 +113,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         # Debian's armel is ARMv5; containerd reads the name as v6.
         aliases=("armel", "armv5l", "armv5te", "armv5tel", "arm32v5"),
         debian="armel",
+        multiarch="arm-linux-gnueabi",
         qemu="qemu-arm",
         machines=("armv5tel", "armv5tejl"),
         elf_machine=40,
@@ -114,8 +122,9 @@ ARCHITECTURES: tuple[Architecture, ...] = (
     Architecture(
         name="i386",
         platform=Platform("386"),
-        aliases=("i486", "i586", "i686", "x86", "ia32"),
+        aliases=("i486", "i586", "i686", "x86", "ia32", "i686-linux-gnu"),
         debian="i386",
+        multiarch="i386-linux-gnu",
         qemu="qemu-i386",
         machines=("i686", "i586", "i486", "i386"),
         elf_machine=3,
@@ -126,6 +135,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         platform=Platform("riscv64"),
         aliases=("rv64", "rv64gc", "riscv64gc"),
         debian="riscv64",
+        multiarch="riscv64-linux-gnu",
         qemu="qemu-riscv64",
         machines=("riscv64",),
         elf_machine=243,
@@ -136,6 +146,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         platform=Platform("ppc64le"),
         aliases=("ppc64el", "powerpc64le"),
         debian="ppc64el",
+        multiarch="powerpc64le-linux-gnu",
         qemu="qemu-ppc64le",
         machines=("ppc64le",),
         elf_machine=21,
@@ -146,6 +157,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         platform=Platform("ppc64"),
         aliases=("powerpc64",),
         debian="ppc64",
+        multiarch="powerpc64-linux-gnu",
         qemu="qemu-ppc64",
         machines=("ppc64",),
         elf_machine=21,
@@ -157,6 +169,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         platform=Platform("s390x"),
         aliases=(),
         debian="s390x",
+        multiarch="s390x-linux-gnu",
         qemu="qemu-s390x",
         machines=("s390x",),
         elf_machine=22,
@@ -168,6 +181,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         platform=Platform("loong64"),
         aliases=("loongarch64",),
         debian="loong64",
+        multiarch="loongarch64-linux-gnu",
         qemu="qemu-loongarch64",
         machines=("loongarch64",),
         elf_machine=258,
@@ -178,6 +192,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         platform=Platform("mips64le"),
         aliases=("mips64el",),
         debian="mips64el",
+        multiarch="mips64el-linux-gnuabi64",
         qemu="qemu-mips64el",
         machines=("mips64",),
         elf_machine=8,
@@ -188,6 +203,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         platform=Platform("mips64"),
         aliases=(),
         debian="mips64",
+        multiarch="mips64-linux-gnuabi64",
         qemu="qemu-mips64",
         machines=("mips64",),
         elf_machine=8,
@@ -199,6 +215,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         platform=Platform("mipsle"),
         aliases=("mipsel",),
         debian="mipsel",
+        multiarch="mipsel-linux-gnu",
         qemu="qemu-mipsel",
         machines=("mips",),
         elf_machine=8,
@@ -209,6 +226,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         platform=Platform("mips"),
         aliases=(),
         debian="mips",
+        multiarch="mips-linux-gnu",
         qemu="qemu-mips",
         machines=("mips",),
         elf_machine=8,

@@ -8,6 +8,7 @@ runs a program in a container of the service, wherever that is. `setup` mends wh
 from barasync.images.emulation.probe import Check, check, require_there
 from barasync.images.emulation.registration import setup
 from barasync.images.emulation.survey import Emulator, Host, State, require, survey
+from barasync.images.emulation.version import version_of
 
 __all__ = [
     "Check",
@@ -19,4 +20,5 @@ __all__ = [
     "require_there",
     "setup",
     "survey",
+    "version_of",
 ]
