@@ -225,7 +225,7 @@ async def test_a_push_outlasts_a_failure_that_passes(
     assert any(re.search(r"500 Internal Server Error; trying again in 0.01 s", one) for one in said)
 
 
-async def test_a_registry_out_of_reach_is_told_at_once(podman: Podman) -> None:
+async def test_a_registry_out_of_reach_is_told_in_words(podman: Podman) -> None:
     with pytest.raises(ImageError, match=r"127\.0\.0\.1:1 cannot be reached: .*refused"):
         await pull(podman, "127.0.0.1:1/a/b:1", AMD64, registries(), on_progress=lambda _: None)
 

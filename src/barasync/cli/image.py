@@ -15,6 +15,7 @@ from barasync.cli import (
     image_prune,
     image_snapshot,
     options,
+    registry,
 )
 from barasync.cli.arch_option import Arch, platforms_of
 from barasync.cli.project import find_project
@@ -26,6 +27,8 @@ app = typer.Typer(help="Images that the project declares.", no_args_is_help=True
 app.command("bootstrap")(image_bootstrap.bootstrap)
 app.command("containerfile")(image_containerfile.containerfile)
 app.command("prune")(image_prune.prune)
+app.command("pull")(registry.pull)
+app.command("push")(registry.push)
 
 
 @app.callback()
