@@ -39,6 +39,8 @@ def images(
     declared: Mapping[str, ImageTable],
     held: list[str] | None = None,
     told: list[ResolvedImage] | None = None,
+    *,
+    check_elf: bool = False,
 ) -> Images:
     async def hold(image: str) -> None:
         if held is not None:
@@ -62,6 +64,7 @@ def images(
         cache_dir=Path("/nowhere"),
         hold=hold,
         on_found=(told if told is not None else []).append,
+        check_elf=check_elf,
     )
 
 
@@ -117,6 +120,29 @@ async def test_a_declared_name_is_the_image_of_its_recipe() -> None:
 
     assert found == image.id
     assert held == [image.id], "it may be pruned while it is used"
+
+
+@pytest.mark.usefixtures("builders")
+@pytest.mark.parametrize("check_elf", [True, False])
+async def test_shells_are_compared_where_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, *, check_elf: bool
+) -> None:
+    compared: list[tuple[str, Platform]] = []
+
+    async def check_shell(
+        _podman: Podman, _image: str, name: str, platform: Platform, **_: object
+    ) -> None:
+        compared.append((name, platform))
+
+    monkeypatch.setattr(engine_images, "check_shell", check_shell)
+    store = ImageStore()
+    store.add(BASE, "arm64")
+    declared = {"top": ImageTable(from_=BASE, run=["one"])}
+
+    async with store.client() as podman:
+        await images(podman, declared, check_elf=check_elf).get(("top", ARM64))
+
+    assert compared == ([(BASE, ARM64), ("top", ARM64)] if check_elf else [])
 
 
 @pytest.mark.usefixtures("builders")

@@ -42,13 +42,14 @@ def declared_images(
     tell_output: Tell | None = None,
     cache: bool = True,
     jobs: int | None = None,
+    check_elf: bool = False,
 ) -> Images:
     """Return what finds or makes images, for a run or a build of the ID `run`.
 
     `registries` are how they are asked for images that are not declared. `jobs` is how many steps
     execute something at once, as many as the service's host has CPUs if `None`. What steps print
     goes to `logs`, and to `tell_output`. `hold` keeps an image from being pruned, `on_found` hears
-    of every image.
+    of every image. `check_elf` compares their shells with their platforms.
     """
     document = project.document
     context = BuildContext(
@@ -72,6 +73,7 @@ def declared_images(
         cache_dir=cache_directory(),
         hold=hold,
         on_found=on_found,
+        check_elf=check_elf,
     )
 
 

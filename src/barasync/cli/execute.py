@@ -76,7 +76,8 @@ class Execution:
 
     `history` is the file that remembers how long cells took, `None` for a run that is not to be
     remembered. `secrets` are the values of the plan's secrets, by source.
-    `copies` go to every cell. `snapshots` are the names of the images to be made of cells, by ID.
+    `check_elf` compares the shells of images with their platforms. `copies` go to every cell.
+    `snapshots` are the names of the images to be made of cells, by ID.
     """
 
     plan: Plan
@@ -91,6 +92,7 @@ class Execution:
     registries: Registries
     secrets: Mapping[str, SecretValue]
     verbose: bool
+    check_elf: bool = False
     copies: tuple[Copy, ...] = ()
     snapshots: Mapping[str, Reference] = field(default_factory=dict)
 
@@ -220,6 +222,7 @@ async def _run(
             registries=execution.registries,
             masker=masker,
             uses=uses,
+            check_elf=execution.check_elf,
         )
         run = Run(
             execution.plan,

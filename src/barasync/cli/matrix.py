@@ -68,6 +68,7 @@ def matrix(
     snapshot: options.Snapshot = None,
     pull: options.Pull = Freshness.MISSING,
     insecure: options.Insecure = False,
+    check_elf: options.CheckElf = False,
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -161,6 +162,7 @@ def matrix(
             snapshots=snapshots,
             environ=os.environ,
             registries=Registries(environ=os.environ, pull=pull, insecure=insecure),
+            check_elf=check_elf,
             secrets=read_secrets(plan, os.environ),
             verbose=verbose,
         ),

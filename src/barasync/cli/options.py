@@ -40,6 +40,10 @@ Insecure = Annotated[
     bool,
     typer.Option("--insecure", help="Accept registries without TLS, and any certificate."),
 ]
+CheckElf = Annotated[
+    bool,
+    typer.Option("--check-elf", help="Compare the shell in each image with its platform."),
+]
 Timeout = Annotated[
     float | None,
     typer.Option(

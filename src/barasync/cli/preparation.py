@@ -92,10 +92,12 @@ def preparation(
     registries: Registries,
     masker: Masker,
     uses: Uses,
+    check_elf: bool,
 ) -> Preparation:
     """Return how images and layers are made, when the first cell asks for each.
 
     `registries` are how they are asked for images. What is found or made is held by `uses`.
+    `check_elf` compares the shells of images with their platforms.
     """
     locks = lock_directory()
 
@@ -166,6 +168,7 @@ def preparation(
         tree=tree,
         tell=progress,
         on_found=found,
+        check_elf=check_elf,
     )
     return Preparation(images=images, workspace=workspace, caches=caches, has_bar=has_bar)
 

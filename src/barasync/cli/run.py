@@ -56,6 +56,7 @@ def run(
     snapshot: options.Snapshot = None,
     pull: options.Pull = Freshness.MISSING,
     insecure: options.Insecure = False,
+    check_elf: options.CheckElf = False,
     url: options.Url = None,
     verbose: options.Verbose = False,
 ) -> None:
@@ -124,6 +125,7 @@ def run(
             snapshots=snapshots,
             environ=os.environ,
             registries=Registries(environ=os.environ, pull=pull, insecure=insecure),
+            check_elf=check_elf,
             secrets=read_secrets(plan, os.environ),
             verbose=verbose,
             copies=copies,

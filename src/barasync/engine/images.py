@@ -17,6 +17,7 @@ from barasync.images.bootstrap import bootstrap
 from barasync.images.failures import explained
 from barasync.images.registry import Registries
 from barasync.images.resolve import ResolvedImage, resolve
+from barasync.images.shell import check_shell
 from barasync.images.steps import PackagesStep, RunStep, steps_of
 from barasync.matrix.platforms import Platform, short_name
 
@@ -48,7 +49,7 @@ class Images:
     declared too. Whoever asks for what is being made waits for it. `registries` are how they are
     asked for references. `cache_dir` is where bootstrapped root file systems stay. `hold` keeps an
     image from being pruned while this run or build lives. `on_found` hears of every image that is
-    here now.
+    here now. `check_elf` compares the shell of each with its platform.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Images:
         cache_dir: Path,
         hold: Callable[[str], Awaitable[None]],
         on_found: Callable[[ResolvedImage], None],
+        check_elf: bool = False,
     ) -> None:
         self._declared = declared
         self._context = context
@@ -67,6 +69,7 @@ class Images:
         self._cache_dir = cache_dir
         self._hold = hold
         self._on_found = on_found
+        self._check_elf = check_elf
         self._builder = Builder(context)
         self._ids: dict[ImageKey, str] = {}
         self._made: Once[ImageKey, str] = Once(lambda key: self._make(*key))
@@ -113,6 +116,9 @@ class Images:
         else:
             found = ResolvedImage(await self._build(name, table, platform), name, platform)
         await self._hold(found.id)
+        if self._check_elf:
+            labels = self._context.labels
+            await check_shell(self._context.podman, found.id, name, platform, labels=labels)
         self._ids[name, platform] = found.id
         self._on_found(found)
         return found.id

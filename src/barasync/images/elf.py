@@ -22,7 +22,7 @@ EXIT_CODE = 42
 HEADER_BYTES = 20
 """How much of a file `machine_of` needs to see."""
 
-_MAGIC = b"\x7fELF"
+ELF_MAGIC = b"\x7fELF"
 _CLASSES = {32: 1, 64: 2}
 _ORDERS = {"little": 1, "big": 2}
 _VERSION = 1
@@ -183,4 +183,4 @@ def _struct_order(machine: Architecture) -> str:
 def _identification(machine: Architecture) -> bytes:
     """Return `e_ident`: magic, class, byte order, version, and the System V ABI."""
     marks = (_CLASSES[machine.elf_class], _ORDERS[machine.byte_order], _VERSION)
-    return (_MAGIC + bytes(marks)).ljust(16, b"\0")
+    return (ELF_MAGIC + bytes(marks)).ljust(16, b"\0")
