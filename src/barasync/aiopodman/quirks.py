@@ -348,6 +348,13 @@ LIST_IS_ASKED_OF_REGISTRIES = Quirk(
     workaround="manifests.entries looks first whether there is such a list",
     evidence="measured on 4.3.1 and 5.4.2",
 )
+PUSH_TELLS_NO_DIGEST = Quirk(
+    name="push-tells-no-digest",
+    trap="the push of an image does not say which digest it has in the registry",
+    workaround="push returns none, and the caller names the image by its tag",
+    evidence="measured on 4.3.1, gone in 5.4.2",
+    fixed=(5, 0, 0),
+)
 IMAGE_LABELS_EXCLUDE = Quirk(
     name="image-labels-exclude",
     trap="images asked for by several labels are none",
@@ -438,6 +445,7 @@ QUIRKS = (
     COMMIT_CANNOT_CLEAR_COMMAND,
     COMMIT_LOSES_STOP_SIGNAL,
     PULL_FAILS_AFTER_200,
+    PUSH_TELLS_NO_DIGEST,
     LIST_REFUSES_IDS,
     LIST_NAME_MEANS_A_MEMBER,
     LIST_IS_ASKED_OF_REGISTRIES,

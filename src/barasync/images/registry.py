@@ -57,8 +57,8 @@ async def pull(
 ) -> str:
     """Fetch the image for a platform; return its ID.
 
-    Where the registry fails or the connection breaks it is tried again, after a pause; podman keeps
-    the layers that came. It waits by itself as long as a registry that answers 429 asks for.
+    Where the registry fails or the connection breaks it is tried again, after a pause. Podman waits
+    by itself as long as a registry that answers 429 asks for.
     `on_progress` is called with lines for a person. When cancelled, podman gives up as well.
 
     Raises:
