@@ -167,6 +167,7 @@ async def test_a_container_can_be_found_and_ends_by_itself_without_its_builder(
 
     (body,) = bodies
     assert body["labels"] == RUN
+    assert not {"secrets", "secret_env", "mounts", "volumes"} & body.keys()
     assert body["timeout"] == 6 * 3600 + 30
     assert site.service.containers == {}
 
@@ -183,6 +184,15 @@ async def test_a_full_disk_is_said_with_what_to_do_and_nothing_is_left(
     assert "graphRoot" in (caught.value.hint or "")
     assert site.service.containers == {}
     assert site.nameless == []
+
+
+async def test_a_network_that_podman_cannot_set_up_is_said_with_what_to_do(site: Site) -> None:
+    site.service.inject(Fault("start", Refuses("netavark: No such file or directory")))
+
+    with pytest.raises(ImageError, match=r"RUN true: executing it: .*netavark") as caught:
+        await site.build(RunStep("true"))
+
+    assert 'network = "none"' in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("operation", ["create", "start", "put-archive", "commit", "inspect"])

@@ -207,6 +207,7 @@ class Builder:
             key=making.key,
             labels=context.labels,
             maker=context.maker,
+            gates=context.gates,
             where=making.where,
             notice=making.notice,
         )

@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
+from anyio import CancelScope
+
 from barasync.aiopodman import (
     Container,
     ContainerSpec,
@@ -24,6 +26,7 @@ from barasync.aiopodman import (
     quirks,
     remove_shielded,
 )
+from barasync.engine.gate import Gates
 from barasync.engine.step_words import explained
 from barasync.images.cache import KIND, REPOSITORY, step_tag
 from barasync.images.containerfile import Cmd, Entrypoint, Setting, User, change
@@ -42,8 +45,8 @@ class Draft:
     """A step's image before it is made.
 
     `parent` is the image below, `key` the step's. `labels` are those of the container, `maker`
-    those of the image; they are plain words. `where` begins messages, `notice` hears of what is no
-    failure.
+    those of the image; they are plain words. `gates` bound what podman is asked at once. `where`
+    begins messages, `notice` hears of what is no failure.
     """
 
     podman: Podman
@@ -51,6 +54,7 @@ class Draft:
     key: str
     labels: Mapping[str, str]
     maker: Mapping[str, str]
+    gates: Gates
     where: str
     notice: Callable[[str], None]
 
@@ -88,11 +92,16 @@ class Draft:
             ImageError, EngineUnavailable: it could not be created.
         """
         with explained(self.where, "creating a container"):
-            container = await create_shielded(self.podman.containers, spec)
+            async with self.gates.create.passed():
+                container = await create_shielded(self.podman.containers, spec)
         try:
             yield container
         finally:
-            if not await remove_shielded(container):
+            # Whoever waits here waits for removals that are bounded in time.
+            with CancelScope(shield=True):
+                async with self.gates.remove.passed():
+                    is_gone = await remove_shielded(container)
+            if not is_gone:
                 self.notice(
                     f"container {container.id[:12]} could not be removed; `barasync clean` does"
                     " that later"

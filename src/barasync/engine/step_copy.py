@@ -8,31 +8,23 @@ keep what they hold and their modes. All belongs to root, whatever the image's u
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from barasync.aiopodman import Container, Followed, follow
 from barasync.errors import ConfigError
 from barasync.images.steps import CopyStep
 from barasync.workspace.archive import made_ahead, pack
 from barasync.workspace.pick import Picked
-from barasync.workspace.tree import Entry
 
-_DIRECTORY_MODE = 0o755
-
-
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """An archive's way: unpacked in `directory`, where what is copied is called `name`."""
-
-    directory: str
-    name: str
-    entries: tuple[Entry, ...]
+_MODE = 0o755
 
 
 async def send_copy(container: Container, step: CopyStep, picked: Picked, where: str) -> None:
     """Put what was picked in a container that never runs; `where` begins messages.
 
-    The image's links are followed within the image. When cancelled, part of it may be there.
+    The image's links are followed within the image. Everything is unpacked from the root on: what
+    is sent to the place of a volume goes to a volume, which no image has (measured on 4.3.1 and
+    5.4.2). When cancelled, part of it may be there.
 
     Raises:
         ConfigError: the destination is no place for it, or a file cannot be read any more.
@@ -40,37 +32,29 @@ async def send_copy(container: Container, step: CopyStep, picked: Picked, where:
         PodmanError: podman refuses, or did not take everything.
     """
     if picked.is_file:
-        way = await _way_of_file(container, step, picked, where)
+        place, entries = await _place_of_file(container, step, where), picked.entries
     else:
-        way = await _way_of_directory(container, step, picked, where)
-    archive = pack(picked.root, way.entries, way.name, start=picked.start)
+        there = await follow(container, posixpath.normpath(step.destination))
+        _refuse_file(there, step, where)
+        place, (top, *below) = there.end, picked.entries
+        entries = tuple(below) if _is_there(there) else (replace(top, mode=_MODE), *below)
+    archive = pack(picked.root, entries, place.lstrip("/"), start=picked.start)
     async with made_ahead(archive) as pieces:
-        await container.put_archive(way.directory, pieces, keep_kinds=True)
+        await container.put_archive("/", pieces, keep_kinds=True)
 
 
-async def _way_of_file(container: Container, step: CopyStep, picked: Picked, where: str) -> _Way:
+async def _place_of_file(container: Container, step: CopyStep, where: str) -> str:
+    """Return the path, without links, that a file becomes."""
     destination = posixpath.normpath(step.destination)
     there = await follow(container, destination)
     is_directory = _is_there(there) and there.there is not None and there.there.is_directory
     if is_directory or step.destination.endswith("/"):
-        _refuse_file(there, step, where)
-        return _Way(there.end, posixpath.basename(step.source), picked.entries)
-    above, name = posixpath.split(destination)
-    directory = await follow(container, above)
-    _refuse_file(directory, step, where)
-    return _Way(directory.end, name, picked.entries)
-
-
-async def _way_of_directory(
-    container: Container, step: CopyStep, picked: Picked, where: str
-) -> _Way:
-    there = await follow(container, posixpath.normpath(step.destination))
+        name = posixpath.basename(step.source)
+    else:
+        destination, name = posixpath.split(destination)
+        there = await follow(container, destination)
     _refuse_file(there, step, where)
-    top, *below = picked.entries
-    if _is_there(there):
-        return _Way(there.end, "", tuple(below))
-    above, name = posixpath.split(there.end)
-    return _Way(above, name, (replace(top, mode=_DIRECTORY_MODE), *below))
+    return posixpath.join(there.end, name)
 
 
 def _is_there(followed: Followed) -> bool:
