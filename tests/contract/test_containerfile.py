@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import subprocess
 import tarfile
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +15,8 @@ import anyio
 import pytest
 
 from barasync.aiopodman import ContainerSpec, ImageInspect, Podman, quirks
+from barasync.config.load import parse
+from barasync.config.origin import Origin
 from barasync.images.containerfile import (
     Cmd,
     Copy,
@@ -28,8 +32,11 @@ from barasync.images.containerfile import (
     change,
     render,
 )
+from barasync.images.equivalent import containerfile_of
+from barasync.matrix.platforms import native
 from tests.contract.running import created, run, shell
 from tests.rig import libpod
+from tests.rig.busybox import HOST_BUSYBOX
 from tests.rig.services import RigService
 
 pytestmark = pytest.mark.anyio
@@ -104,7 +111,13 @@ def built(
     service: RigService, instructions: Iterable[Instruction], *, heredocs: bool = False
 ) -> Iterator[str]:
     """The output of `podman build`; the image is there for the block."""
-    texts = {"Containerfile": render(instructions, heredocs=heredocs)}
+    with built_from(service, render(instructions, heredocs=heredocs)) as log:
+        yield log
+
+
+@contextmanager
+def built_from(service: RigService, containerfile: str) -> Iterator[str]:
+    texts = {"Containerfile": containerfile}
     texts |= {name: f"content of {name}" for name, _ in FILES if name != "directory"}
     texts["directory/inner"] = "content of inner"
     buffer = io.BytesIO()
@@ -127,6 +140,32 @@ def built(
         libpod.request(
             service.endpoint.socket_path, "DELETE", f"images/{NAME}", query={"force": "true"}
         )
+
+
+CHAIN = r"""
+[images.a]
+from = "BASE"
+env = { GREETING = '$HOME "quoted"' }
+workdir = "/made by"
+copy = ["it's:/b/"]
+run = ["pwd > here", 'printf %s "$GREETING" > said']
+user = "nobody"
+
+[images.0-b]
+from = "a"
+project = true
+run = ["id -u > /tmp/who"]
+
+[images.c]
+from = "0-b"
+run = ['''
+cat > /tmp/script <<"EOF"
+# not a comment of the Containerfile
+  $HOME \
+EOF
+''']
+labels = { "test.x" = "$y" }
+"""
 
 
 def values_of(image: ImageInspect) -> dict[str, str]:
@@ -218,21 +257,23 @@ async def test_build_knows_no_heredoc__the_portable_form_runs_where_one_is_refus
             pass
 
 
-@pytest.mark.parametrize("heredocs", [False, True], ids=["portable", "heredocs"])
+def printed(script: str) -> str:
+    """What the image's shell makes of a script, by the name that the shell has there."""
+    run = subprocess.run(
+        ["/bin/sh", "-c", script], executable=HOST_BUSYBOX, stdout=subprocess.PIPE, check=True
+    )
+    return run.stdout.decode()
+
+
 async def test_a_build_runs_each_script_as_the_shell_is_given_it(
-    service: RigService, podman: Podman, busybox: str, heredocs: bool
+    service: RigService, podman: Podman, busybox: str
 ) -> None:
-    known = not quirks.BUILD_KNOWS_NO_HEREDOC.is_active(podman.version.release)
-    expected = []
-    for script in SCRIPTS:
-        ended = await run(podman, ContainerSpec(image=busybox, command=("/bin/sh", "-c", script)))
-        assert ended.state.state.exit_code == 0
-        expected.append(ended.stdout.decode())
+    heredocs = not quirks.BUILD_KNOWS_NO_HEREDOC.is_active(podman.version.release)
+    expected = [printed(script) for script in SCRIPTS]
 
-    with built(service, (From(busybox), *map(Run, SCRIPTS)), heredocs=heredocs and known) as log:
-        printed = outputs(log)
-
-    assert printed == expected
+    for form in (False, True)[: 1 + heredocs]:
+        with built(service, (From(busybox), *map(Run, SCRIPTS)), heredocs=form) as log:
+            assert outputs(log) == expected
 
 
 async def test_a_build_copies_files_of_any_name_that_can_be_written(
@@ -249,3 +290,30 @@ async def test_a_build_copies_files_of_any_name_that_can_be_written(
     names = ["inner" if source == "directory" else source for source, _ in FILES]
     assert ended.stderr == b""
     assert ended.stdout.decode() == "".join(f"content of {name}\n" for name in names)
+
+
+async def test_the_containerfile_of_a_chain_makes_what_was_declared(
+    service: RigService, podman: Podman, busybox: str
+) -> None:
+    images = parse(CHAIN.replace("BASE", busybox), Origin()).images
+    places = ["/made by/here", "/made by/said", "/b/it's", "/tmp/who", "/tmp/script"]
+    places += ["/workspace/plain", "/workspace/directory/inner"]
+    platform = native(os.uname().machine)
+    with built_from(service, containerfile_of("c", images, platform)):
+        image = await podman.images.inspect(NAME)
+        command = ("/bin/sh", "-c", 'for place; do cat "$place"; echo "."; done', "sh", *places)
+        ended = await run(podman, ContainerSpec(image=image.id, command=command))
+
+    assert ended.stderr == b""
+    assert ended.stdout.decode().split(".\n") == [
+        "/made by\n",
+        '$HOME "quoted"',
+        "content of it's",
+        "65534\n",
+        "# not a comment of the Containerfile\n  $HOME \\\n",
+        "content of plain",
+        "content of inner",
+        "",
+    ]
+    assert image.labels["test.x"] == "$y"
+    assert (image.config.user, image.config.working_dir) == ("nobody", "/made by")

@@ -59,6 +59,7 @@ INSTRUCTION = SETTING | st.builds(Run, SCRIPT.filter(bool)) | st.builds(Copy, PA
 
 
 @given(st.lists(INSTRUCTION))
+@example([Run("--mount=x y"), Run("[1]"), Run('["a"]'), Run("#"), Run("cat <<EOF")])
 @example([Run("x" * 200_000)])
 @example([Run("\\" * 70_000)])
 @example([Run(" #" * 70_000)])
@@ -72,6 +73,7 @@ def test_what_is_written_is_what_is_read(instructions: list[Instruction]) -> Non
 
 @given(SCRIPT.filter(bool))
 @example("#!/bin/cat\na")
+@example("a\n\r")
 @example("a\nb\\")
 @example("a\n" + "x" * 70_000)
 @example("EOF\nEOF1\n EOF2\n")
