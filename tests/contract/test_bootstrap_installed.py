@@ -12,6 +12,7 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 from uuid import uuid4
 
 import anyio
@@ -28,7 +29,7 @@ from tests.contract.emulators import lent
 from tests.contract.running import run
 from tests.rig import debian
 from tests.rig.busybox import HOST_BUSYBOX
-from tests.rig.debian import CACHE
+from tests.rig.debian import CACHE, UBUNTU
 from tests.rig.repository import SUITE, Package, Repository, repository
 from tests.rig.waiting import wait_until
 
@@ -173,33 +174,75 @@ with open("/dev/null", "wb") as output:
 """
 
 
-async def test_in_an_image_with_apt_more_can_be_installed(podman: Podman) -> None:
+APT = BootstrapTable(suite="trixie", variant=BootstrapVariant.APT)
+FOREIGN_TOO = [OWN, *(pytest.param(each, marks=pytest.mark.slow) for each in PLATFORMS[1:])]
+
+
+@pytest.mark.usefixtures("emulators")
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("platform", FOREIGN_TOO, ids=str)
+async def test_in_an_image_with_apt_more_can_be_installed(
+    podman: Podman, platform: Platform
+) -> None:
     """From Debian's mirror, once; what is installed then comes from the tests' archive."""
-    spec = BootstrapTable(suite="trixie", variant=BootstrapVariant.APT)
-    image = await made(podman, spec, CACHE)
-    script = """
-        echo "deb [trusted=yes] $MIRROR test main" >/etc/apt/sources.list
-        apt-get update && apt-get install --yes tool && tool
-        dpkg-query --show --showformat '${Status}\\n' tool
-        invoke-rc.d --query tool start || echo "services: $?"
-        ls /usr/share/man /usr/share/doc/tool 2>&1
-    """
+    image = await made(podman, APT, CACHE, platform)
     tool = Package(name="tool", path="usr/bin/tool", content=b"#!/bin/sh\necho it works\n")
 
     with repository(tool) as served:
-        ended = await run(
-            podman,
-            ContainerSpec(
-                image=image,
-                command=("bash", "-c", script),
-                env={"MIRROR": served.url},
-                network="host",
-            ),
-        )
+        script = f"""
+            set -eu
+            echo "deb [trusted=yes] {served.url} {SUITE} main" >/etc/apt/sources.list
+            apt-get --quiet update >&2
+            apt-get --quiet --yes install tool >&2
+            tool
+            dpkg-query --show --showformat '${{Status}}\\n' tool
+            /usr/sbin/policy-rc.d tool start || echo "services: $?"
+        """
+        spec = ContainerSpec(image=image, command=("bash", "-c", script), network="host")
+        ended = await run(podman, spec)
 
-    lines = ended.stdout.decode().splitlines()
-    assert "it works" in lines, ended
-    assert "install ok installed" in lines
+    assert ended.stdout.decode().splitlines() == [
+        *("it works", "install ok installed", "services: 101"),
+    ], ended
+
+
+@pytest.mark.slow
+async def test_apt_in_an_image_takes_packages_from_where_the_image_is_from(podman: Podman) -> None:
+    image = await made(podman, APT, CACHE)
+    script = "apt-get --quiet update && apt-get --quiet --yes install hello && hello"
+
+    spec = ContainerSpec(image=image, command=("bash", "-c", script), network="bridge")
+    ended = await run(podman, spec)
+
+    assert b"Hello, world!" in ended.stdout, ended
+
+
+@pytest.mark.slow
+async def test_an_image_of_ubuntu_is_installed_with_ubuntus_key(podman: Podman) -> None:
+    if parse("amd64") != OWN or not await to_thread.run_sync(_ubuntu_is_reachable):
+        pytest.skip(f"{UBUNTU} is out of reach, or has no packages for {OWN}")
+    keyring = await to_thread.run_sync(debian.ubuntu_keyring)
+    spec = BootstrapTable(
+        distribution="ubuntu",
+        suite="noble",
+        variant=BootstrapVariant.APT,
+        components=["main"],
+        signed_by=str(keyring),
+    )
+
+    image = await made(podman, spec, CACHE, name=f"{NAME}-ubuntu")
+
+    command = ("sh", "-c", ". /etc/os-release; echo $ID $VERSION_CODENAME; apt-get --version")
+    ended = await run(podman, ContainerSpec(image=image, command=command))
+    assert ended.stdout.startswith(b"ubuntu noble\napt "), ended
+
+
+def _ubuntu_is_reachable() -> bool:
+    try:
+        with urlopen(f"{UBUNTU}/dists/noble/Release", timeout=10):
+            return True
+    except OSError:
+        return False
 
 
 async def made(podman: Podman, spec: BootstrapTable, cache: Path, platform: Platform = OWN) -> str:

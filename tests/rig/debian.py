@@ -95,6 +95,30 @@ def docker_registry() -> Path:
     return _program("docker-registry", "bin/docker-registry", None)
 
 
+UBUNTU = "http://archive.ubuntu.com/ubuntu"
+_UBUNTU_KEYRING = "80a36b0a6de2f69f49d2df75ef473ccde121e9e190b9ea01d20a4f63778d5c31"
+
+
+def ubuntu_keyring() -> Path:
+    """Return the keyring of Ubuntu's archive, which Debian has in no package everywhere.
+
+    It comes from that archive, and is taken for what it is by its digest.
+    """
+
+    def fetch(target: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+            root = Path(scratch, "root")
+            options = ["--variant=extract", "--include=ubuntu-keyring"]
+            mirror = f"deb [trusted=yes] {UBUNTU} noble main"
+            _bootstrap(root, options, sources=[Source("noble")], mirrors=[mirror])
+            keyring = root / "usr/share/keyrings/ubuntu-archive-keyring.gpg"
+            if hashlib.sha256(keyring.read_bytes()).hexdigest() != _UBUNTU_KEYRING:
+                raise SetupError("this is not the keyring of Ubuntu's archive")
+            shutil.copy2(keyring, target)
+
+    return _cached("ubuntu-archive-keyring.gpg", fetch)
+
+
 def _program(package: str, place: str, architecture: str | None) -> Path:
     """Return a program of a package, for this machine where no architecture is given."""
 
@@ -112,10 +136,12 @@ def _program(package: str, place: str, architecture: str | None) -> Path:
     return _cached(f"{place.rpartition('/')[2]}-{machine}", fetch)
 
 
-def _bootstrap(target: Path, options: Sequence[str], *, sources: Sequence[Source]) -> None:
+def _bootstrap(
+    target: Path, options: Sequence[str], *, sources: Sequence[Source], mirrors: Sequence[str] = ()
+) -> None:
     problems = []
     for source in sources:
-        command = ["mmdebstrap", *options, *source.options, source.suite, str(target)]
+        command = ["mmdebstrap", *options, *source.options, source.suite, str(target), *mirrors]
         for _ in range(DOWNLOAD_ATTEMPTS):
             try:
                 run = subprocess.run(command, capture_output=True, text=True, check=False)
