@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ from barasync.matrix.platforms import Platform, describe, native, parse
 from tests.contract.emulators import lent
 from tests.contract.running import run
 from tests.rig import debian
+from tests.rig.accounts import ROOTLESS_USER, ensure_rootless_user
 from tests.rig.busybox import HOST_BUSYBOX
 from tests.rig.debian import CACHE, UBUNTU
 from tests.rig.repository import SUITE, Package, Repository, repository
@@ -172,6 +174,28 @@ with open("/dev/null", "wb") as output:
         on_progress=print,
     ))
 """
+
+
+def test_an_ordinary_user_installs_packages_too(tmp_path: Path) -> None:
+    ensure_rootless_user()
+    user = f"--reuid={ROOTLESS_USER}"
+    become = ["setpriv", user, f"--regid={ROOTLESS_USER}", "--init-groups"]
+    with (
+        installing("busybox id -u >/etc/user\n") as spec,
+        tempfile.TemporaryDirectory() as scratch,
+        (tmp_path / "out.tar").open("wb") as output,
+    ):
+        Path(scratch).chmod(0o1777)
+        command = _command(recipe_for(NAME, spec, OWN))
+        argv = [*become, "env", f"TMPDIR={scratch}", *command]
+        subprocess.run(argv, stdout=output, cwd="/", check=True)
+        left = list(Path(scratch).iterdir())
+
+    with tarfile.open(tmp_path / "out.tar") as archive:
+        file = archive.extractfile("./etc/user")
+        assert file is not None
+        assert file.read() == b"0\n"
+    assert left == []
 
 
 APT = BootstrapTable(suite="trixie", variant=BootstrapVariant.APT)

@@ -50,6 +50,7 @@ COMMAND = RECIPE.command(RECIPE.sources[0], "root")
         ("E: failed to parse /etc/subuid and /etc/subgid", Failure.PRIVILEGES),
         ("E: unshare syscall failed: Operation not permitted", Failure.PRIVILEGES),
         ("E: unshare() failed: Operation not permitted", Failure.PRIVILEGES),
+        ("unshare: unshare failed: Operation not permitted", Failure.PRIVILEGES),
         (
             " installed x package post-installation script subprocess returned error exit status 1",
             Failure.SCRIPT,

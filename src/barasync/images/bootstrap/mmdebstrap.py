@@ -39,7 +39,7 @@ class Failure(Enum):
     """Why mmdebstrap failed, as far as its messages tell; the value is a sentence for a person."""
 
     SPACE = "there is no space left"
-    PRIVILEGES = "this user may not make a user namespace with subordinate IDs"
+    PRIVILEGES = "this user may not make the namespaces that it takes"
     KEY = "the key that the packages are signed with is missing"
     EXPIRED = "the index of packages is expired"
     INDEX = "the index of packages does not match itself, or is not there"
@@ -59,7 +59,7 @@ _SYMPTOMS: tuple[tuple[Failure, re.Pattern[str]], ...] = tuple(
         (
             Failure.PRIVILEGES,
             (
-                r"unshare(?: syscall|\(\)) failed",
+                r"unshare(?: syscall|\(\)|: unshare) failed",
                 "failed to unshare",
                 "new[ug]idmap",
                 "/etc/sub[ug]id",
