@@ -301,7 +301,10 @@ async def test_the_containerfile_of_a_chain_makes_what_was_declared(
     platform = native(os.uname().machine)
     with built_from(service, containerfile_of("c", images, platform)):
         image = await podman.images.inspect(NAME)
-        command = ("/bin/sh", "-c", 'for place; do cat "$place"; echo "."; done', "sh", *places)
+        script = (
+            'for place; do cat "$place"; echo "."; done; stat -c %u "/b/it\'s" /workspace/plain'
+        )
+        command = ("/bin/sh", "-c", script, "sh", *places)
         ended = await run(podman, ContainerSpec(image=image.id, command=command))
 
     assert ended.stderr == b""
@@ -313,7 +316,7 @@ async def test_the_containerfile_of_a_chain_makes_what_was_declared(
         "# not a comment of the Containerfile\n  $HOME \\\n",
         "content of plain",
         "content of inner",
-        "",
+        "0\n65534\n",
     ]
     assert image.labels["test.x"] == "$y"
     assert (image.config.user, image.config.working_dir) == ("nobody", "/made by")

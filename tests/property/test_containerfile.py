@@ -30,6 +30,7 @@ LINE = st.text(SIGNS) | st.text(st.characters(exclude_characters="\n\0", exclude
 PATH = LINE.filter(lambda text: text and not set(text) & set("*?[\\"))
 LINES = ["EOF", "EOF1", "END", "<<EOF", "# x", "  #", "\\", "RUN x", "", " "]
 SCRIPT = st.lists(LINE | st.sampled_from(LINES), min_size=1).map("\n".join)
+OWNER = st.sampled_from(["", "1000", "nobody:staff"])
 WORDS = st.lists(SCRIPT).map(tuple)
 
 
@@ -40,8 +41,9 @@ def words_of(instruction: Instruction) -> Read:
             words = (reference, "AS", stage) if stage else (reference,)
         case Run(script):
             words = ("/bin/sh", "-c", script)
-        case Copy(source, destination) if source.startswith("-"):
-            words = (f"./{source}", destination)
+        case Copy(source, destination, owner):
+            source = f"./{source}" if source.startswith("-") else source
+            words = (*([f"--chown={owner}"] if owner else []), source, destination)
         case Cmd(given) | Entrypoint(given):
             words = given
     return Read(type(instruction).__name__.upper(), words)
@@ -55,7 +57,7 @@ SETTING = (
     | st.builds(Cmd, WORDS)
     | st.builds(Entrypoint, WORDS)
 )
-INSTRUCTION = SETTING | st.builds(Run, SCRIPT.filter(bool)) | st.builds(Copy, PATH, PATH)
+INSTRUCTION = SETTING | st.builds(Run, SCRIPT.filter(bool)) | st.builds(Copy, PATH, PATH, OWNER)
 
 
 @given(st.lists(INSTRUCTION))

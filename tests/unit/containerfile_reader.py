@@ -32,7 +32,8 @@ def read(text: str) -> list[Read]:
             continue
         logical = _joined(line, lines)
         keyword, _, rest = logical.strip().partition(" ")
-        found.append(Read(keyword, tuple(_words(keyword, rest.strip(), lines))))
+        flags, rest = _flags(keyword, rest.strip())
+        found.append(Read(keyword, (*flags, *_words(keyword, rest, lines))))
     return found
 
 
@@ -53,6 +54,13 @@ def _joined(line: str, lines: Iterator[str]) -> str:
 
 def _is_dropped(line: str) -> bool:
     return not line.strip() or line.lstrip().startswith("#")
+
+
+def _flags(keyword: str, rest: str) -> tuple[list[str], str]:
+    if keyword != "COPY" or not rest.startswith("--"):
+        return [], rest
+    flag, _, rest = rest.partition(" ")
+    return [flag], rest
 
 
 def _words(keyword: str, rest: str, lines: Iterator[str]) -> Iterator[str]:

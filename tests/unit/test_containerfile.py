@@ -40,6 +40,7 @@ GOLDEN = Path(__file__).parents[1] / "data" / "containerfiles"
         (Copy("a", "/b"), "COPY a /b"),
         (Copy("-a", "/b"), "COPY ./-a /b"),
         (Copy("a b", "/$c"), 'COPY ["a b", "/\\\\$c"]'),
+        (Copy("a", "/b", "1:2"), "COPY --chown=1:2 a /b"),
         (Env("A", "b"), "ENV A=b"),
         (Env("A", ""), 'ENV A=""'),
         (Env("A", '$b "c" \\'), r'ENV A="\$b \"c\" \\"'),

@@ -57,11 +57,12 @@ class Copy:
     r"""A file or directory of the context, and the absolute path that it becomes.
 
     `source` has none of `*?[\`: the reader would take it for a pattern, and has no way to write
-    those as what they are (measured).
+    those as what they are (measured). Whose it becomes is root's, or `owner`'s.
     """
 
     source: str
     destination: str
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +143,9 @@ def _written(instruction: Instruction, *, heredocs: bool) -> str:
             written = f"FROM {reference} AS {stage}" if stage else f"FROM {reference}"
         case Run(script):
             written = f"RUN {_script(script, heredocs=heredocs)}"
-        case Copy(source, destination):
-            written = f"COPY {_paths(source, destination)}"
+        case Copy(source, destination, owner):
+            flag = f"--chown={owner} " if owner else ""
+            written = f"COPY {flag}{_paths(source, destination)}"
         case setting:
             written = _setting(setting)
     return written

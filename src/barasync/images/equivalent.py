@@ -16,8 +16,8 @@ from msgspec import UnsetType
 from barasync.config.images import chain
 from barasync.config.schema import ImageNetwork, ImageTable
 from barasync.images.bootstrap import recipe_for
-from barasync.images.containerfile import From, Instruction, User, render
-from barasync.images.steps import PackagesStep, RunStep, steps_of
+from barasync.images.containerfile import Copy, From, Instruction, Run, User, render
+from barasync.images.steps import PackagesStep, ProjectStep, RunStep, steps_of
 from barasync.matrix.platforms import Platform, short_name
 
 _ROOT = frozenset({"root", "0", "root:root", "0:0"})
@@ -83,11 +83,15 @@ def _comments(name: str, table: ImageTable, platform: Platform) -> Iterator[str]
 
 
 def _instructions(table: ImageTable, user: str | None) -> Iterator[Instruction]:
+    """Yield what is laid on an image whose user is `user`, `None` where nothing says."""
+    other = None if user is None or user in _ROOT else user
     for step in steps_of(table):
-        if isinstance(step, PackagesStep):
-            other = user is not None and user not in _ROOT
-            script = step.instructions[1:]
-            yield from (*([User(step.user)] if other else []), *script)
-            yield from [User(user)] if other and user is not None else []
-        else:
-            yield from step.instructions
+        match step:
+            case PackagesStep() if other is not None:
+                yield from (*step.instructions, User(other))
+            case PackagesStep(script=script):
+                yield Run(script)
+            case ProjectStep(destination):
+                yield Copy(".", destination, other or "")
+            case _:
+                yield from step.instructions
