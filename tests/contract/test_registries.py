@@ -43,6 +43,12 @@ async def resolved(
     return await resolve(podman, reference, platform, (), how, on_progress=lambda _: None)
 
 
+def request_for(wanted: str, image: Published) -> str:
+    """The request for the manifest, the configuration or the layer of an image for amd64."""
+    config = f"sha256:{image.ids['amd64']}"
+    return {"manifest": MANIFEST, "config": BLOB + config, "layer": f"{BLOB}(?!{config})"}[wanted]
+
+
 async def pulled(
     podman: Podman, image: Published, proxy: FaultyRegistry, *, tries: int = 4
 ) -> tuple[str, list[str]]:
@@ -159,45 +165,54 @@ async def test_a_name_that_the_registry_does_not_know_is_told_at_once(
 
 
 @pytest.mark.parametrize(
-    ("fault", "asked"),
-    [
-        (Fault(matching=MANIFEST, status=500, times=2), MANIFEST),
-        (Fault(matching=BLOB, status=503, times=1), BLOB),
-        (Fault(matching=BLOB, times=2), BLOB),
-    ],
-    ids=["manifest-500", "blob-503", "half-way"],
+    ("wanted", "status", "times"),
+    [("manifest", 500, 2), ("layer", 503, 1), ("config", 0, 2), ("layer", 0, 2)],
+    ids=["manifest-500", "layer-503", "config-half-way", "layer-half-way"],
 )
 async def test_a_failure_that_passes_is_outlasted(
-    podman: Podman, open_registry: Registry, faulty: FaultyRegistry, fault: Fault, asked: str
+    podman: Podman,
+    open_registry: Registry,
+    faulty: FaultyRegistry,
+    *,
+    wanted: str,
+    status: int,
+    times: int,
 ) -> None:
     async with published(podman, open_registry, "passing", "amd64") as image:
-        faulty.faults = [Fault(matching=fault.matching, status=fault.status, times=fault.times)]
+        fault = Fault(matching=request_for(wanted, image), status=status, times=times)
+        faulty.faults = [fault]
         found, _ = await pulled(podman, image, faulty)
 
     assert found == image.ids["amd64"]
-    assert faulty.faults[0].times == 0
-    assert faulty.seen(asked) > fault.times
+    assert fault.times == 0
+    assert faulty.seen(fault.matching) > times
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("wanted", "status", "words"),
     [
-        (Fault(matching=MANIFEST, status=500), r" fails: .*500 Internal Server Error"),
-        (Fault(matching=BLOB), r"the connection to .* broke: .*unexpected EOF"),
+        ("manifest", 500, r" fails: .*500 Internal Server Error"),
+        ("layer", 0, r"the connection to .* broke: .*unexpected EOF"),
     ],
-    ids=["always-500", "always-half-way"],
+    ids=["manifest-500", "layer-half-way"],
 )
-async def test_a_failure_that_does_not_pass_is_told_after_a_few_tries_and_leaves_no_image(
-    podman: Podman, open_registry: Registry, faulty: FaultyRegistry, fault: Fault, words: str
+async def test_a_failure_that_stays_is_told_after_a_few_tries_and_leaves_no_image(
+    podman: Podman,
+    open_registry: Registry,
+    faulty: FaultyRegistry,
+    *,
+    wanted: str,
+    status: int,
+    words: str,
 ) -> None:
     before = {image.id for image in await podman.images.list(all=True)}
     async with published(podman, open_registry, "failing", "amd64") as image:
-        faulty.faults = [Fault(matching=fault.matching, status=fault.status)]
+        faulty.faults = [Fault(matching=request_for(wanted, image), status=status)]
         with pytest.raises(ImageError, match=words):
-            await pulled(podman, image, faulty, tries=3)
+            await pulled(podman, image, faulty, tries=2)
 
         assert {image.id for image in await podman.images.list(all=True)} == before
-    assert faulty.seen(MANIFEST) >= 3
+    assert faulty.seen(MANIFEST) >= 2
 
 
 async def test_podman_waits_as_long_as_a_busy_registry_asks_for(
@@ -212,17 +227,20 @@ async def test_podman_waits_as_long_as_a_busy_registry_asks_for(
     assert not any("trying again" in line for line in said)
 
 
+@pytest.mark.parametrize(
+    ("status", "words"), [(500, "500 Internal Server Error"), (429, "StatusCode: 429, ")]
+)
 async def test_a_push_outlasts_a_failure_that_passes(
-    podman: Podman, open_registry: Registry, faulty: FaultyRegistry
+    podman: Podman, open_registry: Registry, faulty: FaultyRegistry, status: int, words: str
 ) -> None:
     said: list[str] = []
-    faulty.faults = [Fault(matching=PUT_MANIFEST, status=500, times=1)]
+    faulty.faults = [Fault(matching=PUT_MANIFEST, status=status, times=1)]
     async with made(podman) as image:
-        name = f"{faulty.host}/test/pushed:1"
+        name = f"{faulty.host}/test/pushed-{status}:1"
         await push(podman, image, name, registries(), on_progress=said.append)
 
-    assert open_registry.digest("test/pushed", "1") is not None
-    assert any(re.search(r"500 Internal Server Error; trying again in 0.01 s", one) for one in said)
+    assert open_registry.digest(f"test/pushed-{status}", "1") is not None
+    assert any(re.search(f"{words}.*; trying again in 0.01 s", line) for line in said)
 
 
 async def test_a_registry_out_of_reach_is_told_in_words(podman: Podman) -> None:

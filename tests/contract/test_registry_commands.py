@@ -138,3 +138,27 @@ async def test_the_record_of_a_run_has_the_digests_and_the_id_of_what_a_tag_stoo
     assert f"{open_registry.host}/test/busybox@{digest}" in cell["digests"]
     assert cell["base_id"] == image_id
     assert cell["image_id"] != image_id, "it ran in a layer on top"
+
+
+async def test_a_declared_image_begins_with_one_of_a_registry_that_wants_a_login(
+    podman: Podman, barasync: Barasync, closed_registry: Registry
+) -> None:
+    log_in(barasync, closed_registry)
+    base = f"{closed_registry.host}/test/base:1"
+    barasync.configure(f'[images.tool]\nfrom = "{base}"\nenv = {{ A = "b" }}\n')
+    words = ("image", "build", "tool", "--arch", "amd64", "--insecure")
+    async with made(podman) as image:
+        pushed = await call(barasync, "image", "push", image, base, "--insecure")
+        assert pushed.code == 0, pushed.err
+        await podman.images.remove(image, force=True)
+
+        built = await call(barasync, *words)
+        refused = await call(barasync, *words[:-1], "--pull", "always")
+
+        assert built.code == 0, built.err
+        tool = built.out.split()[2]
+        await podman.images.remove(tool, force=True)
+
+    assert tool != image
+    assert refused.code == 5
+    assert "has no TLS" in refused.err

@@ -105,14 +105,18 @@ def test_a_helper_of_the_registry_comes_first_and_the_one_of_all_last() -> None:
 
     assert find(file, parse_reference("a.example/x")) == Helper("pass", "a.example")
     assert user_of(file, "b.example/x") == "me"
-    assert find(file, parse_reference("c.example/x")) == Helper("kw", "c.example")
-    assert find(file, parse_reference("debian")) == Helper("kw", "https://index.docker.io/v1/")
+    assert find(file, parse_reference("c.example/x")) == Helper("kw", "c.example", optional=True)
+    assert find(file, parse_reference("debian")) == Helper(
+        "kw", "https://index.docker.io/v1/", optional=True
+    )
 
 
 def test_an_empty_entry_leaves_the_login_to_the_helper() -> None:
     text = b'{"auths": {"r.example": {}}, "credsStore": "kw"}'
 
-    assert find(parse_auth_file(text), parse_reference("r.example/x")) == Helper("kw", "r.example")
+    assert find(parse_auth_file(text), parse_reference("r.example/x")) == Helper(
+        "kw", "r.example", optional=True
+    )
 
 
 @pytest.mark.parametrize("text", [b"", b" \n", b"{}", b'{"auths": {}, "detachKeys": "ctrl-x"}'])
@@ -241,6 +245,16 @@ async def test_a_helper_that_is_missing_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(ImageError, match=r"docker-credential-test, which is not installed"):
         await find_login(parse_reference("r.example/x"), environ)
+
+
+@pytest.mark.anyio
+async def test_a_helper_of_all_registries_may_be_missing(tmp_path: Path) -> None:
+    """Docker's desktop leaves its own in the file."""
+    path = tmp_path / "config.json"
+    path.write_text('{"credsStore": "desktop.exe"}')
+    environ = {"REGISTRY_AUTH_FILE": str(path), "PATH": str(tmp_path)}
+
+    assert await find_login(parse_reference("r.example/x"), environ) is None
 
 
 def test_a_helper_may_give_a_token() -> None:

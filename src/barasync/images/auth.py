@@ -43,10 +43,14 @@ class _HelpersAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="pascal")
 
 @dataclass(frozen=True, slots=True)
 class Helper:
-    """A program that knows a login, and the name that it knows the registry by."""
+    """A program that knows a login, and the name that it knows the registry by.
+
+    One that is `optional` was not named for this registry: it need not be installed.
+    """
 
     program: str
     server: str
+    optional: bool = False
 
 
 class Malformed(ValueError):
@@ -100,7 +104,8 @@ def find(file: AuthFile, reference: Reference) -> RegistryLogin | Helper | None:
         if entry.auth or entry.identity_token:
             return _login(registry, name, entry)
     if file.helper:
-        return Helper(file.helper, _DOCKER_HUB_URL if registry == DOCKER_HUB else registry)
+        server = _DOCKER_HUB_URL if registry == DOCKER_HUB else registry
+        return Helper(file.helper, server, optional=True)
     return None
 
 

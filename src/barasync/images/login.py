@@ -75,6 +75,8 @@ async def _ask(helper: Helper, registry: str, environ: Mapping[str, str]) -> Reg
     """
     name = f"docker-credential-{helper.program}"
     program = await to_thread.run_sync(partial(shutil.which, name, path=environ.get("PATH")))
+    if program is None and helper.optional:
+        return None
     if program is None:
         raise Malformed(f"it names the helper {name}, which is not installed")
     question = await to_thread.run_sync(_question, helper.server.encode())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import anyio
@@ -22,6 +22,11 @@ from barasync.images.freshness import Freshness
 from barasync.images.login import Found, find_login
 from barasync.images.trouble import Trouble, sense_of, trouble_of
 from barasync.matrix.platforms import Platform
+
+_PASSES = frozenset({Trouble.FAILING, Trouble.BROKEN})
+"""After what the same may work a little later."""
+# To a busy registry podman asks again what has no body, which is all of a pull.
+_PUSH_PASSES = _PASSES | {Trouble.BUSY}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +86,14 @@ async def pull(
         )
 
     action = f"image {reference} for {platform} cannot be pulled"
-    return await _moved(action, parse_reference(reference), registries, move, on_progress)
+    return await _moved(
+        action,
+        parse_reference(reference),
+        registries,
+        move,
+        passing=_PASSES,
+        on_progress=on_progress,
+    )
 
 
 async def push(
@@ -95,7 +107,7 @@ async def push(
     """Send an image, or a manifest list with all of its images, to the registry of `destination`.
 
     `source` is a name or an ID. Returns the digest that it has there, empty where podman does not
-    tell: of an image, before podman 5. Tried again like `pull`.
+    tell: of an image, before podman 5. Tried again like `pull`, and where the registry answers 429.
 
     Raises:
         ImageError: There is no such image, or it cannot be sent: why, in words, and what to do.
@@ -115,7 +127,14 @@ async def push(
             on_progress=on_progress,
         )
 
-    return await _moved(action, parse_reference(destination), registries, move, on_progress)
+    return await _moved(
+        action,
+        parse_reference(destination),
+        registries,
+        move,
+        passing=_PUSH_PASSES,
+        on_progress=on_progress,
+    )
 
 
 async def _moved(
@@ -123,6 +142,8 @@ async def _moved(
     reference: Reference,
     registries: Registries,
     move: Move,
+    *,
+    passing: Collection[Trouble],
     on_progress: Callable[[str], None],
 ) -> str:
     """Make a transfer succeed, or say why it does not; `action` says what cannot be done."""
@@ -135,7 +156,7 @@ async def _moved(
         except APIError as error:
             words = error.cause if error.status == 200 else error.message or error.cause  # noqa: PLR2004 HTTP's number
             trouble = trouble_of(words)
-            if not (trouble.passes and pauses):
+            if trouble not in passing or not pauses:
                 raise _explained(action, words, trouble, reference, found) from error
         except PodmanError as error:
             raise EngineUnavailable(f"{action}: {error}") from error

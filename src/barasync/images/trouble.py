@@ -30,11 +30,6 @@ class Trouble(Enum):
     )
     OTHER = r""
 
-    @property
-    def passes(self) -> bool:
-        """Whether the same may work a little later."""
-        return self in {Trouble.FAILING, Trouble.BROKEN}
-
 
 @dataclass(frozen=True, slots=True)
 class Sense:
