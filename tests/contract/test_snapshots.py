@@ -132,6 +132,17 @@ async def test_neither_secrets_nor_what_podman_puts_in_are_in_a_snapshot(
     assert found.stdout == b""
 
 
+async def test_podman_tells_how_much_a_container_has_written(podman: Podman, busybox: str) -> None:
+    script = "mkdir -p /made; head -c 1048576 /dev/zero >/made/file"
+    async with created(podman, shell(busybox, script)) as container:
+        ended = await finish(container)
+        written = (await container.inspect(size=True)).size_rw
+
+    assert ended.state.size_rw is None
+    assert written is not None
+    assert 1 << 20 <= written < 1 << 21
+
+
 @pytest.mark.parametrize("architecture", ["arm64", "armhf"])
 async def test_a_snapshot_of_a_foreign_container_is_for_its_architecture(
     podman: Podman,

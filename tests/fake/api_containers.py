@@ -50,8 +50,8 @@ async def listed(state: State, request: Request) -> Answer:
     )
 
 
-async def inspect(_state: State, container: Container, _request: Request) -> Answer:
-    return Answer.of(container.inspect())
+async def inspect(_state: State, container: Container, request: Request) -> Answer:
+    return Answer.of(container.inspect(size=request.flag("size")))
 
 
 async def init(_state: State, container: Container, _request: Request) -> Answer:

@@ -202,10 +202,12 @@ class Container:
         while self.status not in {"exited", "removed"}:
             await self.changed.wait()
 
-    def inspect(self) -> dict[str, Any]:
-        """Return what `inspect` tells."""
+    def inspect(self, *, size: bool = False) -> dict[str, Any]:
+        """Return what `inspect` tells; with `size` how much there is."""
         running = self.status == "running" and self.process is not None
+        written = sum(path.lstat().st_size for path in self.root.rglob("*") if path.is_file())
         return {
+            **({"SizeRw": written} if size else {}),
             "Id": self.id,
             "Name": self.name,
             "Created": self.image.created.isoformat(),

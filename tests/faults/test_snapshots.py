@@ -171,24 +171,41 @@ async def test_an_interrupted_cell_has_no_snapshot_and_says_so(service: FakeServ
     assert service.containers == {}
 
 
-async def test_a_cell_whose_snapshot_takes_long_keeps_no_other_from_starting(
+async def test_while_a_large_container_becomes_an_image_podman_is_asked_for_no_other(
     service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("barasync.images.snapshot._SECONDS", 3.0)
-    service.inject(Fault("commit", Hangs(), labels={CELL: "a"}))
+    """Podman would keep whoever asks waiting, longer than it is given for that."""
+    monkeypatch.setattr("barasync.images.snapshot.LARGE_BYTES", 99)
+    service.inject(Fault("commit", Hangs(seconds=1), labels={CELL: "a"}))
+    scripts = {"a": "printf %100s >f; exit 3", "b": "true", "c": "true"}
 
-    ran = await run(service, {"a": "exit 3", "b": "true"}, jobs=1, snapshot="broken:1")
+    ran = await run(service, scripts, jobs=1, snapshot="broken:1")
 
     events = [
         (type(event), event.cell)
         for event in ran.record.events
         if isinstance(event, CellStarted | CellFinished)
     ]
+    waited = [ran.outcome(cell).phases[phase] for cell in "bc" for phase in ("create", "start")]
     assert events[:2] == [(CellStarted, "a"), (CellStarted, "b")]
+    assert sum(waited) > 0.5
+    assert ran.outcome("b").passed
+    assert ran.outcome("a").status is Status.FAILED
     assert ran.outcome("a").snapshot is not None
-    assert "did not make it in time" in (ran.outcome("a").snapshot.problem or "")
-    assert ran.outcome("b").snapshot is not None
-    assert ran.outcome("b").snapshot.image is not None
+    assert ran.outcome("a").snapshot.image is None
+    assert service.containers == {}
+
+
+async def test_a_snapshot_that_podman_does_not_make_in_time_is_given_up(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("barasync.images.snapshot._SECONDS", 0.2)
+    service.inject(Fault("commit", Hangs()))
+
+    ran = await run(service, "true", snapshot="broken:1")
+
+    assert ran.outcome().status is Status.SNAPSHOT_FAILED
+    assert "did not make it in time" in ran.outcome().reason
     assert service.containers == {}
 
 

@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from barasync.aiopodman import NotFound, ServerError, TransportError
-from barasync.engine.gate import COLLECTING, ENDED, Gate, Gates
+from barasync.engine.gate import COLLECTING, ENDED, Gate, Gates, Storage
 from tests.unit.fake_podman import refused
 
 pytestmark = pytest.mark.anyio
@@ -145,3 +145,92 @@ async def test_ended_cells_are_released_up_to_a_bound_and_collected_a_few_at_a_t
             leave.set()
 
     assert (released, collected) == (ENDED + 3, ENDED + 3)
+
+
+# The storage
+
+
+async def test_who_uses_the_storage_alone_waits_for_requests_and_lets_no_other_through() -> None:
+    gates = Gates()
+    seen: list[str] = []
+
+    async def alone() -> None:
+        async with gates.committing(alone=True):
+            seen.append("alone")
+            await anyio.wait_all_tasks_blocked()
+            seen.append("alone no more")
+
+    async def passage(gate: Gate, name: str) -> None:
+        async with gate.passed():
+            seen.append(name)
+
+    async with anyio.create_task_group() as group, gates.create.passed():
+        group.start_soon(alone)
+        await anyio.wait_all_tasks_blocked()
+        for name, gate in (("start", gates.start), ("remove", gates.remove)):
+            group.start_soon(passage, gate, name)
+        await anyio.wait_all_tasks_blocked()
+        seen.append("created")
+
+    assert seen[:3] == ["created", "alone", "alone no more"]
+    assert sorted(seen[3:]) == ["remove", "start"]
+
+
+async def test_images_are_made_one_at_a_time_and_small_ones_beside_requests() -> None:
+    gates = Gates()
+    made = 0
+
+    async def make() -> None:
+        nonlocal made
+        async with gates.committing(alone=False):
+            made += 1
+
+    async with (
+        anyio.create_task_group() as group,
+        gates.committing(alone=False),
+        gates.remove.passed(),
+    ):
+        group.start_soon(make)
+        await anyio.wait_all_tasks_blocked()
+        assert made == 0
+    assert made == 1
+
+
+async def test_requests_get_their_turn_between_those_who_use_the_storage_alone() -> None:
+    storage = Storage()
+    seen: list[str] = []
+
+    async def alone(name: str) -> None:
+        async with storage.alone():
+            await anyio.wait_all_tasks_blocked()
+            seen.append(name)
+
+    async def together() -> None:
+        async with storage.shared():
+            seen.append("together")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(alone, "first")
+        await anyio.lowlevel.checkpoint()
+        group.start_soon(together)
+        await anyio.lowlevel.checkpoint()
+        group.start_soon(alone, "second")
+
+    assert seen == ["first", "together", "second"]
+
+
+@pytest.mark.parametrize("way", [Storage.shared, Storage.alone])
+async def test_who_gives_up_keeps_the_storage_from_nobody(way: object) -> None:
+    storage = Storage()
+    assert callable(way)
+    async with storage.shared():
+        with anyio.move_on_after(0.01):
+            async with storage.alone():
+                pytest.fail("it is used")
+    with anyio.CancelScope() as scope:
+        async with way(storage):
+            scope.cancel()
+            await anyio.lowlevel.checkpoint()
+
+    async with storage.alone():
+        pass

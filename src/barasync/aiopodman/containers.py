@@ -208,12 +208,13 @@ class Container:
         """
         await self._libpod.post(self._path("kill"), {"signal": signal})
 
-    async def inspect(self) -> ContainerInspect:
-        """Return the container's state and settings.
+    async def inspect(self, *, size: bool = False) -> ContainerInspect:
+        """Return the container's state and settings; with `size` how much it has written as well.
 
-        Source: `GET /libpod/containers/{id}/json`.
+        Source: `GET /libpod/containers/{id}/json`; for the size podman looks at every file.
         """
-        return await self._libpod.get(self._path("json"), ContainerInspect)
+        query = {"size": size or None}
+        return await self._libpod.get(self._path("json"), ContainerInspect, query)
 
     async def wait(
         self,

@@ -137,7 +137,8 @@ class HostConfig(_Wire, frozen=True, kw_only=True):
 class ContainerInspect(_Wire, frozen=True, kw_only=True):
     """A container in full; `image` is the ID of its image, `image_name` how that was named.
 
-    `mounts` are its volumes, binds and overlays.
+    `mounts` are its volumes, binds and overlays. `size_rw` is what it has written beyond its image,
+    in bytes, `None` unless it was asked for.
     """
 
     id: str
@@ -149,6 +150,7 @@ class ContainerInspect(_Wire, frozen=True, kw_only=True):
     config: ContainerConfig = ContainerConfig()
     host_config: HostConfig = HostConfig()
     mounts: list[MountInspect] = []
+    size_rw: int | None = None
 
 
 class ImageSummary(_Wire, frozen=True, kw_only=True):

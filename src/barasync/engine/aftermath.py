@@ -19,7 +19,7 @@ from barasync.engine.job import Job, Session
 from barasync.engine.overlays import OverlayWrites
 from barasync.engine.phases import Phases
 from barasync.errors import BarasyncError
-from barasync.images.snapshot import take_snapshot
+from barasync.images.snapshot import is_large, take_snapshot
 from barasync.matrix.outcome import Outcome, Snapshot, Status
 
 NOT_THE_LAST = "none is taken of an attempt that another one is to follow"
@@ -87,10 +87,7 @@ class Aftermath:
         return not is_surely_retried(ended, self.job, self.session.podman.version)
 
     async def _picture(self, container: Container, ended: Ended) -> Ended:
-        """Take the snapshot, one at a time of the whole run: podman's storage is locked meanwhile.
-
-        Artifacts and those of other cells come first where podman fails over it.
-        """
+        """Take the snapshot; of a large container while the run asks podman for no other one."""
         name = self.job.snapshot
         assert name is not None, "a snapshot is taken where one was asked for"
         snapshot = Snapshot(
@@ -98,7 +95,8 @@ class Aftermath:
         )
         notes: tuple[str, ...] = ()
         with self.cancellable():
-            async with self.session.gates.snapshots:
+            large = await is_large(container)
+            async with self.session.gates.committing(alone=large):
                 try:
                     made = await take_snapshot(self.session.podman, container, name)
                 except BarasyncError as error:

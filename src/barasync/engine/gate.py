@@ -22,15 +22,52 @@ ENDED = 64
 """Cells that have ended and whose artifacts are collected or wait for that."""
 
 
+class Storage:
+    """Keeps requests that podman would keep waiting from being made meanwhile.
+
+    While podman makes an image of a large container its storage is locked, for a minute or more:
+    whoever asked it to remove a container by then would think that it does not. Those that wait are
+    let in by turns, whether to use the storage together or alone.
+    """
+
+    def __init__(self) -> None:
+        self._turn = anyio.Lock()
+        self._inside = 0
+        self._changed = anyio.Event()
+
+    @asynccontextmanager
+    async def shared(self) -> AsyncIterator[None]:
+        """Use the storage in the block, as others may; do not ask for it again there."""
+        if self._turn.locked():
+            await self._turn.acquire()
+            self._turn.release()
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1
+            self._changed.set()
+            self._changed = anyio.Event()
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Use the storage in the block as nobody else does."""
+        async with self._turn:
+            while self._inside:
+                await self._changed.wait()
+            yield
+
+
 class Gate:
-    """Lets requests through, `most` at once.
+    """Lets requests through, `most` at once, while they may use the `storage`.
 
     It opens from one by one more with each success, and closes to half when podman fails, by an
     error of its own or by not answering.
     """
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MOST, storage: Storage | None = None) -> None:
         self._most = most
+        self._storage = storage or Storage()
         self._limiter = anyio.CapacityLimiter(1)
 
     @property
@@ -43,7 +80,7 @@ class Gate:
         """Wait for a place and hold it for the block, which makes one request."""
         # Not the task, which may hold a place at another gate already, but the passage.
         borrower = object()
-        async with _held(self._limiter, borrower):
+        async with _held(self._limiter, borrower), self._storage.shared():
             try:
                 yield
             except (ServerError, TransportError, TimeoutError):
@@ -65,13 +102,14 @@ class Gates:
     """The gates of a run: creating, starting and removing containers do not wait for each other."""
 
     def __init__(self) -> None:
-        self.create = Gate()
-        self.start = Gate()
-        self.remove = Gate()
+        self._storage = Storage()
+        self.create = Gate(storage=self._storage)
+        self.start = Gate(storage=self._storage)
+        self.remove = Gate(storage=self._storage)
         self._collected = anyio.Semaphore(COLLECTING)
         self._ended = anyio.Semaphore(ENDED)
         self.images = anyio.Lock()
-        self.snapshots = anyio.Lock()
+        self._commits = anyio.Lock()
         self._held = False
         self._containers = 0
         self._changed = anyio.Event()
@@ -89,6 +127,15 @@ class Gates:
             on_release()
             async with self._collected:
                 yield
+
+    @asynccontextmanager
+    async def committing(self, *, alone: bool) -> AsyncIterator[None]:
+        """Wait until an image may be made of a container, in the block: one at a time.
+
+        While one is made `alone` no container is made, started or removed.
+        """
+        async with self._commits, self._storage.alone() if alone else self._storage.shared():
+            yield
 
     def hold(self, *, on: bool) -> None:
         """Let no container come into being while `on`, or one when there is none."""

@@ -37,6 +37,9 @@ RUN_LABEL = "barasync.snapshot.run"
 CELL_LABEL = "barasync.snapshot.cell"
 """The run and the cell that a snapshot is of; those of a container itself say whose it is."""
 
+LARGE_BYTES = 256 * 1024 * 1024
+"""What takes podman seconds: it stores 45 to 300 MB/s, and locks its storage meanwhile."""
+
 _OPTION = "--snapshot"
 _PLACEHOLDER = "{cell}"
 _SECONDS = 600.0
@@ -113,6 +116,18 @@ def is_snapshot(image: ImageSummary) -> bool:
     if image.repo_tags:
         return image.labels.get(KIND_LABEL) == SNAPSHOT and name in image.repo_tags
     return kind_of(image) == SNAPSHOT
+
+
+async def is_large(container: Container) -> bool:
+    """Tell whether an image of a container takes podman so long that others had better wait.
+
+    One that podman tells nothing of is taken for large.
+    """
+    try:
+        written = (await container.inspect(size=True)).size_rw
+    except PodmanError:
+        return True
+    return written is None or written > LARGE_BYTES
 
 
 async def require_free(podman: Podman, name: Reference) -> ImageInspect | None:
