@@ -12,6 +12,10 @@ from __future__ import annotations
 from barasync.aiopodman.archives import (
     PathStat,
 )
+from barasync.aiopodman.builds import (
+    Builds,
+    BuildSpec,
+)
 from barasync.aiopodman.client import (
     Podman,
 )
@@ -144,6 +148,8 @@ from barasync.aiopodman.wire.reference import (
 __all__ = [
     "APIError",
     "BadRequest",
+    "BuildSpec",
+    "Builds",
     "Chunk",
     "CommandNotFound",
     "Condition",

@@ -8,6 +8,7 @@ from datetime import datetime
 from types import MappingProxyType, TracebackType
 from typing import Self
 
+from barasync.aiopodman.builds import Builds
 from barasync.aiopodman.containers import Containers
 from barasync.aiopodman.endpoint import Endpoint
 from barasync.aiopodman.errors import APIError, ProtocolError, ServerError
@@ -41,7 +42,7 @@ class Podman:
     `transport` replaces the socket in tests.
 
     Inside the block: `version`, `presence`, and the collections `containers`, `images`,
-    `manifests`, `networks`, `volumes`, `secrets` and `system`.
+    `builds`, `manifests`, `networks`, `volumes`, `secrets` and `system`.
 
     Raises:
         ConnectError: on entering, when nobody answers or access is denied.
@@ -51,6 +52,7 @@ class Podman:
     version: PodmanVersion
     containers: Containers
     images: Images
+    builds: Builds
     manifests: Manifests
     networks: Networks
     volumes: Volumes
@@ -80,6 +82,7 @@ class Podman:
             libpod = self._libpod = Libpod(self._transport, self.version)
             self.containers = Containers(libpod)
             self.images = Images(libpod)
+            self.builds = Builds(libpod)
             self.manifests = Manifests(libpod)
             self.networks = Networks(libpod)
             self.volumes = Volumes(libpod)

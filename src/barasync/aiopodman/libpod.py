@@ -92,6 +92,7 @@ class Libpod:
         *,
         unhurried: bool = False,
         headers: Mapping[str, str] = MappingProxyType({}),
+        content: AsyncIterable[bytes] | None = None,
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Open a streamed answer; `unhurried` where podman sends even the headers late."""
         return self.transport.stream(
@@ -99,6 +100,7 @@ class Libpod:
             self._full(path),
             query=query,
             headers=headers,
+            content=content,
             headers_within=None if unhurried else self.transport.timeout,
         )
 

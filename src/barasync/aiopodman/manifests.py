@@ -143,8 +143,7 @@ class Manifests:
     async def remove(self, reference: str, *, missing_ok: bool = False) -> None:
         """Take a name from a list, and remove the list with its last; its images stay.
 
-        An ID removes a list that has one name or none. `images.remove` would take the image of the
-        service's own platform instead (`quirks.LIST_NAME_MEANS_A_MEMBER`).
+        An ID removes a list that has one name or none.
 
         Raises:
             NotFound: There is no such list, and `missing_ok` is false; an image is none.

@@ -240,6 +240,13 @@ class TransferProgress(msgspec.Struct, frozen=True, kw_only=True):
     list_digest: str = field(default="", name="Id")
 
 
+class BuildProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """One record of a build: text that podman or a step prints, or the error it ended with."""
+
+    stream: str = ""
+    error: str = ""
+
+
 class NetworkSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A network in a list."""
 

@@ -329,6 +329,30 @@ PULL_FAILS_AFTER_200 = Quirk(
     workaround="pull reads the stream to its end, and raises the error that is in it",
     evidence="measured on 4.3.1 and 5.4.2",
 )
+BUILD_FAILS_AFTER_200 = Quirk(
+    name="build-fails-after-200",
+    trap="a build that fails has answered 200 before",
+    workaround="build reads the stream to its end, and raises the error that is in it",
+    evidence="measured on 4.3.1 and 5.4.2",
+)
+BUILD_HAS_THE_HOSTS_NETWORK = Quirk(
+    name="build-has-the-hosts-network",
+    trap="what a build executes has the host's network, also where it is to have none",
+    workaround="build asks for a network namespace of its own",
+    evidence="measured on 4.3.1 and 5.4.2",
+)
+BUILD_LEAVES_LAYERS = Quirk(
+    name="build-leaves-layers",
+    trap="the images of the steps before the one that fails stay, without a name",
+    workaround="the caller removes those that the build has said to have made",
+    evidence="measured on 4.3.1 and 5.4.2",
+)
+BUILD_OUTLIVES_ITS_CLIENT = Quirk(
+    name="build-outlives-its-client",
+    trap="after its client has gone a build ends its step, and then removes its containers",
+    workaround="the caller waits for that, for a while",
+    evidence="measured on 4.3.1 and 5.4.2",
+)
 LIST_REFUSES_IDS = Quirk(
     name="list-refuses-ids",
     trap="a manifest list takes no image by its ID, and asks a registry for one that has a name",
@@ -339,7 +363,7 @@ LIST_REFUSES_IDS = Quirk(
 LIST_NAME_MEANS_A_MEMBER = Quirk(
     name="list-name-means-a-member",
     trap="an image removed or untagged by the name of a list is the list's own of this platform",
-    workaround="manifests.remove takes the list; the caller removes no image by such a name",
+    workaround="remove says that it means the list; the caller untags nothing by such a name",
     evidence="measured on 4.3.1 and 5.4.2",
 )
 LIST_IS_ASKED_OF_REGISTRIES = Quirk(
@@ -446,6 +470,10 @@ QUIRKS = (
     COMMIT_LOSES_STOP_SIGNAL,
     PULL_FAILS_AFTER_200,
     PUSH_TELLS_NO_DIGEST,
+    BUILD_FAILS_AFTER_200,
+    BUILD_HAS_THE_HOSTS_NETWORK,
+    BUILD_LEAVES_LAYERS,
+    BUILD_OUTLIVES_ITS_CLIENT,
     LIST_REFUSES_IDS,
     LIST_NAME_MEANS_A_MEMBER,
     LIST_IS_ASKED_OF_REGISTRIES,

@@ -158,6 +158,7 @@ class Transport:
         *,
         query: Query = MappingProxyType({}),
         headers: Mapping[str, str] = MappingProxyType({}),
+        content: AsyncIterable[bytes] | None = None,
         headers_within: float | None,
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Send a request and yield the bytes of its answer as they come, once the headers are here.
@@ -170,7 +171,9 @@ class Transport:
                 while iterating.
         """
         target = _target(path, query)
-        request = self._streaming.build_request(method, target, headers=dict(headers))
+        request = self._streaming.build_request(
+            method, target, headers=dict(headers), content=content
+        )
         response = await self._send(self._streaming, request, whole=False, within=headers_within)
         body = response.aiter_bytes()
         try:

@@ -99,7 +99,7 @@ async def execute(
         notice(drain.problem)
     reason = _failure(state, drain, execution.timeout)
     if reason is not None:
-        raise _failed(where, reason, log)
+        raise failed(where, reason, log)
 
 
 async def _ended(drain: Drain, where: str) -> ContainerInspect:
@@ -139,7 +139,8 @@ def _failure(state: ContainerInspect, drain: Drain, timeout: float) -> str | Non
     return f"failed with exit code {code}"
 
 
-def _failed(where: str, reason: str, log: StepLog) -> ImageError:
+def failed(where: str, reason: str, log: StepLog) -> ImageError:
+    """Return what to raise for a step that did not succeed, with its last lines and its log."""
     if log.problem is None:
         kept = f"log: {log.path}"
     else:

@@ -1,0 +1,340 @@
+"""Images made from a Containerfile on real podmans: what is in them, what fails, what is left."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from barasync.aiopodman import BuildSpec, ImageSummary, Podman, ServerError
+from barasync.config.schema import ImageNetwork, ImageTable
+from barasync.engine.build import BuildContext, Built
+from barasync.engine.containerfile_build import build_containerfile
+from barasync.errors import ConfigError, ImageError
+from barasync.images.failures import WrongPlatform
+from barasync.matrix.platforms import Platform, native, parse
+from barasync.workspace.scan import scan
+from barasync.workspace.tree import Tree
+from tests.contract.running import run, shell
+from tests.rig import libpod
+from tests.rig.busybox import native_architecture
+from tests.rig.services import RigService
+
+pytestmark = pytest.mark.anyio
+
+NATIVE = native(os.uname().machine)
+FROM = f"FROM localhost/busybox:{native_architecture()}\n"
+
+
+@dataclass
+class Site:
+    """A project with a Containerfile, and what was said of its build."""
+
+    podman: Podman
+    project: Path
+    said: list[str] = field(default_factory=list)
+    printed: list[str] = field(default_factory=list)
+    waiting: anyio.Event = field(default_factory=anyio.Event)
+
+    def hear(self, line: str) -> None:
+        self.printed.append(line)
+        if line == "waiting":
+            self.waiting.set()
+
+    def write(self, text: str, path: str = "Containerfile") -> None:
+        file = self.project / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    async def build(
+        self,
+        containerfile: str = "Containerfile",
+        *,
+        platform: Platform = NATIVE,
+        cache: bool = True,
+        **table: Any,
+    ) -> Built:
+        async def tree() -> Tree:
+            return await to_thread.run_sync(scan, self.project)
+
+        context = BuildContext(
+            podman=self.podman,
+            project=self.project,
+            tree=tree,
+            labels={},
+            maker={},
+            rlimits=(),
+            logs=self.project.parent / "logs",
+            locks=self.project.parent / "locks",
+            processors=anyio.CapacityLimiter(2),
+            on_progress=lambda _name, _platform, line: self.said.append(line),
+            on_output=lambda _name, _platform, line: self.hear(line),
+            cache=cache,
+        )
+        table = {"network": ImageNetwork.NONE, **table}
+        self.said.clear()
+        self.printed.clear()
+        declared = ImageTable(containerfile=containerfile, **table)
+        with anyio.fail_after(60):
+            return await build_containerfile(context, "app", declared, platform)
+
+    async def images(self) -> dict[str, ImageSummary]:
+        return {image.id: image for image in await self.podman.images.list(all=True)}
+
+    async def in_it(self, image: str, script: str) -> str:
+        ended = await run(self.podman, shell(image, script))
+        return ended.stdout.decode()
+
+
+def working_containers(service: RigService) -> list[str]:
+    """The containers that a builder works in, which podman lists only where it is asked to."""
+    query = {"all": "true", "external": "true"}
+    found = libpod.request(service.endpoint.socket_path, "GET", "containers/json", query=query)
+    return [container["Id"] for container in found or ()]
+
+
+@pytest.fixture
+def site(podman: Podman, busybox: str, tmp_path: Path, service: RigService) -> Iterator[Site]:
+    assert busybox
+    project = tmp_path / "project"
+    project.mkdir()
+    yield Site(podman, project)
+    socket_path = service.endpoint.socket_path
+    found = libpod.request(socket_path, "GET", "images/json", query={"all": "true"})
+    for image in found:
+        if (image["Labels"] or {}).get("barasync.kind") == "containerfile" and image["RepoTags"]:
+            libpod.request(socket_path, "DELETE", f"images/{image['Id']}", query={"force": "true"})
+    assert not working_containers(service)
+
+
+async def test_a_containerfile_is_built_with_the_projects_files(site: Site) -> None:
+    site.write(f"{FROM}COPY . /app\nENV A=b\nRUN echo hello; echo $A > /made\nWORKDIR /app\n")
+    site.write("kept", "dir/file")
+    site.write("secret", ".barasync/x")
+
+    built = await site.build()
+
+    found = await site.podman.images.inspect(built.id)
+    assert found.repo_tags == [f"localhost/barasync/app:{native_architecture()}-{built.key[:12]}"]
+    assert "A=b" in found.config.env
+    assert await site.in_it(built.id, "cat dir/file /made; ls -a") == (
+        "keptb\n.\n..\nContainerfile\ndir\n"
+    )
+    assert "hello" in site.printed
+    assert "hello\n" in (built.log.read_text() if built.log else "")
+    assert "step 4/6 RUN echo hello; echo $A > /made" in site.said
+
+
+async def test_what_was_built_of_the_same_files_is_found_again(site: Site) -> None:
+    site.write(f"{FROM}RUN echo hello\n")
+    first = await site.build()
+
+    again = await site.build()
+
+    assert (again.id, again.key, again.executed, again.log) == (first.id, first.key, 0, None)
+    assert site.said == ["Containerfile: cached"]
+
+
+async def test_of_other_files_only_the_steps_that_see_them_are_done_again(site: Site) -> None:
+    site.write(f"{FROM}RUN echo expensive\nCOPY file /\n")
+    site.write("one", "file")
+    first = await site.build()
+    site.write("two", "file")
+
+    second = await site.build()
+
+    assert second.id != first.id
+    assert "expensive" not in site.printed
+    assert await site.in_it(second.id, "cat /file") == "two"
+
+
+async def test_without_the_cache_every_step_is_done_again(site: Site) -> None:
+    site.write(f"{FROM}RUN echo expensive\n")
+    first = await site.build()
+
+    second = await site.build(cache=False)
+
+    assert second.key == first.key
+    assert "expensive" in site.printed
+
+
+async def test_a_failing_step_is_said_with_its_last_lines_and_nothing_is_left(
+    site: Site, service: RigService
+) -> None:
+    site.write(f"{FROM}RUN echo before\nRUN for i in $(seq 20); do echo line $i; done; exit 7\n")
+    before = await site.images()
+
+    with pytest.raises(ImageError) as caught:
+        await site.build()
+
+    first, *lines, log = str(caught.value).splitlines()
+    assert first.startswith(f"image 'app' for {NATIVE}: Containerfile: step 3/4 RUN for i in")
+    assert first.endswith("failed with exit code 7")
+    assert [line.strip() for line in lines] == [f"line {number}" for number in range(11, 21)]
+    assert "line 1\n" in await anyio.Path(log.strip().removeprefix("log: ")).read_text()
+    assert await site.images() == before
+    assert not working_containers(service)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{FROM}COPY absent /\n", "step 2/3 COPY absent /: .*no such file"),
+        (f"{FROM}FROB x\n", "step 2/3 FROB x: Build error: Unknown instruction"),
+        ("", "no contents in .*Containerfile"),
+        ("FROM localhost/barasync-test/absent\n", "step 1/2 FROM localhost/.*absent: .*"),
+    ],
+    ids=["missing-file", "bad-instruction", "empty", "no-base"],
+)
+async def test_what_cannot_be_built_is_said(site: Site, text: str, said: str) -> None:
+    site.write(text)
+    before = await site.images()
+
+    with pytest.raises(ImageError, match=f"image 'app' for {NATIVE}: Containerfile: {said}") as how:
+        await site.build()
+
+    assert "libpod_builder" not in str(how.value)
+    assert await site.images() == before
+
+
+async def test_a_containerfile_that_is_not_there_is_said_before_podman_is_asked(
+    site: Site,
+) -> None:
+    site.write(FROM, "Dockerfile")
+    (site.project / "out").symlink_to("/etc/passwd")
+
+    with pytest.raises(ConfigError, match="there is no file Containerfile") as caught:
+        await site.build()
+    assert caught.value.hint == "there is Dockerfile"
+    with pytest.raises(
+        ConfigError, match=r"images.app.containerfile: out leads out of the project"
+    ):
+        await site.build("out")
+    with pytest.raises(ConfigError, match=r"images.app.context: absent is not a directory"):
+        await site.build("Dockerfile", context="absent")
+
+
+async def test_a_context_is_all_that_a_containerfile_sees_and_it_may_lie_outside(
+    site: Site,
+) -> None:
+    site.write(f"{FROM}COPY . /app/\n", "build/Containerfile")
+    site.write("outside", "outside")
+    site.write("inside", "sub/inside")
+    site.write("ignored", "sub/ignored.o")
+    site.write("*.o\n", "sub/.containerignore")
+
+    built = await site.build("build/Containerfile", context="sub")
+
+    assert await site.in_it(built.id, "cd /app; ls -a") == ".\n..\n.containerignore\ninside\n"
+
+
+async def test_stages_leave_nothing_unnamed_that_nothing_is_made_from(site: Site) -> None:
+    site.write(f"{FROM.strip()} AS one\nRUN echo made > /made\n{FROM}COPY --from=one /made /\n")
+
+    built = await site.build()
+
+    found = await site.images()
+    parents = {image.parent_id for image in found.values()}
+    assert not [each for each in found.values() if not each.repo_tags and each.id not in parents]
+    assert await site.in_it(built.id, "cat /made") == "made\n"
+
+
+async def test_an_image_for_a_foreign_platform_keeps_it(
+    site: Site, busybox_for: Callable[[str], str]
+) -> None:
+    busybox_for("riscv64")
+    site.write("FROM localhost/busybox:riscv64\nCOPY Containerfile /\n")
+
+    built = await site.build(platform=parse("riscv64"))
+
+    assert (await site.podman.images.inspect(built.id)).architecture == "riscv64"
+
+
+async def test_an_image_for_another_platform_than_asked_for_is_refused(
+    site: Site, busybox_for: Callable[[str], str]
+) -> None:
+    busybox_for("riscv64")
+    site.write("FROM --platform=linux/riscv64 localhost/busybox:riscv64\nCOPY Containerfile /\n")
+    before = await site.images()
+
+    with pytest.raises(WrongPlatform, match="makes an image for linux/riscv64"):
+        await site.build()
+
+    named = {key for key, image in (await site.images()).items() if image.repo_tags}
+    assert named == {key for key, image in before.items() if image.repo_tags}
+
+
+async def test_build_has_the_hosts_network__what_is_offline_has_none(site: Site) -> None:
+    site.write(f"{FROM}RUN ls /sys/class/net > /net\n")
+
+    built = await site.build(network=ImageNetwork.NONE)
+
+    assert await site.in_it(built.id, "cat /net") == "lo\n"
+
+
+async def packed(**files: str) -> AsyncIterator[bytes]:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, text in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text.encode()))
+    yield buffer.getvalue()
+
+
+async def test_build_fails_after_200__it_says_why(podman: Podman, busybox: str) -> None:
+    assert busybox
+    spec = BuildSpec(
+        containerfile="Containerfile",
+        reference="localhost/barasync-test/built",
+        architecture=native_architecture(),
+        offline=True,
+    )
+
+    with pytest.raises(ServerError, match=r"Containerfile cannot be built: .*exit status 3"):
+        await podman.builds.build(spec, packed(Containerfile=f"{FROM}RUN exit 3\n"))
+    with pytest.raises(ServerError, match="tar"):
+        await podman.builds.build(spec, packed_badly())
+
+
+async def packed_badly() -> AsyncIterator[bytes]:
+    yield b"no archive" * 1000
+
+
+async def test_build_leaves_layers__they_are_gone_after_a_failure(site: Site) -> None:
+    site.write(f"{FROM}RUN echo one\nRUN echo two\nCOPY absent /\n")
+    before = await site.images()
+
+    with pytest.raises(ImageError):
+        await site.build()
+
+    assert site.printed == ["one", "two"]
+    assert await site.images() == before
+
+
+async def test_build_outlives_its_client__nothing_is_left_when_its_step_has_ended(
+    site: Site, service: RigService
+) -> None:
+    site.write(f"{FROM}RUN echo one\nRUN echo waiting; sleep 2\nRUN echo never\n")
+    before = await site.images()
+
+    async with anyio.create_task_group() as group:
+
+        async def build() -> None:
+            await site.build()
+
+        group.start_soon(build)
+        await site.waiting.wait()
+        assert working_containers(service)
+        group.cancel_scope.cancel()
+
+    assert not working_containers(service)
+    assert await site.images() == before
