@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tests.fake import api_containers, api_images, api_manifests, api_secrets
+from tests.fake import api_builds, api_containers, api_images, api_manifests, api_secrets
 from tests.fake.container import Container
 from tests.fake.faults import Effect, Refuses
 from tests.fake.images import native_architecture
@@ -42,6 +42,7 @@ _ROUTES = (
     ("GET", r"images/json", "image-list"),
     ("POST", r"images/import", "image-import"),
     ("POST", r"images/pull", "image-pull"),
+    ("POST", r"build", "build"),
     ("GET", r"images/(?P<name>.+)/json", "image-inspect"),
     ("POST", r"images/(?P<name>.+)/tag", "image-tag"),
     ("POST", r"images/(?P<name>.+)/untag", "image-untag"),
@@ -90,6 +91,7 @@ _OTHERS = {
     "image-list": api_images.listed,
     "image-import": api_images.import_,
     "image-pull": api_images.pull,
+    "build": api_builds.build,
 }
 
 

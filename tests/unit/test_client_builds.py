@@ -48,6 +48,7 @@ async def test_a_build_sends_its_context_and_returns_the_id_of_the_last_line() -
         "nsoptions": ['[{"Name":"network","Host":false}]'],
         "pullpolicy": ["missing"],
         "nocache": ["false"],
+        "outputformat": ["application/vnd.oci.image.manifest.v1+json"],
         "layers": ["true"],
         "rm": ["true"],
         "forcerm": ["true"],

@@ -22,6 +22,8 @@ from barasync.aiopodman.wire.reference import parse_reference
 
 _PATH = "build"
 _ID = re.compile(r"[0-9a-f]{64}")
+# Without it no step is taken from the cache (`quirks.BUILD_HAS_NO_CACHE`).
+_FORMAT = "application/vnd.oci.image.manifest.v1+json"
 # Without it what is executed has the host's network (`quirks.BUILD_HAS_THE_HOSTS_NETWORK`).
 _OWN_NETWORK = '[{"Name":"network","Host":false}]'
 # Source: buildah `define.NetworkDisabled`.
@@ -64,6 +66,7 @@ class BuildSpec:
             "pullpolicy": self.pull,
             "nocache": not self.cache,
             "ulimits": _json([f"{its.type}={its.soft}:{its.hard}" for its in self.rlimits]),
+            "outputformat": _FORMAT,
             "layers": True,
             "rm": True,
             "forcerm": True,

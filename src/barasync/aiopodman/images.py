@@ -202,7 +202,8 @@ class Images:
     ) -> None:
         """Take a name from an image, and remove the image when it was the last; an ID removes it.
 
-        So does it with a manifest list, whose images stay.
+        By the name of a manifest list it would be the list's image for the service's own platform:
+        `manifests.remove` removes the list.
 
         `force` removes the containers made from it as well.
 
@@ -214,10 +215,7 @@ class Images:
         """
         try:
             await self._libpod.delete(
-                f"images/{segment(reference)}",
-                # The name of a list would mean a member (`quirks.LIST_NAME_MEANS_A_MEMBER`).
-                {"force": force, "lookupManifest": True},
-                patience=None,
+                f"images/{segment(reference)}", {"force": force}, patience=None
             )
         except NotFound:
             if not missing_ok:

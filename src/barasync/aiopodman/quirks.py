@@ -335,6 +335,12 @@ BUILD_FAILS_AFTER_200 = Quirk(
     workaround="build reads the stream to its end, and raises the error that is in it",
     evidence="measured on 4.3.1 and 5.4.2",
 )
+BUILD_HAS_NO_CACHE = Quirk(
+    name="build-has-no-cache",
+    trap="a build that is not told the format of its images takes no step from the cache",
+    workaround="build asks for OCI's format",
+    evidence="measured on 4.3.1 and 5.4.2",
+)
 BUILD_HAS_THE_HOSTS_NETWORK = Quirk(
     name="build-has-the-hosts-network",
     trap="what a build executes has the host's network, also where it is to have none",
@@ -363,7 +369,7 @@ LIST_REFUSES_IDS = Quirk(
 LIST_NAME_MEANS_A_MEMBER = Quirk(
     name="list-name-means-a-member",
     trap="an image removed or untagged by the name of a list is the list's own of this platform",
-    workaround="remove says that it means the list; the caller untags nothing by such a name",
+    workaround="manifests.remove takes the list; the caller removes no image by such a name",
     evidence="measured on 4.3.1 and 5.4.2",
 )
 LIST_IS_ASKED_OF_REGISTRIES = Quirk(
@@ -471,6 +477,7 @@ QUIRKS = (
     PULL_FAILS_AFTER_200,
     PUSH_TELLS_NO_DIGEST,
     BUILD_FAILS_AFTER_200,
+    BUILD_HAS_NO_CACHE,
     BUILD_HAS_THE_HOSTS_NETWORK,
     BUILD_LEAVES_LAYERS,
     BUILD_OUTLIVES_ITS_CLIENT,

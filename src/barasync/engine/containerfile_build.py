@@ -22,6 +22,7 @@ from barasync.aiopodman import (
     PullPolicy,
     ServerError,
     Stream,
+    TransportError,
 )
 from barasync.config.schema import ImageNetwork, ImageTable
 from barasync.engine.build import BuildContext, Built
@@ -172,7 +173,7 @@ class _Build:
         if step is not None:
             stage = f"stage {step['stage']} " if step["stage"] else ""
             self._step = _shortened(f"{stage}step {step['number']} {step['text']}")
-            self.executed += 1
+            self.executed += not step["text"].startswith("FROM ")
             self._tell(self._step)
             await self._log.begin(self._step)
         elif _CACHED.fullmatch(line):
@@ -208,6 +209,8 @@ class _Build:
                 while left := await self._left(before):
                     for image in left:
                         await self._podman.images.remove(image.id, missing_ok=True)
+            except TransportError:
+                return
             except PodmanError:
                 continue  # a container of a step that has not ended has it
             return

@@ -83,7 +83,10 @@ def archive(source: Source) -> Generator[bytes, None, None]:
     files = b"".join(chain.from_iterable(_member(path, data) for path, data in source.beside))
     if files:
         yield files
-    with closing(pack(source.tree.root, source.tree.entries, ".")) as pieces:
+    # The ignore file that is sent besides has their patterns; 5.4.2 would look at them alone.
+    left_out = _IGNORE_FILES if source.beside else ()
+    entries = (entry for entry in source.tree.entries if entry.path not in left_out)
+    with closing(pack(source.tree.root, entries, ".")) as pieces:
         yield from pieces
 
 

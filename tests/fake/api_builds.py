@@ -1,0 +1,103 @@
+"""The builder: FROM, COPY and RUN of a Containerfile, whose commands are executed on this host."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import anyio
+
+from tests.fake.images import Image, unpack
+from tests.fake.state import State
+from tests.fake.wire import Answer, Refusal, Request
+
+
+class _FailsError(Exception):
+    """A step fails; the text is podman's."""
+
+
+async def build(state: State, request: Request) -> Answer:
+    context = Path(tempfile.mkdtemp(prefix="libpod_builder", dir=state.directory))
+    unpack(request.body, context)
+    return Answer(body=_records(state, request, context))
+
+
+async def _records(state: State, request: Request, context: Path) -> AsyncGenerator[bytes, None]:
+    try:
+        async for text in _texts(state, request, context):
+            yield _record(stream=text)
+    except _FailsError as error:
+        yield _record(error=f"{error}\n", errorDetail={"message": f"{error}\n"})
+    finally:
+        shutil.rmtree(context)
+
+
+def _record(**members: object) -> bytes:
+    return json.dumps(members).encode() + b"\n"
+
+
+async def _texts(state: State, request: Request, context: Path) -> AsyncGenerator[str, None]:
+    file = context / request.first("dockerfile")
+    if not file.is_file():
+        raise _FailsError(f"stat {file}: no such file or directory")
+    lines = [line for line in file.read_text().splitlines() if line.strip()]
+    labels = json.loads(request.first("labels", "{}"))
+    image: Image | None = None
+    for number, line in enumerate(lines, 1):
+        yield f"STEP {number}/{len(lines)}: {line}\n"
+        word, _, rest = line.partition(" ")
+        if image is None:
+            image = _base(state, rest)
+            continue
+        made = state.images.make("", architecture=image.architecture, like=image)
+        made.parent, made.labels = image.id, {**image.labels, **labels}
+        made.take_files(image.root)
+        try:
+            if word == "COPY":
+                _copy(context, made.root, rest)
+            else:
+                yield await _executed(made.root, line, rest)
+        except _FailsError:
+            state.images.remove(made.id, made)
+            raise
+        image = made
+        yield f"--> {image.id[:12]}\n"
+    assert image is not None
+    state.images.name(image, request.first("t"))
+    yield f"Successfully tagged {request.first('t')}\n"
+    yield f"{image.id}\n"
+
+
+def _base(state: State, name: str) -> Image:
+    try:
+        return state.images.find(name)
+    except Refusal:
+        text = f"creating build container: initializing source docker://{name}: no route to host"
+        raise _FailsError(text) from None
+
+
+def _copy(context: Path, root: Path, operands: str) -> None:
+    source, destination = operands.split()
+    if not (context / source).exists():
+        step = f'building at STEP "COPY {operands}"'
+        raise _FailsError(f'{step}: copier: stat: "/{source}": no such file or directory')
+    target = root / destination.lstrip("/")
+    if (context / source).is_dir():
+        shutil.copytree(context / source, target, dirs_exist_ok=True)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(context / source, target)
+
+
+async def _executed(root: Path, line: str, script: str) -> str:
+    ended = await anyio.run_process(
+        ("sh", "-c", script), cwd=root, check=False, stderr=subprocess.STDOUT
+    )
+    if ended.returncode:
+        status = f"while running runtime: exit status {ended.returncode}"
+        raise _FailsError(f'building at STEP "{line}": {status}')
+    return ended.stdout.decode()

@@ -1,0 +1,201 @@
+"""Builds and lists of images on a service that fails: the old ones stay, and nothing is left."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from barasync.aiopodman import ImageSummary, Podman
+from barasync.config.schema import ImageTable
+from barasync.engine.build import BuildContext, Built
+from barasync.engine.containerfile_build import build_containerfile
+from barasync.errors import EngineUnavailable, ImageError
+from barasync.images.failures import WrongPlatform
+from barasync.images.manifest import publish
+from barasync.matrix.platforms import Platform, parse
+from barasync.workspace.scan import scan
+from barasync.workspace.tree import Tree
+from tests.fake.faults import Dies, EndsAfter, Fault, Hangs, Inserts, Refuses
+from tests.fake.images import native_architecture
+from tests.fake.service import FakeService
+
+pytestmark = pytest.mark.anyio
+
+NAME = "localhost/app:latest"
+NATIVE = Platform(native_architecture())
+RISCV = parse("riscv64")
+
+
+@asynccontextmanager
+async def client(service: FakeService) -> AsyncIterator[Podman]:
+    async with Podman(service.endpoint, timeout=2) as podman:
+        yield podman
+
+
+async def images(podman: Podman) -> dict[str, ImageSummary]:
+    return {image.id: image for image in await podman.images.list(all=True)}
+
+
+async def build(podman: Podman, project: Path, text: str) -> Built:
+    await (anyio.Path(project) / "Containerfile").write_text(text)
+
+    async def tree() -> Tree:
+        return await to_thread.run_sync(scan, project)
+
+    context = BuildContext(
+        podman=podman,
+        project=project,
+        tree=tree,
+        labels={},
+        maker={},
+        rlimits=(),
+        logs=project.parent / "logs",
+        locks=project.parent / "locks",
+        processors=anyio.CapacityLimiter(1),
+    )
+    return await build_containerfile(
+        context, "app", ImageTable(containerfile="Containerfile"), NATIVE
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    found = tmp_path / "project"
+    found.mkdir()
+    return found
+
+
+FROM = "FROM localhost/base\n"
+
+
+async def test_a_build_that_ends_early_is_an_error_and_leaves_nothing(
+    service: FakeService, project: Path
+) -> None:
+    service.image("localhost/base")
+    service.inject(Fault("build", EndsAfter(170)))
+
+    async with client(service) as podman:
+        before = await images(podman)
+        with pytest.raises(ImageError, match="building Containerfile: the stream ends"):
+            await build(podman, project, f"{FROM}RUN echo one\nRUN echo two\nRUN echo three\n")
+
+        assert await images(podman) == before
+
+
+async def test_a_build_whose_connection_breaks_is_no_image(
+    service: FakeService, project: Path
+) -> None:
+    service.image("localhost/base")
+    service.inject(Fault("build", EndsAfter(100, cleanly=False)))
+
+    async with client(service) as podman:
+        with pytest.raises(EngineUnavailable, match=r"image 'app' for .*building Containerfile"):
+            await build(podman, project, f"{FROM}RUN echo one\nRUN echo two\n")
+
+
+async def test_a_build_on_a_service_that_dies_is_said(service: FakeService, project: Path) -> None:
+    service.image("localhost/base")
+    service.inject(Fault("build", Dies()))
+
+    async with client(service) as podman:
+        with pytest.raises(EngineUnavailable, match="building Containerfile"):
+            await build(podman, project, f"{FROM}RUN echo one\n")
+
+
+async def test_what_is_no_record_of_a_build_is_an_error(
+    service: FakeService, project: Path
+) -> None:
+    service.image("localhost/base")
+    service.inject(Fault("build", Inserts(b"no json\n")))
+
+    async with client(service) as podman:
+        with pytest.raises(ImageError, match="podman sent 'no json'"):
+            await build(podman, project, f"{FROM}RUN echo one\n")
+
+
+async def test_a_full_disk_is_said_with_what_to_do(service: FakeService, project: Path) -> None:
+    service.image("localhost/base")
+    service.inject(Fault("build", Refuses("write /var/tmp/x: no space left on device")))
+
+    async with client(service) as podman:
+        with pytest.raises(ImageError, match="no space left on device") as caught:
+            await build(podman, project, f"{FROM}RUN echo one\n")
+
+    assert caught.value.hint is not None
+    assert "image prune" in caught.value.hint
+
+
+async def test_a_failing_step_of_the_fake_is_said_as_podmans(
+    service: FakeService, project: Path
+) -> None:
+    service.image("localhost/base")
+
+    async with client(service) as podman:
+        before = await images(podman)
+        with pytest.raises(ImageError, match="step 3/3 RUN echo two; exit 7: failed with exit"):
+            await build(podman, project, f"{FROM}RUN echo one\nRUN echo two; exit 7\n")
+
+        assert await images(podman) == before
+
+
+async def test_an_image_for_another_platform_than_asked_for_is_refused(
+    service: FakeService, project: Path
+) -> None:
+    service.image("localhost/base", RISCV.architecture)
+
+    async with client(service) as podman:
+        before = await images(podman)
+        with pytest.raises(WrongPlatform, match="makes an image for linux/riscv64"):
+            await build(podman, project, f"{FROM}RUN true\n")
+
+        assert await images(podman) == before
+
+
+@pytest.mark.parametrize(
+    "operation", ["manifest-create", "manifest-add", "image-tag"], ids=lambda name: name
+)
+async def test_a_list_that_cannot_be_made_leaves_the_old_one(
+    service: FakeService, operation: str
+) -> None:
+    native = service.image("localhost/a", NATIVE.architecture)
+    other = service.image("localhost/b", RISCV.architecture)
+    async with client(service) as podman:
+        await publish(podman, NAME, {NATIVE: native})
+        before = await images(podman)
+        service.inject(Fault(operation, Refuses("no space left on device")))
+
+        with pytest.raises(ImageError, match=f"{NAME}: no space left on device"):
+            await publish(podman, NAME, {NATIVE: native, RISCV: other})
+
+        assert await images(podman) == before
+
+
+async def test_a_list_that_is_given_up_leaves_the_old_one_and_no_draft(
+    service: FakeService,
+) -> None:
+    native = service.image("localhost/a", NATIVE.architecture)
+    other = service.image("localhost/b", RISCV.architecture)
+    async with client(service) as podman:
+        await publish(podman, NAME, {NATIVE: native})
+        before = await images(podman)
+        service.inject(Fault("manifest-add", Hangs()))
+
+        with anyio.move_on_after(0.3) as scope:
+            await publish(podman, NAME, {NATIVE: native, RISCV: other})
+
+        assert scope.cancelled_caught
+        assert await images(podman) == before
+
+
+async def test_a_list_on_a_service_that_dies_is_said(service: FakeService) -> None:
+    native = service.image("localhost/a", NATIVE.architecture)
+    service.inject(Fault("manifest-add", Dies()))
+
+    async with client(service) as podman:
+        with pytest.raises(EngineUnavailable, match=f"naming the images for 1 platform.*{NAME}"):
+            await publish(podman, NAME, {NATIVE: native})
