@@ -9,6 +9,7 @@ import pytest
 
 EXPIRED = "E: Release file for http://mirror.example/InRelease is expired (invalid since 20d 10h)."
 BROKEN_INDEX = "E: Failed to fetch Packages.xz  File has unexpected size (1 != 2)"
+NO_KEY = "W: GPG error: http://mirror.example InRelease: NO_PUBKEY 871920D1991BC93C"
 NO_NETWORK = "E: Failed to fetch InRelease  Temporary failure resolving 'mirror.example'"
 NO_PACKAGE = "E: Unable to locate package nonesuch"
 

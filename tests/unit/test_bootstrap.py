@@ -9,13 +9,14 @@ from msgspec.structs import replace
 
 from barasync.config.schema import BootstrapTable, BootstrapVariant
 from barasync.errors import EngineUnavailable, ImageError
-from barasync.images.bootstrap import bootstrap, recipe_for
+from barasync.images.bootstrap import bootstrap, image, recipe_for
 from barasync.images.bootstrap.recipe import Recipe
 from barasync.images.emulation import Host
 from barasync.matrix.platforms import Platform, parse
 from tests.unit.fake_mmdebstrap import (
     BROKEN_INDEX,
     EXPIRED,
+    NO_KEY,
     NO_NETWORK,
     NO_PACKAGE,
     FakeMmdebstrap,
@@ -267,6 +268,25 @@ async def test_packages_are_not_installed_where_no_emulator_runs_them(
         await workshop.make(RISCV64, variant=BootstrapVariant.APT)
     assert fake.calls == []
     assert (await workshop.make(AMD64, variant=BootstrapVariant.APT)).content == b"installed"
+
+
+@pytest.mark.anyio
+async def test_a_keyring_that_this_host_lacks_is_named_with_its_package(
+    fake: FakeMmdebstrap, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fake.behaves(failing(NO_KEY))
+    (tmp_path / "os-release").write_text("ID=debian\n")
+    monkeypatch.setattr(image, "_OS_RELEASE", tmp_path / "os-release")
+    monkeypatch.setattr(Recipe, "keyring", tmp_path / "ubuntu-archive-keyring.gpg")
+
+    with pytest.raises(ImageError, match="signed with is missing") as caught:
+        await workshop.make(distribution="ubuntu")
+
+    assert caught.value.hint is not None
+    assert "ubuntu-archive-keyring.gpg: run `apt-get install ubuntu-archive-keyring`" in (
+        caught.value.hint
+    )
+    assert "images.base.bootstrap.signed_by" in caught.value.hint
 
 
 @pytest.mark.anyio

@@ -16,6 +16,8 @@ class Tool(StrEnum):
 
     EMULATORS = "QEMU's static user-mode emulators"
     MMDEBSTRAP = "mmdebstrap"
+    DEBIAN_KEYRING = "the keyring of Debian's archive"
+    UBUNTU_KEYRING = "the keyring of Ubuntu's archive"
 
 
 _COMMANDS: Mapping[str, str] = MappingProxyType(
@@ -38,6 +40,17 @@ _PACKAGES: Mapping[Tool, Mapping[str, str]] = MappingProxyType(
         Tool.MMDEBSTRAP: {
             "debian": "mmdebstrap debian-archive-keyring",
             "fedora": "mmdebstrap apt debian-keyring",
+        },
+        Tool.DEBIAN_KEYRING: {
+            "debian": "debian-archive-keyring",
+            "fedora": "debian-keyring",
+            "arch": "debian-archive-keyring",
+        },
+        # Debian has it since 13; on Ubuntu it is always there.
+        Tool.UBUNTU_KEYRING: {
+            "debian": "ubuntu-archive-keyring",
+            "fedora": "ubu-keyring",
+            "arch": "ubuntu-keyring",
         },
     }
 )

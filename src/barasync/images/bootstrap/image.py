@@ -121,14 +121,14 @@ class _Maker:
             if ended.succeeded:
                 return source
             if ended.failure not in {Failure.INDEX, Failure.EXPIRED}:
-                raise _failed(self.recipe, source, ended)
+                raise await to_thread.run_sync(_failed, self.recipe, source, ended)
             self.on_progress(
                 f"{source.suite} is no good for {self.recipe.platform}: {ended.failure.value}; "
                 f"taking {last.suite} instead"
             )
         ended = await self._try(last, {Failure.NETWORK, Failure.INDEX})
         if not ended.succeeded:
-            raise _failed(self.recipe, last, ended)
+            raise await to_thread.run_sync(_failed, self.recipe, last, ended)
         return last
 
     async def _try(self, source: Source, passing: set[Failure]) -> Ended:
@@ -208,9 +208,7 @@ def _hint(recipe: Recipe, source: Source, ended: Ended) -> str | None:
         Failure.PRIVILEGES: "give this user subordinate IDs (/etc/subuid, /etc/subgid) and "
         "install newuidmap (package uidmap); root needs the capability SYS_ADMIN to install "
         'packages, variant = "extract" takes neither',
-        Failure.KEY: f"install {recipe.keyring}, or name another keyring in {where}.signed_by"
-        if not recipe.signed_by
-        else f"{recipe.signed_by} lacks the key; name the keyring of the mirror",
+        Failure.KEY: _key_hint(recipe),
         Failure.EXPIRED: f"write {where}.allow_expired = true to take old packages, "
         "or name a mirror that is up to date in its mirrors",
         Failure.INDEX: "the mirror may be in the middle of an update; try again later",
@@ -221,12 +219,27 @@ def _hint(recipe: Recipe, source: Source, ended: Ended) -> str | None:
     }.get(ended.failure)
 
 
-def _lacks_mmdebstrap(recipe: Recipe) -> ImageError:
+def _key_hint(recipe: Recipe) -> str:
+    where = f"images.{recipe.name}.bootstrap.signed_by"
+    if recipe.signed_by:
+        return f"{recipe.signed_by} lacks the key; name the keyring of the mirror in {where}"
+    if recipe.keyring.exists():
+        return f"{recipe.keyring} lacks the key; name the keyring of the mirror in {where}"
+    tool = {"debian": Tool.DEBIAN_KEYRING, "ubuntu": Tool.UBUNTU_KEYRING}[recipe.distribution]
+    command = install_command(tool, _os_release())
+    install = f"install {tool}" if command is None else f"run `{command}` as root"
+    return f"there is no {recipe.keyring}: {install}, or name a keyring in {where}"
+
+
+def _os_release() -> str:
     try:
-        os_release = _OS_RELEASE.read_text(encoding="utf-8", errors="replace")
+        return _OS_RELEASE.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        os_release = ""
-    command = install_command(Tool.MMDEBSTRAP, os_release)
+        return ""
+
+
+def _lacks_mmdebstrap(recipe: Recipe) -> ImageError:
+    command = install_command(Tool.MMDEBSTRAP, _os_release())
     return ImageError(
         f"image '{recipe.name}' for {recipe.platform} cannot be made: this host has no mmdebstrap",
         hint="install mmdebstrap" if command is None else f"run `{command}` as root",
