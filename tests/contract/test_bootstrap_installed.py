@@ -269,10 +269,17 @@ def _ubuntu_is_reachable() -> bool:
         return False
 
 
-async def made(podman: Podman, spec: BootstrapTable, cache: Path, platform: Platform = OWN) -> str:
+async def made(
+    podman: Podman,
+    spec: BootstrapTable,
+    cache: Path,
+    platform: Platform = OWN,
+    *,
+    name: str = NAME,
+) -> str:
     return await bootstrap(
         podman,
-        name=NAME,
+        name=name,
         spec=spec,
         platform=platform,
         cache_dir=cache,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from anyio import to_thread
 
 from barasync.aiopodman import Podman
 from barasync.images.elf import executable
@@ -25,8 +26,10 @@ LABELS = {"barasync.test": "shell"}
 async def imported(podman: Podman, content: Platform, claimed: Platform) -> str:
     """Make an image of a busybox for one platform that says it is for another."""
 
+    archive = await to_thread.run_sync(busybox.archive, content.architecture)
+
     async def pieces() -> AsyncIterator[bytes]:
-        yield busybox.archive(content.architecture)
+        yield archive
 
     return await podman.images.import_(
         pieces(),
