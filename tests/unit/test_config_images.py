@@ -157,6 +157,13 @@ def test_a_cycle_is_named(links: dict[str, str], cycle: str) -> None:
         parse(text, Origin())
 
 
+@pytest.mark.parametrize("name", ["idle", "list", "probe", "pulled", "step", "workspace"])
+def test_an_image_has_no_name_that_says_what_an_image_of_barasync_is(name: str) -> None:
+    error = problem(f'[images.{name}]\nfrom = "base"')
+
+    assert f"images.{name}: '{name}' is what barasync names images of its own" in str(error)
+
+
 def test_an_image_named_like_its_base_is_told_how_to_write_that() -> None:
     error = problem('[images.debian]\nfrom = "debian"')
 

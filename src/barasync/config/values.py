@@ -45,6 +45,8 @@ _MOST_PIDS = 4_194_304
 
 _CONFIG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _UPWARDS_BEHIND_WILDCARD = re.compile(r"[*?\[].*/\.\.(?:/|$)")
+_OWN_IMAGES = frozenset({"idle", "list", "probe", "pulled", "step", "workspace"})
+"""Repositories below `localhost/barasync`, where declared images get names as well."""
 _IMAGE_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 
 
@@ -97,6 +99,11 @@ def check_image_name(name: str, where: str) -> None:
         raise ConfigError(
             f"{where}: {name!r} cannot name an image",
             hint="lower-case letters and digits, with single '.', '_' or '-' between them",
+        )
+    if name in _OWN_IMAGES:
+        raise ConfigError(
+            f"{where}: {name!r} is what barasync names images of its own",
+            hint=f"names that are taken: {', '.join(sorted(_OWN_IMAGES))}",
         )
 
 
