@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import anyio
+from anyio import to_thread
 
 from barasync.cli.connect import connect
 from barasync.cli.directories import cache_directory
 from barasync.config.schema import BootstrapTable
-from barasync.images.bootstrap import bootstrap
+from barasync.images.bootstrap import bootstrap, recipe_for
 from barasync.matrix.platforms import Platform, short_name
 
 
@@ -28,6 +29,9 @@ async def make_images(
     Raises:
         BarasyncError: one of them could not be made; the others are given up.
     """
+    for platform in wanted:
+        # A mistake needs no podman to be told.
+        await to_thread.run_sync(recipe_for, name, spec, platform)
     made: dict[Platform, str] = {}
     async with connect(url, environ, notify=notify) as connection:
 
