@@ -64,7 +64,7 @@ def credentials(password: str = PASSWORD) -> str:
 def running(*, needs_login: bool = False) -> Iterator[Registry]:
     """Run a registry on a port of its own; its storage is gone after the block, and so is it."""
     program = debian.docker_registry()
-    directory = Path(tempfile.mkdtemp(prefix="barasync-registry-"))
+    directory = Path(tempfile.mkdtemp(prefix="barasync-test-registry-"))
     try:
         (directory / "htpasswd").write_text(_HTPASSWD)
         (directory / "config.yml").write_text(_config(directory, needs_login=needs_login))
