@@ -70,10 +70,11 @@ async def test_a_build_says_what_it_is_to_be_like() -> None:
     )
 
     async with service.client() as podman:
-        await podman.builds.build(spec, stream_of(b"tar"))
+        await podman.builds.build(spec, stream_of(b"tar"), tls_verify=False)
 
     query = service.only.query
     assert query["platform"] == ["linux/arm/v7"]
+    assert query["tlsVerify"] == ["false"]
     assert query["labels"] == ['{"a":"b"}']
     assert query["layerLabel"] == ["a=b"]
     assert query["networkmode"] == ["1"]

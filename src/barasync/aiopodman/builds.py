@@ -85,13 +85,15 @@ class Builds:
         context: AsyncIterable[bytes],
         *,
         login: RegistryLogin | None = None,
+        tls_verify: bool | None = None,
         on_output: Callable[[str], Awaitable[None]] | None = None,
     ) -> str:
         """Make an image of a Containerfile and the files around it; return its ID.
 
         `context` is a tar archive, sent as it comes; podman unpacks it whole before it begins.
         `on_output` is awaited with what podman and the steps print, in pieces as they come. Takes
-        as long as the steps do.
+        as long as the steps do. `login` and `tls_verify` are for bases that are pulled, as in
+        `images.pull`.
 
         After a failure no container is left, but the images of the steps that were done
         (`quirks.BUILD_LEAVES_LAYERS`). When cancelled, podman ends the step that it is at, and only
@@ -110,7 +112,7 @@ class Builds:
         opened = self._libpod.stream(
             "POST",
             _PATH,
-            spec.to_query(),
+            {**spec.to_query(), "tlsVerify": tls_verify},
             unhurried=True,
             headers=login_headers(login),
             content=context,

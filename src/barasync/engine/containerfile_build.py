@@ -8,6 +8,7 @@ every build. (Measured on podman 4.3.1 and 5.4.2.)
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import partial
 
 import anyio
@@ -33,12 +34,18 @@ from barasync.engine.step_run import failed
 from barasync.engine.step_words import explained, hint_of
 from barasync.errors import ImageError
 from barasync.images.failures import WrongPlatform
+from barasync.images.freshness import Freshness
 from barasync.images.ours import KIND_LABEL, PREFIX
 from barasync.images.resolve import fits
 from barasync.matrix.platforms import Platform, short_name
 from barasync.workspace.archive import made_ahead
 
 KIND = "containerfile"
+_POLICIES: Mapping[Freshness, PullPolicy] = {
+    Freshness.ALWAYS: "always",
+    Freshness.MISSING: "missing",
+    Freshness.NEVER: "never",
+}
 _DIGITS = 12
 _STAGE = f"{PREFIX}step"
 _STEP = re.compile(r"(?:\[(?P<stage>\d+/\d+)\] )?STEP (?P<number>\d+/\d+): (?P<text>.*)")
@@ -60,14 +67,16 @@ async def build_containerfile(
     table: ImageTable,
     platform: Platform,
     *,
-    pull: PullPolicy = "missing",
+    pull: Freshness = Freshness.MISSING,
+    tls_verify: bool | None = None,
 ) -> Built:
     """Return the image that the Containerfile of the declared image `name` makes for `platform`.
 
     It is named `localhost/barasync/NAME:ARCH-KEY`; the key stands for the Containerfile, the files
     that it sees, and the platform. One that was made of the same is used again, unless
     `context.cache` is false or `pull` is `always`. Steps whose files have not changed are podman's
-    to skip.
+    to skip. `pull` and `tls_verify` are for the bases, which podman pulls as it would by itself,
+    with the logins of its own auth file.
 
     What a failed build has made is removed. When cancelled as well, as far as podman ends its step
     within ten seconds; later it removes its containers by itself, and the next build takes up the
@@ -85,7 +94,7 @@ async def build_containerfile(
     key = source.key(platform)
     tag = f"{short_name(platform)}-{key[:_DIGITS]}"
     reference = f"{PREFIX}{name}:{tag}"
-    again = not context.cache or pull == "always"
+    again = not context.cache or pull is Freshness.ALWAYS
     found = None if again else await _find(context.podman, reference, where)
     if found is not None:
         tell(f"{source.label}: cached")
@@ -108,12 +117,12 @@ async def build_containerfile(
             variant=platform.variant,
             labels={KIND_LABEL: KIND},
             offline=table.network is ImageNetwork.NONE,
-            pull=pull,
+            pull=_POLICIES[pull],
             cache=context.cache,
             rlimits=context.rlimits,
         )
         build = _Build(context.podman, source, where, log, tell)
-        image = await build.run(spec)
+        image = await build.run(spec, tls_verify=tls_verify)
         await _check(context.podman, image, reference, platform, where)
         return Built(id=image, key=key, executed=build.executed, log=path if log.exists else None)
 
@@ -137,14 +146,14 @@ class _Build:
         self._committed: list[str] = []
         self._partial = ""
 
-    async def run(self, spec: BuildSpec) -> str:
+    async def run(self, spec: BuildSpec, *, tls_verify: bool | None) -> str:
         """Build; return the image's ID, once no other image of it is without a name or a child."""
         with explained(self._where, "looking for images"):
             before = {image.id for image in await self._podman.images.list(all=True)}
         self._tell(f"building {self._source.label}")
         try:
             with explained(self._where, f"building {self._source.label}"):
-                image = await self._request(spec)
+                image = await self._request(spec, tls_verify=tls_verify)
                 await self._name_stages(image, before)
         except BaseException:
             with anyio.move_on_after(_CLEAR_SECONDS, shield=True):
@@ -153,10 +162,12 @@ class _Build:
         self._log.end()
         return image
 
-    async def _request(self, spec: BuildSpec) -> str:
+    async def _request(self, spec: BuildSpec, *, tls_verify: bool | None) -> str:
         try:
             async with made_ahead(archive(self._source)) as pieces:
-                return await self._podman.builds.build(spec, pieces, on_output=self._take)
+                return await self._podman.builds.build(
+                    spec, pieces, tls_verify=tls_verify, on_output=self._take
+                )
         except ServerError as error:
             if error.status != 200:  # noqa: PLR2004 HTTP's number
                 raise

@@ -148,7 +148,15 @@ class Images:
                 cache_dir=self._cache_dir,
                 on_progress=partial(self._context.on_progress, name, platform),
             )
-        return (await build_containerfile(self._context, name, table, platform)).id
+        built = await build_containerfile(
+            self._context,
+            name,
+            table,
+            platform,
+            pull=self._registries.pull,
+            tls_verify=self._registries.tls_verify,
+        )
+        return built.id
 
 
 def ancestry(name: str, declared: Mapping[str, ImageTable]) -> Iterator[str]:
