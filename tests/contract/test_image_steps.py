@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import subprocess
 import sys
-import tarfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +15,8 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from barasync.aiopodman import Container, ContainerSpec, Podman, quirks
+from barasync.aiopodman import Container, Podman
 from barasync.aiopodman.containers import Containers
-from barasync.config.schema import ImageNetwork
-from barasync.engine.build import BuildContext, Builder, Built
 from barasync.engine.identity import Identity, Liveness
 from barasync.engine.reaper import Kind, leftovers, remove
 from barasync.errors import ConfigError, ImageError
@@ -32,191 +27,30 @@ from barasync.images.steps import (
     ProjectStep,
     RunStep,
     SettingsStep,
-    Step,
 )
-from barasync.matrix.platforms import Platform, native, parse
-from barasync.workspace.scan import scan
-from barasync.workspace.tree import Tree
+from barasync.matrix.platforms import parse
 from tests.contract.emulators import lent
-from tests.contract.running import created, shell
-from tests.contract.running import run as run_container
-from tests.rig import libpod
+from tests.contract.steps import (
+    BASE,
+    MAKER,
+    NATIVE,
+    OFFLINE,
+    RUN,
+    Site,
+    cleared,
+    output,
+    parent_of,
+    run,
+)
 from tests.rig.services import RigService
 
 pytestmark = pytest.mark.anyio
 
-OFFLINE = ImageNetwork.NONE
-NATIVE = native(os.uname().machine)
-BASE = "localhost/barasync-test-steps"
-RUN = {"barasync.run": "steps-test", "barasync.pid": "1"}
-MAKER = {"barasync.maker.run": "steps-test"}
-OCI = "application/vnd.oci.image.manifest.v1+json"
-DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
-
-PARENTS = {
-    "user-by-name": ('CMD ["sh", "-c", "echo \\"hi\\" $HOME"]\nUSER nobody\nWORKDIR /tmp', OCI),
-    "entrypoint": ('ENTRYPOINT ["/bin/echo", "a b"]\nCMD ["c"]\nUSER 65534:65534', OCI),
-    "shell-entrypoint": ("ENTRYPOINT echo e", OCI),
-    "volumes": ("VOLUME /data\nEXPOSE 80\nSTOPSIGNAL SIGINT\nCMD c", OCI),
-    "environment": (
-        "ENV PATH=/bin:/usr/bin HOME=/tmp TERM=dumb container=foo A='x $y'\nCMD c",
-        OCI,
-    ),
-    "docker": (
-        'HEALTHCHECK --interval=5s CMD true\nSTOPSIGNAL SIGINT\nSHELL ["/bin/sh", "-ec"]\nCMD c',
-        DOCKER,
-    ),
-}
-
-
-@dataclass
-class Site:
-    """A project whose images are built, and what was said."""
-
-    podman: Podman
-    project: Path
-    logs: Path
-    said: list[str] = field(default_factory=list)
-    printed: list[str] = field(default_factory=list)
-
-    def builder(self, **context: Any) -> Builder:
-        async def tree() -> Tree:
-            return await to_thread.run_sync(scan, self.project)
-
-        given: dict[str, Any] = {
-            "podman": self.podman,
-            "project": self.project,
-            "tree": tree,
-            "labels": RUN,
-            "maker": MAKER,
-            "rlimits": (),
-            "logs": self.logs,
-            "locks": self.logs / "locks",
-            "processors": anyio.CapacityLimiter(2),
-            "on_progress": lambda _name, _platform, line: self.said.append(line),
-            "on_output": lambda _name, _platform, line: self.printed.append(line),
-        }
-        return Builder(BuildContext(**(given | context)))
-
-    async def build(
-        self, parent: str, *steps: Step, platform: Platform = NATIVE, **context: Any
-    ) -> Built:
-        with anyio.fail_after(50):
-            return await self.builder(**context).build("app", parent, steps, platform)
-
 
 @pytest.fixture
 async def site(podman: Podman, tmp_path: Path) -> AsyncIterator[Site]:
-    """Nothing that these tests make stays in the storage, and nothing is without a name."""
-    project = tmp_path / "project"
-    project.mkdir()
-    before = {image.id for image in await podman.images.list(all=True)}
-    yield Site(podman, project, tmp_path / "logs")
-    with anyio.fail_after(50, shield=True):
-        new = [each for each in await podman.images.list(all=True) if each.id not in before]
-        for image in new:
-            await podman.images.remove(image.id, force=True, missing_ok=True)
-    nameless = [image.id for image in new if not image.repo_tags]
-    assert not nameless, f"images without a name: {nameless}"
-
-
-def run(script: str) -> RunStep:
-    return RunStep(script, network=OFFLINE)
-
-
-def parent_of(service: RigService, text: str, kind: str = OCI) -> str:
-    """Return the ID of an image that podman builds of a Containerfile."""
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w") as tar:
-        member, data = tarfile.TarInfo("Containerfile"), text.encode()
-        member.size = len(data)
-        tar.addfile(member, io.BytesIO(data))
-    socket_path = service.endpoint.socket_path
-    query = {"t": f"{BASE}:parent", "outputformat": kind, "layers": "false"}
-    libpod.request(socket_path, "POST", "build", query=query, body=content.getvalue())
-    found = libpod.request(socket_path, "GET", f"images/{BASE}:parent/json")
-    return str(found["Id"])
-
-
-def told(service: RigService, image: str) -> dict[str, Any]:
-    """Return what podman tells of an image's settings, labels of ours left out."""
-    found = libpod.request(service.endpoint.socket_path, "GET", f"images/{image}/json")
-    config = dict(found["Config"])
-    labels = config.pop("Labels", None) or {}
-    return {
-        **config,
-        "Labels": {name: labels[name] for name in labels if not name.startswith("barasync.")},
-        "Env": sorted(config.get("Env") or ()),
-        "Healthcheck": found.get("Healthcheck"),
-        "WorkingDir": config.get("WorkingDir") or "/",
-        "ManifestType": found["ManifestType"],
-        "Architecture": found["Architecture"],
-    }
-
-
-async def output(podman: Podman, image: str, script: str) -> list[str]:
-    """Return the lines that a script prints as root."""
-    spec = ContainerSpec(image=image, entrypoint=("/bin/sh",), command=("-c", script), user="0:0")
-    done = await run_container(podman, spec)
-    assert done.state.state.exit_code == 0, done.stderr
-    return done.stdout.decode().splitlines()
-
-
-@pytest.mark.parametrize("name", PARENTS)
-async def test_an_image_keeps_what_its_parent_has(
-    site: Site, service: RigService, busybox: str, name: str
-) -> None:
-    text, kind = PARENTS[name]
-    parent = await to_thread.run_sync(parent_of, service, f"FROM {busybox}\n{text}\n", kind)
-    (site.project / "file").write_text("text")
-
-    executed = await site.build(parent, PackagesStep(("x",), "id -u; env", OFFLINE), run("id -un"))
-    copied = await site.build(parent, CopyStep("file", "/in"), ProjectStep())
-
-    before = told(service, parent)
-    for built in (executed, copied):
-        after = told(service, built.id)
-        # A signal is the same by name and by number.
-        assert after == before
-    assert site.printed[0] == "0"
-    assert site.printed[-1] == {"user-by-name": "nobody", "entrypoint": "nobody"}.get(name, "root")
-
-
-async def test_commit_loses_stop_signal__it_is_given_back_in_the_changes(
-    podman: Podman, site: Site, service: RigService, busybox: str
-) -> None:
-    parent = await to_thread.run_sync(
-        parent_of, service, f"FROM {busybox}\nSTOPSIGNAL SIGINT\nCMD c\n"
-    )
-    del site
-    kept = []
-    for changes in ((), ("STOPSIGNAL SIGINT",)):
-        async with created(podman, ContainerSpec(image=parent)) as container:
-            image = await container.commit(repository=BASE, tag="signal", changes=changes)
-        kept.append((await podman.images.inspect(image)).config.stop_signal)
-        await podman.images.remove(image)
-
-    lost = quirks.COMMIT_LOSES_STOP_SIGNAL.is_active(podman.version.release)
-    assert kept[0] == ("" if lost else "SIGINT")
-    assert kept[1] in {"SIGINT", "2"}
-
-
-async def test_commit_cannot_clear_command__a_parent_without_one_gets_a_harmless_one(
-    podman: Podman, site: Site, busybox: str
-) -> None:
-    async with created(podman, shell(busybox, "true")) as container:
-        cleared = await container.commit(
-            repository=BASE, tag="cleared", changes=("ENTRYPOINT []", "CMD []")
-        )
-    built = await site.build(busybox, run("true"))
-
-    keeps = quirks.COMMIT_CANNOT_CLEAR_COMMAND.is_active(podman.version.release)
-    assert (await podman.images.inspect(cleared)).config.cmd == (
-        ["sh", "-c", "true"] if keeps else []
-    )
-    config = (await podman.images.inspect(built.id)).config
-    assert config.entrypoint == []
-    assert config.cmd == (["/bin/sh"] if keeps else [])
+    async with cleared(podman, tmp_path) as site:
+        yield site
 
 
 async def test_a_chain_of_all_steps_is_made_once(site: Site, podman: Podman, busybox: str) -> None:
@@ -360,6 +194,44 @@ async def test_copies_and_settings_need_no_emulator(
     )
 
     assert (await podman.images.inspect(built.id)).architecture == "arm"
+
+
+async def test_only_a_step_that_wants_a_network_has_one(site: Site, busybox: str) -> None:
+    script = "ls /sys/class/net"
+
+    await site.build(busybox, RunStep(f"{script}; : with"), run(f"{script}; : without"))
+
+    assert site.printed == ["eth0", "lo", "lo"]
+
+
+async def test_steps_are_made_without_root_too(
+    rootless_podman: Podman, rootless_busybox: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("text")
+    site = Site(rootless_podman, tmp_path, tmp_path / "logs")
+    steps = (run("id -u; echo x > /made"), CopyStep("file", "/in"), run("stat -c %u:%g /in /made"))
+
+    built = await site.build(rootless_busybox, *steps)
+
+    assert (built.executed, (await site.build(rootless_busybox, *steps)).executed) == (3, 0)
+    assert site.printed == ["0", "0:0", "0:0"]
+    await rootless_podman.images.remove(built.id, force=True)
+
+
+async def test_a_copy_takes_the_place_of_a_link_and_leaves_what_it_leads_to(
+    site: Site, podman: Podman, busybox: str
+) -> None:
+    (site.project / "file").write_text("new\n")
+
+    built = await site.build(
+        busybox, run("echo old > /target; ln -s /target /link"), CopyStep("file", "/link")
+    )
+
+    assert await output(podman, built.id, "cat /link /target; test -L /link || echo file") == [
+        "new",
+        "old",
+        "file",
+    ]
 
 
 async def test_an_image_without_a_shell_can_have_copies_and_no_scripts(

@@ -38,13 +38,16 @@ class Site:
     printed: list[str] = field(default_factory=list)
 
     @asynccontextmanager
-    async def builder(self, **context: Any) -> AsyncIterator[Builder]:
-        """A builder of a process of its own: it knows of nothing that was made before."""
+    async def builder(self, *, outage: float = 0.0, **context: Any) -> AsyncIterator[Builder]:
+        """A builder of a process of its own: it knows of nothing that was made before.
+
+        A service that is away is waited for `outage` seconds.
+        """
 
         async def tree() -> Tree:
             return await to_thread.run_sync(scan, self.project)
 
-        async with Podman(self.service.endpoint, timeout=CLIENT_SECONDS) as podman:
+        async with Podman(self.service.endpoint, timeout=CLIENT_SECONDS, outage=outage) as podman:
             given: dict[str, Any] = {
                 "podman": podman,
                 "project": self.project,

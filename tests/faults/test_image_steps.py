@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -216,6 +217,20 @@ async def test_a_service_that_dies_is_no_failure_of_the_step(site: Site) -> None
 
     with pytest.raises(EngineUnavailable, match="step 1/1 RUN true: committing"):
         await site.build(run("true"))
+
+
+async def test_a_service_that_dies_and_comes_back_costs_no_step(site: Site) -> None:
+    script = "echo begun; sleep 1; echo done"
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(partial(site.build, run(script), outage=10.0))
+        await until(lambda: "begun" in site.printed)
+        await to_thread.run_sync(site.service.die)
+        await to_thread.run_sync(site.service.revive)
+
+    assert site.printed == ["begun", "done"]
+    assert site.service.containers == {}
+    assert (await site.build(run(script))).executed == 0
 
 
 async def test_without_the_cache_every_step_is_made_anew_and_what_was_keeps_a_name(
