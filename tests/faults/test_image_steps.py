@@ -76,6 +76,20 @@ async def test_a_step_goes_on_from_the_one_before(site: Site) -> None:
     assert site.printed == ["one", "1"]
 
 
+async def test_what_a_step_is_made_on_is_held_and_nothing_where_all_are_found(site: Site) -> None:
+    """Or it may be pruned between the two."""
+    held: list[str] = []
+
+    async def hold(image: str) -> None:
+        held.append(image)
+
+    first = await site.build(run("echo 1 > a"))
+    await site.build(run("echo 1 > a"), hold=hold)
+    assert held == []
+    await site.build(run("echo 1 > a"), run("echo 2 > b"), hold=hold)
+    assert held == [first.id]
+
+
 async def test_the_image_says_what_it_is_and_who_made_it(site: Site) -> None:
     built = await site.build(run("true"))
 

@@ -56,13 +56,13 @@ def images(
         logs=Path("/nowhere"),
         locks=Path("/nowhere"),
         processors=anyio.CapacityLimiter(2),
+        hold=hold,
     )
     return Images(
         declared,
         context,
         registries=Registries(environ={}),
         cache_dir=Path("/nowhere"),
-        hold=hold,
         on_found=(told if told is not None else []).append,
         check_elf=check_elf,
     )

@@ -65,13 +65,13 @@ def declared_images(
         on_progress=tell,
         on_output=tell_output or (lambda _name, _platform, _line: None),
         cache=cache,
+        hold=hold,
     )
     return Images(
         {} if document is None else document.images,
         context,
         registries=registries,
         cache_dir=cache_directory(),
-        hold=hold,
         on_found=on_found,
         check_elf=check_elf,
     )

@@ -45,6 +45,10 @@ def _say_nothing(_name: str, _platform: Platform, _line: str) -> None:
     """Have nobody hear of it."""
 
 
+async def _hold_nothing(_image: str) -> None:
+    """Leave it to be pruned."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildContext:
     """What all images of a build share.
@@ -56,7 +60,8 @@ class BuildContext:
 
     `on_progress` hears a line for a person at every step, `on_output` every line of what a step
     prints, shortened; both with the image's name and platform. Without `cache` every step is made
-    anew, once. `timeout` is how long a step may execute, in seconds.
+    anew, once. `timeout` is how long a step may execute, in seconds. `hold` keeps an image from
+    being pruned while this run or build lives.
     """
 
     podman: Podman
@@ -72,6 +77,7 @@ class BuildContext:
     on_output: Callable[[str, Platform, str], None] = _say_nothing
     cache: bool = True
     timeout: float = STEP_SECONDS
+    hold: Callable[[str], Awaitable[None]] = _hold_nothing
     gates: Gates = field(default_factory=Gates)
     hurry: anyio.Event = field(default_factory=anyio.Event)
 
@@ -180,6 +186,8 @@ class Builder:
     async def _made_alone(self, making: _Making) -> tuple[str, bool]:
         """Return the step's image, and whether it was made here: nobody else makes it meanwhile."""
         context = self._context
+        # What was found is only as safe as what is made from it.
+        await context.hold(making.parent)
         waits = partial(making.notice, f"{making.title}: waits for who makes it now")
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._locks.setdefault(making.key, anyio.Lock()))

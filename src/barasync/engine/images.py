@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -47,9 +47,8 @@ class Images:
 
     A declared image is made of the one that it begins with, which is made first where it is
     declared too. Whoever asks for what is being made waits for it. `registries` are how they are
-    asked for references. `cache_dir` is where bootstrapped root file systems stay. `hold` keeps an
-    image from being pruned while this run or build lives. `on_found` hears of every image that is
-    here now. `check_elf` compares the shell of each with its platform.
+    asked for references. `cache_dir` is where bootstrapped root file systems stay. `on_found`
+    hears of every image that is here now. `check_elf` compares the shell of each with its platform.
     """
 
     def __init__(
@@ -59,7 +58,6 @@ class Images:
         *,
         registries: Registries,
         cache_dir: Path,
-        hold: Callable[[str], Awaitable[None]],
         on_found: Callable[[ResolvedImage], None],
         check_elf: bool = False,
     ) -> None:
@@ -67,7 +65,6 @@ class Images:
         self._context = context
         self._registries = registries
         self._cache_dir = cache_dir
-        self._hold = hold
         self._on_found = on_found
         self._check_elf = check_elf
         self._builder = Builder(context)
@@ -115,7 +112,7 @@ class Images:
             )
         else:
             found = ResolvedImage(await self._build(name, table, platform), name, platform)
-        await self._hold(found.id)
+        await self._context.hold(found.id)
         if self._check_elf:
             labels = self._context.labels
             await check_shell(self._context.podman, found.id, name, platform, labels=labels)
