@@ -24,6 +24,7 @@ from barasync.aiopodman import ContainerSpec, Podman
 from barasync.config.schema import BootstrapTable, BootstrapVariant
 from barasync.errors import ImageError
 from barasync.images.bootstrap import Recipe, bootstrap, recipe_for
+from barasync.images.bootstrap.recipe import SCRATCH
 from barasync.images.emulation import Host
 from barasync.matrix.platforms import Platform, describe, native, parse
 from tests.contract.emulators import lent
@@ -145,11 +146,13 @@ async def test_cancelling_an_installation_leaves_no_process_no_mount_and_no_dire
     assert _left(scratch) == []
 
 
-def test_the_death_of_barasync_ends_an_installation_and_leaves_nothing(scratch: Path) -> None:
+def test_the_death_of_barasync_ends_an_installation_and_leaves_nothing(
+    scratch: Path, tmp_path: Path
+) -> None:
     mark = f"barasync-test-{uuid4()}"
     with installing(HANGING.format(mark=mark)) as spec:
         recipe = recipe_for(NAME, spec, OWN)
-        argv = [sys.executable, "-c", _RUN, str(scratch), *_command(recipe)]
+        argv = [sys.executable, "-c", _RUN, str(scratch), *_command(recipe, tmp_path)]
         with subprocess.Popen(argv) as process:
             try:
                 wait_until(lambda: _installs(scratch), "dpkg has begun")
@@ -186,16 +189,16 @@ def test_an_ordinary_user_installs_packages_too(tmp_path: Path) -> None:
         (tmp_path / "out.tar").open("wb") as output,
     ):
         Path(scratch).chmod(0o1777)
-        command = _command(recipe_for(NAME, spec, OWN))
+        command = _command(recipe_for(NAME, spec, OWN), Path(scratch))
         argv = [*become, "env", f"TMPDIR={scratch}", *command]
         subprocess.run(argv, stdout=output, cwd="/", check=True)
-        left = list(Path(scratch).iterdir())
+        left = [path.name for path in Path(scratch).iterdir()]
 
     with tarfile.open(tmp_path / "out.tar") as archive:
         file = archive.extractfile("./etc/user")
         assert file is not None
         assert file.read() == b"0\n"
-    assert left == []
+    assert left == ["keyring.gpg"]
 
 
 APT = BootstrapTable(suite="trixie", variant=BootstrapVariant.APT)
@@ -288,8 +291,12 @@ async def made(
     )
 
 
-def _command(recipe: Recipe) -> list[str]:
-    return recipe.command(recipe.sources[0], "unshare", keyring=recipe.keyring)
+def _command(recipe: Recipe, scratch: Path) -> list[str]:
+    """Return the command, and put the keyring where it looks for it."""
+    keyring = scratch / recipe.keyring.name
+    keyring.write_bytes(recipe.keyring.read_bytes())
+    command = recipe.command(recipe.sources[0], "unshare", keyring=recipe.own_keyring)
+    return [word.replace(SCRATCH, str(scratch)) for word in command]
 
 
 def _read(cache: Path, name: str) -> bytes:

@@ -49,6 +49,8 @@ class Repository:
 def repository(*packages: Package, expired: bool = False) -> Iterator[Repository]:
     """Serve an archive of packages for the block; those of `FOUNDATION` are there as well, empty.
 
+    The keyring is where only this user can read it.
+
     Paths may begin with a date: `URL/20260131T000000Z` is the archive as well.
     """
     given = {package.name for package in packages}
@@ -145,8 +147,6 @@ def _sign(suite: Path, scratch: Path) -> Path:
             subprocess.run([*gpg, *command], check=True, capture_output=True)
     finally:
         subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=True)
-    scratch.chmod(0o755)
-    keyring.chmod(0o644)
     return keyring
 
 

@@ -12,6 +12,7 @@ import pytest
 from barasync.config.schema import BootstrapTable
 from barasync.images.bootstrap import guard, mmdebstrap, recipe_for
 from barasync.images.bootstrap.mmdebstrap import Ended, Failure
+from barasync.images.bootstrap.recipe import SCRATCH
 from barasync.matrix.platforms import parse
 from tests.rig.waiting import wait_until
 from tests.unit.fake_mmdebstrap import (
@@ -239,6 +240,30 @@ async def test_what_is_laid_over_the_environment_reaches_it(
         )
 
     assert (tmp_path / "out").read_text() == "7"
+
+
+@pytest.mark.anyio
+async def test_it_gets_copies_of_files_that_its_user_may_not_read(
+    fake: FakeMmdebstrap, tmp_path: Path
+) -> None:
+    fake.behaves('stat --format=%a "$TMPDIR/own.gpg"; cat "$TMPDIR/own.gpg"')
+    own = tmp_path / "own.gpg"
+    own.write_text("keys")
+    own.chmod(0o600)
+
+    with (tmp_path / "out").open("wb") as file:
+        await mmdebstrap.run(
+            ["mmdebstrap", f"[signed-by={SCRATCH}/own.gpg]"],
+            environment={},
+            mode="root",
+            output=file.fileno(),
+            on_progress=[].append,
+            files=[own],
+        )
+
+    (scratch, argument), *_ = fake.calls
+    assert argument == f"[signed-by={scratch}/own.gpg]"
+    assert (tmp_path / "out").read_text() == "644\nkeys"
 
 
 @pytest.mark.anyio

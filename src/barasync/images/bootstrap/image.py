@@ -146,6 +146,7 @@ class _Maker:
             ended = await run(
                 recipe.command(source, mode, keyring=keyring),
                 environment=recipe.environment,
+                files=[recipe.keyring] if recipe.signed_by else [],
                 mode=mode,
                 output=self.file.fileno(),
                 on_progress=self.on_progress,
@@ -187,7 +188,9 @@ def _say_suite(recipe: Recipe, suite: str, on_progress: Callable[[str], None]) -
 
 def _keyring(recipe: Recipe) -> Path | None:
     """Return the keyring whose keys alone count; `None` where this host keeps it elsewhere."""
-    return recipe.keyring if recipe.signed_by or recipe.keyring.exists() else None
+    if recipe.signed_by:
+        return recipe.own_keyring
+    return recipe.keyring if recipe.keyring.exists() else None
 
 
 def _failed(recipe: Recipe, source: Source, ended: Ended) -> ImageError:

@@ -7,13 +7,15 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 import anyio
+from anyio import to_thread
 from anyio.abc import Process
 
 from barasync.aiopodman import LineSplitter
 from barasync.images.bootstrap.guard import guarded
-from barasync.images.bootstrap.recipe import Mode
+from barasync.images.bootstrap.recipe import SCRATCH, Mode
 
 _KEPT_LINES = 60
 _SHOWN_LINES = 6
@@ -147,10 +149,13 @@ async def run(
     mode: Mode,
     output: int,
     on_progress: Callable[[str], None],
+    files: Sequence[Path] = (),
 ) -> Ended:
     """Run mmdebstrap, its standard output to the file descriptor `output`.
 
-    `environment` is laid over ours. `on_progress` is called with a line for every phase. When
+    `environment` is laid over ours. Copies of `files` are put into the temporary directory, for
+    which `SCRATCH` stands in the command: apt's own user may not read them where they are, in a
+    home directory. `on_progress` is called with a line for every phase. When
     cancelled, mmdebstrap and everything it started are ended (SIGTERM, later SIGKILL) and its
     temporary directory is removed; so they are when this process is killed. `output` then holds a
     part of an archive.
@@ -160,7 +165,12 @@ async def run(
     async with guarded(mode, on_progress) as guard:
         # env(1) and not a mapping: the process inherits everything else as it is.
         ours = {**environment, "TMPDIR": str(guard.directory), "LC_ALL": "C.UTF-8"}
-        argv = ["env", *(f"{name}={value}" for name, value in ours.items()), *command]
+        argv = [
+            *("env", *(f"{name}={value}" for name, value in ours.items())),
+            *(word.replace(SCRATCH, str(guard.directory)) for word in command),
+        ]
+        for file in files:
+            await to_thread.run_sync(_publish, file, guard.directory / file.name)
         with anyio.move_on_after(_RUN_SECONDS):
             async with guard.process(argv, output) as process:
                 async for line in _lines(process):
@@ -170,6 +180,11 @@ async def run(
                         on_progress(phase)
                 code = await process.wait()
     return Ended(code=code, lines=tuple(lines))
+
+
+def _publish(file: Path, copy: Path) -> None:
+    copy.write_bytes(file.read_bytes())
+    copy.chmod(0o644)
 
 
 async def _lines(process: Process) -> AsyncIterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -31,6 +30,9 @@ For an ordinary user these give the privileges it needs; for root they hold the 
 processes of what is installed, so that none of them can outlive it.
 """
 
+SCRATCH = "@SCRATCH@"
+"""What stands for mmdebstrap's temporary directory in its command."""
+
 _REPOSITORY = "localhost/barasync"
 _SHORT = 12
 _VERSION = 2
@@ -38,7 +40,7 @@ _VERSION = 2
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-_SCRIPTS = ("prepare", "policy", "finish", "install", "tidy")
+_SCRIPTS = ("prepare", "policy", "finish", "keyring", "tidy")
 
 _LEFT_OUT = ("man", "info", "locale", "lintian")
 
@@ -102,6 +104,11 @@ class Recipe:
         return Path(self.signed_by or DISTRIBUTIONS[self.distribution].keyring)
 
     @property
+    def own_keyring(self) -> Path:
+        """Where a copy of the declared keyring is to be, which apt's own user has to read."""
+        return Path(SCRATCH, Path(self.signed_by).name)
+
+    @property
     def sources(self) -> tuple[Source, ...]:
         """Where to take the packages from, and where else if the index there is no good.
 
@@ -148,7 +155,7 @@ class Recipe:
             *([f"--include={','.join(self.packages)}"] if self.packages else []),
             *(f"--aptopt={option}" for option in options),
             f"--setup-hook={_script('prepare')}",
-            *(self._installing() if self.variant.installs else _extracting()),
+            *(self._installing() if self.variant.installs else self._extracting()),
             "--",
             origin.suite,
             "-",
@@ -157,16 +164,29 @@ class Recipe:
 
     def _installing(self) -> tuple[str, ...]:
         """Return the options for packages that are installed; the keyring goes with them."""
-        own = f"keyring={shlex.quote(self.signed_by)}\n"
         return (
             "--skip=output/dev,cleanup/run,check/qemu,check/signed-by,chroot/policy-rc.d",
             f"--setup-hook={_script('policy')}",
             *(f"--dpkgopt=path-exclude=/usr/share/{directory}/*" for directory in _LEFT_OUT),
             "--dpkgopt=path-exclude=/usr/share/doc/*",
             "--dpkgopt=path-include=/usr/share/doc/*/copyright",
-            f"--customize-hook={own}{_script('install')}",
+            f"--customize-hook={self._keyring_script}",
             f"--customize-hook={_script('tidy')}",
         )
+
+    def _extracting(self) -> tuple[str, ...]:
+        """Return the options for packages that are only unpacked."""
+        return (
+            "--skip=output/dev,chroot/mount,cleanup/run,check/qemu,check/signed-by",
+            f"--extract-hook={_script('finish')}",
+            f"--extract-hook={self._keyring_script}",
+            f"--extract-hook={_script('tidy')}",
+        )
+
+    @property
+    def _keyring_script(self) -> str:
+        keyring = self.own_keyring if self.signed_by else ""
+        return f"keyring='{keyring}' place='{self.signed_by}'\n{_script('keyring')}"
 
     def changes(self, labels: dict[str, str]) -> tuple[str, ...]:
         """Return the Containerfile instructions that go with the root file system."""
@@ -175,15 +195,6 @@ class Recipe:
             'CMD ["/bin/bash"]',
             *(f"LABEL {name}={json.dumps(value)}" for name, value in sorted(labels.items())),
         )
-
-
-def _extracting() -> tuple[str, ...]:
-    """Return the options for packages that are only unpacked."""
-    return (
-        "--skip=output/dev,chroot/mount,cleanup/run,check/qemu,check/signed-by",
-        f"--extract-hook={_script('finish')}",
-        f"--extract-hook={_script('tidy')}",
-    )
 
 
 @cache
