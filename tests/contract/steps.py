@@ -57,7 +57,6 @@ class Site:
             "tree": tree,
             "labels": RUN,
             "maker": MAKER,
-            "rlimits": (),
             "logs": self.logs,
             "locks": self.logs / "locks",
             "processors": anyio.CapacityLimiter(2),

@@ -70,7 +70,6 @@ class Site:
             tree=tree,
             labels={},
             maker={},
-            rlimits=(),
             logs=self.project.parent / "logs",
             locks=self.project.parent / "locks",
             processors=anyio.CapacityLimiter(2),

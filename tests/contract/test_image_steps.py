@@ -325,7 +325,7 @@ async def main(url, image, directory):
     async with Podman(Endpoint(url, "a test")) as podman:
         context = BuildContext(
             podman=podman, project=directory, tree=None, labels=identity.labels("killed-build"),
-            maker=identity.maker_labels("killed-build"), rlimits=(), logs=directory,
+            maker=identity.maker_labels("killed-build"), logs=directory,
             locks=directory, processors=anyio.CapacityLimiter(1),
             on_output=lambda name, platform, line: print(line, flush=True),
         )

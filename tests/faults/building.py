@@ -54,7 +54,6 @@ class Site:
                 "tree": tree,
                 "labels": RUN,
                 "maker": MAKER,
-                "rlimits": (),
                 "logs": self.logs,
                 "locks": self.logs / "locks",
                 "processors": anyio.CapacityLimiter(os.cpu_count() or 1),

@@ -53,7 +53,6 @@ async def build(podman: Podman, project: Path, text: str) -> Built:
         tree=tree,
         labels={},
         maker={},
-        rlimits=(),
         logs=project.parent / "logs",
         locks=project.parent / "locks",
         processors=anyio.CapacityLimiter(1),

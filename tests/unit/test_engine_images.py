@@ -8,12 +8,12 @@ from pathlib import Path
 import anyio
 import pytest
 
-from barasync.aiopodman import Podman
+from barasync.aiopodman import Podman, Rlimit
 from barasync.config.schema import BootstrapTable, ImageTable
 from barasync.engine import images as engine_images
 from barasync.engine.build import BuildContext, Built
 from barasync.engine.images import Images, ancestry, executes
-from barasync.errors import ImageError
+from barasync.errors import EngineUnavailable, ImageError
 from barasync.images.bootstrap import recipe_for
 from barasync.images.registry import Registries
 from barasync.images.resolve import ResolvedImage
@@ -41,7 +41,13 @@ def images(
     told: list[ResolvedImage] | None = None,
     *,
     check_elf: bool = False,
+    able: bool = True,
 ) -> Images:
+    async def ready() -> tuple[Rlimit, ...]:
+        if not able:
+            raise EngineUnavailable("this host cannot")
+        return ()
+
     async def hold(image: str) -> None:
         if held is not None:
             held.append(image)
@@ -52,11 +58,11 @@ def images(
         tree=no_tree,
         labels={},
         maker={},
-        rlimits=(),
         logs=Path("/nowhere"),
         locks=Path("/nowhere"),
         processors=anyio.CapacityLimiter(2),
         hold=hold,
+        ready=ready,
     )
     return Images(
         declared,
@@ -249,6 +255,34 @@ async def test_an_image_that_is_gone_is_made_anew_with_all_that_it_was_made_of(
 
     names = [asked.split()[0] for asked in builders.asked]
     assert names == ["base", "left", "right", "base", "left"]
+
+
+async def test_what_is_here_takes_no_look_at_the_machine(builders: Builders) -> None:
+    store = ImageStore()
+    recipe = recipe_for("packages", PACKAGES, ARM64)
+    store.add(recipe.reference, "arm64", labels={"barasync.key": recipe.key})
+    store.add(BASE, "arm64")
+    declared = {**CHAIN, "packages": ImageTable(bootstrap=PACKAGES)}
+    async with store.client() as podman:
+        source = images(podman, declared, able=False)
+        for name in ("packages", "left"):
+            await source.get((name, ARM64))
+
+    assert [asked.split()[0] for asked in builders.asked] == ["base", "left"]
+
+
+@pytest.mark.parametrize("name", ["reference", "packages"])
+async def test_nothing_is_fetched_where_nothing_can_be_made(name: str) -> None:
+    store = ImageStore()
+    declared = {
+        "packages": ImageTable(bootstrap=PACKAGES),
+        "reference": ImageTable(from_=HUB, run=["true"]),
+    }
+    async with store.client() as podman:
+        with pytest.raises(EngineUnavailable, match="this host cannot"):
+            await images(podman, declared, able=False).get((name, ARM64))
+
+    assert not [request for request in store.requests if request.startswith("POST")]
 
 
 async def test_an_image_without_a_step_is_what_it_begins_with(builders: Builders) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -18,17 +18,16 @@ from anyio import to_thread
 
 from barasync.aiopodman import Podman, Reference
 from barasync.cli.cleaning import prune_automatically
-from barasync.cli.connect import Connection, connect
+from barasync.cli.connect import Reached, reach
 from barasync.cli.declared import declared_images, read_once
 from barasync.cli.directories import use_files
-from barasync.cli.emulation import require_emulators
 from barasync.cli.interrupts import Interrupts, finish
 from barasync.cli.project import Project, refuse_a_whole_home
 from barasync.config.schema import ImageTable
 from barasync.engine.identity import Identity
 from barasync.engine.image_uses import Uses, using
 from barasync.engine.images import Images, ancestry, executes
-from barasync.errors import EXIT_OK
+from barasync.errors import EXIT_OK, BarasyncError
 from barasync.images.manifest import publish
 from barasync.images.registry import Registries
 from barasync.images.tags import default_tag, give
@@ -116,21 +115,25 @@ async def build_images(build: Build, *, notify: Notify) -> tuple[Built, ...]:
     if build.has_project:
         home = build.environ.get("HOME")
         await to_thread.run_sync(refuse_a_whole_home, build.project.directory, home)
-    async with connect(build.url, build.environ, notify=notify) as connection:
-        identity = await to_thread.run_sync(Identity.current)
-        if build.executes:
-            await require_emulators(build.platforms, connection, identity)
-        async with (
-            _recorded(build.project.directory) as directory,
-            using(use_files(), directory.build, clock=time.time) as uses,
-        ):
-            built = await _build(build, connection, identity, directory, uses=uses, notify=notify)
-            problems = uses.problems + await prune_automatically(
-                connection, identity, run=directory.build, now=time.time()
-            )
-            for problem in problems:
-                notify(f"note: {problem}")
-            return built
+    async with (
+        reach(build.url, build.environ, notify=notify) as reached,
+        _recorded(build.project.directory) as directory,
+        using(use_files(), directory.build, clock=time.time) as uses,
+        anyio.create_task_group() as group,
+    ):
+        # It takes as long as to find that nothing is to be done, and is not needed then.
+        group.start_soon(_look_ahead, reached)
+        built = await _build(build, reached, directory, uses=uses, notify=notify)
+        for problem in uses.problems:
+            notify(f"note: {problem}")
+        group.cancel_scope.cancel()
+    return built
+
+
+async def _look_ahead(reached: Reached) -> None:
+    """Have it found out what the machine of the service is; an error is told to who asks for it."""
+    with suppress(BarasyncError):
+        await reached.look()
 
 
 @asynccontextmanager
@@ -149,8 +152,7 @@ async def _recorded(project: Path) -> AsyncIterator[BuildDirectory]:
 
 async def _build(
     build: Build,
-    connection: Connection,
-    identity: Identity,
+    reached: Reached,
     directory: BuildDirectory,
     *,
     uses: Uses,
@@ -162,10 +164,11 @@ async def _build(
     def tell_output(name: str, platform: Platform, line: str) -> None:
         notify(f"{name} {short_name(platform)} | {line}")
 
+    identity = await to_thread.run_sync(Identity.current)
     tree = read_once(build.project.directory)
     images = declared_images(
         build.project,
-        connection,
+        reached,
         identity,
         run=directory.build,
         registries=build.registries,
@@ -176,6 +179,7 @@ async def _build(
         tell_output=tell_output if build.verbose else None,
         cache=build.cache,
         jobs=build.jobs,
+        emulated=build.platforms if build.executes else (),
     )
     made = await _make(build, images)
     built = []
@@ -184,8 +188,15 @@ async def _build(
         key = (await tree()).key if build.tables[name].project else None
         tags = build.tags or (default_tag(name, key),)
         for tag in tags:
-            await _name(connection.podman, tag, ids)
+            await _name(reached.podman, tag, ids)
         built.append(Built(name=name, ids=ids, tags=tuple(map(str, tags))))
+    if images.made_something:
+        connection = await reached.look()
+        problems = await prune_automatically(
+            connection, identity, run=directory.build, now=time.time()
+        )
+        for problem in problems:
+            notify(f"note: {problem}")
     return tuple(built)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,8 +10,10 @@ import anyio
 from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
-from barasync.cli.connect import Connection
+from barasync.aiopodman import Rlimit
+from barasync.cli.connect import Reached
 from barasync.cli.directories import cache_directory, lock_directory
+from barasync.cli.emulation import require_emulators
 from barasync.cli.project import Project
 from barasync.engine.build import BuildContext
 from barasync.engine.identity import Identity
@@ -29,7 +31,7 @@ Tell = Callable[[str, Platform, str], None]
 
 def declared_images(
     project: Project,
-    connection: Connection,
+    reached: Reached,
     identity: Identity,
     *,
     run: str,
@@ -42,6 +44,7 @@ def declared_images(
     tell_output: Tell | None = None,
     cache: bool = True,
     jobs: int | None = None,
+    emulated: Sequence[Platform] = (),
     check_elf: bool = False,
 ) -> Images:
     """Return what finds or makes images, for a run or a build of the ID `run`.
@@ -49,19 +52,30 @@ def declared_images(
     `registries` are how they are asked for images that are not declared. `jobs` is how many steps
     execute something at once, as many as the service's host has CPUs if `None`. What steps print
     goes to `logs`, and to `tell_output`. `hold` keeps an image from being pruned, `on_found` hears
-    of every image. `check_elf` compares their shells with their platforms.
+    of every image. Before anything is made, the machine has to be able to run programs of the
+    platforms in `emulated`. `check_elf` compares the images' shells with their platforms.
     """
     document = project.document
+    processors = anyio.CapacityLimiter(1)
+
+    async def get_ready(_: str) -> tuple[Rlimit, ...]:
+        connection = await reached.look()
+        processors.total_tokens = jobs or connection.host.cpus or 1
+        if emulated:
+            await require_emulators(emulated, connection, identity)
+        return connection.rlimits
+
+    readiness: Once[str, tuple[Rlimit, ...]] = Once(get_ready)
     context = BuildContext(
-        podman=connection.podman,
+        podman=reached.podman,
         project=project.directory,
         tree=tree,
         labels=identity.labels(run),
         maker=identity.maker_labels(run),
-        rlimits=connection.rlimits,
+        ready=partial(readiness.get, run),
         logs=logs,
         locks=lock_directory(),
-        processors=anyio.CapacityLimiter(jobs or connection.host.cpus or 1),
+        processors=processors,
         on_progress=tell,
         on_output=tell_output or (lambda _name, _platform, _line: None),
         cache=cache,

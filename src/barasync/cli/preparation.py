@@ -14,7 +14,7 @@ from pathlib import Path
 from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
-from barasync.cli.connect import Connection
+from barasync.cli.connect import Connection, Reached
 from barasync.cli.declared import declared_images, read_once, read_tree
 from barasync.cli.directories import lock_directory
 from barasync.cli.project import Project, refuse_a_whole_home
@@ -157,9 +157,12 @@ def preparation(
     async def tree() -> Tree:
         return await reads() if source is None else source.tree
 
+    async def look() -> Connection:
+        return connection
+
     images = declared_images(
         project,
-        connection,
+        Reached(podman=connection.podman, look=look),
         identity,
         run=recorder.run,
         registries=registries,

@@ -12,7 +12,7 @@ import anyio
 from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
-from barasync.aiopodman import Podman, Rlimit
+from barasync.aiopodman import ContainerSpec, Podman, Rlimit
 from barasync.engine.gate import Gates
 from barasync.engine.layers import making_layer
 from barasync.engine.once import Once
@@ -49,6 +49,11 @@ async def _hold_nothing(_image: str) -> None:
     """Leave it to be pruned."""
 
 
+async def _ready() -> tuple[Rlimit, ...]:
+    """Need nothing: the service's defaults will do."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildContext:
     """What all images of a build share.
@@ -57,6 +62,8 @@ class BuildContext:
     `labels` are those of the containers, by which `barasync clean` finds them, `maker` those of the
     images. `logs` is the directory of `NAME-ARCH.log`, and `locks` that of the files by which
     processes wait for each other. `processors` bounds how many steps execute something at once.
+    `ready` is awaited before anything is made: what it raises is why nothing can be, and it returns
+    the limits that containers need.
 
     `on_progress` hears a line for a person at every step, `on_output` every line of what a step
     prints, shortened; both with the image's name and platform. Without `cache` every step is made
@@ -69,10 +76,10 @@ class BuildContext:
     tree: Callable[[], Awaitable[Tree]]
     labels: Mapping[str, str]
     maker: Mapping[str, str]
-    rlimits: tuple[Rlimit, ...]
     logs: Path
     locks: Path
     processors: anyio.CapacityLimiter
+    ready: Callable[[], Awaitable[tuple[Rlimit, ...]]] = _ready
     on_progress: Callable[[str, Platform, str], None] = _say_nothing
     on_output: Callable[[str, Platform, str], None] = _say_nothing
     cache: bool = True
@@ -121,7 +128,6 @@ class Builder:
         self._execution = Execution(
             podman=context.podman,
             timeout=context.timeout,
-            rlimits=context.rlimits,
             gate=context.gates.start,
             hurry=context.hurry,
         )
@@ -207,6 +213,7 @@ class Builder:
 
     async def _make(self, making: _Making, before: str | None) -> str:
         context = self._context
+        rlimits = await context.ready()
         with explained(making.where, "looking at the image below"):
             parent = await context.podman.images.inspect(making.parent)
         draft = Draft(
@@ -227,16 +234,16 @@ class Builder:
                     await context.podman.images.tag(before, REPOSITORY, tag)
         match making.step:
             case RunStep() | PackagesStep() as step:
-                return await self._executed(step, making, draft)
+                spec = spec_of(step, draft, timeout=context.timeout, rlimits=rlimits)
+                return await self._executed(spec, making, draft)
             case SettingsStep() as step:
                 return await _set(step, draft)
             case CopyStep() | ProjectStep() as step:
                 return await _copied(step, making, draft)
 
-    async def _executed(self, step: RunStep | PackagesStep, making: _Making, draft: Draft) -> str:
+    async def _executed(self, spec: ContainerSpec, making: _Making, draft: Draft) -> str:
         async with self._context.processors:
             await making.log.begin(making.title)
-            spec = spec_of(step, draft, self._execution)
             async with draft.container(spec) as container:
                 await execute(
                     container,

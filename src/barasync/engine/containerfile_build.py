@@ -101,6 +101,7 @@ async def build_containerfile(
         return Built(id=found, key=key, executed=0, log=None)
     waits = partial(tell, f"{source.label}: waits for who builds it now")
     path = context.logs / f"{name}-{short_name(platform)}.log"
+    rlimits = await context.ready()
     async with (
         making_layer(context.locks, key, on_wait=waits),
         context.processors,
@@ -119,7 +120,7 @@ async def build_containerfile(
             offline=table.network is ImageNetwork.NONE,
             pull=_POLICIES[pull],
             cache=context.cache,
-            rlimits=context.rlimits,
+            rlimits=rlimits,
         )
         build = _Build(context.podman, source, where, log, tell)
         image = await build.run(spec, tls_verify=tls_verify)

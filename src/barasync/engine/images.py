@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from anyio import to_thread
 from msgspec import UnsetType
 
 from barasync.config.schema import BootstrapTable, ImageTable
 from barasync.engine.build import BuildContext, Builder
 from barasync.engine.containerfile_build import build_containerfile
 from barasync.engine.once import Once
-from barasync.images.bootstrap import bootstrap
+from barasync.errors import ImageError
+from barasync.images.bootstrap import bootstrap, recipe_for
 from barasync.images.failures import explained
+from barasync.images.freshness import Freshness
 from barasync.images.registry import Registries
 from barasync.images.resolve import ResolvedImage, resolve
 from barasync.images.shell import check_shell
@@ -69,6 +74,7 @@ class Images:
         self._check_elf = check_elf
         self._builder = Builder(context)
         self._ids: dict[ImageKey, str] = {}
+        self._executed = 0
         self._made: Once[ImageKey, str] = Once(lambda key: self._make(*key))
 
     async def get(self, key: ImageKey) -> str:
@@ -84,6 +90,11 @@ class Images:
             EngineUnavailable: podman does not answer.
         """
         return await self._made.get(key)
+
+    @property
+    def made_something(self) -> bool:
+        """Whether a step was made: the others were there."""
+        return self._executed > 0
 
     def forget(self, key: ImageKey, value: str) -> None:
         """Find or make the image anew for the next who asks, unless that has been done.
@@ -102,14 +113,7 @@ class Images:
     async def _make(self, name: str, platform: Platform) -> str:
         table = self._declared.get(name)
         if table is None:
-            found = await resolve(
-                self._context.podman,
-                name,
-                platform,
-                self._declared,
-                self._registries,
-                on_progress=partial(self._context.on_progress, name, platform),
-            )
+            found = await self._resolve(name, platform)
         else:
             found = ResolvedImage(await self._build(name, table, platform), name, platform)
         await self._context.hold(found.id)
@@ -120,16 +124,33 @@ class Images:
         self._on_found(found)
         return found.id
 
+    async def _resolve(self, reference: str, platform: Platform) -> ResolvedImage:
+        ask = partial(
+            resolve,
+            self._context.podman,
+            reference,
+            platform,
+            self._declared,
+            on_progress=partial(self._context.on_progress, reference, platform),
+        )
+        if self._registries.pull is Freshness.MISSING:
+            with suppress(ImageError):
+                return await ask(replace(self._registries, pull=Freshness.NEVER))
+        await self._context.ready()
+        return await ask(self._registries)
+
     async def _build(self, name: str, table: ImageTable, platform: Platform) -> str:
         parent = await self._begin(name, table, platform)
         steps = steps_of(table)
         if not steps:
             return parent
         built = await self._builder.build(name, parent, steps, platform)
+        self._executed += built.executed
         if built.executed:
             tag = f"{short_name(platform)}-{built.key[:_DIGITS]}"
             with explained(f"naming image '{name}' for {platform}"):
-                await self._context.podman.images.tag(built.id, f"{_REPOSITORY}/{name}", tag)
+                async with self._context.gates.images:
+                    await self._context.podman.images.tag(built.id, f"{_REPOSITORY}/{name}", tag)
         return built.id
 
     async def _begin(self, name: str, table: ImageTable, platform: Platform) -> str:
@@ -137,6 +158,11 @@ class Images:
         if isinstance(table.from_, str):
             return await self.get((table.from_, platform))
         if isinstance(table.bootstrap, BootstrapTable):
+            recipe = await to_thread.run_sync(recipe_for, name, table.bootstrap, platform)
+            with explained(f"looking for image '{name}' for {platform}"):
+                is_here = await self._context.podman.images.exists(recipe.reference)
+            if not is_here:
+                await self._context.ready()
             return await bootstrap(
                 self._context.podman,
                 name=name,
@@ -153,6 +179,7 @@ class Images:
             pull=self._registries.pull,
             tls_verify=self._registries.tls_verify,
         )
+        self._executed += built.executed
         return built.id
 
 

@@ -40,12 +40,13 @@ class Execution:
 
     podman: Podman
     timeout: float
-    rlimits: tuple[Rlimit, ...]
     gate: Gate
     hurry: anyio.Event
 
 
-def spec_of(step: RunStep | PackagesStep, draft: Draft, execution: Execution) -> ContainerSpec:
+def spec_of(
+    step: RunStep | PackagesStep, draft: Draft, *, timeout: float, rlimits: tuple[Rlimit, ...]
+) -> ContainerSpec:
     """Return the container that a step is executed in.
 
     Its environment is the image's, with a `PATH` if that has none. Podman itself ends it some time
@@ -58,8 +59,8 @@ def spec_of(step: RunStep | PackagesStep, draft: Draft, execution: Execution) ->
         command=("-c", step.script),
         env={"PATH": _PATH, **env},
         network=step.network.value,
-        timeout=server_timeout(execution.timeout, SERVER_GRACE_SECONDS),
-        rlimits=execution.rlimits,
+        timeout=server_timeout(timeout, SERVER_GRACE_SECONDS),
+        rlimits=rlimits,
     )
     if isinstance(step, PackagesStep) and step.user == _ROOT:
         return draft.as_root(spec)
