@@ -42,6 +42,20 @@ def configured(barasync: Barasync, text: str, *words: str) -> Ended:
 
 
 @pytest.mark.parametrize(
+    "words", [("matrix", "tests"), ("matrix", "--plan", "tests"), ("run", "x", "--", "true")]
+)
+def test_a_snapshot_under_no_name_for_an_image_is_refused_without_podman(
+    barasync: Barasync, words: tuple[str, ...]
+) -> None:
+    barasync.configure(MINIMAL)
+    command, *others = words
+    ended = barasync(command, "--snapshot", "Not:1", *others)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "--snapshot: 'Not:1': 'Not' is not a repository" in ended.err
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("[defaults]\ntimout = 3\n", ["defaults.timout", "did you mean 'timeout'", "allowed here"]),
