@@ -1,0 +1,234 @@
+"""A chain of five steps for three architectures: `barasync image build` against `podman build`.
+
+The chain is ENV and WORKDIR, a COPY of 200 small files, and three RUNs, on a busybox that is there
+already, without network. `podman build --layers` makes the same from a Containerfile for one
+architecture after the other, as its users do; barasync makes all three at once. Both are measured
+as a person starts them, from the command to its exit, in turns, on the same podman and storage.
+
+A round is a build with steps that nobody has made before (cold), and the same again (cached).
+Everything that a round made is removed after it. What counts is the ratio within a round: the speed
+of the machine drifts.
+
+    script/bench images [--rounds N] [--podman VERSION] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from barasync.aiopodman import Endpoint, Podman
+from tests.rig import services
+from tests.rig.services import RigService
+from tests.rig.signals import end_as_with_ctrl_c
+
+ARCHITECTURES = ("amd64", "arm64", "riscv64")
+BASE = "localhost/base:latest"
+FILES = 200
+SCRIPTS = (
+    "mkdir /srv/out && cp -r /srv/in/. /srv/out",
+    "cat /srv/out/* | sha256sum >/srv/out/sum",
+    "tar -C /srv -czf /srv/all.tar.gz out && rm -r /srv/out",
+)
+LOADING = (sys.executable, "-c", "import barasync.cli.image, barasync.cli.building")
+GOALS = {"cold": "at least 1.5 times as fast", "cached": "under 0.3 s"}
+
+
+@dataclass(slots=True)
+class Contest:
+    """Seconds on one podman, by state (`cold`, `cached`) and contestant, one for each round.
+
+    `loading` is what Python takes to start and to import what the command needs, before it asks
+    podman for anything; it is part of barasync's seconds.
+    """
+
+    podman: str
+    seconds: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    loading: list[float] = field(default_factory=list)
+
+    def add(self, state: str, contestant: str, seconds: float) -> None:
+        self.seconds.setdefault((state, contestant), []).append(seconds)
+
+    def ratios(self, state: str) -> list[float]:
+        """How many times as fast barasync is, in each round."""
+        pairs = zip(self.seconds[state, "podman"], self.seconds[state, "barasync"], strict=True)
+        return [theirs / ours for theirs, ours in pairs]
+
+    def show(self) -> None:
+        print(f"podman {self.podman}")
+        for state, goal in GOALS.items():
+            ratios = self.ratios(state)
+            print(f"  {state}: {statistics.median(ratios):.2f} times as fast", end=" ")
+            print(f"({min(ratios):.2f} to {max(ratios):.2f} in {len(ratios)} rounds; goal: {goal})")
+            for contestant in ("barasync", "podman"):
+                found = self.seconds[state, contestant]
+                spread = f"{min(found):.2f} to {max(found):.2f}"
+                print(f"    {contestant:9} {statistics.median(found):6.2f} s ({spread})")
+        spread = f"{min(self.loading):.2f} to {max(self.loading):.2f}"
+        print(f"  loading barasync: {statistics.median(self.loading):.2f} s ({spread})")
+
+
+def write_project(directory: Path) -> None:
+    """Write the files that are copied."""
+    source = directory / "in"
+    source.mkdir()
+    for number in range(FILES):
+        (source / f"file-{number:03}.txt").write_bytes(os.urandom(1000))
+
+
+def write_chain(directory: Path, token: str) -> None:
+    """Declare the chain for both; every step of a token is another one than of any other."""
+    runs = ", ".join(json.dumps(script) for script in SCRIPTS)
+    (directory / "barasync.toml").write_text(
+        f'[images.chain]\nfrom = "{BASE}"\nenv = {{ TOKEN = "{token}" }}\nworkdir = "/srv"\n'
+        f'copy = ["in:/srv/in"]\nrun = [{runs}]\nnetwork = "none"\n'
+    )
+    lines = ["ARG BASE", "FROM $BASE", f"ENV TOKEN={token}", "WORKDIR /srv", "COPY in /srv/in"]
+    lines += [f"RUN {script}" for script in SCRIPTS]
+    (directory / "Containerfile").write_text("\n".join(lines) + "\n")
+
+
+def podman(service: RigService, script: str) -> float:
+    """Run a shell's commands inside podman's namespaces; return their seconds."""
+    # The service may live in a mount namespace of its own, with its own root.
+    enter = ["nsenter", f"--target={service.pid}", "--mount", "--root", "--wd"]
+    environ = {**service.environ, "PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
+    return timed([*enter, "sh", "-euc", script], cwd=Path("/"), environ=environ)
+
+
+def podman_build(service: RigService, project: Path) -> float:
+    context = shlex.quote(str(project))
+    commands = [
+        f"podman build --layers --network none --platform linux/{architecture} "
+        f"--build-arg BASE=localhost/busybox:{architecture} --tag localhost/chain:{architecture} "
+        f"--pull=never --file {context}/Containerfile {context}"
+        for architecture in ARCHITECTURES
+    ]
+    return podman(service, "\n".join(commands))
+
+
+def image_build(service: RigService, project: Path) -> float:
+    command = [sys.executable, "-m", "barasync", "image", "build", "chain"]
+    command += ["--arch", ",".join(ARCHITECTURES), "--url", service.endpoint.url]
+    return timed(command, cwd=project, environ=os.environ)
+
+
+CONTESTANTS: dict[str, Callable[[RigService, Path], float]] = {
+    "barasync": image_build,
+    "podman": podman_build,
+}
+
+
+def timed(command: Sequence[str], *, cwd: Path, environ: Mapping[str, str]) -> float:
+    """Run a command that has to succeed; return the seconds of its whole life."""
+    started = time.perf_counter()
+    done = subprocess.run(command, cwd=cwd, env=dict(environ), capture_output=True, check=False)
+    seconds = time.perf_counter() - started
+    if done.returncode != 0:
+        said = (done.stdout + done.stderr).decode(errors="replace")
+        raise SystemExit(f"{shlex.join(command)}\nended with {done.returncode}:\n{said}")
+    return seconds
+
+
+async def images_of(url: str) -> set[str]:
+    async with Podman(Endpoint(url, "the benchmark")) as client:
+        return {image.id for image in await client.images.list(all=True)}
+
+
+async def clear(url: str, kept: set[str]) -> None:
+    """Remove every image that was not there before."""
+    async with Podman(Endpoint(url, "the benchmark")) as client:
+        for image in await client.images.list(all=True):
+            if image.id not in kept:
+                for name in image.repo_tags:
+                    await client.images.remove(name, missing_ok=True)
+        for image in await client.images.list(all=True):
+            if image.id not in kept:
+                await client.images.remove(image.id, force=True, missing_ok=True)
+
+
+def contest(service: RigService, project: Path, rounds: int) -> Contest:
+    result = Contest(service.version)
+    with base(service) as kept:
+        for number in range(rounds):
+            turns = tuple(CONTESTANTS) if number % 2 == 0 else tuple(reversed(CONTESTANTS))
+            write_chain(project, f"{service.version}-{number}")
+            for state in GOALS:
+                for contestant in turns:
+                    seconds = CONTESTANTS[contestant](service, project)
+                    result.add(state, contestant, seconds)
+            result.loading.append(timed(LOADING, cwd=project, environ=os.environ))
+            anyio.run(clear, service.endpoint.url, kept)
+    return result
+
+
+@contextmanager
+def base(service: RigService) -> Iterator[set[str]]:
+    """Make the busybox of every architecture, and the list of them; give what is there then."""
+    for architecture in ARCHITECTURES:
+        service.busybox(architecture)
+    lines = [f"podman manifest create {BASE}"]
+    lines += [
+        f"podman manifest add {BASE} containers-storage:localhost/busybox:{architecture}"
+        for architecture in ARCHITECTURES
+    ]
+    podman(service, "\n".join(lines))
+    yield anyio.run(images_of, service.endpoint.url)
+
+
+def main() -> None:
+    end_as_with_ctrl_c()
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--podman", default="", help="the beginning of a version")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    results = []
+    for installation in (services.host_podman(), services.trixie_podman()):
+        if not installation.version.startswith(options.podman):
+            continue
+        with (
+            services.running(installation) as service,
+            tempfile.TemporaryDirectory(prefix="barasync-bench-") as name,
+        ):
+            write_project(Path(name))
+            results.append(contest(service, Path(name), options.rounds))
+        results[-1].show()
+    if options.json is not None:
+        document = {
+            "machine": platform.machine(),
+            "cpus": os.cpu_count(),
+            "results": [
+                {
+                    "podman": each.podman,
+                    "state": state,
+                    "barasync_seconds": each.seconds[state, "barasync"],
+                    "podman_seconds": each.seconds[state, "podman"],
+                    "ratios": each.ratios(state),
+                    "loading_seconds": each.loading,
+                }
+                for each in results
+                for state in GOALS
+            ],
+        }
+        options.json.write_text(json.dumps(document, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
