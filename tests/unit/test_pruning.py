@@ -150,3 +150,23 @@ def test_a_nameless_parent_goes_with_its_last_child() -> None:
     images = [image("nameless"), image("tied", below="nameless", tied=True)]
 
     assert gone(images, count=0) == ["tied", "nameless"]
+
+
+def test_what_stays_counts_with_all_that_it_is_made_from() -> None:
+    images = [
+        image("base", age=30 * DAY),
+        image("used", age=30 * DAY, below="base", stays=True),
+        image("free"),
+    ]
+
+    assert gone(images, count=2) == ["free"]
+
+
+def test_an_image_stays_below_one_of_a_kind_that_is_not_bound() -> None:
+    images = [image("step"), image("layer", below="step", kind="workspace")]
+
+    assert gone(images, count=0, kinds=frozenset({"step"})) == []
+
+
+def test_an_image_may_be_as_old_as_is_asked_for() -> None:
+    assert gone([image("exact", age=14 * DAY)], days=14) == []

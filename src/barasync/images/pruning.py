@@ -89,7 +89,7 @@ def _settled(family: Mapping[str, Candidate], depths: Mapping[str, int]) -> dict
         parent = settled.get(child.below)
         if parent is None:
             continue
-        stays = parent.stays or child.stays or not child.kind
+        stays = parent.stays or child.stays
         settled[parent.id] = replace(parent, stays=stays, used=max(parent.used, child.used))
     return settled
 
