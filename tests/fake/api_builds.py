@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import anyio
@@ -60,7 +60,9 @@ async def _texts(state: State, request: Request, context: Path) -> AsyncGenerato
             if word == "COPY":
                 _copy(context, made.root, rest)
             else:
-                yield await _executed(made.root, line, rest)
+                output, end = await _executed(made.root, line, rest)
+                yield output
+                end()
         except _FailsError:
             state.images.remove(made.id, made)
             raise
@@ -93,11 +95,15 @@ def _copy(context: Path, root: Path, operands: str) -> None:
         shutil.copy(context / source, target)
 
 
-async def _executed(root: Path, line: str, script: str) -> str:
+async def _executed(root: Path, line: str, script: str) -> tuple[str, Callable[[], None]]:
+    """Return what a script prints, and what raises its failure."""
     ended = await anyio.run_process(
         ("sh", "-c", script), cwd=root, check=False, stderr=subprocess.STDOUT
     )
-    if ended.returncode:
-        status = f"while running runtime: exit status {ended.returncode}"
-        raise _FailsError(f'building at STEP "{line}": {status}')
-    return ended.stdout.decode()
+
+    def end() -> None:
+        if ended.returncode:
+            status = f"while running runtime: exit status {ended.returncode}"
+            raise _FailsError(f'building at STEP "{line}": {status}')
+
+    return ended.stdout.decode(), end

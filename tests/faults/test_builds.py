@@ -41,7 +41,7 @@ async def images(podman: Podman) -> dict[str, ImageSummary]:
     return {image.id: image for image in await podman.images.list(all=True)}
 
 
-async def build(podman: Podman, project: Path, text: str) -> Built:
+async def build(podman: Podman, project: Path, text: str, *, cache: bool = True) -> Built:
     await (anyio.Path(project) / "Containerfile").write_text(text)
 
     async def tree() -> Tree:
@@ -56,6 +56,7 @@ async def build(podman: Podman, project: Path, text: str) -> Built:
         logs=project.parent / "logs",
         locks=project.parent / "locks",
         processors=anyio.CapacityLimiter(1),
+        cache=cache,
     )
     return await build_containerfile(
         context, "app", ImageTable(containerfile="Containerfile"), NATIVE
@@ -140,6 +141,36 @@ async def test_a_failing_step_of_the_fake_is_said_as_podmans(
             await build(podman, project, f"{FROM}RUN echo one\nRUN echo two; exit 7\n")
 
         assert await images(podman) == before
+
+
+async def test_what_is_built_anew_leaves_a_name_to_what_was_there(
+    service: FakeService, project: Path
+) -> None:
+    service.image("localhost/base")
+
+    async with client(service) as podman:
+        first = await build(podman, project, f"{FROM}RUN true\n")
+        second = await build(podman, project, f"{FROM}RUN true\n", cache=False)
+
+        found = await images(podman)
+    assert found[second.id].repo_tags[0].startswith("localhost/barasync/app:")
+    assert found[first.id].repo_tags == [f"localhost/barasync/step:{first.id[:16]}"]
+
+
+async def test_a_line_that_does_not_end_is_kept_and_hides_nothing_of_podmans(
+    service: FakeService, project: Path
+) -> None:
+    service.image("localhost/base")
+
+    async with client(service) as podman:
+        before = await images(podman)
+        with pytest.raises(ImageError) as caught:
+            await build(podman, project, f"{FROM}RUN printf one\nRUN printf two; exit 7\n")
+
+        assert await images(podman) == before
+    assert "\n  two\n  log: " in str(caught.value)
+    log = anyio.Path(project.parent / "logs" / f"app-{NATIVE.architecture}.log")
+    assert "==> step 2/3 RUN printf one\none\n==> step 3/3" in await log.read_text()
 
 
 async def test_an_image_for_another_platform_than_asked_for_is_refused(

@@ -51,6 +51,8 @@ _STAGE = f"{PREFIX}step"
 _STEP = re.compile(r"(?:\[(?P<stage>\d+/\d+)\] )?STEP (?P<number>\d+/\d+): (?P<text>.*)")
 _CACHED = re.compile(r"--> Using cache [0-9a-f]{64}")
 _COMMITTED = re.compile(r"--> (?P<id>[0-9a-f]{11,64})")
+# What podman itself begins a piece of the output with.
+_WORDS = re.compile(r"--> |(\[\d+/\d+\] )?(STEP \d+/\d+: |COMMIT )")
 _AT_STEP = re.compile(r'building at STEP "(?P<text>.*)": (?P<reason>.*)', re.DOTALL)
 _STATUS = re.compile(r"(?:while running runtime: )?exit status (?P<code>\d+)")
 # Where podman has unpacked the context.
@@ -95,8 +97,8 @@ async def build_containerfile(
     tag = f"{short_name(platform)}-{key[:_DIGITS]}"
     reference = f"{PREFIX}{name}:{tag}"
     again = not context.cache or pull is Freshness.ALWAYS
-    found = None if again else await _find(context.podman, reference, where)
-    if found is not None:
+    found = await _find(context.podman, reference, where)
+    if found is not None and not again:
         tell(f"{source.label}: cached")
         return Built(id=found, key=key, executed=0, log=None)
     waits = partial(tell, f"{source.label}: waits for who builds it now")
@@ -107,8 +109,8 @@ async def build_containerfile(
         context.processors,
         StepLog(path, partial(context.on_output, name, platform)) as log,
     ):
-        found = None if again else await _find(context.podman, reference, where)
-        if found is not None:
+        found = await _find(context.podman, reference, where)
+        if found is not None and not again:
             return Built(id=found, key=key, executed=0, log=None)
         spec = BuildSpec(
             containerfile=source.containerfile,
@@ -124,6 +126,8 @@ async def build_containerfile(
         )
         build = _Build(context.podman, source, where, log, tell)
         image = await build.run(spec, tls_verify=tls_verify)
+        if found is not None:
+            await _keep_name(context.podman, found, where)
         await _check(context.podman, image, reference, platform, where)
         return Built(id=image, key=key, executed=build.executed, log=path if log.exists else None)
 
@@ -172,11 +176,19 @@ class _Build:
         except ServerError as error:
             if error.status != 200:  # noqa: PLR2004 HTTP's number
                 raise
+            await self._end_line()
             raise self._failed(error.cause) from error
 
     async def _take(self, text: str) -> None:
+        if _WORDS.match(text):
+            await self._end_line()  # what a step has not ended is not podman's
         *lines, self._partial = (self._partial + text).split("\n")
         for line in lines:
+            await self._take_line(line)
+
+    async def _end_line(self) -> None:
+        line, self._partial = self._partial, ""
+        if line:
             await self._take_line(line)
 
     async def _take_line(self, line: str) -> None:
@@ -249,6 +261,14 @@ async def _find(podman: Podman, reference: str, where: str) -> str | None:
         except NotFound:
             return None
     return found.id if found.labels.get(KIND_LABEL) == KIND else None
+
+
+async def _keep_name(podman: Podman, image: str, where: str) -> None:
+    """Name what had the name of the new image, which others may be made of."""
+    with explained(where, "naming what it was before"):
+        found = await podman.images.inspect(image)
+        if not found.repo_tags:
+            await podman.images.tag(image, _STAGE, image[:16])
 
 
 async def _check(
