@@ -15,7 +15,7 @@ import pytest
 from barasync.images.emulation import Host
 from barasync.matrix.platforms import native, parse
 from tests.contract.emulators import lent
-from tests.rig import services
+from tests.rig import libpod, services
 from tests.rig.command import Barasync
 from tests.rig.services import PROJECT, RigService
 
@@ -61,6 +61,28 @@ def test_hello_passes_everywhere_and_brings_its_program_back(
         artifacts = barasync.record() / "artifacts" / architecture
         assert machines(artifacts / "census") == {machine}
         assert (artifacts / "tests.log").read_text() in barasync.log(architecture)
+
+
+@pytest.mark.timeout(600)
+def test_images_are_made_of_one_another_for_every_architecture_and_once(
+    service: RigService, tmp_path: Path
+) -> None:
+    barasync = copied(service, PROJECT / "examples/images", tmp_path / "images")
+    architectures = ",".join(MACHINES)
+
+    ended = barasync("matrix", "tests")
+    made = libpod.containers_made(service.endpoint.socket_path)
+    built = barasync("image", "build", "report", "--arch", architectures)
+
+    assert ended.code == 0, ended.out + ended.err
+    assert "6 passed" in ended.out
+    assert built.code == 0, built.err
+    assert libpod.containers_made(service.endpoint.socket_path) == made, "a step was made again"
+    for architecture in MACHINES:
+        assert f"report {architecture} " in built.out
+        assert "3 layer" in barasync.log(f"{architecture}-report")
+    (tag,) = re.findall(r"report tag (localhost/report:[0-9a-f]{12})", built.out)
+    assert barasync("run", tag, "--", "cat", "report.txt").out.startswith("3 layer\n")
 
 
 @pytest.mark.timeout(900)
