@@ -17,7 +17,6 @@ import typer
 from anyio import to_thread
 
 from barasync.aiopodman import Podman, Reference
-from barasync.cli.cleaning import prune_automatically
 from barasync.cli.connect import Reached, reach
 from barasync.cli.declared import declared_images, read_once
 from barasync.cli.directories import use_files
@@ -191,6 +190,9 @@ async def _build(
             await _name(reached.podman, tag, ids)
         built.append(Built(name=name, ids=ids, tags=tuple(map(str, tags))))
     if images.made_something:
+        # It takes 0.03 s to load, and a build that finds everything does without.
+        from barasync.cli.cleaning import prune_automatically  # noqa: PLC0415 - as said
+
         connection = await reached.look()
         problems = await prune_automatically(
             connection, identity, run=directory.build, now=time.time()
