@@ -7,6 +7,7 @@ import os
 import tarfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,17 @@ from barasync.errors import ConfigError, ImageError
 from barasync.matrix.platforms import Platform, native, parse
 from barasync.workspace.scan import scan
 from barasync.workspace.tree import Tree
+from tests.contract.emulators import lent
 from tests.contract.running import run, shell
 from tests.rig import libpod
 from tests.rig.busybox import native_architecture
+from tests.rig.command import Barasync
 from tests.rig.services import RigService
 
 pytestmark = pytest.mark.anyio
 
 NATIVE = native(os.uname().machine)
+ARCHITECTURES = (native_architecture(), "riscv64")
 FROM = f"FROM localhost/busybox:{native_architecture()}\n"
 
 
@@ -259,6 +263,48 @@ async def test_an_image_for_a_foreign_platform_keeps_it(
     built = await site.build(platform=parse("riscv64"))
 
     assert (await site.podman.images.inspect(built.id)).architecture == "riscv64"
+
+
+@pytest.fixture(scope="module")
+def emulators() -> Iterator[None]:
+    with lent([parse(each) for each in ARCHITECTURES]):
+        yield
+
+
+@pytest.fixture
+def both(service: RigService, busybox_for: Callable[[str], str]) -> Iterator[str]:
+    """The name of a manifest list of the busybox of two architectures."""
+    socket_path = service.endpoint.socket_path
+    name = "localhost/barasync-test/both:1"
+    members = [busybox_for(each) for each in ARCHITECTURES]
+    libpod.request(socket_path, "POST", f"manifests/{name}")
+    names = [f"containers-storage:{member}" for member in members]
+    body = {"operation": "update", "images": names}
+    libpod.request(socket_path, "PUT", f"manifests/{name}", body=body)
+    yield name
+    libpod.request(socket_path, "DELETE", f"manifests/{name}")
+
+
+@pytest.mark.usefixtures("emulators")
+async def test_the_command_builds_a_containerfile_for_two_architectures_of_a_list(
+    site: Site, service: RigService, both: str, tmp_path: Path
+) -> None:
+    environ = {**os.environ, "NO_COLOR": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    barasync = Barasync(site.project, service.endpoint.url, environ)
+    barasync.configure('[images.app]\ncontainerfile = "Containerfile"\nlabels = { a = "b" }\n')
+    site.write(f"FROM {both}\nCOPY Containerfile /made\n")
+    command = partial(barasync, "image", "build", "app", "--arch", ",".join(ARCHITECTURES))
+    first = await to_thread.run_sync(command)
+    second = await to_thread.run_sync(command)
+
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    assert second.out == first.out
+    assert second.err.count("Containerfile: cached") == len(ARCHITECTURES)
+    path = "manifests/localhost/app:latest"
+    found = libpod.request(service.endpoint.socket_path, "GET", f"{path}/json")
+    libpod.request(service.endpoint.socket_path, "DELETE", path)
+    said = sorted(entry["platform"]["architecture"] for entry in found["manifests"])
+    assert said == sorted(ARCHITECTURES)
 
 
 async def test_build_has_the_hosts_network__what_is_offline_has_none(site: Site) -> None:
