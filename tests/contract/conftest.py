@@ -8,9 +8,8 @@ test that needs it and ends with the session.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 
-import anyio
 import pytest
 
 from barasync.aiopodman import Podman
@@ -168,17 +167,17 @@ def faulty(open_registry: Registry) -> Iterator[FaultyRegistry]:
 
 
 @pytest.fixture
-async def no_image_stays(podman: Podman) -> AsyncIterator[None]:
+def no_image_stays(service: AnyService) -> Iterator[None]:
     """Remove what images and manifest lists a test made, and keep those of the rig."""
-    before = {image.id for image in await podman.images.list(all=True)}
+    socket_path = service.endpoint.socket_path
+    before = {image["Id"] for image in libpod.images(socket_path)}
     yield
-    with anyio.move_on_after(50, shield=True):
-        for image in await podman.images.list(all=True):
-            is_of_rig = any(name.startswith("localhost/busybox:") for name in image.repo_tags)
-            if image.id in before or is_of_rig:
-                continue
-            for name in image.repo_tags[1:]:
-                await podman.manifests.remove(name, missing_ok=True)
-            # The ID of a list would stand for one of its images.
-            await podman.manifests.remove(image.id, missing_ok=True)
-            await podman.images.remove(image.id, force=True, missing_ok=True)
+    for image in libpod.images(socket_path):
+        if image["Id"] in before or libpod.is_of_rig(image["RepoTags"]):
+            continue
+        # The ID of a list would stand for one of its images.
+        paths = [f"manifests/{name}" for name in (*(image["RepoTags"] or ()), image["Id"])]
+        for path in (*paths, f"images/{image['Id']}"):
+            # It is of the other kind, or gone with one that was made of it.
+            with suppress(libpod.RefusedError):
+                libpod.request(socket_path, "DELETE", path, query={"force": "true"})

@@ -82,7 +82,12 @@ async def cleared(podman: Podman, directory: Path) -> AsyncIterator[Site]:
         yield Site(podman, project, directory / "logs")
     finally:
         with anyio.fail_after(50, shield=True):
-            new = [each for each in await podman.images.list(all=True) if each.id not in before]
+            # What the rig keeps may have been asked for by this test for the first time.
+            new = [
+                each
+                for each in await podman.images.list(all=True)
+                if each.id not in before and not libpod.is_of_rig(each.repo_tags)
+            ]
             for image in new:
                 await podman.images.remove(image.id, force=True, missing_ok=True)
     nameless = [image.id for image in new if not image.repo_tags]

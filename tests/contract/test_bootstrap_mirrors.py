@@ -19,7 +19,7 @@ from barasync.images.emulation import Host
 from barasync.matrix.platforms import native
 from tests.rig.repository import SUITE, Package, Repository, repository
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_image_stays")]
 
 OWN = native(Host.current().machine)
 NAME = "barasync-test-mirrors"

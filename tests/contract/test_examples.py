@@ -64,6 +64,7 @@ def test_hello_passes_everywhere_and_brings_its_program_back(
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.usefixtures("no_image_stays")
 def test_images_are_made_of_one_another_for_every_architecture_and_once(
     service: RigService, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -68,6 +69,17 @@ def containers_made(socket_path: str) -> int:
     }
     answer = request(socket_path, "GET", "events", query=query)
     return 1 if isinstance(answer, dict) else len((answer or "").splitlines())
+
+
+def images(socket_path: str) -> list[dict[str, Any]]:
+    """Return all images and manifest lists, as podman lists them."""
+    found: list[dict[str, Any]] = request(socket_path, "GET", "images/json", query={"all": "true"})
+    return found
+
+
+def is_of_rig(names: Iterable[str] | None) -> bool:
+    """Tell whether an image with these names is one that the rig keeps for the session."""
+    return any(name.startswith("localhost/busybox:") for name in names or ())
 
 
 def remove_container(socket_path: str, container: str) -> None:
