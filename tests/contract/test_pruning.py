@@ -74,8 +74,8 @@ async def pruned(podman: Podman, files: UseFiles, *, after: float = 0) -> set[st
         now=time.time() + after,
         start_of={8: 2}.get,
     )
-    assert {image.kind for image in done.images} <= {"workspace"}
-    return {image.id for image in done.images}
+    # What other tests have left of other kinds is too old by then as well.
+    return {image.id for image in done.images if image.kind == "workspace"}
 
 
 async def present(podman: Podman) -> set[str]:
