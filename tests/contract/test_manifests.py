@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import anyio
 import pytest
@@ -22,7 +23,8 @@ from barasync.images.manifest import publish
 from barasync.matrix.platforms import Platform, parse
 from tests.contract.conftest import AnyService
 from tests.rig import libpod
-from tests.rig.busybox import native_architecture
+from tests.rig.busybox import archive, native_architecture
+from tests.rig.services import RigService
 
 pytestmark = [pytest.mark.anyio, pytest.mark.also_fake]
 
@@ -46,8 +48,25 @@ def no_list_is_left(service: AnyService) -> Iterator[None]:
 
 
 @pytest.fixture
-def images(busybox_for: Callable[[str], str]) -> dict[Platform, str]:
-    return {platform: busybox_for(name) for platform, name in ARCHITECTURES.items()}
+def images(service: AnyService, busybox_for: Callable[[str], str]) -> Iterator[dict[Platform, str]]:
+    """Images that no other test has pushed: such a one has a second digest (podman 4.3.1)."""
+    if not isinstance(service, RigService):
+        yield {platform: busybox_for(name) for platform, name in ARCHITECTURES.items()}
+        return
+    socket_path = service.endpoint.socket_path
+    made = {
+        platform: libpod.import_image(
+            socket_path,
+            archive(name),
+            reference=f"localhost/barasync-test/member:{name}",
+            architecture=name,
+        )
+        for platform, name in ARCHITECTURES.items()
+    }
+    yield made
+    for image in made.values():
+        with suppress(libpod.RefusedError):  # the test has removed it
+            libpod.request(socket_path, "DELETE", f"images/{image}", query={"force": "true"})
 
 
 async def listed(podman: Podman) -> dict[str, ImageSummary]:
