@@ -17,7 +17,7 @@ from anyio import to_thread
 from barasync.aiopodman import Container, ContainerSpec, Mount, Podman
 from tests.contract.running import created, finish, shell
 from tests.rig import libpod
-from tests.rig.command import Barasync, Ended
+from tests.rig.command import Barasync, call
 from tests.rig.services import RigService
 from tests.rig.waiting import wait_until
 
@@ -37,10 +37,6 @@ def barasync(service: RigService, tmp_path: Path) -> Barasync:
     directory = tmp_path / "here"
     directory.mkdir()
     return Barasync(directory, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
-
-
-async def call(barasync: Barasync, *words: str) -> Ended:
-    return await to_thread.run_sync(lambda: barasync(*words))
 
 
 async def tar(barasync: Barasync, *words: str) -> tuple[int, bytes, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import signal
 import subprocess
@@ -91,18 +90,6 @@ def images(service: RigService) -> dict[str, list[str]]:
     return {image["Id"]: image.get("RepoTags") or [] for image in found}
 
 
-def containers_made(service: RigService) -> int:
-    """Return how many containers this service has made so far."""
-    query = {
-        "stream": "false",
-        "since": "1",
-        "filters": json.dumps({"type": ["container"], "event": ["create"]}),
-    }
-    answer = libpod.request(service.endpoint.socket_path, "GET", "events", query=query)
-    lines = [answer] if isinstance(answer, dict) else answer.splitlines()
-    return len(lines)
-
-
 def built(ended: Ended) -> dict[tuple[str, str], str]:
     """Return what a build printed: IDs by name and architecture, and names."""
     assert ended.code == 0, ended.err
@@ -123,15 +110,15 @@ def printed_by(service: RigService, image: str, *command: str) -> str:
 def test_a_chain_is_built_for_two_architectures_and_found_the_second_time(
     barasync: Barasync, service: RigService
 ) -> None:
-    before = containers_made(service)
+    before = libpod.containers_made(service.endpoint.socket_path)
     first = barasync("image", "build", "dev", *BOTH)
     made = built(first)
-    after = containers_made(service)
+    after = libpod.containers_made(service.endpoint.socket_path)
     second = barasync("image", "build", "dev", *BOTH)
 
     assert after - before == 2 * STEPS
     assert built(second) == made
-    assert containers_made(service) == after
+    assert libpod.containers_made(service.endpoint.socket_path) == after
     assert second.err.count(": cached") == 2 * STEPS
     assert list(made) == [("dev", NATIVE), ("dev", OTHER), ("dev", "tag")]
     machines = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -168,9 +155,9 @@ def test_what_changes_is_done_again_and_what_comes_after_it(
     barasync: Barasync, service: RigService
 ) -> None:
     def steps_done() -> int:
-        before = containers_made(service)
+        before = libpod.containers_made(service.endpoint.socket_path)
         built(barasync("image", "build", "dev"))
-        return containers_made(service) - before
+        return libpod.containers_made(service.endpoint.socket_path) - before
 
     assert steps_done() == STEPS
     barasync.configure(CHAIN.replace("echo last", "echo the very last"))
@@ -185,11 +172,11 @@ def test_without_the_cache_every_step_is_done_again_and_nothing_unnamed_stays(
     barasync: Barasync, service: RigService
 ) -> None:
     built(barasync("image", "build", "dev"))
-    before = containers_made(service)
+    before = libpod.containers_made(service.endpoint.socket_path)
 
     built(barasync("image", "build", "dev", "--no-cache"))
 
-    assert containers_made(service) - before == STEPS
+    assert libpod.containers_made(service.endpoint.socket_path) - before == STEPS
     assert [] not in images(service).values()
 
 
@@ -252,15 +239,15 @@ def test_a_step_that_fails_says_where_and_how_and_its_log_has_everything(
         assert part in ended.err, ended.err
     assert "line 12" not in ended.err
     assert "line 1\n" in log.read_text()
-    before = containers_made(service)
+    before = libpod.containers_made(service.endpoint.socket_path)
     barasync.configure(CHAIN)
     built(barasync("image", "build", "dev"))
-    assert containers_made(service) - before == 1
+    assert libpod.containers_made(service.endpoint.socket_path) - before == 1
 
 
 def test_two_builds_at_once_do_each_step_once(barasync: Barasync, service: RigService) -> None:
     barasync.configure(f'[images.slow]\nfrom = "{BASE}"\nrun = ["{UNTIL_GO}", "echo second"]\n')
-    before = containers_made(service)
+    before = libpod.containers_made(service.endpoint.socket_path)
     with (
         running_a_step(barasync, service, "slow") as (first, container),
         barasync.running("image", "build", "slow", stderr=subprocess.STDOUT) as second,
@@ -270,7 +257,7 @@ def test_two_builds_at_once_do_each_step_once(barasync: Barasync, service: RigSe
         outputs = [process.communicate(timeout=40)[0] for process in (first, second)]
 
     assert [first.returncode, second.returncode] == [0, 0], outputs
-    assert containers_made(service) - before == 2
+    assert libpod.containers_made(service.endpoint.socket_path) - before == 2
     lasts = [output.splitlines()[-2:] for output in outputs]
     assert lasts[0] == lasts[1]
     assert lasts[0][1] == b"slow tag localhost/slow:latest"
@@ -309,13 +296,13 @@ def test_an_architecture_that_cannot_run_is_refused_before_anything_is_made(
 ) -> None:
     listed = barasync("arch", "list").out.splitlines()
     missing = next(line.split()[0] for line in listed if line.split()[1:] == ["missing"])
-    before = containers_made(service)
+    before = libpod.containers_made(service.endpoint.socket_path)
 
     ended = barasync("image", "build", "dev", "--arch", f"{NATIVE},{missing}")
 
     assert ended.code == 4
     assert f"cannot run {parse(missing)}" in ended.err
-    assert containers_made(service) == before
+    assert libpod.containers_made(service.endpoint.socket_path) == before
 
 
 # matrix and run

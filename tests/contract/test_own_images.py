@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from anyio import to_thread
 
 from barasync.aiopodman import ContainerSpec, Podman
 from barasync.engine.image_uses import UseFiles, using
@@ -22,7 +21,7 @@ from barasync.images.tags import parse_tag
 from barasync.matrix.platforms import Platform
 from tests.contract.running import created, finish, shell
 from tests.rig.busybox import native_architecture
-from tests.rig.command import Barasync, Ended
+from tests.rig.command import Barasync, call
 from tests.rig.services import RigService
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_image_stays")]
@@ -35,10 +34,6 @@ WRITES = "mkdir -p /made; echo written >/made/file"
 @pytest.fixture
 def barasync(service: RigService, tmp_path: Path) -> Barasync:
     return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
-
-
-async def call(barasync: Barasync, *words: str) -> Ended:
-    return await to_thread.run_sync(lambda: barasync(*words))
 
 
 async def test_what_barasync_made_is_listed_and_removed_and_nothing_else(

@@ -6,18 +6,16 @@ import json
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
-from anyio import to_thread
 
 from barasync.aiopodman import Podman
 from barasync.aiopodman.manifests import Member
 from tests.contract.registry_images import made, published
 from tests.rig.busybox import native_architecture
-from tests.rig.command import Barasync, Ended
+from tests.rig.command import Barasync, call
 from tests.rig.registry import Registry, credentials
 from tests.rig.services import RigService
 
@@ -33,10 +31,6 @@ def barasync(service: RigService, tmp_path: Path) -> Barasync:
 def log_in(barasync: Barasync, registry: Registry) -> None:
     entry = {"auths": {registry.host: {"auth": credentials()}}}
     (barasync.directory / "auth.json").write_text(json.dumps(entry))
-
-
-async def call(barasync: Barasync, *words: str) -> Ended:
-    return await to_thread.run_sync(partial(barasync, *words))
 
 
 @asynccontextmanager

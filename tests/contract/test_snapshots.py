@@ -19,7 +19,7 @@ from barasync.images.tags import parse_tag
 from tests.contract.running import created, finish, run, shell
 from tests.rig import libpod
 from tests.rig.busybox import native_architecture
-from tests.rig.command import Barasync, Ended, read_until
+from tests.rig.command import Barasync, call, read_until
 from tests.rig.services import RigService
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_image_stays")]
@@ -32,10 +32,6 @@ WRITES = "mkdir -p /made; echo written >/made/file"
 @pytest.fixture
 def barasync(service: RigService, tmp_path: Path) -> Barasync:
     return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
-
-
-async def call(barasync: Barasync, *words: str) -> Ended:
-    return await to_thread.run_sync(lambda: barasync(*words))
 
 
 async def file_of(podman: Podman, image: str, path: str = "/made/file") -> bytes:

@@ -10,12 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from anyio import to_thread
 
 from barasync.aiopodman import ContainerSpec, Podman
 from tests.fake.faults import EndsAfter, Fault
 from tests.fake.service import FakeService
-from tests.rig.command import Barasync, Ended
+from tests.rig.command import Barasync, call
 
 pytestmark = pytest.mark.anyio
 
@@ -48,10 +47,6 @@ async def _archive() -> AsyncIterator[bytes]:
         tar.addfile(info, io.BytesIO(bytes(info.size)))
         tar.addfile(tarfile.TarInfo(ODD))
     yield buffer.getvalue()
-
-
-async def call(barasync: Barasync, *words: str) -> Ended:
-    return await to_thread.run_sync(lambda: barasync(*words))
 
 
 async def test_without_a_fault_it_comes(barasync: Barasync, container: str) -> None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from anyio import to_thread
+
 _PROGRAM = (sys.executable, "-m", "barasync")
 
 
@@ -138,3 +140,8 @@ def read_until(process: subprocess.Popen[bytes], marker: str, times: int) -> Non
         line = process.stdout.readline()
         assert line, f"stdout ended after {seen} of {times} lines with {marker!r}"
         seen += marker.encode() in line
+
+
+async def call(barasync: Barasync, *words: str) -> Ended:
+    """Run a command to its end in a thread, for a test that awaits podman's client as well."""
+    return await to_thread.run_sync(lambda: barasync(*words))

@@ -19,7 +19,6 @@ from barasync.cli import (
 )
 from barasync.cli.arch_option import Arch, platforms_of
 from barasync.cli.project import find_project
-from barasync.config.spelling import did_you_mean
 from barasync.errors import ConfigError
 from barasync.images.freshness import Freshness
 
@@ -65,14 +64,9 @@ def build(
 ) -> None:
     """Build declared images, and those that they begin with, for every architecture at once."""
     project = find_project(Path.cwd())
-    tables = {} if project.document is None else project.document.images
     wanted = tuple(dict.fromkeys(names))
     for name in wanted:
-        if name not in tables:
-            raise ConfigError(
-                f"{project.origin.file} declares no image '{name}'{did_you_mean(name, tables)}",
-                hint="write a table [images.NAME] with `from`, `bootstrap` or `containerfile`",
-            )
+        project.image(name)
     if tag and len(wanted) > 1:
         raise ConfigError(f"--tag names one image, and {len(wanted)} are to be built")
     wanted_platforms = platforms_of(arch)

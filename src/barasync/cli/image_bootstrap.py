@@ -15,7 +15,6 @@ from barasync.cli import options
 from barasync.cli.arch_option import Arch, platforms_of
 from barasync.cli.project import find_project
 from barasync.config.schema import BootstrapTable, BootstrapVariant
-from barasync.config.spelling import did_you_mean
 from barasync.errors import ConfigError
 from barasync.matrix.platforms import short_name
 
@@ -92,13 +91,7 @@ def bootstrap(
 
 def _declared(project: Project, name: str) -> BootstrapTable:
     """Return what the file says of the image."""
-    declared = {} if project.document is None else project.document.images
-    if name not in declared:
-        raise ConfigError(
-            f"{project.origin.file} declares no image '{name}'{did_you_mean(name, declared)}",
-            hint="write a table [images.NAME] with `bootstrap = { suite = …, packages = […] }`",
-        )
-    table = declared[name].bootstrap
+    table = project.image(name).bootstrap
     if isinstance(table, UnsetType):
         raise ConfigError(
             f"{project.origin.key('images', name)}: this image is not made by `bootstrap`"

@@ -9,8 +9,6 @@ import typer
 
 from barasync.cli.arch_option import Arch, platforms_of
 from barasync.cli.project import find_project
-from barasync.config.spelling import did_you_mean
-from barasync.errors import ConfigError
 
 
 def containerfile(
@@ -23,14 +21,9 @@ def containerfile(
 ) -> None:
     """Print the Containerfile that makes a declared image; one for each architecture."""
     project = find_project(Path.cwd())
-    declared = {} if project.document is None else project.document.images
-    if name not in declared:
-        raise ConfigError(
-            f"{project.origin.file} declares no image '{name}'{did_you_mean(name, declared)}",
-            hint="write a table [images.NAME]",
-        )
+    project.image(name)
     wanted = platforms_of(arch)
     from barasync.images.equivalent import containerfile_of  # noqa: PLC0415 - keeps `--help` quick
 
-    files = [containerfile_of(name, declared, each, heredocs=heredocs) for each in wanted]
+    files = [containerfile_of(name, project.images, each, heredocs=heredocs) for each in wanted]
     typer.echo("\n".join(files), nl=False)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from barasync.config.load import find, load
 from barasync.config.origin import Origin
-from barasync.config.schema import Document
+from barasync.config.schema import Document, ImageTable
+from barasync.config.spelling import did_you_mean
 from barasync.errors import ConfigError
 
 
@@ -26,6 +27,24 @@ class Project:
     directory: Path
     document: Document | None
     origin: Origin
+
+    @property
+    def images(self) -> Mapping[str, ImageTable]:
+        """The images that the file declares, by their names."""
+        return {} if self.document is None else self.document.images
+
+    def image(self, name: str) -> ImageTable:
+        """Return the table of a declared image.
+
+        Raises:
+            ConfigError: the file declares none of that name.
+        """
+        if name not in self.images:
+            raise ConfigError(
+                f"{self.origin.file} declares no image '{name}'{did_you_mean(name, self.images)}",
+                hint="write a table [images.NAME] with `from`, `bootstrap` or `containerfile`",
+            )
+        return self.images[name]
 
     def has_executable(self, name: str) -> bool:
         """Tell whether a file of that name in the directory can be executed."""

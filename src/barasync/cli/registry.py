@@ -63,7 +63,7 @@ def push(
 ) -> None:
     """Send an image to a registry, of a manifest list those of all architectures."""
     project = find_project(Path.cwd())
-    declared = {} if project.document is None else project.document.images
+    declared = project.images
     from barasync.cli.interrupts import finish  # noqa: PLC0415 - as above
     from barasync.cli.transfers import push_image  # noqa: PLC0415 - as above
 

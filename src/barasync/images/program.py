@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from barasync.aiopodman import NotFound, Podman
+from barasync.images.ours import KEY_LABEL, KIND_LABEL, PREFIX
 from barasync.matrix.platforms import Platform, short_name
-
-_KEY = "barasync.key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +38,13 @@ async def program_image(podman: Podman, program: Program) -> str:
     """
     key = sha256(program.content).hexdigest()
     platform = program.platform
-    reference = f"localhost/barasync/{program.kind}:{short_name(platform)}"
+    reference = f"{PREFIX}{program.kind}:{short_name(platform)}"
     try:
         found = await podman.images.inspect(reference)
     except NotFound:
         pass
     else:
-        if found.labels.get(_KEY) == key:
+        if found.labels.get(KEY_LABEL) == key:
             return found.id
     return await podman.images.import_(
         _root(program),
@@ -53,7 +52,7 @@ async def program_image(podman: Podman, program: Program) -> str:
         architecture=platform.architecture,
         variant=platform.variant,
         os=platform.os,
-        changes=(f"LABEL barasync.kind={program.kind}", f"LABEL {_KEY}={key}"),
+        changes=(f"LABEL {KIND_LABEL}={program.kind}", f"LABEL {KEY_LABEL}={key}"),
     )
 
 

@@ -20,11 +20,12 @@ from barasync.images.bootstrap import archives
 from barasync.images.bootstrap.archives import Archive
 from barasync.images.bootstrap.checks import recipe_for
 from barasync.images.bootstrap.mmdebstrap import Ended, Failure, run
-from barasync.images.bootstrap.recipe import KEY_LABEL, SUITE_LABEL, Recipe
+from barasync.images.bootstrap.recipe import SUITE_LABEL, Recipe
 from barasync.images.bootstrap.sources import Source
 from barasync.images.distribution import Tool, install_command
 from barasync.images.emulation import Host, require
 from barasync.images.failures import explained
+from barasync.images.ours import BOOTSTRAP, KEY_LABEL, KIND_LABEL
 from barasync.matrix.platforms import Platform
 
 _CHUNK_BYTES = 1024 * 1024
@@ -158,7 +159,7 @@ class _Maker:
 
 async def _import(podman: Podman, recipe: Recipe, archive: Archive) -> str:
     labels = {
-        "barasync.kind": "bootstrap",
+        KIND_LABEL: BOOTSTRAP,
         KEY_LABEL: recipe.key,
         SUITE_LABEL: archive.suite,
     }

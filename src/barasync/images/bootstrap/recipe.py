@@ -20,7 +20,6 @@ from barasync.images.bootstrap.sources import (
 )
 from barasync.matrix.platforms import Platform, short_name
 
-KEY_LABEL = "barasync.key"
 SUITE_LABEL = "barasync.suite"
 
 Mode = Literal["root", "unshare"]
