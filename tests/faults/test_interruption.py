@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -130,30 +131,49 @@ def test_files_that_podman_mounts_for_a_download_that_was_given_up_are_let_go(
     assert list(barasync.directory.iterdir()) == []
 
 
-def test_a_signal_while_old_layers_are_removed_takes_nothing_from_a_run_that_has_ended(
-    service: FakeService, barasync: Barasync
-) -> None:
+@contextmanager
+def run_that_prunes(
+    service: FakeService, barasync: Barasync, last: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A run whose cell has ended with the command `last`, and which looks for old images."""
     fifo = barasync.directory / "go on"
     os.mkfifo(fifo)
     barasync.configure(
         f"""
         [defaults]
         image = "{service.image("localhost/cell")}"
-        command = ["sh", "-c", "echo ready; cat '{fifo}'"]
+        command = ["sh", "-c", "echo ready; cat '{fifo}'; {last}"]
         """
     )
-
     with barasync.running("matrix", "tests") as process:
         read_until(process, "| ready", 1)
         service.inject(Fault("image-list", Hangs()))
         looks = service.requests.count("image-list")
         fifo.write_bytes(b"")
-        wait_until(lambda: service.requests.count("image-list") > looks, "a look for layers")
+        wait_until(lambda: service.requests.count("image-list") > looks, "a look for images")
+        yield process
+
+
+def test_a_signal_while_old_layers_are_removed_takes_nothing_from_a_run_that_has_ended(
+    service: FakeService, barasync: Barasync
+) -> None:
+    with run_that_prunes(service, barasync, "true") as process:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=40)
 
     assert process.returncode == 0, err.decode()
     assert "1 passed" in out.decode()
+    assert set(barasync.statuses().values()) == {"passed"}
+
+
+def test_a_signal_while_old_layers_are_removed_waits_for_no_reader_either(
+    service: FakeService, barasync: Barasync
+) -> None:
+    more_than_a_pipe_holds = "seq 100000"
+    with run_that_prunes(service, barasync, more_than_a_pipe_holds) as process:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+
     assert set(barasync.statuses().values()) == {"passed"}
 
 

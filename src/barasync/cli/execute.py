@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -57,6 +58,8 @@ from barasync.report.recorder import Recorder
 from barasync.report.result import ResultDocument, write_result
 from barasync.workspace.copies import CopySource
 
+# For an audience that reads, but not for one that stands still.
+_HURRIED_SECONDS = 2.0
 # Of a run that went its way, room is made for the next ones.
 _UNDISTURBED = frozenset({EXIT_OK, EXIT_NOT_PASSED})
 
@@ -128,7 +131,8 @@ async def execute(
     """Carry out a plan and show it to the audience that is made for its directory.
 
     `farewell` gives the last lines to show once nothing of the run is left. The first signal stops
-    the run in order; from the second on the audience is not waited for.
+    the run in order; from the second on the audience is not waited for, and not for long when the
+    first comes after the run.
     """
     files = await read_files(
         execution.plan,
@@ -171,7 +175,7 @@ async def execute(
                         left=left,
                     )
                     # A run that has ended keeps its record and its exit code, whatever comes now.
-                    with _until_signal(interrupts):
+                    with _until_signal(interrupts) as closing:
                         with anyio.CancelScope(shield=True):
                             executed = await _conclude(execution, result, recorder, directory)
                         if result.exit_code in _UNDISTURBED:
@@ -179,7 +183,8 @@ async def execute(
                                 connection, identity, run=recorder.run, now=time.time()
                             )
                             executed = replace(executed, problems=executed.problems + problems)
-                    await _finish(console, farewell(executed), interrupts)
+                    patience = _HURRIED_SECONDS if closing.cancel_called else math.inf
+                    await _finish(console, farewell(executed), interrupts, patience)
         except BaseException:
             for problem in left:
                 notify(problem)
@@ -362,9 +367,12 @@ async def _remember(execution: Execution, document: ResultDocument) -> tuple[str
     return ()
 
 
-async def _finish(console: Consoles, lines: tuple[str, ...], interrupts: Interrupts) -> None:
-    """Let the console catch up; a signal from here on means that nobody wants to wait for it."""
+async def _finish(
+    console: Consoles, lines: tuple[str, ...], interrupts: Interrupts, patience: float
+) -> None:
+    """Let the console catch up, for `patience` seconds or until a signal says that it is enough."""
     with _until_signal(interrupts) as scope:
+        scope.deadline = anyio.current_time() + patience
         if interrupts.count > 1:
             scope.cancel()
         await console.finish(lines)
