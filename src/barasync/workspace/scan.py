@@ -3,7 +3,7 @@
 In a git repository these are the tracked and the untracked but not ignored files, those of
 submodules and of other repositories inside included, and the directories that are empty and not
 ignored; elsewhere everything but `.git` and what an ignore file leaves out. A directory `.barasync`
-never belongs to it.
+never belongs to it, nor a file that this process writes its output to (`> build.log`).
 """
 
 from __future__ import annotations
@@ -89,6 +89,7 @@ class _Survey:
         self._checkpoint = checkpoint
         self._below = below
         self._root = below.root
+        self._outputs = _outputs()
         self._entries: dict[str, Entry | None] = {}
 
     def entries(self) -> tuple[Entry, ...]:
@@ -230,7 +231,31 @@ class _Survey:
             raise problem(self._root, path, error) from error
         if entry is None:
             self.skipped.append(path)
+        elif entry.kind is Kind.FILE and self._is_output(path):
+            return None
         return entry
+
+    def _is_output(self, path: str) -> bool:
+        """Tell whether a file is one that our own output goes to: it would never stay the same."""
+        if not self._outputs:
+            return False
+        directory, name = self._below.place(path)
+        try:
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        except OSError:
+            return False  # it has gone since, which is found where it is read
+        return (status.st_dev, status.st_ino) in self._outputs
+
+
+def _outputs() -> frozenset[tuple[int, int]]:
+    """Return the files, by device and inode, that stdout and stderr of this process lead to."""
+    found = set()
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode):
+                found.add((status.st_dev, status.st_ino))
+    return frozenset(found)
 
 
 def _parents(path: str) -> Iterator[str]:
