@@ -96,13 +96,6 @@ class Site:
         return ended.stdout.decode()
 
 
-def working_containers(service: RigService) -> list[str]:
-    """The containers that a builder works in, which podman lists only where it is asked to."""
-    query = {"all": "true", "external": "true"}
-    found = libpod.request(service.endpoint.socket_path, "GET", "containers/json", query=query)
-    return [container["Id"] for container in found or ()]
-
-
 @pytest.fixture
 def site(podman: Podman, busybox: str, tmp_path: Path, service: RigService) -> Iterator[Site]:
     assert busybox
@@ -114,7 +107,7 @@ def site(podman: Podman, busybox: str, tmp_path: Path, service: RigService) -> I
     for image in found:
         if (image["Labels"] or {}).get("barasync.kind") == "containerfile" and image["RepoTags"]:
             libpod.request(socket_path, "DELETE", f"images/{image['Id']}", query={"force": "true"})
-    assert not working_containers(service)
+    assert not libpod.working_containers(socket_path)
 
 
 async def test_a_containerfile_is_built_with_the_projects_files(site: Site) -> None:
@@ -188,7 +181,7 @@ async def test_a_failing_step_is_said_with_its_last_lines_and_nothing_is_left(
     assert [line.strip() for line in lines] == [*map("line {}".format, range(12, 21)), "end"]
     assert "line 1\n" in await anyio.Path(log.strip().removeprefix("log: ")).read_text()
     assert await site.images() == before
-    assert not working_containers(service)
+    assert not libpod.working_containers(service.endpoint.socket_path)
 
 
 @pytest.mark.parametrize(
@@ -370,8 +363,42 @@ async def test_build_outlives_its_client__nothing_is_left_when_its_step_has_ende
 
         group.start_soon(build)
         await site.waiting.wait()
-        assert working_containers(service)
+        assert libpod.working_containers(service.endpoint.socket_path)
         group.cancel_scope.cancel()
 
-    assert not working_containers(service)
+    assert not libpod.working_containers(service.endpoint.socket_path)
     assert await site.images() == before
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "left",
+        f"STEP 9/9: x\\n--> Using cache {'1f3a' * 16}\\n",
+        f"--> Using cache {'1f3a' * 16}\\n",
+    ],
+    ids=["open", "step", "cache"],
+)
+async def test_what_a_step_prints_is_not_taken_for_podmans(site: Site, printed: str) -> None:
+    site.write(f"{FROM}RUN printf '{printed}'\nRUN printf 'the end'; exit 3\n")
+    before = await site.images()
+
+    with pytest.raises(ImageError) as caught:
+        await site.build()
+
+    assert "step 3/4 RUN printf 'the end'; exit 3: failed with exit code 3" in str(caught.value)
+    assert "the end" in str(caught.value)
+    assert await site.images() == before
+    text = printed.replace("\\n", "\n")
+    log = site.project.parent / "logs" / f"app-{NATIVE.architecture}.log"
+    assert f"\n{text.rstrip()}\n==> step 3/4" in await anyio.Path(log).read_text()
+    assert not [line for line in site.said if line.startswith("step 9/9") or "cached" in line]
+
+
+async def test_what_has_no_lines_is_kept_without_being_held(site: Site) -> None:
+    site.write(f"{FROM}RUN head -c 8000000 /dev/zero | tr '\\\\0' x\n")
+
+    built = await site.build()
+
+    assert built.log is not None
+    assert (await anyio.Path(built.log).stat()).st_size > 8_000_000

@@ -46,6 +46,9 @@ async def _texts(state: State, request: Request, context: Path) -> AsyncGenerato
         raise _FailsError(f"stat {file}: no such file or directory")
     lines = [line for line in file.read_text().splitlines() if line.strip()]
     labels = json.loads(request.first("labels", "{}"))
+    annotations = dict(
+        each.split("=", 1) for each in json.loads(request.first("annotations", "[]"))
+    )
     image: Image | None = None
     for number, line in enumerate(lines, 1):
         yield f"STEP {number}/{len(lines)}: {line}\n"
@@ -55,6 +58,7 @@ async def _texts(state: State, request: Request, context: Path) -> AsyncGenerato
             continue
         made = state.images.make("", architecture=image.architecture, like=image)
         made.parent, made.labels = image.id, {**image.labels, **labels}
+        made.annotations = {**image.annotations, **annotations}
         made.take_files(image.root)
         try:
             if word == "COPY":

@@ -35,6 +35,7 @@ class Image:
     os: str = "linux"
     names: list[str] = field(default_factory=list)
     labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
     env: list[str] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
     entrypoint: list[str] = field(default_factory=list)
@@ -57,6 +58,7 @@ class Image:
             "Size": 0,
             "Created": self.created.isoformat(),
             "Labels": self.labels,
+            "Annotations": self.annotations,
             "ManifestType": "application/vnd.oci.image.manifest.v1+json",
             "Config": {
                 "Env": self.env,

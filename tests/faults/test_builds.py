@@ -173,6 +173,28 @@ async def test_a_line_that_does_not_end_is_kept_and_hides_nothing_of_podmans(
     assert "==> step 2/3 RUN printf one\none\n==> step 3/3" in await log.read_text()
 
 
+@pytest.mark.parametrize(
+    "printed", ["left", f"STEP 9/9: x\\n--> Using cache {'1f3a' * 16}\\n"], ids=["open", "forged"]
+)
+async def test_what_a_step_prints_is_not_taken_for_podmans(
+    service: FakeService, project: Path, printed: str
+) -> None:
+    service.image("localhost/base")
+
+    async with client(service) as podman:
+        before = await images(podman)
+        with pytest.raises(ImageError, match="step 3/3 RUN exit 7: failed with exit code 7"):
+            await build(podman, project, f"{FROM}RUN printf '{printed}'\nRUN exit 7\n")
+        assert await images(podman) == before
+
+        built = await build(podman, project, f"{FROM}RUN printf '{printed}'\n")
+
+    assert built.executed == 1
+    assert built.log is not None
+    text = await anyio.Path(built.log).read_text()
+    assert text.count("\n" + printed.replace("\\n", "\n")) == 2, "both builds have it in their log"
+
+
 async def test_an_image_for_another_platform_than_asked_for_is_refused(
     service: FakeService, project: Path
 ) -> None:

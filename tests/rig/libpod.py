@@ -106,3 +106,10 @@ def run_container(socket_path: str, **spec: Any) -> tuple[int, bytes]:
         return int(code), log if isinstance(log, bytes) else str(log).encode()
     finally:
         remove_container(socket_path, created["Id"])
+
+
+def working_containers(socket_path: str) -> list[str]:
+    """Return the containers that builders work in, which podman lists only where asked to."""
+    query = {"all": "true", "external": "true"}
+    found = request(socket_path, "GET", "containers/json", query=query)
+    return [container["Id"] for container in found or () if container["State"] == "storage"]

@@ -37,8 +37,10 @@ class BuildSpec:
     `containerfile` is a path in the context. `reference` becomes the image's name. `architecture`
     and `variant` are OCI's; podman takes a base of that platform alone. `labels` are those of the
     image and of those in between, which are kept as a cache: a step that was done with other labels
-    is done anew. What is executed has podman's default network, or none where it is `offline`.
-    Without `cache` every step is done anew.
+    is done anew. `annotations` are those of all images that are made, and nothing that a step is
+    known by. `cgroup_parent` is the absolute name of the cgroup that what is executed is in. It has
+    podman's default network, or none where it is `offline`. Without `cache` every step is done
+    anew.
     """
 
     containerfile: str
@@ -47,6 +49,8 @@ class BuildSpec:
     variant: str = ""
     os: str = "linux"
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    annotations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    cgroup_parent: str | None = None
     offline: bool = False
     pull: PullPolicy = "missing"
     cache: bool = True
@@ -61,6 +65,8 @@ class BuildSpec:
             "platform": "/".join(part for part in platform if part),
             "labels": _json(self.labels),
             "layerLabel": [f"{name}={value}" for name, value in self.labels.items()],
+            "annotations": _json([f"{name}={value}" for name, value in self.annotations.items()]),
+            "cgroupparent": self.cgroup_parent,
             "nsoptions": _OWN_NETWORK,
             "networkmode": _OFFLINE if self.offline else None,
             "pullpolicy": self.pull,

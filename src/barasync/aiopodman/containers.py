@@ -84,14 +84,17 @@ class Containers:
         *,
         labels: Mapping[str, str | None] | None = None,
         all: bool = False,  # noqa: A002 podman's name
+        external: bool = False,
     ) -> list[ContainerSummary]:
         """Return the running containers, or all of them, that carry every one of `labels`.
 
-        A label whose value is `None` matches whatever its value is.
+        A label whose value is `None` matches whatever its value is. With `external` those that a
+        builder works in are there too, in the state `storage`.
 
         Source: `GET /libpod/containers/json`.
         """
-        query = {"all": all, "filters": encode_filters({"label": label_filters(labels)})}
+        filters = encode_filters({"label": label_filters(labels)})
+        query = {"all": all, "external": external or None, "filters": filters}
         return await self._libpod.get("containers/json", list[ContainerSummary], query)
 
     def stats(self) -> AbstractAsyncContextManager[AsyncIterator[StatsReport]]:

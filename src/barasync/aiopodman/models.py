@@ -197,6 +197,7 @@ class ImageInspect(_Wire, frozen=True, kw_only=True):
     repo_tags: list[str] = []
     repo_digests: list[str] = []
     labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
     size: int = 0
     created: dt.datetime | None = None
     config: ImageConfig = ImageConfig()

@@ -350,13 +350,13 @@ BUILD_HAS_THE_HOSTS_NETWORK = Quirk(
 BUILD_LEAVES_LAYERS = Quirk(
     name="build-leaves-layers",
     trap="the images of the steps before the one that fails stay, without a name",
-    workaround="the caller removes those that the build has said to have made",
+    workaround="the caller removes those that have the annotation of the build",
     evidence="measured on 4.3.1 and 5.4.2",
 )
 BUILD_OUTLIVES_ITS_CLIENT = Quirk(
     name="build-outlives-its-client",
     trap="after its client has gone a build ends its step, and then removes its containers",
-    workaround="the caller waits for that, for a while",
+    workaround="the caller kills what it executes, by its cgroup, before it leaves",
     evidence="measured on 4.3.1 and 5.4.2",
 )
 LIST_REFUSES_IDS = Quirk(

@@ -16,9 +16,11 @@ from barasync.cli.directories import cache_directory, lock_directory
 from barasync.cli.emulation import require_emulators
 from barasync.cli.project import Project
 from barasync.engine.build import BuildContext
+from barasync.engine.build_processes import build_in
 from barasync.engine.identity import Identity
 from barasync.engine.images import Images
 from barasync.engine.once import Once
+from barasync.engine.usage import RunCgroup
 from barasync.images.registry import Registries
 from barasync.images.resolve import ResolvedImage
 from barasync.matrix.platforms import Platform
@@ -65,6 +67,12 @@ def declared_images(
             await require_emulators(emulated, connection, identity)
         return connection.rlimits
 
+    async def cgroup_of(build: str) -> RunCgroup | None:
+        cgroups = (await reached.look()).cgroups
+        if cgroups is None:
+            return None
+        return RunCgroup(cgroups, identity.cgroup(build_in(run, build)))
+
     readiness: Once[str, tuple[Rlimit, ...]] = Once(get_ready)
     context = BuildContext(
         podman=reached.podman,
@@ -80,6 +88,7 @@ def declared_images(
         on_output=tell_output or (lambda _name, _platform, _line: None),
         cache=cache,
         hold=hold,
+        cgroup_of=cgroup_of,
     )
     return Images(
         {} if document is None else document.images,

@@ -21,6 +21,7 @@ from barasync.engine.step_copy import send_copy
 from barasync.engine.step_log import StepLog
 from barasync.engine.step_run import Execution, execute, spec_of
 from barasync.engine.step_words import explained
+from barasync.engine.usage import RunCgroup
 from barasync.images.cache import REPOSITORY, StepCache, replaced_tag, step_key
 from barasync.images.steps import (
     CopyStep,
@@ -43,6 +44,10 @@ STEP_SECONDS = 6 * 3600.0
 
 def _say_nothing(_name: str, _platform: Platform, _line: str) -> None:
     """Have nobody hear of it."""
+
+
+async def _no_cgroup(_build: str) -> None:
+    """Leave it to podman."""
 
 
 async def _hold_nothing(_image: str) -> None:
@@ -68,7 +73,8 @@ class BuildContext:
     `on_progress` hears a line for a person at every step, `on_output` every line of what a step
     prints, shortened; both with the image's name and platform. Without `cache` every step is made
     anew, once. `timeout` is how long a step may execute, in seconds. `hold` keeps an image from
-    being pruned while this run or build lives.
+    being pruned while this run or build lives. `cgroup_of` gives the cgroup of what podman's
+    builder is to execute for one image, `None` where it cannot be seen from here.
     """
 
     podman: Podman
@@ -85,6 +91,7 @@ class BuildContext:
     cache: bool = True
     timeout: float = STEP_SECONDS
     hold: Callable[[str], Awaitable[None]] = _hold_nothing
+    cgroup_of: Callable[[str], Awaitable[RunCgroup | None]] = _no_cgroup
     gates: Gates = field(default_factory=Gates)
     hurry: anyio.Event = field(default_factory=anyio.Event)
 

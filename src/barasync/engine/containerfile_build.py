@@ -8,10 +8,12 @@ every build. (Measured on podman 4.3.1 and 5.4.2.)
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping
 from functools import partial
 
 import anyio
+from anyio import to_thread
 
 from barasync.aiopodman import (
     BuildSpec,
@@ -27,38 +29,39 @@ from barasync.aiopodman import (
 )
 from barasync.config.schema import ImageNetwork, ImageTable
 from barasync.engine.build import BuildContext, Built
+from barasync.engine.build_output import BuildOutput, Cached, Event, Printed, Step
+from barasync.engine.build_processes import heard_out, kill, parent_of
 from barasync.engine.containerfile_context import Source, archive, read_source
 from barasync.engine.layers import making_layer
+from barasync.engine.reaper import remove_cgroup
 from barasync.engine.step_log import StepLog
 from barasync.engine.step_run import failed
 from barasync.engine.step_words import explained, hint_of
+from barasync.engine.usage import RunCgroup
 from barasync.errors import ImageError
 from barasync.images.failures import WrongPlatform
 from barasync.images.freshness import Freshness
-from barasync.images.ours import KIND_LABEL, PREFIX
+from barasync.images.ours import CONTAINERFILE, KIND_LABEL, PREFIX
 from barasync.images.resolve import fits
 from barasync.matrix.platforms import Platform, short_name
 from barasync.workspace.archive import made_ahead
 
-KIND = "containerfile"
 _POLICIES: Mapping[Freshness, PullPolicy] = {
     Freshness.ALWAYS: "always",
     Freshness.MISSING: "missing",
     Freshness.NEVER: "never",
 }
 _DIGITS = 12
+_MARK = "barasync.build"
+_MARK_BYTES = 16
 _STAGE = f"{PREFIX}step"
-_STEP = re.compile(r"(?:\[(?P<stage>\d+/\d+)\] )?STEP (?P<number>\d+/\d+): (?P<text>.*)")
-_CACHED = re.compile(r"--> Using cache [0-9a-f]{64}")
-_COMMITTED = re.compile(r"--> (?P<id>[0-9a-f]{11,64})")
-# What podman itself begins a piece of the output with.
-_WORDS = re.compile(r"--> |(\[\d+/\d+\] )?(STEP \d+/\d+: |COMMIT )")
 _AT_STEP = re.compile(r'building at STEP "(?P<text>.*)": (?P<reason>.*)', re.DOTALL)
 _STATUS = re.compile(r"(?:while running runtime: )?exit status (?P<code>\d+)")
 # Where podman has unpacked the context.
 _UNPACKED = re.compile(r"/\S*/libpod_builder\d+/build/?")
 _TITLE_LENGTH = 60
 # Podman ends the step that it is at when its client leaves, which may be soon.
+_KILL_SECONDS = 2.0
 _CLEAR_SECONDS = 10.0
 _CLEAR_PAUSES = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -80,9 +83,10 @@ async def build_containerfile(
     to skip. `pull` and `tls_verify` are for the bases, which podman pulls as it would by itself,
     with the logins of its own auth file.
 
-    What a failed build has made is removed. When cancelled as well, as far as podman ends its step
-    within ten seconds; later it removes its containers by itself, and the next build takes up the
-    images that are left.
+    What a failed build has made is removed. When cancelled as well: what is executed is killed
+    where its cgroup can be seen (`context.cgroup_of`), and podman removes its containers. Where it
+    cannot, that comes when the step has ended, if the service lives that long, and images that are
+    made after ten seconds stay.
 
     Raises:
         ConfigError: the Containerfile or its context is not there, or cannot be read.
@@ -112,20 +116,31 @@ async def build_containerfile(
         found = await _find(context.podman, reference, where)
         if found is not None and not again:
             return Built(id=found, key=key, executed=0, log=None)
+        cgroup = await context.cgroup_of(f"{name}-{short_name(platform)}")
         spec = BuildSpec(
             containerfile=source.containerfile,
             reference=reference,
             os=platform.os,
             architecture=platform.architecture,
             variant=platform.variant,
-            labels={KIND_LABEL: KIND},
+            labels={KIND_LABEL: CONTAINERFILE},
+            annotations={**context.maker, _MARK: secrets.token_hex(_MARK_BYTES)},
+            cgroup_parent=None if cgroup is None else parent_of(cgroup),
             offline=table.network is ImageNetwork.NONE,
             pull=_POLICIES[pull],
             cache=context.cache,
             rlimits=rlimits,
         )
-        build = _Build(context.podman, source, where, log, tell)
-        image = await build.run(spec, tls_verify=tls_verify)
+        build = _Build(
+            context.podman,
+            source=source,
+            where=where,
+            log=log,
+            tell=tell,
+            spec=spec,
+            cgroup=cgroup,
+        )
+        image = await build.run(tls_verify=tls_verify)
         if found is not None:
             await _keep_name(context.podman, found, where)
         await _check(context.podman, image, reference, platform, where)
@@ -139,7 +154,15 @@ class _Build:
     """
 
     def __init__(
-        self, podman: Podman, source: Source, where: str, log: StepLog, tell: partial[None]
+        self,
+        podman: Podman,
+        *,
+        source: Source,
+        where: str,
+        log: StepLog,
+        tell: partial[None],
+        spec: BuildSpec,
+        cgroup: RunCgroup | None,
     ) -> None:
         self.executed = 0
         self._podman = podman
@@ -147,66 +170,69 @@ class _Build:
         self._where = where
         self._log = log
         self._tell = tell
+        self._spec = spec
+        self._cgroup = cgroup
         self._step = ""
-        self._committed: list[str] = []
-        self._partial = ""
+        self._output = BuildOutput()
 
-    async def run(self, spec: BuildSpec, *, tls_verify: bool | None) -> str:
+    async def run(self, *, tls_verify: bool | None) -> str:
         """Build; return the image's ID, once no other image of it is without a name or a child."""
         with explained(self._where, "looking for images"):
             before = {image.id for image in await self._podman.images.list(all=True)}
         self._tell(f"building {self._source.label}")
+        request = partial(self._request, tls_verify=tls_verify)
         try:
             with explained(self._where, f"building {self._source.label}"):
-                image = await self._request(spec, tls_verify=tls_verify)
+                image = await heard_out(request, self._cgroup, seconds=_KILL_SECONDS)
                 await self._name_stages(image, before)
         except BaseException:
             with anyio.move_on_after(_CLEAR_SECONDS, shield=True):
                 await self._clear(before)
             raise
-        self._log.end()
+        finally:
+            if self._cgroup is not None:
+                with anyio.CancelScope(shield=True):
+                    await remove_cgroup(self._cgroup)
         return image
 
-    async def _request(self, spec: BuildSpec, *, tls_verify: bool | None) -> str:
+    async def _request(self, *, tls_verify: bool | None) -> str:
         try:
             async with made_ahead(archive(self._source)) as pieces:
-                return await self._podman.builds.build(
-                    spec, pieces, tls_verify=tls_verify, on_output=self._take
+                image = await self._podman.builds.build(
+                    self._spec, pieces, tls_verify=tls_verify, on_output=self._take
                 )
         except ServerError as error:
+            await self._end_output()
             if error.status != 200:  # noqa: PLR2004 HTTP's number
                 raise
-            await self._end_line()
             raise self._failed(error.cause) from error
+        except PodmanError:
+            await self._end_output()
+            raise
+        await self._end_output()
+        return image
 
     async def _take(self, text: str) -> None:
-        if _WORDS.match(text):
-            await self._end_line()  # what a step has not ended is not podman's
-        *lines, self._partial = (self._partial + text).split("\n")
-        for line in lines:
-            await self._take_line(line)
+        for event in self._output.take(text):
+            await self._hear(event)
 
-    async def _end_line(self) -> None:
-        line, self._partial = self._partial, ""
-        if line:
-            await self._take_line(line)
+    async def _hear(self, event: Event) -> None:
+        match event:
+            case Step():
+                self._step = _shortened(event.title)
+                self.executed += not event.is_base
+                self._tell(self._step)
+                await self._log.begin(self._step)
+            case Cached():
+                self.executed -= 1
+                self._tell(f"{self._step}: cached")
+            case Printed():
+                await self._log.write(Chunk(Stream.STDOUT, event.text.encode()))
 
-    async def _take_line(self, line: str) -> None:
-        step = _STEP.fullmatch(line)
-        committed = _COMMITTED.fullmatch(line)
-        if step is not None:
-            stage = f"stage {step['stage']} " if step["stage"] else ""
-            self._step = _shortened(f"{stage}step {step['number']} {step['text']}")
-            self.executed += not step["text"].startswith("FROM ")
-            self._tell(self._step)
-            await self._log.begin(self._step)
-        elif _CACHED.fullmatch(line):
-            self.executed -= 1
-            self._tell(f"{self._step}: cached")
-        elif committed is not None:
-            self._committed.append(committed["id"])
-        else:
-            await self._log.write(Chunk(Stream.STDOUT, line.encode() + b"\n"))
+    async def _end_output(self) -> None:
+        for event in self._output.end():
+            await self._hear(event)
+        self._log.end()
 
     def _failed(self, cause: str) -> ImageError:
         """Return what to raise for podman's words on the end of a build."""
@@ -229,6 +255,8 @@ class _Build:
         """Remove what the build has made; not what somebody else has made something from."""
         for pause in _CLEAR_PAUSES:
             await anyio.sleep(pause)
+            if self._cgroup is not None:
+                await to_thread.run_sync(kill, self._cgroup)
             try:
                 while left := await self._left(before):
                     for image in left:
@@ -249,9 +277,17 @@ class _Build:
             if image.id not in before
             and not image.repo_tags
             and image.id not in parents
-            and image.labels.get(KIND_LABEL) == KIND
-            and any(image.id.startswith(begin) for begin in self._committed)
+            and image.labels.get(KIND_LABEL) == CONTAINERFILE
+            and await self._is_its_own(image.id)
         ]
+
+    async def _is_its_own(self, image: str) -> bool:
+        """Tell an image from what other builds make at the same time, whatever steps print."""
+        try:
+            found = await self._podman.images.inspect(image)
+        except NotFound:
+            return False
+        return found.annotations.get(_MARK) == self._spec.annotations[_MARK]
 
 
 async def _find(podman: Podman, reference: str, where: str) -> str | None:
@@ -260,7 +296,7 @@ async def _find(podman: Podman, reference: str, where: str) -> str | None:
             found = await podman.images.inspect(reference)
         except NotFound:
             return None
-    return found.id if found.labels.get(KIND_LABEL) == KIND else None
+    return found.id if found.labels.get(KIND_LABEL) == CONTAINERFILE else None
 
 
 async def _keep_name(podman: Podman, image: str, where: str) -> None:

@@ -33,6 +33,7 @@ class StepLog:
         self.problem: OSError | None = None
         self._on_line = on_line
         self._descriptor: int | None = None
+        self._is_in_line = False
         self._last: deque[str] = deque(maxlen=_LAST_LINES)
         self._splitters = {stream: LineSplitter(max_bytes=_LINE_BYTES) for stream in Stream}
 
@@ -59,9 +60,11 @@ class StepLog:
             os.close(self._descriptor)
 
     async def begin(self, title: str) -> None:
-        """Write a line that says which step prints from now on."""
+        """Write a line that says which step prints from now on; what has not ended does here."""
+        self.end()
         self._last.clear()
-        await self._append(f"==> {title}\n".encode("utf-8", "backslashreplace"))
+        line_end = "\n" if self._is_in_line else ""
+        await self._append(f"{line_end}==> {title}\n".encode("utf-8", "backslashreplace"))
 
     async def write(self, chunk: Chunk) -> None:
         """Take a piece of output; waits for the disk."""
@@ -83,8 +86,9 @@ class StepLog:
         self._on_line(text)
 
     async def _append(self, data: bytes) -> None:
-        if self.problem is not None:
+        if self.problem is not None or not data:
             return
+        self._is_in_line = not data.endswith(b"\n")
         try:
             await to_thread.run_sync(self._write, data)
         except OSError as error:
@@ -102,4 +106,6 @@ class StepLog:
 def _readable(data: bytes) -> str:
     """Return a line as text without what a terminal would obey."""
     text = data.decode("utf-8", "replace").expandtabs()
+    if text.isprintable():
+        return text.rstrip()
     return "".join(character for character in text if character.isprintable()).rstrip()

@@ -20,6 +20,7 @@ BASE_LABEL = "barasync.base"
 WORKSPACE = "workspace"
 BOOTSTRAP = "bootstrap"
 PULLED = "pulled"
+CONTAINERFILE = "containerfile"
 
 _IMAGE = "image"
 # Names below `PREFIX` that say what an image is, and not which declared image it is.
