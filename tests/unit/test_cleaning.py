@@ -28,7 +28,7 @@ CONTAINER = Leftover(
     detail="amd64, running",
 )
 
-ONE_OF_EACH = "1 network, 1 volume, 1 secret, 1 layer and 1 cgroup"
+ONE_OF_EACH = "1 network, 1 volume, 1 secret, 1 layer, 1 build and 1 cgroup"
 
 
 def end(fate: Fate, leftover: Leftover = VOLUME) -> Removal:

@@ -14,6 +14,7 @@ import pytest
 from barasync.aiopodman import (
     Conflict,
     ContainerSummary,
+    ImageInspect,
     ImageSummary,
     NetworkSummary,
     Podman,
@@ -24,6 +25,7 @@ from barasync.aiopodman import (
 )
 from barasync.cli.cleaning import note_on_dead_runs
 from barasync.cli.connect import Connection
+from barasync.engine.build_processes import build_in
 from barasync.engine.identity import Identity, Liveness
 from barasync.engine.reaper import Fate, Kind, Leftover, leftovers, remove
 from barasync.engine.usage import CgroupMounts
@@ -44,10 +46,16 @@ class Collection:
     podman: Store
     kind: Kind
     found: list[Any] = field(default_factory=list)
+    inspected: dict[str, Any] = field(default_factory=dict)
 
-    async def list(self, *, labels: Mapping[str, str | None], **_: object) -> list[Any]:
-        assert len(labels) == 1
+    async def list(
+        self, *, labels: Mapping[str, str | None] | None = None, **how: object
+    ) -> list[Any]:
+        assert how.get("all") if labels is None else len(labels) == 1
         return self.found
+
+    async def inspect(self, key: str) -> Any:
+        return self.inspected[key]
 
     def handle(self, key: str) -> Handle:
         return Handle(self, key)
@@ -102,6 +110,7 @@ async def test_every_kind_is_judged_by_the_process_that_made_it(tmp_path: Path) 
     runs = {"dead": DEAD, "alive": ME, "elsewhere": ELSEWHERE}
     for run, identity in {**runs, "elsewhere": replace(DEAD, namespace="2")}.items():
         (tmp_path / identity.cgroup(run)).mkdir()
+        (tmp_path / identity.cgroup(build_in(run, "app-amd64"))).mkdir()
     (tmp_path / "barasync-of-somebody-else").mkdir()
 
     found = await Store(**runs).leftovers(CgroupMounts(v1=(), v2=tmp_path))
@@ -123,6 +132,25 @@ async def test_a_leftover_says_what_it_is() -> None:
     assert (container.key, container.name, container.detail) == ("dead-c", "c", "amd64-a, running")
     assert (network.name, volume.name, secret.name) == ("dead-n", "dead-v", "dead-s")
     assert (layer.key, layer.name) == ("dead-l", LAYER)
+
+
+async def test_an_image_of_a_step_belongs_to_the_build_that_made_it_until_it_is_named() -> None:
+    podman = Store()
+    labels = {"barasync.kind": "containerfile"}
+    podman.images.found = [
+        ImageSummary(id="parent", labels=labels),
+        ImageSummary(id="left", parent_id="parent", labels=labels),
+        ImageSummary(id="named", labels=labels, repo_tags=["localhost/barasync/app:1"]),
+        ImageSummary(id="somebody's", labels=labels),
+    ]
+    podman.images.inspected = {
+        "left": ImageInspect(id="left", annotations=DEAD.maker_labels("dead")),
+        "somebody's": ImageInspect(id="somebody's"),
+    }
+
+    (left,) = await podman.leftovers()
+
+    assert (left.key, left.kind, left.liveness) == ("left", Kind.LAYER, Liveness.DEAD)
 
 
 async def test_what_was_made_from_a_layer_is_nobodys() -> None:

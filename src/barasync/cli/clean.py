@@ -28,8 +28,8 @@ def clean(
 ) -> None:
     """Remove what runs left whose process is dead; whatever a live run has made stays.
 
-    Containers, networks, volumes, secrets, workspace layers and cgroups. Caches are meant to
-    outlive runs: they go with --caches only.
+    What builds execute, containers, networks, volumes, secrets, workspace layers and cgroups.
+    Caches are meant to outlive runs: they go with --caches only.
     """
     # The client takes 0.2 s to load; `--help` does without.
     from barasync.cli.cleaning import clean_service  # noqa: PLC0415 - as said

@@ -1,44 +1,52 @@
 """What runs left on a service and its host: found by label or name, judged, and removed.
 
 A leftover is of a kind. All kinds are judged alike, by the process that made them, and removed in
-an order in which nothing is in the way: containers, then networks, volumes and secrets, then
-layers, then cgroups.
+an order in which nothing is in the way: what builds execute, then containers, then networks,
+volumes and secrets, then layers, then cgroups.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
 import anyio
 from anyio import to_thread
 
-from barasync.aiopodman import Conflict, Podman, PodmanError, remove_persistently
+from barasync.aiopodman import Conflict, NotFound, Podman, PodmanError, remove_persistently
+from barasync.engine.build_processes import kill, split_build
 from barasync.engine.identity import CELL, RUN, Identity, Liveness, StartOf, of_maker, start_time
 from barasync.engine.usage import CgroupMounts, RunCgroup, members, remove_tree
+from barasync.images.ours import CONTAINERFILE, KIND_LABEL
 from barasync.workspace.layer import layers
 
 _AT_ONCE = 4
 _MEMBERS_SECONDS = 5.0
 _ID_DIGITS = 12
+_PODMANS_PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)  # measured: it needs 0.05 s
+_STORAGE = "storage"  # the state of a container that a builder works in
 _NO_LABELS: Mapping[str, str] = {}
 
 
 class Kind(Enum):
-    """What a run can leave."""
+    """What a run can leave; a build is what podman's builder executes for one."""
 
     CONTAINER = "container"
     NETWORK = "network"
     VOLUME = "volume"
     SECRET = "secret"  # noqa: S105 - the word for it
     LAYER = "layer"
+    BUILD = "build"
     CGROUP = "cgroup"
 
 
-# A network, a volume and a layer are in use while their containers are there, a cgroup as well.
+# A network, a volume and a layer are in use while their containers are there, a cgroup as well; a
+# build has containers of its own.
 _ORDER = (
+    frozenset({Kind.BUILD}),
     frozenset({Kind.CONTAINER}),
     frozenset({Kind.NETWORK, Kind.VOLUME, Kind.SECRET}),
     frozenset({Kind.LAYER}),
@@ -71,7 +79,7 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """What became of a leftover; `reason` says why it is still there, where it is."""
+    """What became of a leftover; `reason` says why it is there, or what else of it may be."""
 
     leftover: Leftover
     fate: Fate
@@ -115,14 +123,16 @@ async def leftovers(
             group.start_soon(look, kind)
 
     def judged() -> tuple[Leftover, ...]:
-        if cgroups is not None and Kind.CGROUP in kinds:
-            listed[Kind.CGROUP] = _cgroups(cgroups, identity)
+        if cgroups is not None:
+            for each in _cgroups(cgroups, identity):
+                if each.kind in kinds:
+                    listed.setdefault(each.kind, []).append(each)
         return tuple(
             Leftover(
                 kind=each.kind,
                 key=each.key,
                 name=each.name,
-                run=each.labels[RUN],
+                run=split_build(each.labels[RUN])[0],
                 liveness=identity.judge(each.labels, start_of),
                 detail=each.detail,
             )
@@ -213,7 +223,7 @@ async def _secrets(podman: Podman) -> list[_Found]:
 
 
 async def _layers(podman: Podman) -> list[_Found]:
-    return [
+    found = [
         _Found(
             kind=Kind.LAYER,
             key=each.id,
@@ -222,6 +232,22 @@ async def _layers(podman: Podman) -> list[_Found]:
         )
         for each in await layers(podman)
     ]
+    return found + await _steps(podman)
+
+
+async def _steps(podman: Podman) -> list[_Found]:
+    """Return the images of steps of builds that nothing is made of and that no build has named."""
+    found = await podman.images.list(all=True)
+    parents = {image.parent_id for image in found}
+    steps = []
+    for image in found:
+        if image.labels.get(KIND_LABEL) != CONTAINERFILE or image.repo_tags or image.id in parents:
+            continue
+        with suppress(NotFound):
+            labels = of_maker((await podman.images.inspect(image.id)).annotations)
+            name = image.id[:_ID_DIGITS]
+            steps.append(_Found(kind=Kind.LAYER, key=image.id, name=name, labels=labels))
+    return steps
 
 
 _LISTED: Mapping[Kind, Callable[[Podman], Awaitable[list[_Found]]]] = {
@@ -238,12 +264,14 @@ def _cgroups(mounts: CgroupMounts, identity: Identity) -> list[_Found]:
     names = {path.name for root in mounts.roots for path in root.glob("barasync-*")}
     return [
         _Found(
-            kind=Kind.CGROUP,
+            kind=Kind.BUILD if build else Kind.CGROUP,
             key=name,
-            name=name,
-            labels=identity.of_cgroup(name) or _NO_LABELS,
+            name=build or name,
+            labels=labels,
         )
         for name in sorted(names)
+        for labels in (identity.of_cgroup(name) or _NO_LABELS,)
+        for build in (split_build(labels.get(RUN, ""))[1],)
     ]
 
 
@@ -251,10 +279,13 @@ def _cgroups(mounts: CgroupMounts, identity: Identity) -> list[_Found]:
 
 
 async def _removed(podman: Podman, cgroups: CgroupMounts | None, leftover: Leftover) -> Removal:
-    if leftover.kind is Kind.CGROUP:
+    if leftover.kind in {Kind.BUILD, Kind.CGROUP}:
         assert cgroups is not None, "a cgroup is listed below known mounts only"
+        note = ""
+        if leftover.kind is Kind.BUILD:
+            note = await _end_build(podman, RunCgroup(cgroups, leftover.key))
         if await remove_cgroup(RunCgroup(cgroups, leftover.key)):
-            return Removal(leftover=leftover, fate=Fate.REMOVED)
+            return Removal(leftover=leftover, fate=Fate.REMOVED, reason=note)
         reason = "containers of another service are in it"
         return Removal(leftover=leftover, fate=Fate.IN_USE, reason=reason)
     try:
@@ -266,6 +297,37 @@ async def _removed(podman: Podman, cgroups: CgroupMounts | None, leftover: Lefto
     except PodmanError as error:
         return Removal(leftover=leftover, fate=Fate.FAILED, reason=str(error))
     return Removal(leftover=leftover, fate=Fate.REMOVED)
+
+
+async def _end_build(podman: Podman, cgroup: RunCgroup) -> str:
+    """Kill what a build executes, and remove the container of its step where podman does not.
+
+    A service that still has the build takes it for failed, and removes all of them. After the
+    service has ended, the containers of earlier steps cannot be told from those of other builders:
+    they stay, and are what is returned, in words.
+    """
+    try:
+        seen = set(await _working(podman))
+        named = await to_thread.run_sync(kill, cgroup)
+        for pause in _PODMANS_PAUSES if named else ():
+            await anyio.sleep(pause)
+            if seen.isdisjoint(await _working(podman)):
+                return ""
+        for each in named.intersection(await _working(podman)):
+            await podman.containers.handle(each).remove(force=True, missing_ok=True)
+        left = sorted(seen.intersection(await _working(podman)))
+    except PodmanError as error:
+        return f"its containers are not known: {error}"
+    if not left:
+        return ""
+    names = " ".join(each[:_ID_DIGITS] for each in left)
+    return f"of it or of other builders there are containers still; `podman rm --force {names}`"
+
+
+async def _working(podman: Podman) -> frozenset[str]:
+    """Return the containers that builders work in, anybody's."""
+    found = await podman.containers.list(all=True, external=True)
+    return frozenset(each.id for each in found if each.state == _STORAGE)
 
 
 async def _remove_from_podman(podman: Podman, leftover: Leftover) -> None:

@@ -1,0 +1,134 @@
+"""Builds of a Containerfile that are given up or killed, from the command line: what is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from barasync.aiopodman import Podman
+from barasync.engine.usage import parse_mounts
+from barasync.errors import EXIT_INTERRUPTED
+from tests.contract.running import run, shell
+from tests.rig import libpod
+from tests.rig.busybox import native_architecture
+from tests.rig.command import Barasync
+from tests.rig.services import RigService
+
+pytestmark = pytest.mark.anyio
+
+FROM = f"FROM localhost/busybox:{native_architecture()}\n"
+WAITING = "waiting now"
+
+
+@pytest.fixture
+def barasync(service: RigService, busybox: str, tmp_path: Path) -> Iterator[Barasync]:
+    assert busybox
+    project = tmp_path / "project"
+    project.mkdir()
+    environ = {**os.environ, "NO_COLOR": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    barasync = Barasync(project, service.endpoint.url, environ)
+    barasync.configure('[images.app]\ncontainerfile = "Containerfile"\nnetwork = "none"\n')
+    text = f"{FROM}RUN echo one\nRUN echo {WAITING}; exec sleep 600\n"
+    (project / "Containerfile").write_text(text)
+    yield barasync
+    assert working_containers(service) == []
+    assert build_cgroups() == []
+
+
+def working_containers(service: RigService) -> list[str]:
+    return libpod.working_containers(service.endpoint.socket_path)
+
+
+async def images(podman: Podman) -> set[str]:
+    return {image.id for image in await podman.images.list(all=True)}
+
+
+def read_until(process: subprocess.Popen[bytes], marker: str) -> None:
+    """Read what a command says until a line ends so."""
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line.decode())
+        if said[-1].rstrip().endswith(marker):
+            return
+    raise AssertionError(f"{marker!r} was not said: {said}")
+
+
+def build_cgroups() -> list[str]:
+    found = parse_mounts(Path("/proc/self/mountinfo").read_text()).roots
+    return sorted({path.name for root in found for path in root.glob("barasync-*+app-*")})
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["int", "term"])
+async def test_a_signal_ends_the_step_and_leaves_nothing(
+    podman: Podman, service: RigService, barasync: Barasync, number: signal.Signals
+) -> None:
+    before = await images(podman)
+
+    def interrupt() -> int:
+        with barasync.running("image", "build", "app", "--verbose", "--no-cache") as process:
+            read_until(process, f"| {WAITING}")
+            assert len(build_cgroups()) == 1
+            process.send_signal(number)
+            process.communicate(timeout=30)
+            return process.returncode
+
+    assert await to_thread.run_sync(interrupt) == EXIT_INTERRUPTED
+
+    assert working_containers(service) == []
+    assert await images(podman) == before
+    assert build_cgroups() == []
+
+
+async def test_clean_ends_and_removes_what_a_killed_build_left(
+    podman: Podman, service: RigService, barasync: Barasync
+) -> None:
+    before = await images(podman)
+
+    def kill() -> None:
+        with barasync.running("image", "build", "app", "--verbose", "--no-cache") as process:
+            read_until(process, f"| {WAITING}")
+            process.kill()
+
+    await to_thread.run_sync(kill)
+    (cgroup,) = build_cgroups()
+    assert working_containers(service)
+
+    ended = await to_thread.run_sync(barasync, "clean")
+
+    assert ended.code == 0, ended.out + ended.err
+    assert cgroup.split("+")[1].startswith(f"app-{native_architecture()}.")
+    mine = [line for line in ended.out.splitlines() if line.startswith(("build app-", "layer "))]
+    assert [line.split()[0] for line in mine if line.endswith(": removed")] == ["build", "layer"]
+    assert build_cgroups() == []
+    assert working_containers(service) == []
+    assert await images(podman) == before
+
+
+async def test_a_log_in_the_context_is_not_part_of_it(podman: Podman, barasync: Barasync) -> None:
+    text = f"{FROM}COPY . /app\nRUN echo made\n"
+    await anyio.Path(barasync.directory / "Containerfile").write_text(text)
+
+    def build() -> int:
+        with (barasync.directory / "build.log").open("wb") as log:
+            command = ("image", "build", "app", "--verbose")
+            with barasync.running(*command, stdout=log.fileno(), stderr=log.fileno()) as process:
+                return process.wait(50)
+
+    code = await to_thread.run_sync(build)
+
+    text = await anyio.Path(barasync.directory / "build.log").read_text()
+    assert code == 0, text
+    image = text.split("app ")[-2].split()[-1]
+    ended = await run(podman, shell(image, "ls /app"))
+    assert ended.stdout == b"Containerfile\nbarasync.toml\n"
+    found = await podman.images.inspect(image)
+    for name in found.repo_tags:
+        await podman.images.remove(name)
