@@ -168,6 +168,21 @@ def test_what_changes_is_done_again_and_what_comes_after_it(
     assert steps_done() == 0
 
 
+def test_what_loses_its_network_is_done_again(barasync: Barasync, service: RigService) -> None:
+    configuration = f'[images.a]\nfrom = "{BASE}"\nrun = ["ls /sys/class/net"]\n'
+    barasync.configure(configuration)
+    assert "| eth0" in barasync("image", "build", "a", "--verbose").err
+    barasync.configure(f'{configuration}network = "none"\n')
+    before = containers_made(service)
+
+    ended = barasync("image", "build", "a", "--verbose")
+
+    built(ended)
+    assert containers_made(service) - before == 1
+    assert "| lo" in ended.err
+    assert "| eth0" not in ended.err
+
+
 def test_without_the_cache_every_step_is_done_again_and_nothing_unnamed_stays(
     barasync: Barasync, service: RigService
 ) -> None:

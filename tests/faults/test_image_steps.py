@@ -65,6 +65,16 @@ async def test_all_steps_are_made_once_and_found_by_the_next_builder(site: Site)
     assert site.service.containers == {}
 
 
+async def test_a_script_that_loses_its_network_is_executed_again(site: Site) -> None:
+    """Or an image that was made with one would pass for one that can be made without."""
+    await site.build(RunStep("echo x"), CopyStep("src", "/tmp/in"))
+    built = await site.build(run("echo x"), CopyStep("src", "/tmp/in"))
+
+    assert built.executed == 2
+    assert site.printed == ["x", "x"]
+    assert (await site.build(RunStep("echo x"))).executed == 0
+
+
 async def test_a_step_goes_on_from_the_one_before(site: Site) -> None:
     await site.build(run("echo one > /dev/stdout; echo 1 > workspace/a"))
     built = await site.build(

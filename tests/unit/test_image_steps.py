@@ -68,7 +68,7 @@ def test_packages_are_one_step_whatever_asks_for_them(text: str, names: tuple[st
     assert isinstance(step, PackagesStep)
     assert step.names == names
     assert step.user == "root"
-    assert text_of(step).startswith('USER root\nRUN ["/bin/sh", "-c", "set -eu')
+    assert text_of(step).startswith('network bridge\nUSER root\nRUN ["/bin/sh", "-c", "set -eu')
 
 
 @pytest.mark.parametrize(
@@ -83,20 +83,30 @@ def test_lines_that_are_empty_around_a_script_do_not_count(written: str, script:
     assert steps_of(table(f"run = [{written}]")) == (RunStep(script),)
 
 
-def test_the_text_of_a_step_is_what_a_containerfile_says() -> None:
+def test_the_text_of_a_step_is_what_a_containerfile_says_and_its_network() -> None:
     first, copied, ran, last = steps_of(
         table('env = { A = "$b" }\ncopy = ["a b:/c"]\nrun = ["make"]\nuser = "1000"')
     )
 
     assert text_of(first) == 'ENV A="\\$b"\n'
     assert text_of(copied) == 'COPY ["a b", "/c"]\n'
-    assert text_of(ran) == "RUN make\n"
+    assert text_of(ran) == "network bridge\nRUN make\n"
     assert text_of(last) == "USER 1000\n"
 
 
-def test_the_network_is_no_part_of_what_a_step_is() -> None:
+@pytest.mark.parametrize("text", ['run = ["make"]', 'packages = ["make"]'])
+def test_what_is_executed_without_a_network_is_another_step(text: str) -> None:
     with_network, without = (
-        steps_of(table(f'run = ["make"]\nnetwork = "{network}"'))[0] for network in ImageNetwork
+        steps_of(table(f'{text}\nnetwork = "{network}"'))[0] for network in ImageNetwork
+    )
+
+    assert text_of(with_network) != text_of(without)
+
+
+@pytest.mark.parametrize("text", ['copy = ["a:/b"]', "project = true", 'user = "me"'])
+def test_a_step_that_executes_nothing_has_no_network(text: str) -> None:
+    with_network, without = (
+        steps_of(table(f'{text}\nnetwork = "{network}"'))[0] for network in ImageNetwork
     )
 
     assert text_of(with_network) == text_of(without)

@@ -25,7 +25,7 @@ _ID_DIGITS = 12
 def step_key(parent: str, text: str, content: str) -> str:
     """Return what tells the result of a step from all others: a SHA-256 in hexadecimal.
 
-    `parent` is the ID of the image below, `text` what a Containerfile says for the step, `content`
+    `parent` is the ID of the image below, `text` what the step is, as `text_of` says it, `content`
     the digest of what it copies, empty where that is nothing. The platform is that of the parent.
     """
     ingredients = "\0".join((str(_FORMAT), parent.removeprefix("sha256:"), content, text))

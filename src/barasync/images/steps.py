@@ -143,8 +143,17 @@ def _stripped(script: str) -> str:
 
 
 def text_of(step: Step) -> str:
-    """Return the step as a Containerfile has it: equal texts do the same, for a cache's key."""
-    return render(step.instructions)
+    """Return what the step is, for a cache's key: equal texts do the same.
+
+    It is what a Containerfile says for it, and the network of what is executed: what was made with
+    one must not pass for what can be made without.
+    """
+    written = render(step.instructions)
+    match step:
+        case RunStep() | PackagesStep():
+            return f"network {step.network.value}\n{written}"
+        case _:
+            return written
 
 
 def title_of(step: Step) -> str:
