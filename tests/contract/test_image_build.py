@@ -183,6 +183,20 @@ def test_what_loses_its_network_is_done_again(barasync: Barasync, service: RigSe
     assert "| eth0" not in ended.err
 
 
+def test_a_copy_that_leaves_the_project_is_found_before_anything_is_made(
+    barasync: Barasync, service: RigService
+) -> None:
+    (barasync.directory / "tool.sh").unlink()
+    (barasync.directory / "tool.sh").symlink_to("/etc/hostname")
+    before = containers_made(service)
+
+    ended = barasync("image", "build", "dev")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "copy tool.sh leads out of the project: tool.sh is a link to /etc/hostname" in ended.err
+    assert containers_made(service) == before
+
+
 def test_without_the_cache_every_step_is_done_again_and_nothing_unnamed_stays(
     barasync: Barasync, service: RigService
 ) -> None:

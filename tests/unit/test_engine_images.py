@@ -13,7 +13,7 @@ from barasync.config.schema import BootstrapTable, ImageTable
 from barasync.engine import images as engine_images
 from barasync.engine.build import BuildContext, Built
 from barasync.engine.images import Images, ancestry, executes
-from barasync.errors import EngineUnavailable, ImageError
+from barasync.errors import ConfigError, EngineUnavailable, ImageError
 from barasync.images.bootstrap import recipe_for
 from barasync.images.registry import Registries
 from barasync.images.resolve import ResolvedImage
@@ -42,6 +42,7 @@ def images(
     *,
     check_elf: bool = False,
     able: bool = True,
+    project: Path = Path("/nowhere"),
 ) -> Images:
     async def ready() -> tuple[Rlimit, ...]:
         if not able:
@@ -54,7 +55,7 @@ def images(
 
     context = BuildContext(
         podman=podman,
-        project=Path("/nowhere"),
+        project=project,
         tree=no_tree,
         labels={},
         maker={},
@@ -283,6 +284,22 @@ async def test_nothing_is_fetched_where_nothing_can_be_made(name: str) -> None:
             await images(podman, declared, able=False).get((name, ARM64))
 
     assert not [request for request in store.requests if request.startswith("POST")]
+
+
+async def test_what_cannot_be_copied_is_said_before_anything_of_the_chain_is_made(
+    builders: Builders, tmp_path: Path
+) -> None:
+    (tmp_path / "out").symlink_to("/etc/passwd")
+    store = ImageStore()
+    declared = {
+        "base": ImageTable(from_=HUB, run=["make it, for hours"]),
+        "top": ImageTable(from_="base", copy=["out:/out"]),
+    }
+    async with store.client() as podman:
+        with pytest.raises(ConfigError, match="copy out leads out of the project: out is a link"):
+            await images(podman, declared, project=tmp_path).get(("top", AMD64))
+
+    assert (store.requests, builders.asked) == ([], [])
 
 
 async def test_an_image_without_a_step_is_what_it_begins_with(builders: Builders) -> None:

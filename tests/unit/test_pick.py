@@ -9,7 +9,7 @@ import pytest
 
 from barasync.errors import ConfigError
 from barasync.workspace.archive import pack
-from barasync.workspace.pick import Picked, pick
+from barasync.workspace.pick import Picked, look, pick
 
 
 @pytest.fixture
@@ -114,6 +114,20 @@ def test_a_pipe_cannot_be_copied_and_is_skipped_below(project: Path) -> None:
     assert picked(project).skipped == ("src/pipe",)
     with pytest.raises(ConfigError, match="neither a file nor a directory"):
         picked(project, "src/pipe")
+
+
+@pytest.mark.parametrize("source", ["out", "out/further", "src/none", "src/pipe", "../secret"])
+def test_a_look_refuses_what_cannot_be_picked_in_the_same_words(project: Path, source: str) -> None:
+    (project / "out").symlink_to("../secret")
+    os.mkfifo(project / "src/pipe")
+    look(project, ["src", ".", "src/deep/file"])
+
+    with pytest.raises(ConfigError) as picking:
+        picked(project, source)
+    with pytest.raises(ConfigError) as looking:
+        look(project, ["src", source])
+
+    assert str(looking.value) == str(picking.value)
 
 
 def test_the_digest_is_the_same_for_the_same_content_at_other_times_and_places(

@@ -23,8 +23,9 @@ from barasync.images.freshness import Freshness
 from barasync.images.registry import Registries
 from barasync.images.resolve import ResolvedImage, resolve
 from barasync.images.shell import check_shell
-from barasync.images.steps import PackagesStep, RunStep, steps_of
+from barasync.images.steps import CopyStep, PackagesStep, RunStep, steps_of
 from barasync.matrix.platforms import Platform, short_name
+from barasync.workspace.pick import look
 
 ImageKey = tuple[str, Platform]
 """A declared name or a reference, and the platform that the image is to be for."""
@@ -140,8 +141,12 @@ class Images:
         return await ask(self._registries)
 
     async def _build(self, name: str, table: ImageTable, platform: Platform) -> str:
-        parent = await self._begin(name, table, platform)
         steps = steps_of(table)
+        sources = [step.source for step in steps if isinstance(step, CopyStep)]
+        if sources:
+            # Before what it begins with is made, which may take hours.
+            await to_thread.run_sync(look, self._context.project, sources)
+        parent = await self._begin(name, table, platform)
         if not steps:
             return parent
         built = await self._builder.build(name, parent, steps, platform)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 from barasync.errors import ConfigError
 from barasync.workspace.below import Below
 from barasync.workspace.copies import everything
-from barasync.workspace.tree import Entry, Kind, read_file, shown
+from barasync.workspace.tree import Entry, Kind, entry_at, read_file, shown
 
 _MAX_LINKS = 40
 
@@ -44,6 +44,19 @@ class Picked:
         return self.entries[0].kind is Kind.FILE
 
 
+def look(project: Path, sources: Iterable[str]) -> None:
+    """Look whether files or directories of the project can be copied, without reading them.
+
+    Blocks for a few look-ups of names.
+
+    Raises:
+        ConfigError: as for `pick`, of what is to be copied, not of what lies below it.
+    """
+    with Below(project) as below:
+        for source in sources:
+            _start(below, source)
+
+
 def pick(project: Path, source: str, *, checkpoint: Callable[[], None]) -> Picked:
     """Find and read a file or directory of the project; `source` is relative to its directory.
 
@@ -60,12 +73,8 @@ def pick(project: Path, source: str, *, checkpoint: Callable[[], None]) -> Picke
     skipped: list[str] = []
     digest = hashlib.sha256()
     with Below(project) as below:
-        start = _without_links(below, source)
+        start = _start(below, source)
         for path, entry in everything(below, start, checkpoint, unreadable):
-            if entry is None and path == start:
-                raise ConfigError(
-                    f"copy {source}: {shown(project, path)} is neither a file nor a directory"
-                )
             if entry is None:
                 skipped.append(path)
                 continue
@@ -97,6 +106,20 @@ def _add(
         for piece in read_file(below, entry):
             update(piece)
             checkpoint()
+
+
+def _start(below: Below, source: str) -> str:
+    """Return the path of what is to be copied, without links."""
+    start = _without_links(below, source)
+    try:
+        entry = entry_at(below, start)
+    except OSError as error:
+        raise _unreadable(source, below.root / start, error) from error
+    if entry is None:
+        raise ConfigError(
+            f"copy {source}: {shown(below.root, start)} is neither a file nor a directory"
+        )
+    return start
 
 
 def _without_links(below: Below, source: str) -> str:
