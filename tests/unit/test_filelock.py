@@ -8,16 +8,23 @@ from pathlib import Path
 import anyio
 import pytest
 
-from barasync.engine.filelock import locked
+from barasync.engine.filelock import locked, locked_at_once
 
 pytestmark = pytest.mark.anyio
 
 HOLDER = r"""
-import fcntl, os, sys
-descriptor = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
-fcntl.flock(descriptor, fcntl.LOCK_EX)
-os.write(1, b"held\n")
-sys.stdin.read()
+import os
+import sys
+from pathlib import Path
+import anyio
+from barasync.engine.filelock import locked
+
+async def main():
+    async with locked(Path(sys.argv[1]), key=sys.argv[2], shared=False, on_wait=sys.exit):
+        os.write(1, b"held\n")
+        sys.stdin.read()
+
+anyio.run(main)
 """
 
 
@@ -78,10 +85,30 @@ async def test_whoever_is_cancelled_while_waiting_holds_nothing(tmp_path: Path) 
     assert waits.times == 1
 
 
-async def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+async def test_other_keys_of_a_file_are_other_locks(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    key = "0123456789abcdef" * 4
+
+    async with locked(path, key=key, shared=False, on_wait=Waits()):
+        for other in (key[:-1], key[::-1], "x"):
+            with anyio.fail_after(5):
+                async with locked(path, key=other, shared=False, on_wait=Waits()):
+                    pass
+            async with locked_at_once(path, key=other) as is_free:
+                assert is_free
+        async with locked_at_once(path, key=key) as is_free:
+            assert not is_free
+    async with locked_at_once(path, key=key) as is_free:
+        assert is_free
+    assert await anyio.Path(path).read_bytes() == b""
+
+
+@pytest.mark.parametrize("key", ["", "key"])
+async def test_the_lock_of_a_killed_process_is_free(tmp_path: Path, key: str) -> None:
     path = tmp_path / "lock"
     waits = Waits()
-    async with await anyio.open_process([sys.executable, "-c", HOLDER, str(path)]) as holder:
+    command = [sys.executable, "-c", HOLDER, str(path), key]
+    async with await anyio.open_process(command) as holder:
         assert holder.stdout is not None
         assert await holder.stdout.receive() == b"held\n"
 
@@ -92,7 +119,7 @@ async def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
         with anyio.fail_after(20):
             async with anyio.create_task_group() as group:
                 group.start_soon(kill_when_waiting)
-                async with locked(path, shared=False, on_wait=waits):
+                async with locked(path, key=key, shared=False, on_wait=waits):
                     pass
 
     assert waits.times == 1

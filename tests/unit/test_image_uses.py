@@ -117,12 +117,22 @@ async def test_who_wants_an_image_that_is_being_removed_waits(files: UseFiles) -
 
 
 @pytest.mark.anyio
-async def test_two_images_whose_lock_is_one_can_be_unused_together(files: UseFiles) -> None:
+async def test_an_image_is_unused_whatever_others_of_nearly_its_id_are(files: UseFiles) -> None:
     alike = ONE[:-1] + "2"
-    assert files.image_lock(alike) == files.image_lock(ONE)
 
-    async with unused(files, {ONE, alike}) as are_unused:
-        assert are_unused
+    async with using(files, "run1", clock=lambda: NOW) as uses:
+        await uses.hold(ONE)
+        async with unused(files, {alike}) as is_unused:
+            assert is_unused
+
+
+@pytest.mark.anyio
+async def test_however_many_images_are_held_there_is_one_file_of_locks(files: UseFiles) -> None:
+    async with using(files, "run1", clock=lambda: NOW) as uses:
+        await uses.hold(*(f"{number:064x}" for number in range(50)))
+
+    names = await to_thread.run_sync(lambda: sorted(each.name for each in files.locks.iterdir()))
+    assert names == ["images.lock", "processes.lock"]
 
 
 @pytest.mark.anyio

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import anyio
 import pytest
+from anyio import to_thread
 
 from barasync.engine.layers import making_layer
 
 pytestmark = pytest.mark.anyio
 KEY = "0123456789abcdef" * 4
-OTHER = KEY[::-1]
+OTHER = KEY[:-1] + "0"
 
 
 def nobody_waits() -> None:
@@ -51,7 +52,9 @@ async def test_other_layers_are_not_waited_for(tmp_path: Path) -> None:
         making_layer(tmp_path, KEY, on_wait=nobody_waits),
         making_layer(tmp_path, OTHER, on_wait=nobody_waits),
     ):
-        pass
+        files = await to_thread.run_sync(lambda: list(tmp_path.iterdir()))
+
+    assert len(files) == 1, "there would be one for every state of a project"
 
 
 async def test_without_a_place_for_locks_the_layer_is_made_all_the_same(tmp_path: Path) -> None:

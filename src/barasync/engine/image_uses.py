@@ -8,7 +8,6 @@ but told by their containers.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
@@ -21,25 +20,28 @@ from anyio import to_thread
 from barasync.engine.filelock import locked, locked_at_once
 
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
-# Lock files stay: this bounds those of a kind to 4096. Images whose IDs begin alike share one.
-_DIGITS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class UseFiles:
-    """Where uses are noted, and where the locks are: the same for all processes of a user."""
+    """Where uses are noted, and where the locks are: the same for all processes of a user.
+
+    An image's lock, by its ID, keeps it from being removed; that of a process, by its run's ID,
+    says that all that it uses is held.
+    """
 
     uses: Path
     locks: Path
 
-    def image_lock(self, image: str) -> Path:
-        """Return the file whose lock keeps an image from being removed."""
-        return self.locks / f"image-{image[:_DIGITS]}.lock"
+    @property
+    def images(self) -> Path:
+        """Return the file with the locks of images."""
+        return self.locks / "images.lock"
 
-    def process_lock(self, run: str) -> Path:
-        """Return the file whose lock says that all that a run or a build uses is held."""
-        digits = hashlib.sha256(run.encode(errors="replace")).hexdigest()[:_DIGITS]
-        return self.locks / f"uses-{digits}.lock"
+    @property
+    def processes(self) -> Path:
+        """Return the file with the locks of processes."""
+        return self.locks / "processes.lock"
 
 
 class Uses:
@@ -52,7 +54,7 @@ class Uses:
         self._files = files
         self._stack = stack
         self._clock = clock
-        self._held: set[Path] = set()
+        self._held: set[str] = set()
         self.problems: tuple[str, ...] = ()
 
     async def hold(self, *images: str) -> None:
@@ -62,10 +64,10 @@ class Uses:
         """
         found = frozenset(filter(_IMAGE_ID.fullmatch, images))
         try:
-            for path in {self._files.image_lock(image) for image in found} - self._held:
-                lock = locked(path, shared=True, on_wait=_nothing)
+            for image in found - self._held:
+                lock = locked(self._files.images, key=image, shared=True, on_wait=_nothing)
                 await self._stack.enter_async_context(lock)
-                self._held.add(path)
+                self._held.add(image)
             await to_thread.run_sync(note_uses, self._files.uses, found, self._clock())
         except OSError as error:
             self.problems = (f"which images are used could not be noted: {error}",)
@@ -80,7 +82,7 @@ async def using(files: UseFiles, run: str, *, clock: Callable[[], float]) -> Asy
     """
     async with AsyncExitStack() as stack:
         uses = Uses(files, stack, clock)
-        lock = locked(files.process_lock(run), shared=True, on_wait=_nothing)
+        lock = locked(files.processes, key=run, shared=True, on_wait=_nothing)
         try:
             await stack.enter_async_context(lock)
         except OSError as error:
@@ -96,16 +98,17 @@ async def unused(files: UseFiles, images: Collection[str]) -> AsyncIterator[bool
     """
     async with AsyncExitStack() as stack:
         are_free = True
-        for path in {files.image_lock(image) for image in images}:
+        for image in frozenset(images):
+            lock = locked_at_once(files.images, key=image)
             with suppress(OSError):
-                are_free = are_free and await stack.enter_async_context(locked_at_once(path))
+                are_free = are_free and await stack.enter_async_context(lock)
         yield are_free
 
 
 async def is_held_by(files: UseFiles, run: str) -> bool:
     """Tell whether a run or a build lives here that holds all it uses."""
     try:
-        async with locked_at_once(files.process_lock(run)) as is_free:
+        async with locked_at_once(files.processes, key=run) as is_free:
             return not is_free
     except OSError:
         return False
