@@ -47,7 +47,7 @@ class Site:
     said: list[str] = field(default_factory=list)
     printed: list[str] = field(default_factory=list)
 
-    def builder(self, **context: Any) -> Builder:
+    def context(self, **context: Any) -> BuildContext:
         async def tree() -> Tree:
             return await to_thread.run_sync(scan, self.project)
 
@@ -63,13 +63,13 @@ class Site:
             "on_progress": lambda _name, _platform, line: self.said.append(line),
             "on_output": lambda _name, _platform, line: self.printed.append(line),
         }
-        return Builder(BuildContext(**(given | context)))
+        return BuildContext(**(given | context))
 
     async def build(
         self, parent: str, *steps: Step, platform: Platform = NATIVE, **context: Any
     ) -> Built:
         with anyio.fail_after(50):
-            return await self.builder(**context).build("app", parent, steps, platform)
+            return await Builder(self.context(**context)).build("app", parent, steps, platform)
 
 
 @asynccontextmanager

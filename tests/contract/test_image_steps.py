@@ -17,10 +17,13 @@ from anyio import to_thread
 
 from barasync.aiopodman import Container, Podman
 from barasync.aiopodman.containers import Containers
+from barasync.config.schema import ImageTable
 from barasync.engine.identity import Identity, Liveness
+from barasync.engine.images import Images
 from barasync.engine.reaper import Kind, leftovers, remove
 from barasync.errors import ConfigError, ImageError
 from barasync.images.containerfile import Env, Label, User, Workdir
+from barasync.images.registry import Registries
 from barasync.images.steps import (
     CopyStep,
     PackagesStep,
@@ -265,6 +268,36 @@ async def test_a_script_that_fails_leaves_the_steps_before_it_and_says_why(
     assert site.printed.count("one") == 1
     log = await anyio.Path(site.logs / f"app-{NATIVE.architecture}.log").read_text()
     assert log.startswith("==> step 1/2 RUN echo one\none\n==> step 2/2 RUN echo two")
+
+
+async def test_what_was_found_and_is_removed_before_it_is_held_is_made_anew(
+    site: Site, podman: Podman, busybox: str
+) -> None:
+    removed: list[str] = []
+
+    async def hold(image: str) -> None:
+        if not removed and image != busybox:
+            removed.append(image)
+            await podman.images.remove(image, force=True)
+
+    def images(last: str, **context: Any) -> Images:
+        declared = {
+            "below": ImageTable(from_=busybox, run=["echo 1 > /a"], network=OFFLINE),
+            "top": ImageTable(from_="below", run=[last], network=OFFLINE),
+        }
+        return Images(
+            declared,
+            site.context(**context),
+            registries=Registries(environ={}),
+            cache_dir=site.logs,
+            on_found=lambda _: None,
+        )
+
+    below = await images("true").get(("below", NATIVE))
+    made = await images("cat /a > /b", hold=hold).get(("top", NATIVE))
+
+    assert removed == [below]
+    assert await output(podman, made, "cat /b") == ["1"]
 
 
 async def test_however_much_a_step_prints_it_is_in_the_log(site: Site, busybox: str) -> None:

@@ -106,6 +106,10 @@ class FakeService:
 
         return self._portal.call(told)
 
+    def remove_image(self, image: str) -> None:
+        """Remove an image by its ID, as somebody else does."""
+        self._portal.call(lambda: self._state.images.remove(image, self._state.images.find(image)))
+
     def change(self, image: str, *changes: str) -> None:
         """Apply Containerfile instructions to an image, which stays the same one."""
         self._portal.call(lambda: self._state.images.find(image).change(changes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,13 +25,15 @@ from barasync.cli.project import Project, refuse_a_whole_home
 from barasync.config.schema import ImageTable
 from barasync.engine.identity import Identity
 from barasync.engine.image_uses import Uses, using
-from barasync.engine.images import Images, ancestry, executes
+from barasync.engine.images import TRIES, ImageKey, Images, ancestry, executes
 from barasync.errors import EXIT_OK, BarasyncError
+from barasync.images.failures import ImageGone
 from barasync.images.manifest import publish
 from barasync.images.registry import Registries
 from barasync.images.tags import default_tag, give
 from barasync.matrix.platforms import Platform, short_name
 from barasync.report.files import BuildDirectory
+from barasync.workspace.tree import Tree
 
 Notify = Callable[[str], None]
 
@@ -180,15 +182,7 @@ async def _build(
         jobs=build.jobs,
         emulated=build.platforms if build.executes else (),
     )
-    made = await _make(build, images)
-    built = []
-    for name in build.names:
-        ids = {platform: made[name, platform] for platform in build.platforms}
-        key = (await tree()).key if build.tables[name].project else None
-        tags = build.tags or (default_tag(name, key),)
-        for tag in tags:
-            await _name(reached.podman, tag, ids)
-        built.append(Built(name=name, ids=ids, tags=tuple(map(str, tags))))
+    built = await _made_and_named(build, reached.podman, images, tree)
     if images.made_something:
         # It takes 0.03 s to load, and a build that finds everything does without.
         from barasync.cli.cleaning import prune_automatically  # noqa: PLC0415 - as said
@@ -199,14 +193,45 @@ async def _build(
         )
         for problem in problems:
             notify(f"note: {problem}")
+    return built
+
+
+async def _made_and_named(
+    build: Build, podman: Podman, images: Images, tree: Callable[[], Awaitable[Tree]]
+) -> tuple[Built, ...]:
+    """Make the images and name them; again where one that was found is gone when it gets a name."""
+    for _ in range(TRIES - 1):
+        made = await _make(build, images)
+        try:
+            return await _named(build, podman, made, tree)
+        except ImageGone:
+            for key, image in made.items():
+                images.forget(key, image)
+    return await _named(build, podman, await _make(build, images), tree)
+
+
+async def _named(
+    build: Build,
+    podman: Podman,
+    made: Mapping[ImageKey, str],
+    tree: Callable[[], Awaitable[Tree]],
+) -> tuple[Built, ...]:
+    built = []
+    for name in build.names:
+        ids = {platform: made[name, platform] for platform in build.platforms}
+        key = (await tree()).key if build.tables[name].project else None
+        tags = build.tags or (default_tag(name, key),)
+        for tag in tags:
+            await _name(podman, tag, ids)
+        built.append(Built(name=name, ids=ids, tags=tuple(map(str, tags))))
     return tuple(built)
 
 
-async def _make(build: Build, images: Images) -> dict[tuple[str, Platform], str]:
+async def _make(build: Build, images: Images) -> dict[ImageKey, str]:
     """Make all images at once; return their IDs."""
-    made: dict[tuple[str, Platform], str] = {}
+    made: dict[ImageKey, str] = {}
 
-    async def make(key: tuple[str, Platform]) -> None:
+    async def make(key: ImageKey) -> None:
         made[key] = await images.get(key)
 
     async with anyio.create_task_group() as group:

@@ -12,7 +12,7 @@ import anyio
 from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
-from barasync.aiopodman import ContainerSpec, Podman, Rlimit
+from barasync.aiopodman import ContainerSpec, NotFound, Podman, Rlimit
 from barasync.engine.gate import Gates
 from barasync.engine.layers import making_layer
 from barasync.engine.once import Once
@@ -23,6 +23,7 @@ from barasync.engine.step_run import Execution, execute, spec_of
 from barasync.engine.step_words import explained
 from barasync.engine.usage import RunCgroup
 from barasync.images.cache import REPOSITORY, StepCache, replaced_tag, step_key
+from barasync.images.failures import ImageGone
 from barasync.images.steps import (
     CopyStep,
     PackagesStep,
@@ -151,6 +152,8 @@ class Builder:
         commit that was asked for is waited for, so that no image is without a name.
 
         Raises:
+            ImageGone: `parent`, or a step that was found, has been removed: a builder that does not
+                know of it makes it anew.
             ImageError: a step fails, or podman refuses one.
             ConfigError: what is to be copied cannot be read, or is not in the project.
             EngineUnavailable: podman does not answer.
@@ -199,7 +202,8 @@ class Builder:
     async def _made_alone(self, making: _Making) -> tuple[str, bool]:
         """Return the step's image, and whether it was made here: nobody else makes it meanwhile."""
         context = self._context
-        # What was found is only as safe as what is made from it.
+        # What was found is only as safe as what is made from it. Whether it is still there is seen
+        # when that is made.
         await context.hold(making.parent)
         waits = partial(making.notice, f"{making.title}: waits for who makes it now")
         async with AsyncExitStack() as stack:
@@ -222,7 +226,10 @@ class Builder:
         context = self._context
         rlimits = await context.ready()
         with explained(making.where, "looking at the image below"):
-            parent = await context.podman.images.inspect(making.parent)
+            try:
+                parent = await context.podman.images.inspect(making.parent)
+            except NotFound as error:
+                raise ImageGone(making.where, making.parent) from error
         draft = Draft(
             podman=context.podman,
             parent=parent,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -13,22 +13,25 @@ from anyio import to_thread
 from msgspec import UnsetType
 
 from barasync.config.schema import BootstrapTable, ImageTable
-from barasync.engine.build import BuildContext, Builder
+from barasync.engine.build import BuildContext, Builder, Built
 from barasync.engine.containerfile_build import build_containerfile
 from barasync.engine.once import Once
 from barasync.errors import ImageError
 from barasync.images.bootstrap import bootstrap, recipe_for
-from barasync.images.failures import explained
+from barasync.images.failures import ImageGone, explained
 from barasync.images.freshness import Freshness
 from barasync.images.registry import Registries
 from barasync.images.resolve import ResolvedImage, resolve
 from barasync.images.shell import check_shell
-from barasync.images.steps import CopyStep, PackagesStep, RunStep, steps_of
+from barasync.images.steps import CopyStep, PackagesStep, RunStep, Step, steps_of
 from barasync.matrix.platforms import Platform, short_name
 from barasync.workspace.pick import look
 
 ImageKey = tuple[str, Platform]
 """A declared name or a reference, and the platform that the image is to be for."""
+
+TRIES = 3
+"""How often what is removed as soon as it is found is looked for."""
 
 _REPOSITORY = "localhost/barasync"
 _DIGITS = 12
@@ -146,10 +149,9 @@ class Images:
         if sources:
             # Before what it begins with is made, which may take hours.
             await to_thread.run_sync(look, self._context.project, sources)
-        parent = await self._begin(name, table, platform)
         if not steps:
-            return parent
-        built = await self._builder.build(name, parent, steps, platform)
+            return await self._begin(name, table, platform)
+        built = await self._laid(name, table, steps, platform)
         self._executed += built.executed
         if built.executed:
             tag = f"{short_name(platform)}-{built.key[:_DIGITS]}"
@@ -157,6 +159,23 @@ class Images:
                 async with self._context.gates.images:
                     await self._context.podman.images.tag(built.id, f"{_REPOSITORY}/{name}", tag)
         return built.id
+
+    async def _laid(
+        self, name: str, table: ImageTable, steps: Sequence[Step], platform: Platform
+    ) -> Built:
+        """Lay steps on what an image begins with; make anew what is gone when it is needed."""
+        for _ in range(TRIES - 1):
+            parent = await self._begin(name, table, platform)
+            try:
+                return await self._builder.build(name, parent, steps, platform)
+            except ImageGone:
+                said = "what it is made of was removed meanwhile; looking for it again"
+                self._context.on_progress(name, platform, said)
+            self._builder = Builder(self._context)
+            if isinstance(table.from_, str):
+                self.forget((table.from_, platform), parent)
+        parent = await self._begin(name, table, platform)
+        return await self._builder.build(name, parent, steps, platform)
 
     async def _begin(self, name: str, table: ImageTable, platform: Platform) -> str:
         """Return the ID of what the steps of an image are laid on."""

@@ -17,7 +17,7 @@ from barasync.aiopodman import (
     answered,
     parse_reference,
 )
-from barasync.images.failures import explained
+from barasync.images.failures import ImageGone, explained
 from barasync.matrix.platforms import Platform
 
 _DRAFTS = "localhost/barasync/list"
@@ -38,6 +38,7 @@ async def publish(podman: Podman, name: str, images: Mapping[Platform, str]) -> 
 
     Raises:
         InvalidReference: `name` is none.
+        ImageGone: one of the images is not there any more.
         ImageError: podman refuses.
         EngineUnavailable: podman does not answer.
 
@@ -54,11 +55,15 @@ async def publish(podman: Podman, name: str, images: Mapping[Platform, str]) -> 
         )
         for platform, image in sorted(images.items())
     ]
-    with explained(f"naming the images for {len(members)} platforms {name}"):
+    where = f"naming the images for {len(members)} platforms {name}"
+    with explained(where):
         listed = await podman.images.list()
         old = _owner(listed, full)
         if old is not None and await _holds(podman, old.id, members, listed):
             return old.id
+        for member in members:
+            if not await podman.images.exists(member.image):
+                raise ImageGone(where, member.image)
         draft = f"{_DRAFTS}:{secrets.token_hex(8)}"
         try:
             made = await answered(

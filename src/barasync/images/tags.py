@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from barasync.aiopodman import InvalidReference, Podman, Reference, parse_reference
+from barasync.aiopodman import InvalidReference, NotFound, Podman, Reference, parse_reference
 from barasync.errors import ConfigError
-from barasync.images.failures import explained
+from barasync.images.failures import ImageGone, explained
 
 _LOCAL = "localhost"
 _OURS = "barasync"
@@ -55,15 +55,20 @@ async def give(podman: Podman, name: Reference, image: str) -> None:
     Whatever had the name loses it. A manifest list that has no other is removed; an image stays.
 
     Raises:
+        ImageGone: there is no such image any more.
         ImageError: podman refuses.
         EngineUnavailable: podman does not answer.
     """
     full = str(name)
-    with explained(f"naming image {image[:12]} {full}"):
+    where = f"naming image {image[:12]} {full}"
+    with explained(where):
         listed = await podman.images.list()
         old = next((each for each in listed if full in each.repo_tags), None)
         if old is not None and old.id == image:
             return
-        await podman.images.tag(image, name.name, name.tag)
+        try:
+            await podman.images.tag(image, name.name, name.tag)
+        except NotFound as error:
+            raise ImageGone(where, image) from error
         if old is not None and old.repo_tags == [full]:
             await podman.manifests.remove(old.id, missing_ok=True)  # an image is none

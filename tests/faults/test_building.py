@@ -1,0 +1,140 @@
+"""`image build` as a whole: what its names stand for afterwards, and what it says of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from barasync.aiopodman import Podman
+from barasync.cli.building import Build, Built, build_images
+from barasync.cli.project import find_project
+from barasync.engine.image_uses import Uses
+from barasync.images.manifest import publish
+from barasync.images.registry import Registries
+from barasync.images.tags import parse_tag
+from barasync.matrix.platforms import Platform, parse
+from tests.fake.images import native_architecture
+from tests.fake.service import FakeService
+
+pytestmark = pytest.mark.anyio
+
+NATIVE = Platform(native_architecture())
+OTHER = parse("riscv64")
+BASE = "localhost/base:latest"
+NAME = "localhost/app:latest"
+# Nothing is executed: no emulator is needed.
+DECLARED = f"""
+[images.below]
+from = "{BASE}"
+env = {{ A = "1" }}
+[images.app]
+from = "below"
+copy = ["file:/tmp/file"]
+"""
+
+
+@dataclass
+class Site:
+    """A project that declares `app`, for a service that has its base for two platforms."""
+
+    service: FakeService
+    project: Path
+    environ: Mapping[str, str]
+    said: list[str] = field(default_factory=list)
+
+    async def declare(self, text: str) -> None:
+        await (anyio.Path(self.project) / "barasync.toml").write_text(text)
+
+    async def build(self, *platforms: Platform, tags: Iterable[str] = (), **more: bool) -> Built:
+        self.said.clear()
+        project = await to_thread.run_sync(find_project, self.project)
+        build = Build(
+            project=project,
+            names=("app",),
+            platforms=platforms,
+            tags=tuple(parse_tag(tag, "--tag") for tag in tags),
+            cache=more.get("cache", True),
+            jobs=1,
+            url=self.service.endpoint.url,
+            environ=self.environ,
+            registries=Registries(environ={}),
+            verbose=False,
+        )
+        with anyio.fail_after(20):
+            (built,) = await build_images(build, notify=self.said.append)
+        return built
+
+    async def members(self, name: str = NAME) -> dict[str, str]:
+        """The IDs of the images that a name stands for, by architecture."""
+        async with self.client() as podman:
+            ids = {image.digest: image.id for image in await podman.images.list(all=True)}
+            entries = await podman.manifests.entries(name)
+        return {entry.platform.architecture: ids[entry.digest] for entry in entries}
+
+    async def named(self, name: str = NAME) -> str:
+        """The ID of what has a name."""
+        async with self.client() as podman:
+            images = await podman.images.list(all=True)
+        return next(image.id for image in images if name in image.repo_tags)
+
+    @property
+    def notes(self) -> list[str]:
+        return [line for line in self.said if line.startswith("note: ")]
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Podman]:
+        async with Podman(self.service.endpoint, timeout=5) as podman:
+            yield podman
+
+
+@pytest.fixture
+async def site(service: FakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    members = {
+        platform: service.image(f"localhost/{platform.architecture}", platform.architecture)
+        for platform in (NATIVE, OTHER)
+    }
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "file").write_text("text")
+    site = Site(service, project, {"HOME": str(tmp_path)})
+    await site.declare(DECLARED)
+    async with site.client() as podman:
+        await publish(podman, BASE, members)
+    return site
+
+
+def held_too_late(
+    site: Site, monkeypatch: pytest.MonkeyPatch, doomed: Callable[[str], bool]
+) -> list[str]:
+    """Have an image removed just before it is held, once; return which that was."""
+    hold, removed = Uses.hold, list[str]()
+
+    async def late(self: Uses, *images: str) -> None:
+        for image in images:
+            if not removed and doomed(image):
+                removed.append(image)
+                await to_thread.run_sync(site.service.remove_image, image)
+        await hold(self, *images)
+
+    monkeypatch.setattr(Uses, "hold", late)
+    return removed
+
+
+async def test_an_image_that_was_found_and_is_gone_when_it_gets_a_name_is_made_anew(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = (await site.build(NATIVE)).ids[NATIVE]
+    removed = held_too_late(site, monkeypatch, lambda image: image == first)
+
+    second = (await site.build(NATIVE)).ids[NATIVE]
+
+    assert removed == [first]
+    assert second != first
+    assert await site.named() == second
