@@ -223,13 +223,27 @@ def test_the_names_are_those_that_were_asked_for(barasync: Barasync, service: Ri
 
 
 @pytest.mark.usefixtures("emulators")
-def test_a_name_goes_from_one_image_to_a_list_and_back(
+def test_a_list_keeps_what_is_as_declared_and_says_what_it_loses(
     barasync: Barasync, service: RigService
 ) -> None:
-    for words in ((), BOTH, ()):
-        made = built(barasync("image", "build", "base", *words))
+    def architectures() -> list[str]:
+        socket_path = service.endpoint.socket_path
+        path = "manifests/localhost/base:latest/json"
+        found = libpod.request(socket_path, "GET", path)
+        return sorted(each["platform"]["architecture"] for each in found["manifests"])
+
+    for words in ((), BOTH, (), ("--no-cache",)):
+        ended = barasync("image", "build", "base", *words)
+        made = built(ended)
         assert made["base", "tag"] == "localhost/base:latest"
-    assert "localhost/base:latest" in images(service)[made["base", NATIVE]]
+        assert "note: " not in ended.err
+    assert architectures() == sorted([NATIVE, OTHER])
+
+    barasync.configure(CHAIN.replace('LEVEL = "base"', 'LEVEL = "another"'))
+    ended = barasync("image", "build", "base")
+
+    assert f"note: localhost/base:latest has no image for {parse(OTHER)} any more" in ended.err
+    assert "localhost/base:latest" in images(service)[built(ended)["base", NATIVE]]
     assert [] not in images(service).values()
 
 

@@ -138,3 +138,102 @@ async def test_an_image_that_was_found_and_is_gone_when_it_gets_a_name_is_made_a
     assert removed == [first]
     assert second != first
     assert await site.named() == second
+
+
+async def test_a_build_for_one_platform_keeps_the_others_of_its_name_that_are_as_declared(
+    site: Site,
+) -> None:
+    both = await site.build(NATIVE, OTHER)
+    listed = await site.named()
+    await (anyio.Path(site.project) / "beside").write_text("nothing copies it")
+
+    one = await site.build(NATIVE)
+
+    assert one.ids == {NATIVE: both.ids[NATIVE]}
+    assert await site.named() == listed
+    assert site.notes == []
+
+
+async def test_what_is_made_anew_takes_the_place_of_its_own_platform_alone(site: Site) -> None:
+    both = await site.build(NATIVE, OTHER)
+
+    one = await site.build(NATIVE, cache=False)
+
+    assert one.ids[NATIVE] != both.ids[NATIVE]
+    assert await site.members() == {
+        NATIVE.architecture: one.ids[NATIVE],
+        OTHER.architecture: both.ids[OTHER],
+    }
+    assert site.notes == []
+
+
+@pytest.mark.parametrize("change", ["below", "file", "gone"])
+async def test_a_platform_whose_image_is_not_as_declared_any_more_leaves_the_name_and_is_told(
+    site: Site, change: str
+) -> None:
+    both = await site.build(NATIVE, OTHER, tags=["mine:1"])
+    match change:
+        case "below":
+            await site.declare(DECLARED.replace('A = "1"', 'A = "2"'))
+        case "file":
+            await (anyio.Path(site.project) / "file").write_text("other")
+        case _:
+            await to_thread.run_sync(site.service.remove_image, both.ids[OTHER])
+
+    one = await site.build(NATIVE, tags=["mine:1"])
+
+    assert await site.named("localhost/mine:1") == one.ids[NATIVE]
+    (note,) = site.notes
+    assert note.startswith("note: localhost/mine:1 has no image for linux/riscv64 any more: ")
+    again = await site.build(NATIVE, tags=["mine:1"])
+    assert (again.ids, site.notes) == (one.ids, [])
+
+
+async def test_a_platform_that_nobody_can_build_for_leaves_the_name(site: Site) -> None:
+    async with site.client() as podman:
+        strange = await to_thread.run_sync(site.service.image, "localhost/strange", "vax")
+        native = await site.named(f"localhost/{NATIVE.architecture}:latest")
+        await publish(podman, NAME, {NATIVE: native, Platform("vax"): strange})
+
+    await site.build(NATIVE)
+
+    (note,) = site.notes
+    assert "linux/vax" in note
+
+
+async def test_a_list_keeps_the_platforms_that_it_was_not_built_for(site: Site) -> None:
+    third = parse("arm64" if NATIVE.architecture != "arm64" else "amd64")
+    async with site.client() as podman:
+        members = {
+            platform: await to_thread.run_sync(
+                site.service.image, f"localhost/{platform.architecture}", platform.architecture
+            )
+            for platform in (NATIVE, OTHER, third)
+        }
+        await publish(podman, BASE, members)
+    all_three = await site.build(NATIVE, OTHER, third)
+
+    two = await site.build(NATIVE, OTHER, cache=False)
+
+    assert await site.members() == {
+        NATIVE.architecture: two.ids[NATIVE],
+        OTHER.architecture: two.ids[OTHER],
+        third.architecture: all_three.ids[third],
+    }
+    await (anyio.Path(site.project) / "file").write_text("other")
+    two = await site.build(NATIVE, OTHER)
+    assert len(await site.members()) == 2
+    assert site.notes[0].startswith(f"note: {NAME} has no image for {third} any more: ")
+
+
+async def test_an_image_that_is_kept_in_a_list_is_held_and_one_that_is_gone_is_not_there(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = await site.build(NATIVE, OTHER)
+    removed = held_too_late(site, monkeypatch, lambda image: image == both.ids[OTHER])
+
+    one = await site.build(NATIVE, cache=False)
+
+    assert removed == [both.ids[OTHER]]
+    assert await site.named() == one.ids[NATIVE]
+    assert len(site.notes) == 1

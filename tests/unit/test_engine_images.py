@@ -311,6 +311,35 @@ async def test_an_image_without_a_step_is_what_it_begins_with(builders: Builders
     assert (made, builders.asked) == (image.id, [])
 
 
+async def test_what_is_only_looked_for_is_found_as_declared_or_not_and_nothing_is_made() -> None:
+    store = ImageStore()
+    recipe = recipe_for("packages", PACKAGES, ARM64)
+    made = store.add(recipe.reference, "arm64", labels={"barasync.key": recipe.key})
+    other = recipe_for("changed", PACKAGES, ARM64)
+    store.add(other.reference, "arm64", labels={"barasync.key": other.key})
+    base = store.add(BASE, "arm64")
+    declared = {
+        "packages": ImageTable(bootstrap=PACKAGES),
+        "changed": ImageTable(bootstrap=BootstrapTable(suite="trixie", packages=["gcc"])),
+        "reference": ImageTable(from_=BASE),
+        "top": ImageTable(from_="packages"),
+        "far": ImageTable(from_=HUB),
+        "run": ImageTable(from_=BASE, run=["true"]),
+    }
+    held: list[str] = []
+
+    async with store.client() as podman:
+        source = images(podman, declared, held, able=False)
+        found = {name: await source.find((name, ARM64)) for name in declared}
+        elsewhere = await source.find(("reference", AMD64))
+
+    expected = {"packages": made.id, "top": made.id, "reference": base.id}
+    assert {name: image for name, image in found.items() if image is not None} == expected
+    assert elsewhere is None
+    assert set(held) == set(expected.values())
+    assert {request.split()[0] for request in store.requests} == {"GET"}
+
+
 def test_an_ancestry_ends_with_a_reference_or_with_what_has_none() -> None:
     declared = {**CHAIN, "made": ImageTable(bootstrap=PACKAGES)}
 

@@ -16,11 +16,12 @@ import anyio
 import typer
 from anyio import to_thread
 
-from barasync.aiopodman import Podman, Reference
+from barasync.aiopodman import Reference
 from barasync.cli.connect import Reached, reach
 from barasync.cli.declared import declared_images, read_once
 from barasync.cli.directories import use_files
 from barasync.cli.interrupts import Interrupts, finish
+from barasync.cli.naming import Names
 from barasync.cli.project import Project, refuse_a_whole_home
 from barasync.config.schema import ImageTable
 from barasync.engine.identity import Identity
@@ -28,9 +29,8 @@ from barasync.engine.image_uses import Uses, using
 from barasync.engine.images import TRIES, ImageKey, Images, ancestry, executes
 from barasync.errors import EXIT_OK, BarasyncError
 from barasync.images.failures import ImageGone
-from barasync.images.manifest import publish
 from barasync.images.registry import Registries
-from barasync.images.tags import default_tag, give
+from barasync.images.tags import default_tag
 from barasync.matrix.platforms import Platform, short_name
 from barasync.report.files import BuildDirectory
 from barasync.workspace.tree import Tree
@@ -182,7 +182,7 @@ async def _build(
         jobs=build.jobs,
         emulated=build.platforms if build.executes else (),
     )
-    built = await _made_and_named(build, reached.podman, images, tree)
+    built = await _made_and_named(build, images, tree, Names(reached.podman, images, notify))
     if images.made_something:
         # It takes 0.03 s to load, and a build that finds everything does without.
         from barasync.cli.cleaning import prune_automatically  # noqa: PLC0415 - as said
@@ -197,24 +197,24 @@ async def _build(
 
 
 async def _made_and_named(
-    build: Build, podman: Podman, images: Images, tree: Callable[[], Awaitable[Tree]]
+    build: Build, images: Images, tree: Callable[[], Awaitable[Tree]], names: Names
 ) -> tuple[Built, ...]:
     """Make the images and name them; again where one that was found is gone when it gets a name."""
     for _ in range(TRIES - 1):
         made = await _make(build, images)
         try:
-            return await _named(build, podman, made, tree)
+            return await _named(build, made, tree, names)
         except ImageGone:
             for key, image in made.items():
                 images.forget(key, image)
-    return await _named(build, podman, await _make(build, images), tree)
+    return await _named(build, await _make(build, images), tree, names)
 
 
 async def _named(
     build: Build,
-    podman: Podman,
     made: Mapping[ImageKey, str],
     tree: Callable[[], Awaitable[Tree]],
+    names: Names,
 ) -> tuple[Built, ...]:
     built = []
     for name in build.names:
@@ -222,7 +222,7 @@ async def _named(
         key = (await tree()).key if build.tables[name].project else None
         tags = build.tags or (default_tag(name, key),)
         for tag in tags:
-            await _name(podman, tag, ids)
+            await names.give(name, tag, ids)
         built.append(Built(name=name, ids=ids, tags=tuple(map(str, tags))))
     return tuple(built)
 
@@ -239,11 +239,3 @@ async def _make(build: Build, images: Images) -> dict[ImageKey, str]:
             for platform in build.platforms:
                 group.start_soon(make, (name, platform))
     return made
-
-
-async def _name(podman: Podman, tag: Reference, ids: Mapping[Platform, str]) -> None:
-    """Give a name to an image, or to a list of the images of several platforms."""
-    if len(ids) > 1:
-        await publish(podman, str(tag), ids)
-    else:
-        await give(podman, tag, *ids.values())

@@ -192,6 +192,22 @@ class Builder:
                 tell(f"the log {path} is not complete: {log.problem.strerror}")
             return Built(id=image, key=key, executed=executed, log=path if log.exists else None)
 
+    async def find(self, parent: str, steps: Sequence[Step]) -> str | None:
+        """Return the image that `steps` make of `parent`, if all were made before.
+
+        Raises:
+            PodmanError: podman does not tell.
+            ConfigError: as for `build`.
+        """
+        image = parent
+        for step in steps:
+            key = step_key(image, text_of(step), _digest(await self._content(step)))
+            found = self._made.get(key) or await self._cache.find(key)
+            if found is None:
+                return None
+            image = found
+        return image
+
     async def _found(self, key: str, where: str) -> str | None:
         """Return the image of a step that need not be made."""
         if key in self._made or not self._context.cache:

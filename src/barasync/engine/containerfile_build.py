@@ -98,8 +98,7 @@ async def build_containerfile(
     tell = partial(context.on_progress, name, platform)
     source = await read_source(context.project, context.tree, name, table)
     key = source.key(platform)
-    tag = f"{short_name(platform)}-{key[:_DIGITS]}"
-    reference = f"{PREFIX}{name}:{tag}"
+    reference = _reference(name, platform, key)
     again = not context.cache or pull is Freshness.ALWAYS
     found = await _find(context.podman, reference, where)
     if found is not None and not again:
@@ -145,6 +144,24 @@ async def build_containerfile(
             await _keep_name(context.podman, found, where)
         await _check(context.podman, image, reference, platform, where)
         return Built(id=image, key=key, executed=build.executed, log=path if log.exists else None)
+
+
+async def find_containerfile(
+    context: BuildContext, name: str, table: ImageTable, platform: Platform
+) -> str | None:
+    """Return the ID of what `build_containerfile` has made of the same files, if it is here.
+
+    Raises:
+        ConfigError: the Containerfile or its context is not there, or cannot be read.
+        ImageError, EngineUnavailable: podman does not tell.
+    """
+    source = await read_source(context.project, context.tree, name, table)
+    reference = _reference(name, platform, source.key(platform))
+    return await _find(context.podman, reference, f"image '{name}' for {platform}")
+
+
+def _reference(name: str, platform: Platform, key: str) -> str:
+    return f"{PREFIX}{name}:{short_name(platform)}-{key[:_DIGITS]}"
 
 
 class _Build:

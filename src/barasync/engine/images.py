@@ -14,10 +14,10 @@ from msgspec import UnsetType
 
 from barasync.config.schema import BootstrapTable, ImageTable
 from barasync.engine.build import BuildContext, Builder, Built
-from barasync.engine.containerfile_build import build_containerfile
+from barasync.engine.containerfile_build import build_containerfile, find_containerfile
 from barasync.engine.once import Once
-from barasync.errors import ImageError
-from barasync.images.bootstrap import bootstrap, recipe_for
+from barasync.errors import ConfigError, ImageError
+from barasync.images.bootstrap import bootstrap, existing, recipe_for
 from barasync.images.failures import ImageGone, explained
 from barasync.images.freshness import Freshness
 from barasync.images.registry import Registries
@@ -95,6 +95,30 @@ class Images:
         """
         return await self._made.get(key)
 
+    async def find(self, key: ImageKey) -> str | None:
+        """Return the ID of the image if it is here as it is declared now; make and pull nothing.
+
+        Raises:
+            EngineUnavailable: podman does not answer.
+        """
+        if key in self._ids:
+            return self._ids[key]
+        name, platform = key
+        table = self._declared.get(name)
+        try:
+            if table is None:
+                here = replace(self._registries, pull=Freshness.NEVER)
+                found: str | None = (await self._ask(name, platform, here)).id
+            else:
+                found = await self._find(name, table, platform)
+            if found is None:
+                return None
+            await self._context.hold(found)
+            with explained(f"looking for image '{name}' for {platform}"):
+                return found if await self._context.podman.images.exists(found) else None
+        except (ConfigError, ImageError):
+            return None  # it is not declared for that platform, or not to be found
+
     @property
     def made_something(self) -> bool:
         """Whether a step was made: the others were there."""
@@ -129,19 +153,39 @@ class Images:
         return found.id
 
     async def _resolve(self, reference: str, platform: Platform) -> ResolvedImage:
-        ask = partial(
-            resolve,
+        if self._registries.pull is Freshness.MISSING:
+            with suppress(ImageError):
+                here = replace(self._registries, pull=Freshness.NEVER)
+                return await self._ask(reference, platform, here)
+        await self._context.ready()
+        return await self._ask(reference, platform, self._registries)
+
+    async def _ask(
+        self, reference: str, platform: Platform, registries: Registries
+    ) -> ResolvedImage:
+        return await resolve(
             self._context.podman,
             reference,
             platform,
             self._declared,
+            registries,
             on_progress=partial(self._context.on_progress, reference, platform),
         )
-        if self._registries.pull is Freshness.MISSING:
-            with suppress(ImageError):
-                return await ask(replace(self._registries, pull=Freshness.NEVER))
-        await self._context.ready()
-        return await ask(self._registries)
+
+    async def _find(self, name: str, table: ImageTable, platform: Platform) -> str | None:
+        parent: str | None
+        if isinstance(table.from_, str):
+            parent = await self.find((table.from_, platform))
+        elif isinstance(table.bootstrap, BootstrapTable):
+            recipe = await to_thread.run_sync(recipe_for, name, table.bootstrap, platform)
+            here = await existing(self._context.podman, recipe)
+            parent = None if here is None else here.id
+        else:
+            parent = await find_containerfile(self._context, name, table, platform)
+        if parent is None:
+            return None
+        with explained(f"looking for image '{name}' for {platform}"):
+            return await self._builder.find(parent, steps_of(table))
 
     async def _build(self, name: str, table: ImageTable, platform: Platform) -> str:
         steps = steps_of(table)
@@ -183,9 +227,7 @@ class Images:
             return await self.get((table.from_, platform))
         if isinstance(table.bootstrap, BootstrapTable):
             recipe = await to_thread.run_sync(recipe_for, name, table.bootstrap, platform)
-            with explained(f"looking for image '{name}' for {platform}"):
-                is_here = await self._context.podman.images.exists(recipe.reference)
-            if not is_here:
+            if await existing(self._context.podman, recipe) is None:
                 await self._context.ready()
             return await bootstrap(
                 self._context.podman,

@@ -18,7 +18,7 @@ from barasync.aiopodman import (
     parse_reference,
 )
 from barasync.images.failures import ImageGone, explained
-from barasync.matrix.platforms import Platform
+from barasync.matrix.platforms import Platform, canonical
 
 _DRAFTS = "localhost/barasync/list"
 # Longer than the client waits for it.
@@ -82,6 +82,24 @@ async def publish(podman: Podman, name: str, images: Mapping[Platform, str]) -> 
             with anyio.CancelScope(shield=True):
                 await podman.manifests.remove(old.id, missing_ok=True)
     return made
+
+
+async def platforms_of(podman: Podman, name: Reference) -> frozenset[Platform]:
+    """Return the platforms of the manifest list of a name; none where an image has it, or nothing.
+
+    Raises:
+        ImageError: podman refuses.
+        EngineUnavailable: podman does not answer.
+    """
+    with explained(f"looking at {name}"):
+        try:
+            entries = await podman.manifests.entries(str(name))
+        except NotFound:
+            return frozenset()
+    its = (entry.platform for entry in entries)
+    return frozenset(
+        canonical(Platform(each.architecture, each.variant, each.os or "linux")) for each in its
+    )
 
 
 def _tagged(reference: Reference) -> Reference:

@@ -273,6 +273,11 @@ def canonical(platform: Platform) -> Platform:
     return platform if row is None else row.platform
 
 
+def is_known(platform: Platform) -> bool:
+    """Tell whether a platform is one that `parse` gives."""
+    return platform in _BY_PLATFORM
+
+
 def describe(platform: Platform) -> Architecture:
     """Return everything known about a platform that `parse` or `native` gave."""
     return _BY_PLATFORM[platform]

@@ -10,7 +10,7 @@ the image. As in Debian's slim images, manuals, translations and documentation a
 """
 
 from barasync.images.bootstrap.checks import recipe_for
-from barasync.images.bootstrap.image import bootstrap
+from barasync.images.bootstrap.image import bootstrap, existing
 from barasync.images.bootstrap.recipe import Recipe
 
-__all__ = ["Recipe", "bootstrap", "recipe_for"]
+__all__ = ["Recipe", "bootstrap", "existing", "recipe_for"]

@@ -70,7 +70,7 @@ async def bootstrap(
     """
     recipe = await to_thread.run_sync(recipe_for, name, spec, platform)
     if not refresh:
-        found = await _existing(podman, recipe)
+        found = await existing(podman, recipe)
         if found is not None:
             _say_suite(recipe, found.labels.get(SUITE_LABEL, recipe.suite), on_progress)
             return found.id
@@ -91,7 +91,13 @@ async def bootstrap(
         return await _import(podman, recipe, archive)
 
 
-async def _existing(podman: Podman, recipe: Recipe) -> ImageInspect | None:
+async def existing(podman: Podman, recipe: Recipe) -> ImageInspect | None:
+    """Return the image of a recipe, if it is here.
+
+    Raises:
+        ImageError: podman refuses.
+        EngineUnavailable: podman does not answer.
+    """
     with explained(f"looking for image '{recipe.name}' for {recipe.platform}"):
         try:
             found = await podman.images.inspect(recipe.reference)
