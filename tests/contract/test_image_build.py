@@ -173,12 +173,12 @@ def test_what_loses_its_network_is_done_again(barasync: Barasync, service: RigSe
     barasync.configure(configuration)
     assert "| eth0" in barasync("image", "build", "a", "--verbose").err
     barasync.configure(f'{configuration}network = "none"\n')
-    before = containers_made(service)
+    before = libpod.containers_made(service.endpoint.socket_path)
 
     ended = barasync("image", "build", "a", "--verbose")
 
     built(ended)
-    assert containers_made(service) - before == 1
+    assert libpod.containers_made(service.endpoint.socket_path) - before == 1
     assert "| lo" in ended.err
     assert "| eth0" not in ended.err
 
@@ -188,13 +188,13 @@ def test_a_copy_that_leaves_the_project_is_found_before_anything_is_made(
 ) -> None:
     (barasync.directory / "tool.sh").unlink()
     (barasync.directory / "tool.sh").symlink_to("/etc/hostname")
-    before = containers_made(service)
+    before = libpod.containers_made(service.endpoint.socket_path)
 
     ended = barasync("image", "build", "dev")
 
     assert (ended.code, ended.out) == (2, "")
     assert "copy tool.sh leads out of the project: tool.sh is a link to /etc/hostname" in ended.err
-    assert containers_made(service) == before
+    assert libpod.containers_made(service.endpoint.socket_path) == before
 
 
 def test_without_the_cache_every_step_is_done_again_and_nothing_unnamed_stays(
