@@ -15,6 +15,8 @@ from barasync.aiopodman import Podman
 from barasync.cli.building import Build, Built, build_images
 from barasync.cli.project import find_project
 from barasync.engine.image_uses import Uses
+from barasync.images.elf import executable
+from barasync.images.failures import WrongPlatform
 from barasync.images.manifest import publish
 from barasync.images.registry import Registries
 from barasync.images.tags import parse_tag
@@ -65,6 +67,7 @@ class Site:
             environ=self.environ,
             registries=Registries(environ={}),
             verbose=False,
+            check_elf=more.get("check_elf", False),
         )
         with anyio.fail_after(20):
             (built,) = await build_images(build, notify=self.said.append)
@@ -82,6 +85,11 @@ class Site:
         async with self.client() as podman:
             images = await podman.images.list(all=True)
         return next(image.id for image in images if name in image.repo_tags)
+
+    @property
+    def names(self) -> set[str]:
+        """The names of all images."""
+        return {name for image in self.service.images.values() for name in image["RepoTags"]}
 
     @property
     def notes(self) -> list[str]:
@@ -138,6 +146,28 @@ async def test_an_image_that_was_found_and_is_gone_when_it_gets_a_name_is_made_a
     assert removed == [first]
     assert second != first
     assert await site.named() == second
+
+
+async def test_a_shell_for_another_machine_is_found_before_the_image_gets_a_name(
+    site: Site,
+) -> None:
+    await site.declare(DECLARED.replace("/tmp/file", "/bin/sh"))
+    await (anyio.Path(site.project) / "file").write_bytes(executable(OTHER))
+
+    said = f"image app says that it is for {NATIVE}, but its /bin/sh is for {OTHER.architecture}"
+    refused = pytest.RaisesGroup(
+        pytest.RaisesExc(WrongPlatform, match=said), flatten_subgroups=True
+    )
+
+    with refused:
+        await site.build(NATIVE, check_elf=True)
+
+    assert NAME not in site.names
+    assert site.service.containers == {}
+    await site.build(NATIVE)
+    assert NAME in site.names
+    with refused:
+        await site.build(NATIVE, check_elf=True)
 
 
 async def test_a_build_for_one_platform_keeps_the_others_of_its_name_that_are_as_declared(

@@ -45,7 +45,7 @@ class Build:
     `names` are declared in the project. Without `tags` each image gets the name that `default_tag`
     says. `registries` are how they are asked for what images begin with. `jobs` is how many steps
     execute something at once, as many as the service's host has CPUs if `None`. With `verbose` what
-    steps print is shown as well.
+    steps print is shown as well. `check_elf` compares the shells of images with their platforms.
     """
 
     project: Project
@@ -58,6 +58,7 @@ class Build:
     environ: Mapping[str, str]
     registries: Registries
     verbose: bool
+    check_elf: bool
 
     @property
     def tables(self) -> Mapping[str, ImageTable]:
@@ -181,6 +182,7 @@ async def _build(
         cache=build.cache,
         jobs=build.jobs,
         emulated=build.platforms if build.executes else (),
+        check_elf=build.check_elf,
     )
     built = await _made_and_named(build, images, tree, Names(reached.podman, images, notify))
     if images.made_something:

@@ -57,6 +57,7 @@ def build(
     ] = None,
     pull: options.Pull = Freshness.MISSING,
     insecure: options.Insecure = False,
+    check_elf: options.CheckElf = False,
     url: options.Url = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Print what the steps print as well.")
@@ -87,6 +88,7 @@ def build(
             environ=os.environ,
             registries=Registries(environ=os.environ, pull=pull, insecure=insecure),
             verbose=verbose,
+            check_elf=check_elf,
         )
     )
 
