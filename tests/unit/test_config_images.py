@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from barasync.config.copies import Copy
-from barasync.config.images import chain, image_copies
+from barasync.config.images import ancestry, chain, image_copies
 from barasync.config.load import parse
 from barasync.config.origin import Origin
 from barasync.errors import ConfigError
@@ -183,6 +183,20 @@ def test_a_chain_begins_with_what_all_is_made_of() -> None:
 
     assert chain("x", images) == ("base", "toolchain", "x")
     assert chain("base", images) == ("base",)
+    assert chain("localhost/y", images) == ()
+
+
+def test_an_ancestry_ends_with_a_reference_or_with_what_has_none() -> None:
+    made = '[images.made]\nbootstrap = { suite = "trixie" }\n[images.top]\nfrom = "made"'
+    images = parse(OTHERS + made, Origin()).images
+
+    assert list(ancestry("toolchain", images)) == [
+        "toolchain",
+        "base",
+        "docker.io/library/debian:trixie",
+    ]
+    assert list(ancestry("top", images)) == ["top", "made"]
+    assert list(ancestry("localhost/y", images)) == ["localhost/y"]
 
 
 def test_copies_are_normalised() -> None:

@@ -12,7 +12,7 @@ from barasync.aiopodman import Podman, Rlimit
 from barasync.config.schema import BootstrapTable, ImageTable
 from barasync.engine import images as engine_images
 from barasync.engine.build import BuildContext, Built
-from barasync.engine.images import Images, ancestry, executes
+from barasync.engine.images import Images, executes
 from barasync.errors import ConfigError, EngineUnavailable, ImageError
 from barasync.images.bootstrap import recipe_for
 from barasync.images.registry import Registries
@@ -338,14 +338,6 @@ async def test_what_is_only_looked_for_is_found_as_declared_or_not_and_nothing_i
     assert elsewhere is None
     assert set(held) == set(expected.values())
     assert {request.split()[0] for request in store.requests} == {"GET"}
-
-
-def test_an_ancestry_ends_with_a_reference_or_with_what_has_none() -> None:
-    declared = {**CHAIN, "made": ImageTable(bootstrap=PACKAGES)}
-
-    assert list(ancestry("top", declared)) == ["top", "left", "base", BASE]
-    assert list(ancestry("made", declared)) == ["made"]
-    assert list(ancestry("localhost/y", declared)) == ["localhost/y"]
 
 
 def test_emulators_are_needed_where_a_step_executes_something() -> None:

@@ -23,10 +23,11 @@ from barasync.cli.directories import use_files
 from barasync.cli.interrupts import Interrupts, finish
 from barasync.cli.naming import Names
 from barasync.cli.project import Project, refuse_a_whole_home
+from barasync.config.images import chain
 from barasync.config.schema import ImageTable
 from barasync.engine.identity import Identity
 from barasync.engine.image_uses import Uses, using
-from barasync.engine.images import TRIES, ImageKey, Images, ancestry, executes
+from barasync.engine.images import TRIES, ImageKey, Images, executes
 from barasync.errors import EXIT_OK, BarasyncError
 from barasync.images.failures import ImageGone
 from barasync.images.registry import Registries
@@ -70,16 +71,13 @@ class Build:
     @property
     def has_project(self) -> bool:
         """Whether the project's files are in one of the images."""
-        return any(self.tables[each].project for each in self._chains if each in self.tables)
+        chains = (chain(name, self.tables) for name in self.names)
+        return any(self.tables[each].project for made_of in chains for each in made_of)
 
     @property
     def executes(self) -> bool:
         """Whether something is executed in a container to make the images."""
         return any(executes(name, self.tables) for name in self.names)
-
-    @property
-    def _chains(self) -> frozenset[str]:
-        return frozenset(each for name in self.names for each in ancestry(name, self.tables))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

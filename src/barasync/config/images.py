@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -75,16 +75,20 @@ def image_copies(
     return tuple(copies)
 
 
-def chain(name: str, images: Mapping[str, ImageTable]) -> tuple[str, ...]:
-    """Return the declared images that `name` is made of, the one that begins it first.
+def ancestry(name: str, images: Mapping[str, ImageTable]) -> Iterator[str]:
+    """Yield an image's name, then what it begins with, and so on to a reference or an end.
 
     `images` have been checked.
     """
-    names = [name]
-    while (parent := images[names[-1]].from_) in images:
-        assert not isinstance(parent, UnsetType)
-        names.append(parent)
-    return tuple(reversed(names))
+    below: str | UnsetType = name
+    while isinstance(below, str):
+        yield below
+        below = images[below].from_ if below in images else UNSET
+
+
+def chain(name: str, images: Mapping[str, ImageTable]) -> tuple[str, ...]:
+    """Return the declared images of an `ancestry`, the one that the others begin with first."""
+    return tuple(reversed([each for each in ancestry(name, images) if each in images]))
 
 
 def _check_base(

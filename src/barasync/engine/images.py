@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from anyio import to_thread
-from msgspec import UnsetType
 
+from barasync.config.images import ancestry, chain
 from barasync.config.schema import BootstrapTable, ImageTable
 from barasync.engine.build import BuildContext, Builder, Built
 from barasync.engine.containerfile_build import build_containerfile, find_containerfile
@@ -249,23 +249,12 @@ class Images:
         return built.id
 
 
-def ancestry(name: str, declared: Mapping[str, ImageTable]) -> Iterator[str]:
-    """Yield an image's name, then what it begins with, and so on to a reference or an end."""
-    next_name: str | UnsetType = name
-    while isinstance(next_name, str):
-        yield next_name
-        table = declared.get(next_name)
-        if table is None:
-            return
-        next_name = table.from_
-
-
 def executes(name: str, declared: Mapping[str, ImageTable]) -> bool:
     """Tell whether something is executed in a container to make an image: emulators are needed.
 
     Of a Containerfile it is assumed.
     """
-    tables = [declared[each] for each in ancestry(name, declared) if each in declared]
+    tables = [declared[each] for each in chain(name, declared)]
     return any(
         isinstance(table.containerfile, str)
         or any(isinstance(step, RunStep | PackagesStep) for step in steps_of(table))
