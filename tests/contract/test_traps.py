@@ -19,6 +19,7 @@ from barasync.aiopodman import (
     NotFound,
     OutputLost,
     Podman,
+    Quirk,
     Rlimit,
     ServerError,
     Stream,
@@ -37,7 +38,7 @@ MEBIBYTE = 1024**2
 NO_NETWORK = {"netns": {"nsmode": "none"}}
 
 
-def has(podman: Podman, quirk: quirks.Quirk) -> bool:
+def has(podman: Podman, quirk: Quirk) -> bool:
     return quirk in quirks.active(podman.version)
 
 

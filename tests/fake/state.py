@@ -14,7 +14,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from barasync.aiopodman import quirks
-from barasync.aiopodman.quirks import Quirk
+from barasync.aiopodman.quirk import Quirk
 from barasync.aiopodman.version import negotiate
 from tests.fake.container import Container
 from tests.fake.images import Images

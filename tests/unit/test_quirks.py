@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from barasync.aiopodman import quirks
+from barasync.aiopodman import Quirk, quirks
 from barasync.aiopodman.errors import ProtocolError
 from barasync.aiopodman.version import PodmanVersion, Release, negotiate
 
@@ -27,7 +27,7 @@ def test_the_podman_of_debian_13_has_none_that_was_fixed() -> None:
 
 
 @pytest.mark.parametrize("quirk", quirks.QUIRKS, ids=lambda quirk: quirk.name)
-def test_every_row_is_named_by_a_test(quirk: quirks.Quirk) -> None:
+def test_every_row_is_named_by_a_test(quirk: Quirk) -> None:
     """On real podmans where the trap can be sprung at will."""
     folder = TESTS / ("contract" if quirk.on_demand else "unit")
     beginning = f"def test_{quirk.name.replace('-', '_')}__"
@@ -36,7 +36,7 @@ def test_every_row_is_named_by_a_test(quirk: quirks.Quirk) -> None:
 
 
 @pytest.mark.parametrize("quirk", [q for q in quirks.QUIRKS if q.fixed], ids=lambda q: q.name)
-def test_a_trap_is_gone_in_the_release_that_fixed_it(quirk: quirks.Quirk) -> None:
+def test_a_trap_is_gone_in_the_release_that_fixed_it(quirk: Quirk) -> None:
     assert quirk.fixed is not None
     major, minor, patch = quirk.fixed
     before = (
@@ -52,7 +52,7 @@ def test_a_trap_is_gone_in_the_release_that_fixed_it(quirk: quirks.Quirk) -> Non
 
 
 def test_a_trap_may_begin_with_a_release() -> None:
-    quirk = quirks.Quirk(
+    quirk = Quirk(
         name="x", trap="x", workaround="x", evidence="x", since=(5, 0, 0), fixed=(5, 1, 0)
     )
 

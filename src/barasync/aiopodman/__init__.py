@@ -107,7 +107,7 @@ from barasync.aiopodman.output import (
 from barasync.aiopodman.presence import (
     Presence,
 )
-from barasync.aiopodman.quirks import (
+from barasync.aiopodman.quirk import (
     Quirk,
 )
 from barasync.aiopodman.secrets import (

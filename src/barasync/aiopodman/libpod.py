@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from barasync.aiopodman.quirks import Quirk
+from barasync.aiopodman.quirk import Quirk
 from barasync.aiopodman.transport import Answer, Query, Transport
 from barasync.aiopodman.version import PodmanVersion
 from barasync.aiopodman.wire.documents import decode_document

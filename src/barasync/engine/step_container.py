@@ -21,6 +21,7 @@ from barasync.aiopodman import (
     ContainerSpec,
     ImageInspect,
     Podman,
+    Quirk,
     answered,
     create_shielded,
     quirks,
@@ -162,5 +163,5 @@ class Draft:
             *(f"LABEL {name}={value}" for name, value in self.maker.items()),
         )
 
-    def _has(self, quirk: quirks.Quirk) -> bool:
+    def _has(self, quirk: Quirk) -> bool:
         return quirk.is_active(self.podman.version.release)
