@@ -42,7 +42,10 @@ async def images(podman: Podman) -> dict[str, ImageSummary]:
 
 
 async def build(podman: Podman, project: Path, text: str, *, cache: bool = True) -> Built:
-    await (anyio.Path(project) / "Containerfile").write_text(text)
+    """Build; a Containerfile that is there already keeps its time, which is part of its key."""
+    path = anyio.Path(project) / "Containerfile"
+    if not await path.exists() or await path.read_text() != text:
+        await path.write_text(text)
 
     async def tree() -> Tree:
         return await to_thread.run_sync(scan, project)

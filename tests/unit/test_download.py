@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -40,7 +40,8 @@ class Server:
         with connection:
             while b"\r\n\r\n" not in self.request:
                 self.request += connection.recv(65536)
-            connection.sendall(self._answer)
+            with suppress(BrokenPipeError):  # the client has left already
+                connection.sendall(self._answer)
             if self._closes:
                 connection.shutdown(socket.SHUT_WR)
             self.ended = connection.recv(1) == b""

@@ -132,15 +132,13 @@ class Directories:
     def _check_new(self, descriptor: int) -> None:
         """Refuse a directory that another process has put in the place of one just made.
 
-        It was there before the last one that we made, or where the file system does not tell, there
-        is something in it. Nothing tells one that was made in between, and is empty, from ours.
+        There is something in it, or where the file system tells, it was there before the last one
+        that we made. Nothing tells one that was made since (times are of a tick of the clock, some
+        milliseconds), and is empty, from ours.
         """
         born = birth(descriptor)
-        if born is None or self._born is None:
-            ours = not os.listdir(descriptor)
-        else:
-            ours = born >= self._born
-        if not ours:
+        older = born is not None and self._born is not None and born < self._born
+        if older or os.listdir(descriptor):
             raise RefusedMember(_NOT_OURS)
         self._born = born
 
