@@ -86,6 +86,11 @@ def test_a_base_that_cannot_be_meant_is_named(text: str, message: str) -> None:
             "images.x.env.A: the value has more than 30000 bytes",
         ),
         ('env = { BARASYNC_RUN = "1" }', "images.x.env.BARASYNC_RUN: BARASYNC_RUN is set by bara"),
+        (
+            'env = { PATH = "/opt/bin:$PATH" }',
+            "images.x.env.PATH: no $NAME in a value is expanded, and this one has $PATH in it",
+        ),
+        ('env = { A = "x${A}y" }', "images.x.env.A: no $NAME in a value is expanded, and"),
         ("env = { A = 1 }", "images.x.env.A: expected a string"),
         ('labels = { "a b" = "" }', "images.x.labels.\"a b\": 'a b' cannot name a label"),
         ('labels = { "a$b" = "" }', "'a$b' cannot name a label"),
@@ -197,6 +202,14 @@ def test_an_ancestry_ends_with_a_reference_or_with_what_has_none() -> None:
     ]
     assert list(ancestry("top", images)) == ["top", "made"]
     assert list(ancestry("localhost/y", images)) == ["localhost/y"]
+
+
+def test_the_value_of_a_variable_may_name_any_other_and_what_only_begins_like_it() -> None:
+    env = 'A = "$B", B = "${A}", C = "$CC", D = "$$ D", E = "a$"'
+
+    images = parse(f'{OTHERS}[images.x]\nfrom = "base"\nenv = {{ {env} }}', Origin()).images
+
+    assert images["x"].env == {"A": "$B", "B": "${A}", "C": "$CC", "D": "$$ D", "E": "a$"}
 
 
 def test_copies_are_normalised() -> None:

@@ -22,6 +22,14 @@ def table(text: str) -> ImageTable:
     return parse(f'[images.x]\nfrom = "debian:trixie"\n{text}', Origin()).images["x"]
 
 
+def test_variables_are_the_same_step_in_whatever_order() -> None:
+    one = ImageTable(from_="x", env={"A": "$B", "B": "1"})
+    other = ImageTable(from_="x", env={"B": "1", "A": "$B"})
+
+    assert [text_of(step) for step in steps_of(one)] == [text_of(step) for step in steps_of(other)]
+    assert steps_of(one)[0].instructions == (Env("A", "$B"), Env("B", "1"))
+
+
 def test_the_order_of_the_steps_is_not_that_of_the_file() -> None:
     steps = steps_of(
         table("""

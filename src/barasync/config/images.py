@@ -210,7 +210,19 @@ def _env(variables: Mapping[str, str]) -> None:
             raise BadValue(f"{name!r} cannot name a variable of an image", name)
         if name in CELL_VARIABLES:
             raise BadValue(f"{name} is set by barasync for every cell", name)
+        _refuse_itself(name, value)
         _check_text(value, name)
+
+
+def _refuse_itself(name: str, value: str) -> None:
+    """Refuse what is written for a value that is expanded: nobody means it as it is."""
+    found = re.search(rf"\$(?:{re.escape(name)}(?![A-Za-z0-9_])|\{{{re.escape(name)}\}})", value)
+    if found is not None:
+        raise BadValue(
+            f"no $NAME in a value is expanded, and this one has {found[0]} in it",
+            name,
+            hint="write the whole value; in `run`, the shell expands what it executes",
+        )
 
 
 def _labels(labels: Mapping[str, str]) -> None:
