@@ -53,12 +53,14 @@ class Site:
     async def declare(self, text: str) -> None:
         await (anyio.Path(self.project) / "barasync.toml").write_text(text)
 
-    async def build(self, *platforms: Platform, tags: Iterable[str] = (), **more: bool) -> Built:
+    async def build(
+        self, *platforms: Platform, name: str = "app", tags: Iterable[str] = (), **more: bool
+    ) -> Built:
         self.said.clear()
         project = await to_thread.run_sync(find_project, self.project)
         build = Build(
             project=project,
-            names=("app",),
+            names=(name,),
             platforms=platforms,
             tags=tuple(parse_tag(tag, "--tag") for tag in tags),
             cache=more.get("cache", True),
@@ -146,6 +148,24 @@ async def test_an_image_that_was_found_and_is_gone_when_it_gets_a_name_is_made_a
     assert removed == [first]
     assert second != first
     assert await site.named() == second
+
+
+@pytest.mark.parametrize("cache", [True, False], ids=["cached", "anew"])
+async def test_an_image_whose_steps_another_name_has_made_has_its_own_names(
+    site: Site, *, cache: bool
+) -> None:
+    twin = '[images.twin]\nfrom = "below"\ncopy = ["file:/tmp/file"]\n'
+    await site.declare(DECLARED + twin)
+    await site.build(NATIVE)
+
+    built = await site.build(NATIVE, name="twin", cache=cache)
+    again = await site.build(NATIVE, name="twin")
+
+    own = f"localhost/barasync/twin:{NATIVE.architecture}-"
+    names = set(site.service.images[built.ids[NATIVE]]["RepoTags"])
+    assert len([name for name in names if name.startswith(own)]) == 1
+    assert "localhost/twin:latest" in names
+    assert again.ids == built.ids
 
 
 async def test_a_shell_for_another_machine_is_found_before_the_image_gets_a_name(

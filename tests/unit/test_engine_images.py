@@ -99,6 +99,9 @@ class Builders:
             raise ImageError(f"image '{name}' failed")
         return Built(id=f"{parent}+{name}", key="1f3a" * 16, executed=0, log=None)
 
+    async def has_name(self, _image: str, _name: str) -> bool:
+        return True
+
 
 @pytest.fixture
 def builders(monkeypatch: pytest.MonkeyPatch) -> Builders:

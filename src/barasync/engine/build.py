@@ -208,6 +208,14 @@ class Builder:
             image = found
         return image
 
+    async def has_name(self, image: str, name: str) -> bool:
+        """Tell whether an image of steps that was found has a name.
+
+        Raises:
+            PodmanError: podman does not tell.
+        """
+        return await self._cache.has_name(image, name)
+
     async def _found(self, key: str, where: str) -> str | None:
         """Return the image of a step that need not be made."""
         if key in self._made or not self._context.cache:

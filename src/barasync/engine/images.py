@@ -11,6 +11,7 @@ from typing import Protocol
 
 from anyio import to_thread
 
+from barasync.aiopodman import NotFound
 from barasync.config.images import ancestry, chain
 from barasync.config.schema import BootstrapTable, ImageTable
 from barasync.engine.build import BuildContext, Builder, Built
@@ -197,11 +198,13 @@ class Images:
             return await self._begin(name, table, platform)
         built = await self._laid(name, table, steps, platform)
         self._executed += built.executed
-        if built.executed:
-            tag = f"{short_name(platform)}-{built.key[:_DIGITS]}"
-            with explained(f"naming image '{name}' for {platform}"):
+        repository, tag = f"{_REPOSITORY}/{name}", f"{short_name(platform)}-{built.key[:_DIGITS]}"
+        # One that is gone meanwhile is made anew when it is used.
+        with explained(f"naming image '{name}' for {platform}"), suppress(NotFound):
+            # Another declared image may have made all of its steps.
+            if built.executed or not await self._builder.has_name(built.id, f"{repository}:{tag}"):
                 async with self._context.gates.images:
-                    await self._context.podman.images.tag(built.id, f"{_REPOSITORY}/{name}", tag)
+                    await self._context.podman.images.tag(built.id, repository, tag)
         return built.id
 
     async def _laid(

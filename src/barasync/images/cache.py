@@ -48,6 +48,7 @@ class StepCache:
     def __init__(self, podman: Podman) -> None:
         self._podman = podman
         self._images: dict[str, str] | None = None
+        self._names: frozenset[tuple[str, str]] = frozenset()
         self._lock = anyio.Lock()
 
     async def find(self, key: str) -> str | None:
@@ -56,10 +57,16 @@ class StepCache:
         Raises:
             PodmanError: podman does not answer, or refuses.
         """
-        async with self._lock:
-            if self._images is None:
-                self._images = await self._listed()
-        return self._images.get(key)
+        return (await self._known()).get(key)
+
+    async def has_name(self, image_id: str, name: str) -> bool:
+        """Tell whether a step's image had a name, with its tag, when one was looked for first.
+
+        Raises:
+            PodmanError: podman does not answer, or refuses.
+        """
+        await self._known()
+        return (image_id, name) in self._names
 
     async def look_again(self, key: str) -> str | None:
         """Return the ID of a step's image, as of now; else as `find`."""
@@ -78,8 +85,15 @@ class StepCache:
         if self._images is not None:
             self._images[key] = image_id
 
+    async def _known(self) -> dict[str, str]:
+        async with self._lock:
+            if self._images is None:
+                self._images = await self._listed()
+        return self._images
+
     async def _listed(self) -> dict[str, str]:
         images = await self._podman.images.list(labels={KIND_LABEL: KIND})
+        self._names = frozenset((image.id, name) for image in images for name in image.repo_tags)
         return {
             key: image.id
             for image in images
