@@ -16,7 +16,7 @@ from barasync.aiopodman import ContainerSpec, NotFound, Podman, Rlimit
 from barasync.engine.gate import Gates
 from barasync.engine.layers import making_layer
 from barasync.engine.once import Once
-from barasync.engine.step_container import Draft
+from barasync.engine.step_container import Draft, Removals, removing
 from barasync.engine.step_copy import send_copy
 from barasync.engine.step_log import StepLog
 from barasync.engine.step_run import Execution, execute, spec_of
@@ -121,6 +121,7 @@ class _Making:
     content: Picked | Tree | None
     where: str
     log: StepLog
+    removals: Removals
     notice: Callable[[str], None]
 
 
@@ -162,7 +163,10 @@ class Builder:
         tell = partial(context.on_progress, name, platform)
         path = context.logs / f"{name}-{short_name(platform)}.log"
         image, key, executed = parent, parent, 0
-        async with StepLog(path, partial(context.on_output, name, platform)) as log:
+        async with (
+            StepLog(path, partial(context.on_output, name, platform)) as log,
+            removing(context.gates.remove, tell) as removals,
+        ):
             for number, step in enumerate(steps, 1):
                 where = f"step {number}/{len(steps)}"
                 title = f"{where} {title_of(step)}"
@@ -181,6 +185,7 @@ class Builder:
                     content=content,
                     where=f"image '{name}' for {platform}: {title}",
                     log=log,
+                    removals=removals,
                     notice=tell,
                 )
                 began = anyio.current_time()
@@ -188,9 +193,9 @@ class Builder:
                 executed += is_new
                 took = f"{anyio.current_time() - began:.1f} s" if is_new else "made meanwhile"
                 tell(f"{where}: {took}")
-            if log.problem is not None:
-                tell(f"the log {path} is not complete: {log.problem.strerror}")
-            return Built(id=image, key=key, executed=executed, log=path if log.exists else None)
+        if log.problem is not None:
+            tell(f"the log {path} is not complete: {log.problem.strerror}")
+        return Built(id=image, key=key, executed=executed, log=path if log.exists else None)
 
     async def find(self, parent: str, steps: Sequence[Step]) -> str | None:
         """Return the image that `steps` make of `parent`, if all were made before.
@@ -261,8 +266,8 @@ class Builder:
             labels=context.labels,
             maker=context.maker,
             gates=context.gates,
+            removals=making.removals,
             where=making.where,
-            notice=making.notice,
         )
         if before is not None:
             # It would have no name any more: those that were made of it are still there.
@@ -280,17 +285,19 @@ class Builder:
                 return await _copied(step, making, draft)
 
     async def _executed(self, spec: ContainerSpec, making: _Making, draft: Draft) -> str:
-        async with self._context.processors:
-            await making.log.begin(making.title)
-            async with draft.container(spec) as container:
+        async with AsyncExitStack() as stack:
+            async with self._context.processors:
+                await making.log.begin(making.title)
+                container = await stack.enter_async_context(draft.container(spec))
                 await execute(
                     container,
                     making.log,
                     self._execution,
                     where=making.where,
                     notice=making.notice,
+                    on_start=making.removals.start,
                 )
-                return await draft.commit(container, spec)
+            return await draft.commit(container, spec)
 
     async def _content(self, step: Step) -> Picked | Tree | None:
         match step:

@@ -14,7 +14,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
+import anyio
 from anyio import CancelScope
+from anyio.abc import TaskGroup
 
 from barasync.aiopodman import (
     Container,
@@ -27,7 +29,7 @@ from barasync.aiopodman import (
     quirks,
     remove_shielded,
 )
-from barasync.engine.gate import Gates
+from barasync.engine.gate import Gate, Gates
 from barasync.engine.step_words import explained
 from barasync.images.cache import KIND, REPOSITORY, step_tag
 from barasync.images.containerfile import Cmd, Entrypoint, Setting, User, change
@@ -41,13 +43,67 @@ _ROOTS = frozenset({"", "0", "root", "0:0", "root:root"})
 _DOCKER = "docker"
 
 
+class Removals:
+    """Removes the containers of one image's steps that are done with, while the next goes on.
+
+    While podman removes one it keeps its storage locked: what the next step needs that for comes
+    first, and a container goes when that step's script runs, at the latest when that step is done.
+    """
+
+    def __init__(self, group: TaskGroup, gate: Gate, notice: Callable[[str], None]) -> None:
+        self._group = group
+        self._gate = gate
+        self._notice = notice
+        self._waiting: list[Container] = []
+
+    def add(self, container: Container) -> None:
+        """Have a container removed later, and those that wait from now on."""
+        self.start()
+        self._waiting.append(container)
+
+    def start(self) -> None:
+        """Remove what waits, from now on; cancellation does not end that."""
+        while self._waiting:
+            self._group.start_soon(self._remove, self._waiting.pop())
+
+    async def _remove(self, container: Container) -> None:
+        # Whoever waits here waits for removals that are bounded in time.
+        with CancelScope(shield=True):
+            async with self._gate.passed():
+                is_gone = await remove_shielded(container)
+        if not is_gone:
+            self._notice(
+                f"container {container.id[:12]} could not be removed; `barasync clean` does that"
+                " later"
+            )
+
+
+@asynccontextmanager
+async def removing(gate: Gate, notice: Callable[[str], None]) -> AsyncIterator[Removals]:
+    """Give what removes containers while the block goes on; all are gone at its end, or given up.
+
+    `gate` bounds how many are removed at once, `notice` hears of each that podman does not remove.
+    """
+    failure: Exception | None = None
+    async with anyio.create_task_group() as group:
+        removals = Removals(group, gate, notice)
+        try:
+            yield removals
+        except Exception as error:  # noqa: BLE001 - raised below, outside of the group
+            failure = error
+        finally:
+            removals.start()
+    if failure is not None:
+        raise failure
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A step's image before it is made.
 
     `parent` is the image below, `key` the step's. `labels` are those of the container, `maker`
-    those of the image; they are plain words. `gates` bound what podman is asked at once. `where`
-    begins messages, `notice` hears of what is no failure.
+    those of the image; they are plain words. `gates` bound what podman is asked at once. `removals`
+    take the container when it is done with. `where` begins messages.
     """
 
     podman: Podman
@@ -56,8 +112,8 @@ class Draft:
     labels: Mapping[str, str]
     maker: Mapping[str, str]
     gates: Gates
+    removals: Removals
     where: str
-    notice: Callable[[str], None]
 
     @property
     def literal(self) -> bool:
@@ -87,7 +143,7 @@ class Draft:
 
     @asynccontextmanager
     async def container(self, spec: ContainerSpec) -> AsyncIterator[Container]:
-        """Create a container for the block.
+        """Create a container for the block; after that it is for `removals`.
 
         Raises:
             ImageError, EngineUnavailable: it could not be created.
@@ -98,15 +154,7 @@ class Draft:
         try:
             yield container
         finally:
-            # Whoever waits here waits for removals that are bounded in time.
-            with CancelScope(shield=True):
-                async with self.gates.remove.passed():
-                    is_gone = await remove_shielded(container)
-            if not is_gone:
-                self.notice(
-                    f"container {container.id[:12]} could not be removed; `barasync clean` does"
-                    " that later"
-                )
+            self.removals.add(container)
 
     async def commit(
         self, container: Container, spec: ContainerSpec, changes: tuple[str, ...] = ()

@@ -74,11 +74,12 @@ async def execute(
     *,
     where: str,
     notice: Callable[[str], None],
+    on_start: Callable[[], None],
 ) -> None:
     """Run a created container of a step to its end, its output into the log.
 
-    `where` begins messages, `notice` hears of what is no failure. When cancelled, the container is
-    killed.
+    `where` begins messages, `notice` hears of what is no failure, `on_start` is called when the
+    script runs. When cancelled, the container is killed.
 
     Raises:
         ImageError: the script fails, takes too long, or cannot be executed.
@@ -94,7 +95,7 @@ async def execute(
         hurry=execution.hurry,
     )
     with explained(where, "executing it"):
-        state = await _ended(drain, where)
+        state = await _ended(drain, where, on_start)
     log.end()
     if drain.problem is not None:
         notice(drain.problem)
@@ -103,10 +104,11 @@ async def execute(
         raise failed(where, reason, log)
 
 
-async def _ended(drain: Drain, where: str) -> ContainerInspect:
+async def _ended(drain: Drain, where: str, on_start: Callable[[], None]) -> ContainerInspect:
     try:
         async with AsyncExitStack() as stack:
             await drain.start(stack)
+            on_start()
             return await drain.run()
     except OCIRuntimeError as error:
         raise _not_started(where, f"{error.message} {error.cause}") from error
