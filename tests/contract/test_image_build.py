@@ -41,7 +41,7 @@ run = ["sh /usr/bin/tool >/made"]
 from = "tool"
 run = ["cat /base /made >/all", "echo last"]
 """
-STEPS = 6
+STEPS = 5
 UNTIL_GO = "until [ -e /go ]; do sleep 0.1; done"
 
 

@@ -111,7 +111,7 @@ def test_the_chain_of_a_project_is_built_once_and_its_rule_runs_in_it(
         assert f"{name} {NATIVE} " in first.out
     # bar: copy, run; toolchain and dev: packages; project: workdir, files, run.
     steps = [line for line in second.err.splitlines() if ": step " in line]
-    assert len(steps) == 7
+    assert len(steps) == 6
     assert all(line.endswith(": cached") for line in steps), second.err
 
     tested = barasync("matrix", "tests", "--arch", NATIVE)

@@ -10,10 +10,13 @@ import pytest
 from anyio import to_thread
 
 from barasync.aiopodman import ContainerSpec, Podman, quirks
+from barasync.images.containerfile import Env, Workdir
 from barasync.images.steps import (
     CopyStep,
     PackagesStep,
     ProjectStep,
+    RunStep,
+    Step,
 )
 from tests.contract.running import created, shell
 from tests.contract.steps import (
@@ -87,6 +90,40 @@ async def test_an_image_keeps_what_its_parent_has(
         assert after == before
     assert site.printed[0] == "0"
     assert site.printed[-1] == {"user-by-name": "nobody", "entrypoint": "nobody"}.get(name, "root")
+
+
+@pytest.mark.parametrize("work", ["run", "packages", "copy", "project"])
+async def test_settings_before_a_step_are_all_that_it_changes(
+    site: Site, service: RigService, busybox: str, work: str
+) -> None:
+    text = 'ENTRYPOINT ["/bin/echo", "a b"]\nCMD ["c"]\nUSER nobody\nENV PATH=/bin A=old B=x'
+    parent = await to_thread.run_sync(parent_of, service, f"FROM {busybox}\n{text}\n")
+    (site.project / "file").write_text("text")
+    settings = (Env("A", 'x "$y"  \\z'), Workdir("/made/here"))
+    look = 'pwd; stat -c "%U %a" .; echo "$A"; id -un'
+    steps: dict[str, Step] = {
+        "run": RunStep(look, OFFLINE, settings),
+        "packages": PackagesStep(("x",), look, OFFLINE, settings=settings),
+        "copy": CopyStep("file", "/in", settings),
+        "project": ProjectStep(settings=settings),
+    }
+
+    built = await site.build(parent, steps[work])
+    after = told(service, built.id)
+    await site.build(built.id, run(look))
+
+    before = told(service, parent)
+    env = [value for value in before["Env"] if value != "A=old"]
+    assert after == {
+        **before,
+        "Env": sorted([*env, 'A=x "$y"  \\z']),
+        "WorkingDir": "/made/here",
+    }
+    owner = "root" if work == "packages" else "nobody"
+    seen = ["/made/here", f"{owner} 755", 'x "$y"  \\z', "nobody"]
+    assert site.printed[-4:] == seen
+    if work == "packages":
+        assert site.printed[:4] == [*seen[:3], "root"]
 
 
 async def test_commit_loses_stop_signal__it_is_given_back_in_the_changes(

@@ -212,6 +212,7 @@ async def commit(state: State, request: Request) -> Answer:
     image.labels = container.labels
     image.env = container.committed_env
     image.user = container.body.get("user", image.user)
+    image.work_dir = container.body.get("work_dir", image.work_dir)
     command = (container.body.get("entrypoint", []), container.body.get("command", []))
     if any(command):
         image.entrypoint, image.command = command

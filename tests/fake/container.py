@@ -306,7 +306,7 @@ class Container:
     def _work_dir(self) -> Path:
         place = self._place()
         directory = self.root / place.lstrip("/")
-        if place == self.image.work_dir:
+        if place == self.image.work_dir or self.body.get("create_working_dir"):
             directory.mkdir(parents=True, exist_ok=True)
         if not directory.is_dir():
             cause = f'workdir "{place}" does not exist on container {self.id}'

@@ -13,7 +13,14 @@ from anyio import to_thread
 from barasync.config.schema import ImageNetwork
 from barasync.errors import ConfigError, EngineUnavailable, ImageError
 from barasync.images.containerfile import Env, Label, User, Workdir
-from barasync.images.steps import CopyStep, PackagesStep, ProjectStep, RunStep, SettingsStep
+from barasync.images.steps import (
+    CopyStep,
+    PackagesStep,
+    ProjectStep,
+    RunStep,
+    SettingsStep,
+    Step,
+)
 from tests.fake.faults import Dies, Fault, Hangs, Keeps, Refuses
 from tests.fake.service import FakeService
 from tests.faults.building import MAKER, PLATFORM, RUN, Site
@@ -63,6 +70,35 @@ async def test_all_steps_are_made_once_and_found_by_the_next_builder(site: Site)
     assert "A=x y" in site.config(first.id)["Env"]
     assert site.nameless == []
     assert site.service.containers == {}
+
+
+@pytest.mark.parametrize("work", ["run", "packages", "copy", "project"])
+async def test_settings_before_a_step_count_for_it_and_for_what_follows(
+    site: Site, work: str
+) -> None:
+    settings = (Env("A", "x y"), Workdir("/workspace/new"))
+    steps: dict[str, Step] = {
+        "run": RunStep("pwd; echo $A", OFFLINE, settings),
+        "packages": PackagesStep(("gcc",), "pwd; echo $A", OFFLINE, settings=settings),
+        "copy": CopyStep("src", "/tmp/in", settings),
+        "project": ProjectStep(settings=settings),
+    }
+
+    built = await site.build(steps[work], run("pwd; echo $A"))
+
+    seen = [line.rpartition("/workspace")[2] for line in site.printed]
+    assert seen == ["/new", "x y"] * (2 if work in {"run", "packages"} else 1)
+    assert built.executed == 2
+    assert site.config(built.id)["WorkingDir"] == "/workspace/new"
+    assert "A=x y" in site.config(built.id)["Env"]
+
+
+async def test_a_step_after_other_settings_is_another_one(site: Site) -> None:
+    first = await site.build(CopyStep("src", "/tmp/in", (Env("A", "1"),)))
+    second = await site.build(CopyStep("src", "/tmp/in", (Env("A", "2"),)))
+
+    assert second.executed == 1
+    assert second.id != first.id
 
 
 async def test_a_step_goes_on_while_the_container_of_the_one_before_is_removed(site: Site) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from barasync.config.load import parse
@@ -12,6 +14,7 @@ from barasync.images.steps import (
     ProjectStep,
     RunStep,
     SettingsStep,
+    changes_of,
     steps_of,
     text_of,
     title_of,
@@ -45,16 +48,36 @@ network = "none"
 """)
     )
 
-    assert steps[0] == SettingsStep((Env("A", "1"), Env("B", "2"), Workdir("/w")))
-    assert isinstance(steps[1], PackagesStep)
-    assert steps[1].network is ImageNetwork.NONE
-    assert steps[2:] == (
+    assert isinstance(steps[0], PackagesStep)
+    assert steps[0].settings == (Env("A", "1"), Env("B", "2"), Workdir("/w"))
+    assert steps[0].network is ImageNetwork.NONE
+    assert steps[1:] == (
         CopyStep("x", "/x"),
         CopyStep("dir", "/y"),
         ProjectStep(),
         RunStep("one", ImageNetwork.NONE),
         RunStep("two", ImageNetwork.NONE),
         SettingsStep((User("me"), Label("a", "1"), Label("b", "2"))),
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ['packages = ["x"]', 'copy = ["a:/b"]', "project = true", 'run = ["make"]']
+)
+def test_the_first_settings_are_part_of_the_step_that_follows_them(text: str) -> None:
+    [bare] = steps_of(table(text))
+    [step] = steps_of(table(f"env = {{ A = '1' }}\nworkdir = '/w'\n{text}"))
+
+    assert step == replace(bare, settings=(Env("A", "1"), Workdir("/w")))
+    assert step.instructions == (Env("A", "1"), Workdir("/w"), *bare.instructions)
+    assert text_of(step) != text_of(bare)
+
+
+def test_settings_alone_are_one_step() -> None:
+    text = "env = { A = '1' }\nworkdir = '/w'\nuser = 'me'\nlabels = { l = '2' }"
+
+    assert steps_of(table(text)) == (
+        SettingsStep((Env("A", "1"), Workdir("/w"), User("me"), Label("l", "2"))),
     )
 
 
@@ -92,12 +115,11 @@ def test_lines_that_are_empty_around_a_script_do_not_count(written: str, script:
 
 
 def test_the_text_of_a_step_is_what_a_containerfile_says_and_its_network() -> None:
-    first, copied, ran, last = steps_of(
+    copied, ran, last = steps_of(
         table('env = { A = "$b" }\ncopy = ["a b:/c"]\nrun = ["make"]\nuser = "1000"')
     )
 
-    assert text_of(first) == 'ENV A="\\$b"\n'
-    assert text_of(copied) == 'COPY ["a b", "/c"]\n'
+    assert text_of(copied) == 'ENV A="\\$b"\nCOPY ["a b", "/c"]\n'
     assert text_of(ran) == "network bridge\nRUN make\n"
     assert text_of(last) == "USER 1000\n"
 
@@ -123,9 +145,8 @@ def test_a_step_that_executes_nothing_has_no_network(text: str) -> None:
 def test_changes_are_written_for_the_version_that_takes_them() -> None:
     [step] = steps_of(table("env = { A = '$b' }\nworkdir = '/a b'"))
 
-    assert isinstance(step, SettingsStep)
-    assert step.changes(literal=True) == ('ENV A="$b"', "WORKDIR /a b")
-    assert step.changes(literal=False) == ('ENV A="\\$b"', 'WORKDIR "/a b"')
+    assert changes_of(step, literal=True) == ('ENV A="$b"', "WORKDIR /a b")
+    assert changes_of(step, literal=False) == ('ENV A="\\$b"', 'WORKDIR "/a b"')
 
 
 @pytest.mark.parametrize(
@@ -137,6 +158,7 @@ def test_changes_are_written_for_the_version_that_takes_them() -> None:
         ('copy = ["a:/b"]', "COPY a /b"),
         ("project = true", "the project to /workspace"),
         ('env = { A = "1" }\nworkdir = "/w"', "ENV A=1, WORKDIR /w"),
+        ('run = ["make"]\nenv = { A = "1" }', "RUN make (with ENV A=1)"),
     ],
 )
 def test_a_title_is_one_short_line(text: str, title: str) -> None:

@@ -28,6 +28,7 @@ def test_a_full_spec_says_it_all() -> None:
         only_env=True,
         labels={"l": "1"},
         work_dir="/workspace",
+        make_work_dir=True,
         user="1000:1000",
         timeout=90,
         memory_bytes=64 * 1024**2,
@@ -56,6 +57,7 @@ def test_a_full_spec_says_it_all() -> None:
         "unsetenvall": True,
         "labels": {"l": "1"},
         "work_dir": "/workspace",
+        "create_working_dir": True,
         "user": "1000:1000",
         "timeout": 90,
         "resource_limits": {

@@ -74,6 +74,9 @@ class ContainerSpec:
     nofile and nproc (see `quirks.RLIMITS_REPLACE_DEFAULTS`). With `terminal` the two output streams
     are one.
 
+    Podman refuses to start a command in a `work_dir` that is not there; with `make_work_dir` it
+    makes the directory, as that of an image, and gives it to the container's user.
+
     `overlays` are mounts whose source stays as it is: what the container writes there goes to its
     own storage, and is removed with it. At the paths of `hidden` the container finds an empty
     directory that cannot be written, whatever lies there.
@@ -96,6 +99,7 @@ class ContainerSpec:
     only_env: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     work_dir: str | None = None
+    make_work_dir: bool = False
     user: str | None = None
     timeout: int | None = None
     memory_bytes: int | None = None
@@ -135,6 +139,7 @@ class ContainerSpec:
             "unsetenvall": self.only_env,
             "labels": dict(self.labels),
             "work_dir": self.work_dir,
+            "create_working_dir": self.make_work_dir,
             "user": self.user,
             "timeout": self.timeout,
             "resource_limits": self._resource_limits(),

@@ -31,6 +31,7 @@ from barasync.images.steps import (
     RunStep,
     SettingsStep,
     Step,
+    changes_of,
     text_of,
     title_of,
 )
@@ -327,7 +328,7 @@ def _digest(content: Picked | Tree | None) -> str:
 async def _set(step: SettingsStep, draft: Draft) -> str:
     spec = draft.never_started()
     async with draft.container(spec) as container:
-        return await draft.commit(container, spec, step.changes(literal=draft.literal))
+        return await draft.commit(container, spec, changes_of(step, literal=draft.literal))
 
 
 async def _copied(step: CopyStep | ProjectStep, making: _Making, draft: Draft) -> str:
@@ -348,4 +349,4 @@ async def _copied(step: CopyStep | ProjectStep, making: _Making, draft: Draft) -
                 case Tree() as tree:
                     async with made_ahead(stream(tree)) as pieces:
                         await container.put_archive("/", pieces)
-        return await draft.commit(container, spec)
+        return await draft.commit(container, spec, changes_of(step, literal=draft.literal))

@@ -25,6 +25,7 @@ from barasync.engine.step_container import SHELL, Draft
 from barasync.engine.step_log import StepLog
 from barasync.engine.step_words import explained, hint_of
 from barasync.errors import ImageError
+from barasync.images.containerfile import Env, Workdir
 from barasync.images.steps import PackagesStep, RunStep
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -49,15 +50,20 @@ def spec_of(
 ) -> ContainerSpec:
     """Return the container that a step is executed in.
 
-    Its environment is the image's, with a `PATH` if that has none. Podman itself ends it some time
-    after the step's own timeout, for a builder that was killed.
+    It has the settings of the step, which its image gets from it. Its environment is otherwise that
+    of the image below, with a `PATH` if nobody sets one. Podman itself ends it some time after the
+    step's own timeout, for a builder that was killed.
     """
     env = dict(setting.partition("=")[::2] for setting in draft.parent.config.env)
+    env |= {setting.name: setting.value for setting in step.settings if isinstance(setting, Env)}
+    places = [setting.path for setting in step.settings if isinstance(setting, Workdir)]
     spec = replace(
         draft.bare(),
         entrypoint=(SHELL,),
         command=("-c", step.script),
         env={"PATH": _PATH, **env},
+        work_dir=places[-1] if places else None,
+        make_work_dir=bool(places),
         network=step.network.value,
         timeout=server_timeout(timeout, SERVER_GRACE_SECONDS),
         rlimits=rlimits,

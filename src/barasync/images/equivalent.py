@@ -90,8 +90,8 @@ def _instructions(table: ImageTable, user: str | None) -> Iterator[Instruction]:
             case PackagesStep() if other is not None:
                 yield from (*step.instructions, User(other))
             case PackagesStep(script=script):
-                yield Run(script)
+                yield from (*step.settings, Run(script))
             case ProjectStep(destination):
-                yield Copy(".", destination, other or "")
+                yield from (*step.settings, Copy(".", destination, other or ""))
             case _:
                 yield from step.instructions

@@ -2,12 +2,15 @@
 
 Whatever their order in the file, they are done so that what changes rarely comes first: settings
 (`env`, `workdir`), packages (`toolchain`, `dev`, `packages`), each `copy`, `project`, each `run`,
-and the last settings (`user`, `labels`).
+and the last settings (`user`, `labels`). The first settings are part of the step that follows them:
+an image of their own would cost a container and a commit, and spare no step that one, for what
+comes after it is another step with every change of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from msgspec import UnsetType
 
@@ -29,10 +32,13 @@ from barasync.images.packages import install_script
 
 _LONGEST_TITLE = 60
 
+Beginning = Env | Workdir
+"""A setting that comes before what a step does, and counts for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class SettingsStep:
-    """Settings of the image; no file changes."""
+    """Settings of the image, where no file changes."""
 
     settings: tuple[Setting, ...]
 
@@ -41,24 +47,24 @@ class SettingsStep:
         """What a Containerfile says for it."""
         return self.settings
 
-    def changes(self, *, literal: bool) -> tuple[str, ...]:
-        """Return what podman's commit takes for it; `literal` as for `containerfile.change`."""
-        return tuple(change(setting, literal=literal) for setting in self.settings)
-
 
 @dataclass(frozen=True, slots=True)
 class PackagesStep:
-    """Packages installed as root by `script`, for `/bin/sh -c`; `names` are for people."""
+    """Packages installed as root by `script`, for `/bin/sh -c`; `names` are for people.
+
+    `settings` come first: they count for the script, and for the image from then on.
+    """
 
     names: tuple[str, ...]
     script: str
     network: ImageNetwork = ImageNetwork.BRIDGE
     user: str = "root"
+    settings: tuple[Beginning, ...] = ()
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:
         """What a Containerfile says for it; whose user it leaves is for who writes the next."""
-        return User(self.user), Run(self.script)
+        return *self.settings, User(self.user), Run(self.script)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +77,12 @@ class CopyStep:
 
     source: str
     destination: str
+    settings: tuple[Beginning, ...] = ()
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:
         """What a Containerfile says for it."""
-        return (Copy(self.source, self.destination),)
+        return *self.settings, Copy(self.source, self.destination)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +90,12 @@ class ProjectStep:
     """The project's files, as the workspace layer has them."""
 
     destination: str = WORKSPACE
+    settings: tuple[Beginning, ...] = ()
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:
         """What a Containerfile says for it."""
-        return (Copy(".", self.destination),)
+        return *self.settings, Copy(".", self.destination)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +104,16 @@ class RunStep:
 
     script: str
     network: ImageNetwork = ImageNetwork.BRIDGE
+    settings: tuple[Beginning, ...] = ()
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:
         """What a Containerfile says for it."""
-        return (Run(self.script),)
+        return *self.settings, Run(self.script)
 
 
-Step = SettingsStep | PackagesStep | CopyStep | ProjectStep | RunStep
+Working = PackagesStep | CopyStep | ProjectStep | RunStep
+Step = SettingsStep | Working
 
 
 def steps_of(table: ImageTable) -> tuple[Step, ...]:
@@ -111,22 +121,34 @@ def steps_of(table: ImageTable) -> tuple[Step, ...]:
 
     `table` has been checked by `config.images`.
     """
-    steps: list[Step] = []
-    first = [Env(name, value) for name, value in sorted(table.env.items())]
+    env = [Env(name, value) for name, value in sorted(table.env.items())]
     where = () if isinstance(table.workdir, UnsetType) else (Workdir(table.workdir),)
-    if first or where:
-        steps.append(SettingsStep((*first, *where)))
-    if table.packages or table.dev or not isinstance(table.toolchain, UnsetType):
-        steps.append(_packages(table))
-    steps += [CopyStep(copy.source, copy.destination) for copy in image_copies(table)]
-    if table.project:
-        steps.append(ProjectStep())
-    steps += [RunStep(_stripped(script), table.network) for script in table.run]
     who = () if isinstance(table.user, UnsetType) else (User(table.user),)
-    last = [Label(name, value) for name, value in sorted(table.labels.items())]
-    if who or last:
-        steps.append(SettingsStep((*who, *last)))
-    return tuple(steps)
+    labels = [Label(name, value) for name, value in sorted(table.labels.items())]
+    first, last = (*env, *where), (*who, *labels)
+    working = list(_working(table))
+    if working:
+        working[0] = replace(working[0], settings=first)
+    else:
+        last = (*first, *last)
+    return (*working, SettingsStep(last)) if last else tuple(working)
+
+
+def changes_of(step: Step, *, literal: bool) -> tuple[str, ...]:
+    """Return what podman's commit takes for a step's settings; `literal` as for `change` there."""
+    return tuple(change(setting, literal=literal) for setting in step.settings)
+
+
+def _working(table: ImageTable) -> Iterator[Working]:
+    """Yield the steps that do something with files, in order."""
+    if table.packages or table.dev or not isinstance(table.toolchain, UnsetType):
+        yield _packages(table)
+    for copy in image_copies(table):
+        yield CopyStep(copy.source, copy.destination)
+    if table.project:
+        yield ProjectStep()
+    for script in table.run:
+        yield RunStep(_stripped(script), table.network)
 
 
 def _packages(table: ImageTable) -> PackagesStep:
@@ -158,17 +180,22 @@ def text_of(step: Step) -> str:
 
 def title_of(step: Step) -> str:
     """Return the step in one line for a person: `RUN apt-get update && apt-get install …`."""
+    settings = ", ".join(render([setting]).strip() for setting in step.settings)
     match step:
+        case SettingsStep():
+            return _shortened(settings)
         case PackagesStep(names):
             title = f"packages: {', '.join(names)}"
         case ProjectStep(destination):
             title = f"the project to {destination}"
+        case RunStep(script):
+            title = f"RUN {script}"
         case _:
-            written = (render([instruction]).strip() for instruction in step.instructions)
-            title = ", ".join(written) if not isinstance(step, RunStep) else f"RUN {step.script}"
-    return _shortened(" ".join(title.split()))
+            title = render([Copy(step.source, step.destination)])
+    return _shortened(f"{title} (with {settings})" if settings else title)
 
 
 def _shortened(title: str) -> str:
-    shown = "".join(char if char.isprintable() else "?" for char in title)
+    words = " ".join(title.split())
+    shown = "".join(char if char.isprintable() else "?" for char in words)
     return shown if len(shown) <= _LONGEST_TITLE else f"{shown[: _LONGEST_TITLE - 1]}…"
