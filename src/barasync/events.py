@@ -52,14 +52,17 @@ class ImageProgress(Event, tag="image.progress", frozen=True, kw_only=True):
 class ImageResolved(Event, tag="image.resolved", frozen=True, kw_only=True):
     """An image is here: that of a cell, or one that a declared image begins with.
 
-    `id` is its own, without a layer of the project's files. `digests` are its full names in its
-    registry, `host/name@sha256:…`: that of the image, and that of the manifest list that it was
-    taken from. An image from no registry has none.
+    `id` is its own, without a layer of the project's files. `digest` is its full name in its
+    registry, `host/name@sha256:…`, and `list_digest` that of the manifest list that it was taken
+    from, empty where there is none. `digests` are what podman knows an image by that was not pulled
+    by barasync, empty for any other.
     """
 
     image: str
     platform: str
     id: str
+    digest: str = ""
+    list_digest: str = ""
     digests: tuple[str, ...] = ()
 
 

@@ -20,11 +20,15 @@ _LOCAL = "localhost/barasync-test/registry"
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A manifest list that is in a registry and not here: the IDs of its images by architecture."""
+    """A manifest list that is in a registry and not here.
+
+    `ids` and `digests` are of its images by architecture, `digest` is that of the list.
+    """
 
     reference: str
     ids: dict[str, str]
     digest: str
+    digests: dict[str, str]
 
 
 def unique_root() -> bytes:
@@ -69,7 +73,7 @@ async def published(
             await podman.images.remove(image_id, force=True)
         digest = registry.digest(f"test/{name}", "1")
         assert digest is not None, f"{reference} did not get into the registry"
-        yield Published(reference, ids, digest)
+        yield Published(reference, ids, digest, registry.members(f"test/{name}", "1"))
     finally:
         with anyio.CancelScope(shield=True):
             for image_id in ids.values():

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from barasync.aiopodman import Podman
+from barasync.aiopodman import Member, Podman
 from barasync.errors import ImageError
 from barasync.images.failures import WrongPlatform
 from barasync.images.freshness import Freshness
+from barasync.images.manifest import publish
 from barasync.images.registry import Registries, pull, push
 from barasync.images.resolve import ResolvedImage, resolve
 from barasync.matrix.platforms import Platform, parse
 from tests.contract.registry_images import Published, made, published
+from tests.rig import faulty_registry, registry
 from tests.rig.faulty_registry import BLOB, MANIFEST, Fault, FaultyRegistry
 from tests.rig.registry import PASSWORD, USER, Registry, credentials
 
@@ -75,10 +78,9 @@ async def test_a_manifest_list_of_a_registry_gives_every_platform_its_image(
 
     assert {platform.architecture: one.id for platform, one in found.items()} == image.ids
     repository = image.reference.removesuffix(":1")
-    for one in found.values():
-        # That of the list, and that of the image.
-        assert len(one.digests) == 2
-        assert f"{repository}@{image.digest}" in one.digests
+    for platform, one in found.items():
+        assert one.list_digest == f"{repository}@{image.digest}"
+        assert one.digest == f"{repository}@{image.digests[platform.architecture]}"
 
 
 async def test_a_digest_of_a_manifest_list_pins_the_images_of_all_platforms(
@@ -107,6 +109,61 @@ async def test_what_a_tag_stands_for_now_is_fetched_where_that_is_asked_for(
     assert fresh.id == after.id == new.ids["amd64"]
 
 
+async def test_a_list_that_changes_between_two_platforms_is_taken_as_it_was(
+    podman: Podman, open_registry: Registry
+) -> None:
+    how = Registries(environ={}, insecure=True)
+    said: list[str] = []
+    async with published(podman, open_registry, "changed", "amd64", "arm64") as old:
+        first = await resolve(podman, old.reference, AMD64, (), how, on_progress=said.append)
+        async with published(podman, open_registry, "changed", "amd64", "arm64"):
+            # Its images are others.
+            second = await resolve(podman, old.reference, ARM64, (), how, on_progress=said.append)
+
+    assert (first.id, second.id) == (old.ids["amd64"], old.ids["arm64"])
+    assert second.digest.endswith(f"@{old.digests['arm64']}")
+    assert any("has changed in its registry since linux/amd64 was taken" in line for line in said)
+
+
+async def test_an_image_that_two_lists_hold_has_the_list_of_the_name_that_was_asked_for(
+    podman: Podman, open_registry: Registry
+) -> None:
+    async with published(podman, open_registry, "first", "amd64", "arm64") as image:
+        one = await resolved(podman, image.reference, AMD64)
+        repository = image.reference.removesuffix(":1")
+        name = "localhost/barasync-test/second:1"
+        list_id = await podman.manifests.create(name)
+        try:
+            await podman.manifests.add(list_id, Member(image=one.id, architecture="amd64"))
+            digest = await podman.manifests.push(name, f"{repository}:2", tls_verify=False)
+        finally:
+            await podman.manifests.remove(list_id)
+        two = await resolved(podman, f"{repository}:2", AMD64, Freshness.ALWAYS)
+        again = await resolved(podman, image.reference, AMD64, Freshness.NEVER)
+
+    assert one.id == two.id
+    assert digest != image.digest
+    assert two.list_digest == f"{repository}@{digest}"
+    assert one.list_digest == again.list_digest == f"{repository}@{image.digest}"
+
+
+async def test_a_list_of_pulled_images_is_known_by_them(
+    podman: Podman, open_registry: Registry
+) -> None:
+    name = "localhost/barasync-test/of-pulled:1"
+    async with published(podman, open_registry, "members", "amd64", "arm64") as image:
+        ids = {each: (await resolved(podman, image.reference, each)).id for each in (AMD64, ARM64)}
+        list_id = await publish(podman, name, ids)
+        try:
+            again = await publish(podman, name, ids)
+            found = {each: (await resolved(podman, name, each)).id for each in ids}
+        finally:
+            await podman.manifests.remove(name)
+
+    assert again == list_id
+    assert found == ids
+
+
 # Logins
 
 
@@ -117,11 +174,12 @@ async def test_the_auth_file_logs_in_for_a_push_and_a_pull(
     name = f"{closed_registry.host}/team/tool:1"
     said: list[str] = []
     async with made(podman) as image:
-        await push(podman, image, name, how, on_progress=said.append)
+        digest = await push(podman, image, name, how, on_progress=said.append)
         await podman.images.remove(image, force=True)
         assert await pull(podman, name, AMD64, how, on_progress=said.append) == image
 
-    assert any("Copying blob" in line for line in said)
+    assert digest == closed_registry.digest("team/tool", "1")
+    assert said == []
 
 
 async def test_without_a_login_the_next_step_is_said(
@@ -191,7 +249,7 @@ async def test_a_failure_that_passes_is_outlasted(
 @pytest.mark.parametrize(
     ("wanted", "status", "words"),
     [
-        ("manifest", 500, r" fails: .*500 Internal Server Error"),
+        ("manifest", 500, r" fails \(500 or above\): .*500 Internal Server Error"),
         ("layer", 0, r"the connection to .* broke: .*unexpected EOF"),
     ],
     ids=["manifest-500", "layer-half-way"],
@@ -243,17 +301,110 @@ async def test_a_push_outlasts_a_failure_that_passes(
     assert any(re.search(f"{words}.*; trying again in 0.01 s", line) for line in said)
 
 
+async def refusal(podman: Podman, name: str, how: Registries | None = None) -> tuple[str, str]:
+    """Why an image cannot be pulled and what to do, with nothing left of the try."""
+    before = {image.id for image in await podman.images.list(all=True)}
+    with pytest.raises(ImageError) as caught:
+        await pull(podman, name, AMD64, how or registries(), on_progress=[].append)
+    assert {image.id for image in await podman.images.list(all=True)} == before
+    assert caught.value.hint is not None
+    return str(caught.value), caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("fault", "said", "step"),
+    [
+        (
+            Fault(matching=MANIFEST, status=403),
+            "does not allow this to who has not logged in (403)",
+            "`podman login ",
+        ),
+        (
+            Fault(matching=MANIFEST, status=429, headers={"Retry-After": "0"}),
+            "asks for fewer requests (429)",
+            "try again later",
+        ),
+        (Fault(matching=MANIFEST, status=500), "fails (500 or above)", "try again later"),
+        (Fault(matching=MANIFEST), "the connection to ", "look at the network"),
+        (Fault(matching=BLOB), "the connection to ", "look at the network"),
+        (
+            Fault(matching=BLOB, stalls=True),
+            "answers nothing more, for 1 s: 1 layer begun",
+            "look at the registry",
+        ),
+    ],
+    ids=["403", "429", "500", "manifest-half-way", "blob-half-way", "blob-stalls"],
+)
+async def test_a_fault_of_a_registry_is_told_with_what_to_do(
+    podman: Podman,
+    open_registry: Registry,
+    faulty: FaultyRegistry,
+    *,
+    fault: Fault,
+    said: str,
+    step: str,
+) -> None:
+    silence = (60.0, 1.0 if fault.stalls else 60.0)
+    how = Registries(environ={}, insecure=True, pauses=(0.01,), silence=silence)
+    async with published(podman, open_registry, "faults", "amd64") as image:
+        fault = replace(fault)
+        if fault.matching == BLOB:
+            fault.matching = request_for("layer", image)
+        faulty.faults = [fault]
+        message, hint = await refusal(podman, re.sub(r"^[^/]+", faulty.host, image.reference), how)
+
+    assert f"{faulty.host}/test/faults:1 for linux/amd64 cannot be pulled: " in message
+    assert said in message
+    assert faulty.host in message.partition("cannot be pulled: ")[2]
+    assert step in hint
+
+
+@pytest.mark.parametrize("name", ["none/x:1", "test/there:none"], ids=["repository", "tag"])
+async def test_what_a_registry_does_not_have_is_told_with_what_to_do(
+    podman: Podman, open_registry: Registry, name: str
+) -> None:
+    async with published(podman, open_registry, "there", "amd64"):
+        message, hint = await refusal(podman, f"{open_registry.host}/{name}")
+
+    assert f"{open_registry.host} has no such repository or tag (404)" in message
+    assert "look at the spelling" in hint
+
+
 async def test_a_registry_out_of_reach_is_told_in_words(podman: Podman) -> None:
-    with pytest.raises(ImageError, match=r"127\.0\.0\.1:1 cannot be reached: .*refused"):
-        await pull(podman, "127.0.0.1:1/a/b:1", AMD64, registries(), on_progress=lambda _: None)
+    message, hint = await refusal(podman, "127.0.0.1:1/a/b:1")
+
+    assert "127.0.0.1:1 cannot be reached: " in message
+    assert "refused" in message
+    assert "the proxy of podman's service" in hint
+
+
+async def test_a_registry_that_never_answers_is_given_up(podman: Podman) -> None:
+    how = Registries(environ={}, insecure=True, silence=(1.0, 60.0))
+    with faulty_registry.silent() as host:
+        message, hint = await refusal(podman, f"{host}/a/b:1", how)
+
+    assert message.endswith(f"{host} answers nothing more, for 1 s: asking the registry")
+    assert "look at the registry" in hint
 
 
 async def test_a_registry_without_tls_is_not_used_unless_asked_to(
     podman: Podman, open_registry: Registry
 ) -> None:
-    how = Registries(environ={})
-    with pytest.raises(ImageError, match="has no TLS, or a certificate") as caught:
-        await pull(podman, f"{open_registry.host}/a/b:1", AMD64, how, on_progress=lambda _: None)
+    message, hint = await refusal(podman, f"{open_registry.host}/a/b:1", Registries(environ={}))
 
-    assert caught.value.hint is not None
-    assert "--insecure" in caught.value.hint
+    assert f"{open_registry.host} has no TLS: " in message
+    assert "`--insecure`" in hint
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_taken_only_when_asked_to(
+    podman: Podman,
+) -> None:
+    with registry.running(tls=True) as secure:
+        name = f"{secure.host}/a/b:1"
+        message, hint = await refusal(podman, name, Registries(environ={}))
+        async with made(podman) as image:
+            assert await push(podman, image, name, registries(), on_progress=[].append)
+
+    assert f"{secure.host} has a certificate that podman does not trust: " in message
+    assert f"/etc/containers/certs.d/{secure.host}/ca.crt" in hint
+    assert "`--insecure`" in hint

@@ -57,12 +57,16 @@ async def test_an_image_is_pulled_for_every_architecture_at_once(
         }
 
     assert ended.code == 0, ended.err
-    lines = ended.out.splitlines()
-    assert lines[:3] == [f"{image.reference} {each} {image.ids[each]}" for each in image.ids]
-    repository = image.reference.removesuffix(":1")
-    assert f"{image.reference} digest {repository}@{image.digest}" in lines
+    name, repository = image.reference, image.reference.removesuffix(":1")
+    assert ended.out.splitlines() == [
+        *(f"{name} {each} {image.ids[each]}" for each in image.ids),
+        *(f"{name} {each} digest {repository}@{image.digests[each]}" for each in image.ids),
+        f"{name} list {repository}@{image.digest}",
+    ]
     assert architectures == {each: each for each in image.ids}
-    assert f"{image.reference} arm64: Copying blob" in ended.err
+    said = [line for line in ended.err.splitlines() if line.startswith(f"{name} arm64: ")]
+    assert len(said) == 2
+    assert said[1].endswith(f" s: {image.digests['arm64']}")
 
 
 async def test_a_manifest_list_is_pushed_with_all_of_its_images_by_who_is_logged_in(
@@ -129,7 +133,9 @@ async def test_the_record_of_a_run_has_the_digests_and_the_id_of_what_a_tag_stoo
     assert ran.code == 0, ran.err + ran.out
     (cell,) = barasync.result()["cells"]
     digest = open_registry.digest("test/busybox", "1")
-    assert f"{open_registry.host}/test/busybox@{digest}" in cell["digests"]
+    assert pushed.out == f"{open_registry.host}/test/busybox@{digest}\n"
+    assert cell["digest"] == f"{open_registry.host}/test/busybox@{digest}"
+    assert (cell["list_digest"], cell["digests"]) == ("", [])
     assert cell["base_id"] == image_id
     assert cell["image_id"] != image_id, "it ran in a layer on top"
 

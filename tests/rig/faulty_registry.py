@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -77,6 +78,13 @@ def running(upstream: int) -> Iterator[FaultyRegistry]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def silent() -> Iterator[str]:
+    """Yield the host of a registry that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
 class _Server(ThreadingHTTPServer):

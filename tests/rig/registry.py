@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import json
 import re
 import shutil
 import subprocess
@@ -43,16 +44,28 @@ class Registry:
 
     def digest(self, repository: str, tag: str) -> str | None:
         """Return the digest of what a name stands for, `None` where there is none."""
+        response, _ = self._ask("HEAD", repository, tag)
+        return response.headers["Docker-Content-Digest"] if response.status == 200 else None
+
+    def members(self, repository: str, tag: str) -> dict[str, str]:
+        """Return the digests of the images of a manifest list, by architecture."""
+        _, body = self._ask("GET", repository, tag)
+        entries = json.loads(body)["manifests"]
+        return {entry["platform"]["architecture"]: entry["digest"] for entry in entries}
+
+    def _ask(
+        self, method: str, repository: str, tag: str
+    ) -> tuple[http.client.HTTPResponse, bytes]:
         headers = {"Accept": ", ".join(_MANIFESTS)}
         if self.needs_login:
             headers["Authorization"] = f"Basic {credentials()}"
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
-            connection.request("HEAD", f"/v2/{repository}/manifests/{tag}", headers=headers)
+            connection.request(method, f"/v2/{repository}/manifests/{tag}", headers=headers)
             response = connection.getresponse()
+            return response, response.read()
         finally:
             connection.close()
-        return response.headers["Docker-Content-Digest"] if response.status == 200 else None
 
 
 def credentials(password: str = PASSWORD) -> str:
@@ -61,13 +74,19 @@ def credentials(password: str = PASSWORD) -> str:
 
 
 @contextmanager
-def running(*, needs_login: bool = False) -> Iterator[Registry]:
-    """Run a registry on a port of its own; its storage is gone after the block, and so is it."""
+def running(*, needs_login: bool = False, tls: bool = False) -> Iterator[Registry]:
+    """Run a registry on a port of its own; its storage is gone after the block, and so is it.
+
+    With `tls` it has a certificate that it has signed itself.
+    """
     program = debian.docker_registry()
     directory = Path(tempfile.mkdtemp(prefix="barasync-test-registry-"))
     try:
         (directory / "htpasswd").write_text(_HTPASSWD)
-        (directory / "config.yml").write_text(_config(directory, needs_login=needs_login))
+        if tls:
+            _make_certificate(directory)
+        config = _config(directory, needs_login=needs_login, tls=tls)
+        (directory / "config.yml").write_text(config)
         # It ends with the tests, however they end.
         command = ["setpriv", "--pdeathsig", "KILL", program, "serve", directory / "config.yml"]
         log = directory / "log"
@@ -94,11 +113,23 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
     return int(found[1])
 
 
-def _config(directory: Path, *, needs_login: bool) -> str:
+def _make_certificate(directory: Path) -> None:
+    program = shutil.which("openssl")
+    if program is None:
+        raise debian.SetupError("openssl is not installed; script/setup --test installs it")
+    words = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    words += ["-subj", "/CN=rig", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    words += ["-keyout", str(directory / "key.pem"), "-out", str(directory / "certificate.pem")]
+    subprocess.run([program, "req", *words], check=True, capture_output=True)
+
+
+def _config(directory: Path, *, needs_login: bool, tls: bool) -> str:
     login = f"auth: {{htpasswd: {{realm: rig, path: {directory}/htpasswd}}}}\n"
+    files = f"{{certificate: {directory}/certificate.pem, key: {directory}/key.pem}}"
+    http = f"addr: '127.0.0.1:0', secret: rig{f', tls: {files}' if tls else ''}"
     return (
         "version: 0.1\n"
         "log: {level: info, accesslog: {disabled: true}}\n"
         f"storage: {{filesystem: {{rootdirectory: {directory}/data}}}}\n"
-        "http: {addr: '127.0.0.1:0', secret: rig}\n" + (login if needs_login else "")
+        f"http: {{{http}}}\n" + (login if needs_login else "")
     )

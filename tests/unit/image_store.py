@@ -30,17 +30,23 @@ class StoredImage:
     content: bytes = b""
     changes: list[str] = field(default_factory=list)
     digests: tuple[str, ...] = ()
+    digest: str = ""
 
 
 @dataclass
 class ImageStore:
     """Images by ID; `registry` maps a reference to what a pull of an architecture gives.
 
-    A value in `registry` is an image, or the text of podman's refusal.
+    A value in `registry` is an image, or the text of podman's refusal. `lists` has the digests of
+    the references that are manifest lists there; `changed` replaces references, by others in
+    `registry`, for who asks what they stand for.
     """
 
     images: list[StoredImage] = field(default_factory=list)
     registry: dict[tuple[str, str], StoredImage | str] = field(default_factory=dict)
+    lists: dict[str, str] = field(default_factory=dict)
+    changed: dict[str, str] = field(default_factory=dict)
+    drafts: dict[str, list[dict[str, object]]] = field(default_factory=dict)
     native: str = "amd64"
     requests: list[str] = field(default_factory=list)
     broken: bool = False
@@ -92,6 +98,8 @@ class ImageStore:
         if path == "images/json":
             return httpx2.Response(200, json=[_summary(image) for image in self.images])
         kind, _, rest = path.partition("/")
+        if kind == "manifests" and "localhost/barasync/list:" in rest:
+            return await self._draft(request, rest)
         name, _, action = rest.rpartition("/")
         return (
             self._manifest(name, action)
@@ -105,6 +113,9 @@ class ImageStore:
             cause = "image not known"
             document = {"cause": cause, "message": f"{name}: {cause}", "response": 404}
             return httpx2.Response(404, json=document)
+        if action == "untag":
+            found.names.remove(f"{query['repo']}:{query['tag']}")
+            return httpx2.Response(201)
         if action == "tag":
             given = f"{query['repo']}:{query['tag']}"
             for image in self.images:
@@ -141,10 +152,53 @@ class ImageStore:
             return httpx2.Response(200, text=json.dumps({"error": given}))
         for image in self.images:
             image.names = [name for name in image.names if name != reference]
-        given.names.append(reference)
-        self.images.append(given)
+        its_list = self.lists.get(reference, "")
+        if given not in self.images:
+            self.images.append(given)
+            given.digest = its_list
+        if "@" not in reference:
+            given.names.append(reference)
+        digests = (f"sha256:{given.id}", *filter(None, [its_list]))
+        known = (f"{_repository(reference)}@{digest}" for digest in digests)
+        given.digests = tuple(dict.fromkeys((*given.digests, *known)))
         lines = ({"stream": f"Trying to pull {reference}...\n"}, {"id": given.id})
         return httpx2.Response(200, text="\n".join(map(json.dumps, lines)))
+
+    async def _draft(self, request: httpx2.Request, rest: str) -> httpx2.Response:
+        """Answer for a list to which images of a registry are added, to learn their digests."""
+        name, _, action = rest.rpartition("/")
+        if action in {"exists", "json"}:
+            document = {"manifests": self.drafts[name]}
+            return httpx2.Response(200, json=document)
+        if request.method == "POST":
+            self.drafts[rest] = []
+            return httpx2.Response(200, json={"Id": "d" * 64})
+        if request.method == "DELETE":
+            del self.drafts[rest]
+            return httpx2.Response(200, json={})
+        reference = json.loads(await request.aread())["images"][0].removeprefix("docker://")
+        entries = self._entries(self.changed.get(reference, reference))
+        if not entries:
+            return httpx2.Response(500, json={"cause": "manifest unknown", "message": "no"})
+        self.drafts[rest] = entries
+        return httpx2.Response(200, json={"Id": "d" * 64})
+
+    def _entries(self, reference: str) -> list[dict[str, object]]:
+        repository, _, digest = reference.partition("@")
+        found: dict[str, str] = {}
+        for (name, architecture), image in self.registry.items():
+            if isinstance(image, str):
+                continue
+            is_it = _repository(name) == repository and digest == f"sha256:{image.id}"
+            if name == reference or is_it:
+                found[architecture] = image.id
+        return [
+            {
+                "digest": f"sha256:{image_id}",
+                "platform": {"os": "linux", "architecture": architecture},
+            }
+            for architecture, image_id in found.items()
+        ]
 
     def _manifest(self, name: str, action: str) -> httpx2.Response:
         full = name if "/" in name else f"localhost/{name}"
@@ -175,5 +229,11 @@ def _inspect(image: StoredImage) -> dict[str, object]:
         "Os": "linux",
         "RepoTags": image.names,
         "RepoDigests": list(image.digests),
+        "Digest": image.digest or f"sha256:{image.id}",
         "Labels": image.labels or None,
     }
+
+
+def _repository(reference: str) -> str:
+    head, slash, last = reference.partition("@")[0].rpartition("/")
+    return head + slash + last.partition(":")[0]

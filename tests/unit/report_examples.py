@@ -94,12 +94,16 @@ def image_progress(message: str) -> ImageProgress:
     return ImageProgress(at=1_700_000_000.5, image="base", platform="linux/arm64", message=message)
 
 
-def image_resolved(architecture: str, *digests: str) -> ImageResolved:
+def image_resolved(
+    architecture: str, digest: str = "", list_digest: str = "", *digests: str
+) -> ImageResolved:
     return ImageResolved(
         at=1_700_000_000.6,
         image="base",
         platform=f"linux/{architecture}",
         id="ba5e",
+        digest=digest,
+        list_digest=list_digest,
         digests=digests,
     )
 

@@ -166,7 +166,7 @@ async def test_every_image_is_told_of_with_what_its_registry_calls_it() -> None:
         await images(podman, declared, told=told).get(("top", ARM64))
 
     assert told == [
-        ResolvedImage(image.id, HUB, ARM64, ("r.example/base@sha256:1",)),
+        ResolvedImage(image.id, HUB, ARM64, digests=("r.example/base@sha256:1",)),
         ResolvedImage(f"{image.id}+top", "top", ARM64),
     ]
 

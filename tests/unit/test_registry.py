@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import AsyncIterator
 
+import anyio
+import httpx2
 import pytest
 
 from barasync.errors import EngineUnavailable, ImageError
 from barasync.images.failures import WrongPlatform
-from barasync.images.registry import Registries, pull
+from barasync.images.registry import Registries, pull, push
 from barasync.images.trouble import Trouble, sense_of, trouble_of
 from barasync.matrix.platforms import parse
 from tests.unit.image_store import ImageStore, StoredImage
@@ -55,11 +59,11 @@ WORDS = [
     ),
     (
         'Get "https://127.0.0.1:5000/v2/": http: server gave HTTP response to HTTPS client',
-        Trouble.TLS,
+        Trouble.NO_TLS,
     ),
     (
         'Get "https://r.example/v2/": x509: certificate signed by unknown authority',
-        Trouble.TLS,
+        Trouble.CERTIFICATE,
     ),
     ('Get "https://r.example/v2/": net/http: TLS handshake timeout', Trouble.BROKEN),
     ("writing blob: storing blob to file: write /x: no space left on device", Trouble.NO_SPACE),
@@ -178,3 +182,107 @@ async def test_a_podman_that_is_gone_is_not_a_trouble_of_the_registry() -> None:
         store.broken = True
         with pytest.raises(EngineUnavailable, match="cannot be pulled"):
             await pull(podman, NAME, AMD64, Registries(environ={}), on_progress=[].append)
+
+
+# Silence
+
+
+class Hanging(ImageStore):
+    """A store that says a few words of a pull and then nothing more."""
+
+    def __init__(self, *words: str) -> None:
+        super().__init__()
+        self.words = words
+        self.given_up = False
+
+    async def _handle(self, request: httpx2.Request) -> httpx2.Response:
+        if not request.url.path.endswith("/images/pull"):
+            return await super()._handle(request)
+        return httpx2.Response(200, content=self._said())
+
+    async def _said(self) -> AsyncIterator[bytes]:
+        try:
+            for line in self.words:
+                yield json.dumps({"stream": line}).encode() + b"\n"
+            await anyio.sleep_forever()
+        finally:
+            self.given_up = True
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("words", "silence", "said"),
+    [
+        ((), (0.05, 60.0), r"for 0\.05 s: asking the registry$"),
+        (
+            ("Trying to pull x...", f"Copying blob sha256:{'a' * 64}"),
+            (60.0, 0.06),
+            r"for 0\.06 s: 1 layer begun$",
+        ),
+    ],
+    ids=["before", "amid"],
+)
+async def test_a_registry_that_says_nothing_more_is_given_up(
+    words: tuple[str, ...], silence: tuple[float, float], said: str
+) -> None:
+    store = Hanging(*words)
+    registries = Registries(environ={}, silence=silence)
+
+    async with store.client() as podman:
+        with pytest.raises(ImageError, match=r"r\.example answers nothing more, " + said) as caught:
+            await pull(podman, NAME, AMD64, registries, on_progress=[].append)
+
+    assert store.given_up
+    assert caught.value.hint is not None
+
+
+# What a push comes to
+
+
+class Receiving(ImageStore):
+    """A store that sends an image, whose digest in the registry podman tells or does not."""
+
+    def __init__(self, digest: str, *, there: dict[str, str]) -> None:
+        super().__init__()
+        self.digest = digest
+        self.sent = self.add("localhost/tool:1", "amd64")
+        for architecture, image in there.items():
+            self.registry[NAME, architecture] = StoredImage(image * 64, [], architecture)
+
+    async def _handle(self, request: httpx2.Request) -> httpx2.Response:
+        path = request.url.path
+        if path.endswith("/push"):
+            lines: list[dict[str, str]] = [{"stream": "Writing manifest"}]
+            lines += [{"manifestdigest": self.digest}] if self.digest else []
+            return httpx2.Response(200, text="\n".join(map(json.dumps, lines)))
+        if path.endswith("/exists") and "barasync" not in path:
+            return httpx2.Response(404, json={"cause": "no list", "message": "no list"})
+        return await super()._handle(request)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("told", "there", "digest", "why"),
+    [
+        ("sha256:" + "e" * 64, {}, "sha256:" + "e" * 64, ""),
+        ("", {"amd64": "a"}, "sha256:" + "a" * 64, ""),
+        # Somebody else has pushed there since.
+        ("", {"arm64": "a"}, "", f"{NAME} stands for something else there by now"),
+        ("", {"amd64": "a", "arm64": "b"}, "", f"{NAME} stands for something else there by now"),
+        ("", {}, "", "this podman does not tell it, and could not ask the registry for it"),
+    ],
+    ids=["told", "found", "another-platform", "a-list", "unknown"],
+)
+async def test_a_push_comes_to_the_digest_that_is_there_or_says_that_it_is_not_known(
+    told: str, there: dict[str, str], digest: str, why: str
+) -> None:
+    store = Receiving(told, there=there)
+    said: list[str] = []
+
+    async with store.client() as podman:
+        how = Registries(environ={})
+        found = await push(podman, "localhost/tool:1", NAME, how, on_progress=said.append)
+
+    assert found == digest
+    assert said == ([f"note: it is there, its digest is not known: {why}"] if why else [])
+    assert store.drafts == {}

@@ -53,16 +53,19 @@ def test_the_run_itself_is_in_the_document() -> None:
 
 
 def test_a_cell_has_the_image_that_its_own_was_at_last_whatever_it_ran_in() -> None:
-    pinned = "r.example/base@sha256:1"
-    events = (*EVENTS[:2], image_resolved("arm64"), image_resolved("arm64", pinned), *EVENTS[2:])
+    pinned = [f"r.example/base@sha256:{number}" for number in "123"]
+    events = (*EVENTS[:2], image_resolved("arm64"), image_resolved("arm64", *pinned), *EVENTS[2:])
 
     document = reduce_events(events)
 
-    found = {cell.id: (cell.base_id, cell.digests, cell.image_id) for cell in document.cells}
+    found = {
+        cell.id: (cell.base_id, cell.digest, cell.list_digest, cell.digests, cell.image_id)
+        for cell in document.cells
+    }
     assert found == {
-        "amd64": (None, (), "1mage"),
-        "arm64": ("ba5e", (pinned,), "1mage"),
-        "riscv64": (None, (), None),
+        "amd64": (None, "", "", (), "1mage"),
+        "arm64": ("ba5e", pinned[0], pinned[1], (pinned[2],), "1mage"),
+        "riscv64": (None, "", "", (), None),
     }
 
 

@@ -97,7 +97,7 @@ LIST_IS_ASKED_OF_REGISTRIES = Quirk(
 PUSH_TELLS_NO_DIGEST = Quirk(
     name="push-tells-no-digest",
     trap="the push of an image does not say which digest it has in the registry",
-    workaround="push returns none, and the caller names the image by its tag",
+    workaround="push returns none, and the caller adds what the name stands for to a list",
     evidence="measured on 4.3.1, gone in 5.4.2",
     fixed=(5, 0, 0),
 )

@@ -72,9 +72,25 @@ class Libpod:
             "PUT", self._full(path), query=query, content=content, patience=None
         )
 
-    async def put_document(self, path: str, body: object) -> None:
-        """PUT a JSON document."""
-        await self.transport.request("PUT", self._full(path), content=msgspec.json.encode(body))
+    async def put_document(
+        self,
+        path: str,
+        body: object,
+        query: Query = _NO_QUERY,
+        *,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        patience: float | None = 0.0,
+    ) -> None:
+        """PUT a JSON document; `patience` as in the transport."""
+        content = msgspec.json.encode(body)
+        await self.transport.request(
+            "PUT",
+            self._full(path),
+            query=query,
+            content=content,
+            headers=headers,
+            patience=patience,
+        )
 
     async def delete(
         self, path: str, query: Query = _NO_QUERY, *, patience: float | None = 0.0

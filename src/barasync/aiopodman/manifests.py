@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from barasync.aiopodman.errors import NotFound
 from barasync.aiopodman.libpod import Libpod, segment
-from barasync.aiopodman.login import RegistryLogin
+from barasync.aiopodman.login import RegistryLogin, login_headers
 from barasync.aiopodman.models import Created, ManifestEntry, ManifestList
 from barasync.aiopodman.transfer import failed, transfer
 from barasync.aiopodman.wire.documents import decode_document
@@ -103,6 +103,35 @@ class Manifests:
             "variant": member.variant,
         }
         await self._libpod.put_document(_path(reference), body)
+
+    async def add_from_registry(
+        self,
+        reference: str,
+        source: str,
+        *,
+        login: RegistryLogin | None = None,
+        tls_verify: bool | None = None,
+    ) -> None:
+        """Add what a name stands for in its registry, of a manifest list all of its images.
+
+        Their content is not fetched, and their digests are what podman computes of the manifests
+        there. `login` and `tls_verify` are those of `images.pull`. Takes as long as the registry.
+
+        Raises:
+            APIError: There is no such list, or the registry does not give the manifest.
+            InvalidReference: `source` is none.
+
+        Source: `PUT /libpod/manifests/{name}`.
+        """
+        parse_reference(source)
+        body = {"operation": "update", "images": [f"docker://{source}"], "all": True}
+        await self._libpod.put_document(
+            _path(reference),
+            body,
+            {"tlsVerify": tls_verify},
+            headers=login_headers(login),
+            patience=None,
+        )
 
     async def push(
         self,

@@ -156,7 +156,8 @@ class ContainerInspect(_Wire, frozen=True, kw_only=True):
 class ImageSummary(_Wire, frozen=True, kw_only=True):
     """An image in a list; `size` in bytes, `created` in seconds since the epoch.
 
-    `digest` is that of its manifest, by which a manifest list names it. `architecture` is empty
+    `digest` is that of its manifest, by which a manifest list names it, or of the manifest list
+    that it was first pulled from. `architecture` is empty
     before podman 5. `parent_id` is the image it was committed from, empty once that is removed.
     """
 
@@ -169,6 +170,14 @@ class ImageSummary(_Wire, frozen=True, kw_only=True):
     size: int = 0
     created: int = 0
     architecture: str = field(default="", name="Arch")
+
+    @property
+    def digests(self) -> frozenset[str]:
+        """All digests by which podman knows it: those of its manifests and of lists that hold it.
+
+        Of an image without a name podman tells one.
+        """
+        return frozenset(full.rpartition("@")[2] for full in self.repo_digests) | {self.digest}
 
 
 class ImageConfig(_Wire, frozen=True, kw_only=True):
@@ -185,11 +194,14 @@ class ImageConfig(_Wire, frozen=True, kw_only=True):
 class ImageInspect(_Wire, frozen=True, kw_only=True):
     """An image in full; `size` in bytes, `manifest_type` is the media type of its manifest.
 
+    `digest` is that of its manifest, or of the manifest list that it was first pulled from.
+
     `variant` is empty on every podman so far: inspect does not report it (measured on 4.3.1 and
     5.4.2).
     """
 
     id: str
+    digest: str = ""
     architecture: str = ""
     variant: str = ""
     os: str = ""

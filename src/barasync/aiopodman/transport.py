@@ -126,6 +126,7 @@ class Transport:
         path: str,
         *,
         query: Query = MappingProxyType({}),
+        headers: Mapping[str, str] = MappingProxyType({}),
         content: bytes | AsyncIterable[bytes] | None = None,
         patience: float | None = 0.0,
     ) -> Answer:
@@ -145,7 +146,7 @@ class Transport:
             client = self._control
             limits = httpx2.Timeout(self.timeout, read=self.timeout + patience)
         request = client.build_request(
-            method, _target(path, query), content=content, timeout=limits
+            method, _target(path, query), headers=headers, content=content, timeout=limits
         )
         response = await self._send(client, request, whole=True, within=limits.read)
         return Answer(response.status_code, response.headers, response.content)

@@ -114,6 +114,8 @@ def preparation(
                 image=image.reference,
                 platform=str(image.platform),
                 id=image.id,
+                digest=image.digest,
+                list_digest=image.list_digest,
                 digests=image.digests,
             )
         )

@@ -16,6 +16,8 @@ Reference = Annotated[
     str, typer.Argument(metavar="IMAGE", help="REGISTRY/NAME[:TAG|@DIGEST].", show_default=False)
 ]
 
+Verbose = Annotated[bool, typer.Option("--verbose", help="Print podman's own lines as well.")]
+
 
 def pull(
     image: Reference,
@@ -23,6 +25,7 @@ def pull(
     arch: Arch = None,
     insecure: options.Insecure = False,
     url: options.Url = None,
+    verbose: Verbose = False,
 ) -> None:
     """Fetch an image for every architecture, and print their IDs and digests.
 
@@ -35,7 +38,7 @@ def pull(
 
     finish(
         lambda _interrupts: pull_image(
-            image, wanted, insecure=insecure, url=url, environ=os.environ
+            image, wanted, insecure=insecure, verbose=verbose, url=url, environ=os.environ
         )
     )
 
@@ -60,6 +63,7 @@ def push(
     *,
     insecure: options.Insecure = False,
     url: options.Url = None,
+    verbose: Verbose = False,
 ) -> None:
     """Send an image to a registry, of a manifest list those of all architectures."""
     project = find_project(Path.cwd())
@@ -69,6 +73,12 @@ def push(
 
     finish(
         lambda _interrupts: push_image(
-            image, destination, declared, insecure=insecure, url=url, environ=os.environ
+            image,
+            destination,
+            declared,
+            insecure=insecure,
+            verbose=verbose,
+            url=url,
+            environ=os.environ,
         )
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 
 import anyio
@@ -10,12 +12,16 @@ import typer
 
 from barasync.aiopodman import InvalidReference, Reference, is_image_id, parse_reference
 from barasync.cli.connect import connect
+from barasync.cli.terminal import channels
+from barasync.cli.transfer_lines import TransferLines, transfer_lines
 from barasync.errors import EXIT_OK, ConfigError
 from barasync.images.freshness import Freshness
 from barasync.images.registry import Registries, push
 from barasync.images.resolve import ResolvedImage, resolve
 from barasync.images.tags import default_tag
 from barasync.matrix.platforms import Platform, short_name
+from barasync.report.terminal import OutputMode, choose_mode
+from barasync.report.words import duration
 
 _notify = partial(typer.echo, err=True)
 
@@ -25,12 +31,14 @@ async def pull_image(
     wanted: Sequence[Platform],
     *,
     insecure: bool,
+    verbose: bool,
     url: str | None,
     environ: Mapping[str, str],
 ) -> int:
     """Fetch an image for every platform at once; the first that cannot be ends the others.
 
-    IDs and digests go to stdout in the order of `wanted`, progress to stderr.
+    IDs and digests go to stdout in the order of `wanted`, then the digest of the manifest list that
+    they are from, where it is one; progress goes to stderr, with `verbose` podman's lines as well.
 
     Raises:
         ConfigError: `image` is nothing that a registry could have.
@@ -39,24 +47,35 @@ async def pull_image(
     reference = _of_a_registry(image, "IMAGE")
     registries = Registries(environ=environ, insecure=insecure, pull=Freshness.ALWAYS)
     found: dict[Platform, ResolvedImage] = {}
-    async with connect(url, environ, notify=_notify) as connection:
+    async with (
+        connect(url, environ, notify=_notify) as connection,
+        _lines(environ, verbose=verbose) as lines,
+        anyio.create_task_group() as group,
+    ):
 
         async def fetch(platform: Platform) -> None:
-            def tell(line: str) -> None:
-                _notify(f"{image} {short_name(platform)}: {line}")
+            subject = f"{image} {short_name(platform)}"
+            with lines.living(subject):
+                found[platform] = await resolve(
+                    connection.podman,
+                    str(reference),
+                    platform,
+                    (),
+                    registries,
+                    on_progress=partial(lines.say, subject),
+                    on_words=partial(lines.hear, subject),
+                )
 
-            name = str(reference)
-            found[platform] = await resolve(
-                connection.podman, name, platform, (), registries, on_progress=tell
-            )
-
-        async with anyio.create_task_group() as group:
-            for platform in wanted:
-                group.start_soon(fetch, platform)
+        for platform in wanted:
+            group.start_soon(fetch, platform)
     for platform in wanted:
         typer.echo(f"{image} {short_name(platform)} {found[platform].id}")
-    for digest in dict.fromkeys(each for one in found.values() for each in one.digests):
-        typer.echo(f"{image} digest {digest}")
+    images = [found[platform] for platform in wanted]
+    for one in images:
+        if one.digest:
+            typer.echo(f"{image} {short_name(one.platform)} digest {one.digest}")
+    for digest in dict.fromkeys(one.list_digest for one in images if one.list_digest):
+        typer.echo(f"{image} list {digest}")
     return EXIT_OK
 
 
@@ -66,13 +85,14 @@ async def push_image(
     declared: Collection[str],
     *,
     insecure: bool,
+    verbose: bool,
     url: str | None,
     environ: Mapping[str, str],
 ) -> int:
     """Send an image or a manifest list; its name there goes to stdout, progress to stderr.
 
-    Of a declared image it is what `image build` named last. A podman that tells the digest has it
-    in the name.
+    Of a declared image it is what `image build` named last. The name has the digest, unless that
+    is not known, which is said.
 
     Raises:
         ConfigError: there is no destination, or none that a registry could have.
@@ -87,14 +107,35 @@ async def push_image(
     if target.digest:
         raise ConfigError(f"{target} has a digest, which the registry gives")
     registries = Registries(environ=environ, insecure=insecure)
-    async with connect(url, environ, notify=_notify) as connection:
-
-        def tell(line: str) -> None:
-            _notify(f"{target}: {line}")
-
-        digest = await push(connection.podman, source, str(target), registries, on_progress=tell)
+    subject = str(target)
+    began = time.monotonic()
+    async with (
+        connect(url, environ, notify=_notify) as connection,
+        _lines(environ, verbose=verbose) as lines,
+    ):
+        with lines.living(subject):
+            lines.say(subject, "pushing")
+            digest = await push(
+                connection.podman,
+                source,
+                subject,
+                registries,
+                on_progress=partial(lines.say, subject),
+                on_words=partial(lines.hear, subject),
+            )
+            lines.say(subject, f"pushed in {duration(time.monotonic() - began)}")
     typer.echo(f"{target.name}@{digest}" if digest else str(target))
     return EXIT_OK
+
+
+def _lines(
+    environ: Mapping[str, str], *, verbose: bool
+) -> AbstractAsyncContextManager[TransferLines]:
+    _, error = channels(environ)
+    lives = choose_mode(OutputMode.AUTO, terminal=error.terminal, environment=environ)
+    return transfer_lines(
+        error, lives=lives is OutputMode.LIVE, verbose=verbose, clock=time.monotonic
+    )
 
 
 def _of_a_registry(text: str, where: str) -> Reference:

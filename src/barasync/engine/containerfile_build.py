@@ -40,9 +40,9 @@ from barasync.engine.step_words import explained, hint_of
 from barasync.engine.usage import RunCgroup
 from barasync.errors import ImageError
 from barasync.images.failures import WrongPlatform
+from barasync.images.fit import fits
 from barasync.images.freshness import Freshness
 from barasync.images.ours import CONTAINERFILE, KIND_LABEL, PREFIX
-from barasync.images.resolve import fits
 from barasync.matrix.platforms import Platform, short_name
 from barasync.workspace.archive import made_ahead
 

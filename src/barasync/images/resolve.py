@@ -6,9 +6,8 @@ therefore created by ID, and every ID has gone through here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from hashlib import sha256
 
 from barasync.aiopodman import (
     ImageInspect,
@@ -23,26 +22,30 @@ from barasync.aiopodman import (
 from barasync.config.spelling import did_you_mean
 from barasync.errors import ImageError
 from barasync.images.failures import WrongPlatform, explained
+from barasync.images.fit import entry_platform, fits, platform_of, wrong_platform
 from barasync.images.freshness import Freshness
-from barasync.images.registry import Registries, pull
-from barasync.matrix.platforms import Platform, canonical, short_name
+from barasync.images.pulled import Pull, digests_of, kept_image, name_of
+from barasync.images.registry import First, Hear, Registries, unheard
+from barasync.matrix.platforms import Platform
 
 _LOCAL = "localhost"
-_PULLED = f"{_LOCAL}/barasync/pulled"
-_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedImage:
     """An image that is known to be for `platform`; `reference` is the name it was asked for by.
 
-    `digests` are its full names in its registry, `host/name@sha256:…`, as podman knows them: that
-    of the image and that of the manifest list that it was taken from. Empty for one from none.
+    `digest` is its full name in its registry, `host/name@sha256:…`, and `list_digest` that of the
+    manifest list that it was taken from: empty for an image that was not pulled by barasync, and
+    for one from no list. `digests` are what podman itself knows such an image by, without a word
+    which is which, or whether it was ever in a registry.
     """
 
     id: str
     reference: str
     platform: Platform
+    digest: str = ""
+    list_digest: str = ""
     digests: tuple[str, ...] = ()
 
 
@@ -61,7 +64,8 @@ async def resolve(
     declared: Collection[str],
     registries: Registries,
     *,
-    on_progress: Callable[[str], None],
+    on_progress: Hear,
+    on_words: Hear = unheard,
 ) -> ResolvedImage:
     """Find the image that `reference` names, for `platform`.
 
@@ -70,8 +74,9 @@ async def resolve(
     is on `localhost` or an ID, and then named `localhost/barasync/pulled:…`, as well as by its own
     name if no image for another platform has that. `registries` may say that it is always pulled,
     or never. `declared` are the names of images that the project declares: one of them may have
-    been meant. `on_progress` is called with lines for a person. Works for several platforms at the
-    same time.
+    been meant. `on_progress` is called with lines for a person, `on_words` with all that podman
+    says of a pull. Works for several platforms at the same time, which get images of one manifest
+    list, or it is said.
 
     Raises:
         WrongPlatform: There is such an image, for other platforms only.
@@ -85,30 +90,61 @@ async def resolve(
         with explained(f"looking for image {reference}"):
             local = await _local(podman, reference, parsed, platform)
     if local.image is not None:
-        return _resolved(local.image, reference, parsed, platform)
+        return _agreed(_resolved(local.image, reference, parsed, platform), registries, on_progress)
     if only_here or registries.pull is Freshness.NEVER:
         raise _absent(reference, platform, local, declared, only_here=only_here)
     try:
-        image = await _pull(podman, reference, platform, registries, on_progress)
+        image = await Pull(
+            podman=podman,
+            reference=reference,
+            platform=platform,
+            registries=registries,
+            on_progress=on_progress,
+            on_words=on_words,
+        ).image()
     except WrongPlatform:
         raise
     except ImageError as error:
         if local.platforms:
-            raise _wrong(reference, local.platforms, platform, hint=str(error)) from error
+            raise wrong_platform(reference, local.platforms, platform, hint=str(error)) from error
         error.hint = _suggestion(reference, declared) or error.hint
         raise
-    return _resolved(image, reference, parsed, platform)
+    return _agreed(_resolved(image, reference, parsed, platform), registries, on_progress)
+
+
+def _agreed(found: ResolvedImage, registries: Registries, on_progress: Hear) -> ResolvedImage:
+    """Return an image; say so where others of its name are from another manifest list."""
+    if not found.list_digest:
+        return found
+    digest = found.list_digest.rpartition("@")[2]
+    first = registries.lists.setdefault(found.reference, First(digest, found.platform))
+    if digest != first.digest:
+        on_progress(
+            f"note: {found.reference} is from another manifest list for {found.platform} "
+            f"({digest}) than for {first.platform} ({first.digest}): `--pull always` takes both "
+            "from one"
+        )
+    return found
 
 
 def _resolved(
     image: ImageInspect, reference: str, parsed: Reference | None, platform: Platform
 ) -> ResolvedImage:
-    digests = () if parsed is None else _digests(image, parsed)
-    return ResolvedImage(image.id, reference, platform, digests)
+    if parsed is None:
+        return ResolvedImage(image.id, reference, platform)
+    pulled = digests_of(image, reference, platform)
+    name = name_of(parsed, image)
+    if pulled is None or not name:
+        digests = _digests(image, parsed)
+        return ResolvedImage(image.id, reference, platform, digests=digests)
+    digest, list_digest = (
+        f"{name}@{each}" if each else "" for each in (pulled.manifest, pulled.list)
+    )
+    return ResolvedImage(image.id, reference, platform, digest, list_digest)
 
 
 def _digests(image: ImageInspect, reference: Reference) -> tuple[str, ...]:
-    """Return what the image is called in the registry of a reference."""
+    """Return what podman knows the image by, under the name of a reference."""
     named = {full.rpartition("@") for full in image.repo_digests}
     elsewhere = sorted(name for name, _, _ in named if not name.startswith(f"{_LOCAL}/"))
     if reference.registry == _LOCAL or not (reference.registry or elsewhere):
@@ -127,7 +163,7 @@ def _absent(
     only_here: bool,
 ) -> ImageError:
     if local.platforms:
-        return _wrong(reference, local.platforms, platform)
+        return wrong_platform(reference, local.platforms, platform)
     refused = "" if only_here else f" for {platform}, and it is not to be pulled"
     return ImageError(
         f"there is no image {reference} on this podman service{refused}",
@@ -135,96 +171,40 @@ def _absent(
     )
 
 
-def fits(image: Platform, platform: Platform) -> bool:
-    """Tell whether an image for the platform `image` serves a cell of `platform`.
-
-    An empty variant fits every variant of the architecture: podman does not report an image's.
-    """
-    if (image.os, image.architecture) != (platform.os, platform.architecture):
-        return False
-    return not image.variant or canonical(image) == canonical(platform)
-
-
 async def _local(
     podman: Podman, reference: str, parsed: Reference | None, platform: Platform
 ) -> _Local:
     """Look for the image among those of the service."""
     here = await _inspect(podman, reference)
-    if here is not None and fits(_platform_of(here), platform):
+    if here is not None and fits(platform_of(here), platform):
         return _Local(here)
     if parsed is not None:
-        kept = await _inspect(podman, _kept_name(reference, platform))
-        if kept is not None and fits(_platform_of(kept), platform):
+        images = await podman.images.list()
+        kept_id = kept_image(images, reference, platform)
+        kept = None if kept_id is None else await _inspect(podman, kept_id)
+        if kept is not None and fits(platform_of(kept), platform):
             return _Local(kept)
         name = _full_name(parsed)
-        images = await podman.images.list()
         listed = next((image for image in images if name in image.repo_tags), None)
         # What inspect gives for a manifest list is one of its images, not the list.
         if listed is not None and (here is None or here.id != listed.id):
             return await _member(podman, name, platform, images)
-    return _Local(None, () if here is None else (_platform_of(here),))
+    return _Local(None, () if here is None else (platform_of(here),))
 
 
 async def _member(
     podman: Podman, name: str, platform: Platform, images: Iterable[ImageSummary]
 ) -> _Local:
     """Look for the platform in a manifest list, and for its image among `images`."""
-    ids = {image.digest: image.id for image in images}
+    ids = {digest: image.id for image in images for digest in image.digests}
     platforms = []
     for entry in await podman.manifests.entries(name):
-        its = Platform(
-            entry.platform.architecture, entry.platform.variant, entry.platform.os or "linux"
-        )
+        its = entry_platform(entry)
         image_id = ids.get(entry.digest)
         if image_id is not None and fits(its, platform):
             return _Local(await podman.images.inspect(image_id))
         platforms.append(its)
     return _Local(None, tuple(platforms))
-
-
-async def _pull(
-    podman: Podman,
-    reference: str,
-    platform: Platform,
-    registries: Registries,
-    on_progress: Callable[[str], None],
-) -> ImageInspect:
-    """Fetch the image for the platform, and name it so that it is found again.
-
-    An image that had the name before, for another platform, gets it back: it is the user's.
-    """
-    on_progress(f"pulling {reference} for {platform}")
-    action = f"image {reference} for {platform} cannot be pulled"
-    with explained(action):
-        before = await _names(podman)
-    image_id = await pull(podman, reference, platform, registries, on_progress=on_progress)
-    with explained(action):
-        await _give_back(podman, before, platform)
-        found = _platform_of(await podman.images.inspect(image_id))
-        if not fits(found, platform):
-            raise _wrong(reference, (found,), platform)
-        repository, _, tag = _kept_name(reference, platform).rpartition(":")
-        await podman.images.tag(image_id, repository, tag)
-        # Podman tells digests only of an image that has a name.
-        return await podman.images.inspect(image_id)
-
-
-async def _give_back(
-    podman: Podman, before: Mapping[str, frozenset[str]], platform: Platform
-) -> None:
-    """Give images for other platforms the tags back that they had before a pull."""
-    after = await _names(podman)
-    for owner, names in before.items():
-        lost = names - after.get(owner, names)
-        tags = [taken for taken in map(parse_reference, lost) if not taken.digest]
-        if tags and not fits(_platform_of(await podman.images.inspect(owner)), platform):
-            for taken in tags:
-                await podman.images.tag(owner, taken.name, taken.tag)
-
-
-async def _names(podman: Podman) -> dict[str, frozenset[str]]:
-    """Return the names of all images by their IDs."""
-    return {image.id: frozenset(image.repo_tags) for image in await podman.images.list()}
 
 
 async def _inspect(podman: Podman, reference: str) -> ImageInspect | None:
@@ -240,12 +220,6 @@ def _full_name(reference: Reference) -> str:
     return f"{registry}{reference.name}:{reference.tag or 'latest'}"
 
 
-def _kept_name(reference: str, platform: Platform) -> str:
-    """Return the name under which a pulled image is kept for one platform."""
-    digits = sha256(reference.encode()).hexdigest()[:_DIGITS]
-    return f"{_PULLED}:{short_name(platform)}-{digits}"
-
-
 def _parse(reference: str, declared: Collection[str]) -> Reference | None:
     """Take a reference apart; `None` for an image ID."""
     if is_image_id(reference):
@@ -257,21 +231,6 @@ def _parse(reference: str, declared: Collection[str]) -> Reference | None:
             f"no image is declared under that name, and as a reference it is invalid: {error}",
             hint=_suggestion(reference, declared),
         ) from error
-
-
-def _platform_of(image: ImageInspect) -> Platform:
-    return Platform(image.architecture, image.variant, image.os or "linux")
-
-
-def _wrong(
-    reference: str, platforms: Iterable[Platform], needed: Platform, hint: str | None = None
-) -> WrongPlatform:
-    return WrongPlatform(
-        f"{reference} is an image for {', '.join(map(str, platforms))}, the cell needs {needed}",
-        hint=hint
-        or "build it for that platform under a name of its own, or declare it under [images], "
-        "where it is made for every platform",
-    )
 
 
 def _suggestion(reference: str, declared: Collection[str]) -> str | None:

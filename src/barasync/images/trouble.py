@@ -17,7 +17,8 @@ class Trouble(Enum):
     NOT_HERE = r"image not known"
     NO_SPACE = r"no space left on device|disk quota exceeded"
     PLATFORM = r"no image found in (manifest list|image index)"
-    TLS = r"HTTP response to HTTPS client|x509: |tls: "
+    NO_TLS = r"HTTP response to HTTPS client"
+    CERTIFICATE = r"x509: |tls: "
     BUSY = r"\b429\b|toomanyrequests|too many requests"
     LOGIN = r"unauthorized|authentication required|invalid username/password|\b401\b"
     FORBIDDEN = r"\b403\b|denied"
@@ -70,15 +71,28 @@ _SENSES = {
         "{registry} asks for fewer requests (429)",
         "try again later; `podman login {registry}` often raises the limit",
     ),
-    Trouble.FAILING: ("{registry} fails", "try again later"),
-    Trouble.BROKEN: ("the connection to {registry} broke", "try again later"),
+    Trouble.FAILING: (
+        "{registry} fails (500 or above)",
+        "try again later, or ask who runs the registry",
+    ),
+    Trouble.BROKEN: (
+        "the connection to {registry} broke",
+        "try again later; look at the network and the proxy of podman's service",
+    ),
     Trouble.UNREACHABLE: (
         "{registry} cannot be reached",
         "look at the name, and at the network and the proxy of podman's service",
     ),
-    Trouble.TLS: (
-        "{registry} has no TLS, or a certificate that nobody vouches for",
+    Trouble.NO_TLS: (
+        "{registry} has no TLS",
         "`--insecure` does without, where nobody can be in between",
+    ),
+    Trouble.CERTIFICATE: (
+        "{registry} has a certificate that podman does not trust",
+        (
+            "put its authority's into /etc/containers/certs.d/{registry}/ca.crt where podman's "
+            "service runs; `--insecure` accepts any, where nobody can be in between"
+        ),
     ),
     Trouble.NOT_HERE: (
         "there is no such image on this podman service",

@@ -55,9 +55,9 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
 
     `status` is `None` for a cell without a verdict: the record ends before. `attempt` is the last
     attempt, 0 when the cell never started, and then `logs` is `None` too. `image` is what was asked
-    for, `base_id` and `digests` are what that was then (`events.ImageResolved`), and `image_id` is
-    what the container was made from, with a layer of the project's files if it has one. `phases`
-    maps a phase to its seconds.
+    for, `base_id`, `digest`, `list_digest` and `digests` are what that was then
+    (`events.ImageResolved`), and `image_id` is what the container was made from, with a layer of
+    the project's files if it has one. `phases` maps a phase to its seconds.
     `retried` are the attempts before the last one, and `flaky` says that the last one passed where
     they did not. `manifest` is the list of all files in `artifacts` (`report.manifests`), relative
     to the run's directory.
@@ -75,6 +75,8 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 0
     seconds: float | None = None
     base_id: str | None = None
+    digest: str = ""
+    list_digest: str = ""
     digests: tuple[str, ...] = ()
     image_id: str | None = None
     container_id: str | None = None
@@ -168,7 +170,13 @@ def _with_image(cell: CellResult, images: Mapping[tuple[str, str], ImageResolved
     found = images.get((cell.image, cell.platform))
     if found is None:
         return cell
-    return msgspec.structs.replace(cell, base_id=found.id, digests=found.digests)
+    return msgspec.structs.replace(
+        cell,
+        base_id=found.id,
+        digest=found.digest,
+        list_digest=found.list_digest,
+        digests=found.digests,
+    )
 
 
 def _advance(

@@ -1,0 +1,149 @@
+"""What a person sees of a transfer, on a terminal and without one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+import pytest
+
+from barasync.cli.transfer_lines import TransferLines
+from barasync.images.progress import Progress
+from barasync.report.channel import Channel
+
+# As podman 4.3.1 and 5.4.2 say it.
+WORDS = [
+    "Trying to pull r.example/tool:1...",
+    "Getting image source signatures",
+    f"Copying blob sha256:{'a' * 64}",
+    f"Copying blob sha256:{'b' * 64}",
+    f"Copying config sha256:{'c' * 64}",
+    "Writing manifest to image destination",
+    "Storing signatures",
+]
+
+
+@dataclass
+class Device:
+    written: list[str] = field(default_factory=list)
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data.decode())
+
+
+@dataclass
+class Shown:
+    """Lines on a device of 60 columns, at a time of our own."""
+
+    lives: bool = True
+    verbose: bool = False
+    now: float = 0.0
+    device: Device = field(default_factory=Device)
+
+    def lines(self) -> TransferLines:
+        size = os.terminal_size((60, 24))
+        channel = Channel(self.device, terminal=self.lives, size=lambda: size)
+        return TransferLines(
+            channel, lives=self.lives, verbose=self.verbose, clock=lambda: self.now
+        )
+
+    def screen(self) -> list[str]:
+        """What a terminal shows of all that was written."""
+        rows: list[str] = []
+        for line in "".join(self.device.written).splitlines():
+            *cleared, text = line.split("\x1b[1A\x1b[2K")
+            del rows[len(rows) - len(cleared) :]
+            rows.append(text)
+        return [row for row in rows if row]
+
+
+@pytest.mark.parametrize(
+    ("heard", "said"),
+    [
+        (0, "asking the registry"),
+        (2, "asking the registry"),
+        (3, "1 layer begun"),
+        (4, "2 layers begun"),
+        (5, "2 layers there, copying the configuration"),
+        (6, "2 layers there, writing the manifest"),
+        (7, "2 layers there, writing the manifest"),
+    ],
+)
+def test_progress_is_what_podman_has_said_and_no_more(heard: int, said: str) -> None:
+    progress = Progress()
+
+    for line in WORDS[:heard]:
+        progress.hear(line)
+
+    assert str(progress) == said
+    assert progress.moves == (heard > 2)
+
+
+def test_a_layer_that_is_said_twice_counts_once() -> None:
+    progress = Progress()
+
+    for line in (WORDS[2], WORDS[2], WORDS[2] + " skipped: already exists"):
+        progress.hear(line)
+
+    assert str(progress) == "1 layer begun"
+
+
+def test_on_a_terminal_every_transfer_has_one_line_that_lives_below_those_that_stay() -> None:
+    shown = Shown()
+    lines = shown.lines()
+
+    with lines.living("x amd64"), lines.living("x arm64"):
+        lines.say("x amd64", "pulling")
+        for line in WORDS[:4]:
+            lines.hear("x amd64", line)
+        shown.now = 3.2
+        lines.draw()
+        between = shown.screen()
+        lines.say("x arm64", "unexpected EOF; trying again in 1 s")
+        after = shown.screen()
+
+    assert between == [
+        "x amd64: pulling",
+        "x amd64: 2 layers begun, 3.2 s",
+        "x arm64: asking the registry, 3.2 s",
+    ]
+    assert after[:2] == ["x amd64: pulling", "x arm64: unexpected EOF; trying again in 1 s"]
+    assert len(after) == 4
+    assert shown.screen() == after[:2]
+
+
+def test_a_line_that_lives_is_never_wider_than_the_terminal() -> None:
+    shown = Shown()
+    lines = shown.lines()
+
+    with lines.living("r.example/" + "x" * 80):
+        lines.draw()
+        assert [len(line) for line in shown.screen()] == [59]
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_without_a_terminal_there_are_the_lines_that_stay_and_podmans_where_asked_for(
+    *, verbose: bool
+) -> None:
+    shown = Shown(lives=False, verbose=verbose)
+    lines = shown.lines()
+
+    with lines.living("x amd64"):
+        lines.say("x amd64", "pulling")
+        lines.hear("x amd64", WORDS[2])
+        lines.draw()
+        lines.say("x amd64", "pulled in 3.2 s: sha256:1")
+
+    text = "".join(shown.device.written)
+    kept = [f"x amd64: {WORDS[2]}"] if verbose else []
+    assert text.splitlines() == ["x amd64: pulling", *kept, "x amd64: pulled in 3.2 s: sha256:1"]
+    assert "\x1b" not in text
+
+
+def test_what_a_registry_says_cannot_move_the_cursor() -> None:
+    shown = Shown(lives=False)
+
+    shown.lines().say("x", "\x1b[2Jgone\nnext")
+
+    assert "\x1b" not in shown.device.written[0]
+    assert shown.device.written[0].count("\n") == 1
