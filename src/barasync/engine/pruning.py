@@ -226,7 +226,7 @@ class _List:
 
 async def _lists(podman: Podman, found: Sequence[ImageSummary]) -> list[_List]:
     """Return the manifest lists of a service."""
-    by_digest = {image.digest: image for image in found if image.digest}
+    by_digest = {digest: image for image in found for digest in image.digests}
     lists = []
     for each in found:
         is_small = each.size < _LARGEST_LIST_BYTES and not each.labels and not each.parent_id

@@ -95,7 +95,7 @@ async def _members(
     except NotFound:
         return []
     digests = {entry.digest for entry in entries}
-    return [each for each in found if each.digest in digests]
+    return [each for each in found if each.digests & digests]
 
 
 async def _platforms(

@@ -118,7 +118,7 @@ async def _holds(
     podman: Podman, reference: str, members: Sequence[Member], images: Sequence[ImageSummary]
 ) -> bool:
     """Tell whether a list has these members and no other."""
-    digests = {image.id: image.digest for image in images}
+    digests = {image.id: image.digests for image in images}
     try:
         entries = await podman.manifests.entries(reference)
     except NotFound:
@@ -127,7 +127,8 @@ async def _holds(
     if len(entries) != len(members):
         return False
     for member in members:
-        its = platforms.get(digests.get(member.image, ""))
+        known = digests.get(member.image, frozenset())
+        its = next((platforms[digest] for digest in known if digest in platforms), None)
         if its is None or (its.os, its.architecture) != (member.os, member.architecture):
             return False
         if member.variant and its.variant != member.variant:
