@@ -58,6 +58,14 @@ WORDS = [
         Trouble.UNREACHABLE,
     ),
     (
+        ('Get "https://r.invalid/v2/": dial tcp: lookup r.invalid on 127.0.0.53:53: no such host'),
+        Trouble.UNREACHABLE,
+    ),
+    (
+        "dial tcp: lookup r.invalid: Temporary failure in name resolution",
+        Trouble.BROKEN,
+    ),
+    (
         'Get "https://127.0.0.1:5000/v2/": http: server gave HTTP response to HTTPS client',
         Trouble.NO_TLS,
     ),

@@ -28,6 +28,7 @@ class Trouble(Enum):
     BROKEN = (
         r"\bEOF\b|connection reset|broken pipe|i/o timeout|handshake timeout|server misbehaving"
         r"|GOAWAY|stream error|deadline exceeded|use of closed network connection"
+        r"|temporary failure in name resolution"
     )
     OTHER = r""
 
