@@ -20,7 +20,7 @@ from barasync.images.resolve import ResolvedImage
 from barasync.images.steps import Step
 from barasync.matrix.platforms import Platform, parse, short_name
 from barasync.workspace.tree import Tree
-from tests.unit.image_store import ImageStore
+from tests.unit.image_store import ImageStore, StoredImage
 
 pytestmark = pytest.mark.anyio
 
@@ -40,6 +40,7 @@ def images(
     held: list[str] | None = None,
     told: list[ResolvedImage] | None = None,
     *,
+    printed: list[str] | None = None,
     check_elf: bool = False,
     able: bool = True,
     project: Path = Path("/nowhere"),
@@ -53,7 +54,12 @@ def images(
         if held is not None:
             held.append(image)
 
+    def on_output(name: str, platform: Platform, line: str) -> None:
+        if printed is not None:
+            printed.append(f"{name} {short_name(platform)} | {line}")
+
     context = BuildContext(
+        on_output=on_output,
         podman=podman,
         project=project,
         tree=no_tree,
@@ -169,6 +175,17 @@ async def test_every_image_is_told_of_with_what_its_registry_calls_it() -> None:
         ResolvedImage(image.id, HUB, ARM64, digests=("r.example/base@sha256:1",)),
         ResolvedImage(f"{image.id}+top", "top", ARM64),
     ]
+
+
+async def test_what_podman_says_of_a_pull_is_for_who_reads_what_steps_print() -> None:
+    image = StoredImage("1" * 64, [], "arm64")
+    store = ImageStore(registry={(HUB, "arm64"): image})
+    printed: list[str] = []
+
+    async with store.client() as podman:
+        await images(podman, {}, printed=printed).get((HUB, ARM64))
+
+    assert printed == [f"{HUB} arm64 | Trying to pull {HUB}..."]
 
 
 async def test_an_image_is_looked_for_once_however_many_ask_and_again_when_it_is_gone() -> None:

@@ -73,10 +73,11 @@ class BuildContext:
     the limits that containers need.
 
     `on_progress` hears a line for a person at every step, `on_output` every line of what a step
-    prints, shortened; both with the image's name and platform. Without `cache` every step is made
-    anew, once. `timeout` is how long a step may execute, in seconds. `hold` keeps an image from
-    being pruned while this run or build lives. `cgroup_of` gives the cgroup of what podman's
-    builder is to execute for one image, `None` where it cannot be seen from here.
+    prints, shortened, and of what podman says of a pull; both with the image's name and platform.
+    Without `cache` every step is made anew, once. `timeout` is how long a step may execute, in
+    seconds. `hold` keeps an image from being pruned while this run or build lives. `cgroup_of`
+    gives the cgroup of what podman's builder is to execute for one image, `None` where it cannot be
+    seen from here.
     """
 
     podman: Podman

@@ -171,6 +171,7 @@ class Images:
             self._declared,
             registries,
             on_progress=partial(self._context.on_progress, reference, platform),
+            on_words=partial(self._context.on_output, reference, platform),
         )
 
     async def _find(self, name: str, table: ImageTable, platform: Platform) -> str | None:
