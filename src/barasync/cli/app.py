@@ -11,26 +11,30 @@ from typing import Annotated
 import typer
 
 from barasync import __version__
-from barasync.cli import arch, artifact, clean, container, doctor, image, matrix, run
+from barasync.cli.commands import group_of
 from barasync.cli.open_files import allow_many
 from barasync.cli.signals import take_as_ctrl_c
 from barasync.errors import EXIT_INTERRUPTED
 
+_COMMANDS = {
+    "matrix": "barasync.cli.matrix:matrix",
+    "run": "barasync.cli.run:run",
+    "clean": "barasync.cli.clean:clean",
+    "doctor": "barasync.cli.doctor:doctor",
+    "image": "barasync.cli.image:app",
+    "arch": "barasync.cli.arch:app",
+    "artifact": "barasync.cli.artifact:app",
+    "container": "barasync.cli.container:app",
+}
+
 app = typer.Typer(
     name="barasync",
+    cls=group_of(_COMMANDS),
     help="Run a project's rules in podman containers: every architecture × configuration at once.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("matrix")(matrix.matrix)
-app.command("run")(run.run)
-app.add_typer(image.app, name="image")
-app.add_typer(arch.app, name="arch")
-app.add_typer(artifact.app, name="artifact")
-app.add_typer(container.app, name="container")
-app.command("clean")(clean.clean)
-app.command("doctor")(doctor.doctor)
 
 
 def _version(show: bool) -> None:

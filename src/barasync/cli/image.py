@@ -8,26 +8,28 @@ from typing import Annotated
 
 import typer
 
-from barasync.cli import (
-    image_bootstrap,
-    image_containerfile,
-    image_listing,
-    image_prune,
-    image_snapshot,
-    options,
-    registry,
-)
+from barasync.cli import options
 from barasync.cli.arch_option import Arch, platforms_of
+from barasync.cli.commands import group_of
 from barasync.cli.project import find_project
 from barasync.errors import ConfigError
 from barasync.images.freshness import Freshness
 
-app = typer.Typer(help="Images that the project declares.", no_args_is_help=True)
-app.command("bootstrap")(image_bootstrap.bootstrap)
-app.command("containerfile")(image_containerfile.containerfile)
-app.command("prune")(image_prune.prune)
-app.command("pull")(registry.pull)
-app.command("push")(registry.push)
+_COMMANDS = {
+    "bootstrap": "barasync.cli.image_bootstrap:bootstrap",
+    "containerfile": "barasync.cli.image_containerfile:containerfile",
+    "prune": "barasync.cli.image_prune:prune",
+    "pull": "barasync.cli.registry:pull",
+    "push": "barasync.cli.registry:push",
+    "build": "barasync.cli.image:build",
+    "list": "barasync.cli.image_listing:list_",
+    "remove": "barasync.cli.image_listing:remove",
+    "snapshot": "barasync.cli.image_snapshot:snapshot",
+}
+
+app = typer.Typer(
+    cls=group_of(_COMMANDS), help="Images that the project declares.", no_args_is_help=True
+)
 
 
 @app.callback()
@@ -35,7 +37,6 @@ def images() -> None:
     """Images that the project declares."""
 
 
-@app.command()
 def build(
     names: Annotated[
         list[str], typer.Argument(metavar="NAME…", help="Images of [images] in barasync.toml.")
@@ -91,8 +92,3 @@ def build(
             check_elf=check_elf,
         )
     )
-
-
-app.command("list")(image_listing.list_)
-app.command("remove")(image_listing.remove)
-app.command("snapshot")(image_snapshot.snapshot)
