@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
@@ -19,11 +20,13 @@ from barasync.aiopodman.endpoint import (
     candidates,
     first_reachable,
 )
-from barasync.aiopodman.service import PrivateService, private_service
 from barasync.aiopodman.service_host import listener_pid, service_rlimits
 from barasync.engine.once import Once
 from barasync.engine.usage import CgroupMounts, parse_mounts
 from barasync.errors import ConfigError, EngineUnavailable
+
+if TYPE_CHECKING:
+    from barasync.aiopodman.service import PrivateService
 
 _OUTAGE_SECONDS = 20.0
 """How long a service may be away in the middle of a command: time to be started again."""
@@ -88,6 +91,9 @@ async def reach(
         endpoint, tried = await _find(url, environ)
         service: PrivateService | None = None
         if endpoint is None:
+            # Where one answers it need not be loaded.
+            from barasync.aiopodman.service import private_service  # noqa: PLC0415 - as said
+
             notify("no podman service answers; starting a private one for this command")
             try:
                 service = await stack.enter_async_context(private_service(environ=environ))

@@ -16,7 +16,7 @@ from barasync.engine.caches import users_label
 from barasync.engine.gate import Gates
 from barasync.engine.identity import ATTEMPT, CELL, WORKSPACE_MODE
 from barasync.engine.memory import LookAtMemory
-from barasync.engine.place import server_timeout
+from barasync.engine.place import SERVER_GRACE_SECONDS, server_timeout
 from barasync.engine.sampler import Sampler
 from barasync.engine.secrets import secret_env, secret_files
 from barasync.engine.usage import CellCgroup, RunCgroup
@@ -24,8 +24,6 @@ from barasync.masking.masker import Masker
 from barasync.matrix.cells import Cell
 from barasync.workspace.copies import CopySource
 from barasync.workspace.live import with_workspace
-
-SERVER_GRACE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

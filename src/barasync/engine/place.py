@@ -27,6 +27,9 @@ from barasync.engine.overlays import OverlayWrites
 from barasync.engine.usage import CellCgroup, Reading
 from barasync.matrix.outcome import Usage
 
+SERVER_GRACE_SECONDS = 30.0
+"""How long after our own deadline podman kills a container by itself."""
+
 Phase = Callable[[str], AbstractContextManager[None]]
 """Measures the block it opens under the given name."""
 

@@ -19,8 +19,7 @@ from barasync.aiopodman import (
 from barasync.engine.drain import Drain
 from barasync.engine.ending import NoVerdict
 from barasync.engine.gate import Gate
-from barasync.engine.job import SERVER_GRACE_SECONDS
-from barasync.engine.place import server_timeout
+from barasync.engine.place import SERVER_GRACE_SECONDS, server_timeout
 from barasync.engine.step_container import SHELL, Draft
 from barasync.engine.step_log import StepLog
 from barasync.engine.step_words import explained, hint_of
