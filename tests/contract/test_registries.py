@@ -13,6 +13,7 @@ from barasync.aiopodman import Member, Podman
 from barasync.errors import ImageError
 from barasync.images.failures import WrongPlatform
 from barasync.images.freshness import Freshness
+from barasync.images.listing import Listing
 from barasync.images.manifest import publish
 from barasync.images.registry import Registries, pull, push
 from barasync.images.resolve import ResolvedImage, resolve
@@ -43,7 +44,10 @@ async def resolved(
     podman: Podman, reference: str, platform: Platform, when: Freshness = Freshness.MISSING
 ) -> ResolvedImage:
     how = Registries(environ={}, insecure=True, pull=when)
-    return await resolve(podman, reference, platform, (), how, on_progress=lambda _: None)
+    listing = Listing(podman)
+    return await resolve(
+        podman, reference, platform, (), how, listing=listing, on_progress=lambda _: None
+    )
 
 
 def request_for(wanted: str, image: Published) -> str:
@@ -115,10 +119,20 @@ async def test_a_list_that_changes_between_two_platforms_is_taken_as_it_was(
     how = Registries(environ={}, insecure=True)
     said: list[str] = []
     async with published(podman, open_registry, "changed", "amd64", "arm64") as old:
-        first = await resolve(podman, old.reference, AMD64, (), how, on_progress=said.append)
+        first = await resolve(
+            podman, old.reference, AMD64, (), how, listing=Listing(podman), on_progress=said.append
+        )
         async with published(podman, open_registry, "changed", "amd64", "arm64"):
             # Its images are others.
-            second = await resolve(podman, old.reference, ARM64, (), how, on_progress=said.append)
+            second = await resolve(
+                podman,
+                old.reference,
+                ARM64,
+                (),
+                how,
+                listing=Listing(podman),
+                on_progress=said.append,
+            )
 
     assert (first.id, second.id) == (old.ids["amd64"], old.ids["arm64"])
     assert second.digest.endswith(f"@{old.digests['arm64']}")

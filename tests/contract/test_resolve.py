@@ -9,6 +9,7 @@ import pytest
 from barasync.aiopodman import Podman
 from barasync.errors import ImageError
 from barasync.images.failures import WrongPlatform
+from barasync.images.listing import Listing
 from barasync.images.registry import Registries
 from barasync.images.resolve import ResolvedImage, resolve
 from barasync.matrix.platforms import Platform, parse
@@ -23,7 +24,16 @@ LIST = "localhost/barasync-test/list:1"
 
 async def resolved(podman: Podman, reference: str, platform: Platform) -> ResolvedImage:
     registries = Registries(environ={})
-    return await resolve(podman, reference, platform, (), registries, on_progress=lambda _: None)
+    listing = Listing(podman)
+    return await resolve(
+        podman,
+        reference,
+        platform,
+        (),
+        registries,
+        listing=listing,
+        on_progress=lambda _: None,
+    )
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from barasync.engine.build import BuildContext, Built
 from barasync.engine.images import Images, executes
 from barasync.errors import ConfigError, EngineUnavailable, ImageError
 from barasync.images.bootstrap import recipe_for
+from barasync.images.listing import Listing
 from barasync.images.registry import Registries
 from barasync.images.resolve import ResolvedImage
 from barasync.images.steps import Step
@@ -89,7 +90,8 @@ class Builders:
         self.running = self.most = 0
         self.failing = ""
 
-    def __call__(self, _context: BuildContext) -> Builders:
+    def __call__(self, context: BuildContext) -> Builders:
+        self.listing = Listing(context.podman)
         return self
 
     async def build(

@@ -7,6 +7,7 @@ import hashlib
 import pytest
 
 from barasync.images.freshness import Freshness
+from barasync.images.listing import Listing
 from barasync.images.registry import Registries
 from barasync.images.resolve import ResolvedImage, resolve
 from barasync.matrix.platforms import Platform, parse
@@ -53,7 +54,9 @@ async def found(
     tell = [].append if said is None else said.append
     async with store.client() as podman:
         return [
-            await resolve(podman, reference, each, (), registries, on_progress=tell)
+            await resolve(
+                podman, reference, each, (), registries, listing=Listing(podman), on_progress=tell
+            )
             for each in platforms
         ]
 
@@ -123,10 +126,14 @@ async def test_a_list_that_changes_between_two_platforms_is_taken_as_it_was() ->
     registries = Registries(environ={})
     said: list[str] = []
     async with store.client() as podman:
-        old = await resolve(podman, TAG, AMD64, (), registries, on_progress=said.append)
+        old = await resolve(
+            podman, TAG, AMD64, (), registries, listing=Listing(podman), on_progress=said.append
+        )
         store.registry[TAG, "arm64"] = remote("two", "arm64")
         store.lists[TAG] = OTHER_LIST
-        other = await resolve(podman, TAG, ARM64, (), registries, on_progress=said.append)
+        other = await resolve(
+            podman, TAG, ARM64, (), registries, listing=Listing(podman), on_progress=said.append
+        )
 
     assert old.digest == full(remote("one", "amd64"))
     assert other.digest == full(remote("one", "arm64"))

@@ -10,6 +10,7 @@ from barasync.errors import EngineUnavailable, ImageError
 from barasync.images.failures import WrongPlatform
 from barasync.images.fit import fits
 from barasync.images.freshness import Freshness
+from barasync.images.listing import Listing
 from barasync.images.registry import Registries
 from barasync.images.resolve import ResolvedImage, resolve
 from barasync.matrix.platforms import Platform, parse
@@ -38,6 +39,7 @@ async def resolved(
             platform,
             declared,
             Registries(environ={}, pull=pull),
+            listing=Listing(podman),
             on_progress=[].append if progress is None else progress.append,
         )
 

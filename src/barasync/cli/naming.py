@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from barasync.aiopodman import Podman, Reference
 from barasync.engine.images import Images
-from barasync.images.manifest import platforms_of, publish
+from barasync.images.failures import explained
+from barasync.images.manifest import entries_of, hold, platforms_in, publish
 from barasync.images.tags import give
 from barasync.matrix.platforms import Platform, is_known
 
@@ -32,8 +33,12 @@ class Names:
             ImageError: podman refuses.
             EngineUnavailable: podman does not answer.
         """
+        with explained(f"looking at {tag}"):
+            entries = await entries_of(self.podman, str(tag))
+            if entries and hold(entries, ids, await self.images.listed()):
+                return
         members, lost = dict(ids), []
-        for platform in sorted(await platforms_of(self.podman, tag) - ids.keys()):
+        for platform in sorted(platforms_in(entries) - ids.keys()):
             found = await self.images.find((name, platform)) if is_known(platform) else None
             if found is None:
                 lost.append(str(platform))

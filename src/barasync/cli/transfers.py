@@ -16,6 +16,7 @@ from barasync.cli.terminal import channels
 from barasync.cli.transfer_lines import TransferLines, transfer_lines
 from barasync.errors import EXIT_OK, ConfigError
 from barasync.images.freshness import Freshness
+from barasync.images.listing import Listing
 from barasync.images.registry import Registries, push
 from barasync.images.resolve import ResolvedImage, resolve
 from barasync.images.tags import default_tag
@@ -52,6 +53,7 @@ async def pull_image(
         _lines(environ, verbose=verbose) as lines,
         anyio.create_task_group() as group,
     ):
+        listing = Listing(connection.podman)
 
         async def fetch(platform: Platform) -> None:
             subject = f"{image} {short_name(platform)}"
@@ -62,6 +64,7 @@ async def pull_image(
                     platform,
                     (),
                     registries,
+                    listing=listing,
                     on_progress=partial(lines.say, subject),
                     on_words=partial(lines.hear, subject),
                 )

@@ -24,6 +24,7 @@ from barasync.engine.step_words import explained
 from barasync.engine.usage import RunCgroup
 from barasync.images.cache import REPOSITORY, StepCache, replaced_tag, step_key
 from barasync.images.failures import ImageGone
+from barasync.images.listing import Listing
 from barasync.images.steps import (
     CopyStep,
     PackagesStep,
@@ -128,11 +129,15 @@ class _Making:
 
 
 class Builder:
-    """Makes images of steps; each step is found or made once, whatever images it is part of."""
+    """Makes images of steps; each step is found or made once, whatever images it is part of.
+
+    `listing` is what the service had when something was looked for first.
+    """
 
     def __init__(self, context: BuildContext) -> None:
         self._context = context
-        self._cache = StepCache(context.podman)
+        self.listing = Listing(context.podman)
+        self._cache = StepCache(context.podman, self.listing)
         self._picked: Once[str, Picked] = Once(self._pick)
         self._made: dict[str, str] = {}
         self._locks: dict[str, anyio.Lock] = {}

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from anyio import to_thread
 
-from barasync.aiopodman import NotFound
+from barasync.aiopodman import ImageSummary, NotFound
 from barasync.config.images import ancestry, chain
 from barasync.config.schema import ImageTable
 from barasync.engine.build import BuildContext, Builder, Built
@@ -118,6 +118,14 @@ class Images:
         except (ConfigError, ImageError):
             return None  # it is not declared for that platform, or not to be found
 
+    async def listed(self) -> Sequence[ImageSummary]:
+        """Return what the service had, with a name, when something was looked for first.
+
+        Raises:
+            PodmanError: podman does not tell.
+        """
+        return await self._builder.listing.images()
+
     @property
     def made_something(self) -> bool:
         """Whether a step was made: the others were there."""
@@ -168,6 +176,7 @@ class Images:
             platform,
             self._declared,
             registries,
+            listing=self._builder.listing,
             on_progress=partial(self._context.on_progress, reference, platform),
             on_words=partial(self._context.on_output, reference, platform),
         )

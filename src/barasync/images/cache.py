@@ -12,6 +12,7 @@ import hashlib
 import anyio
 
 from barasync.aiopodman import NotFound, Podman
+from barasync.images.listing import Listing
 from barasync.images.ours import KEY_LABEL, KIND_LABEL, PREFIX
 
 KIND = "step"
@@ -43,10 +44,11 @@ def replaced_tag(key: str, image_id: str) -> str:
 
 
 class StepCache:
-    """What a service has of steps, listed once for all that are looked for."""
+    """What a service has of steps, by `listing`; and of those that were made since."""
 
-    def __init__(self, podman: Podman) -> None:
+    def __init__(self, podman: Podman, listing: Listing) -> None:
         self._podman = podman
+        self._listing = listing
         self._images: dict[str, str] | None = None
         self._names: frozenset[tuple[str, str]] = frozenset()
         self._lock = anyio.Lock()
@@ -92,11 +94,12 @@ class StepCache:
         return self._images
 
     async def _listed(self) -> dict[str, str]:
-        images = await self._podman.images.list(labels={KIND_LABEL: KIND})
+        images = await self._listing.images()
         self._names = frozenset((image.id, name) for image in images for name in image.repo_tags)
         return {
             key: image.id
             for image in images
-            if (key := image.labels.get(KEY_LABEL, ""))
+            if image.labels.get(KIND_LABEL) == KIND
+            and (key := image.labels.get(KEY_LABEL, ""))
             and f"{REPOSITORY}:{step_tag(key)}" in image.repo_tags
         }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import anyio
 
 from barasync.aiopodman import (
     ImageSummary,
+    ManifestEntry,
     Member,
     NotFound,
     Podman,
@@ -59,7 +60,7 @@ async def publish(podman: Podman, name: str, images: Mapping[Platform, str]) -> 
     with explained(where):
         listed = await podman.images.list()
         old = _owner(listed, full)
-        if old is not None and await _holds(podman, old.id, members, listed):
+        if old is not None and hold(await entries_of(podman, old.id), images, listed):
             return old.id
         for member in members:
             if not await podman.images.exists(member.image):
@@ -84,22 +85,47 @@ async def publish(podman: Podman, name: str, images: Mapping[Platform, str]) -> 
     return made
 
 
-async def platforms_of(podman: Podman, name: Reference) -> frozenset[Platform]:
-    """Return the platforms of the manifest list of a name; none where an image has it, or nothing.
+async def entries_of(podman: Podman, name: str) -> Sequence[ManifestEntry]:
+    """Return what is in the manifest list of a name; nothing where an image has it, or nobody.
 
     Raises:
-        ImageError: podman refuses.
-        EngineUnavailable: podman does not answer.
+        PodmanError: podman does not tell.
     """
-    with explained(f"looking at {name}"):
-        try:
-            entries = await podman.manifests.entries(str(name))
-        except NotFound:
-            return frozenset()
+    try:
+        return await podman.manifests.entries(name)
+    except NotFound:
+        return ()
+
+
+def platforms_in(entries: Iterable[ManifestEntry]) -> frozenset[Platform]:
+    """Return the platforms of a manifest list."""
     its = (entry.platform for entry in entries)
     return frozenset(
         canonical(Platform(each.architecture, each.variant, each.os or "linux")) for each in its
     )
+
+
+def hold(
+    entries: Sequence[ManifestEntry],
+    images: Mapping[Platform, str],
+    listed: Iterable[ImageSummary],
+) -> bool:
+    """Tell whether a list has these images, IDs by platform, and no other.
+
+    `listed` are images of the service, by which their digests are known.
+    """
+    digests = {image.id: image.digests for image in listed}
+    platforms = {entry.digest: entry.platform for entry in entries}
+    if len(entries) != len(images):
+        return False
+    for platform, image in images.items():
+        known = digests.get(image, frozenset())
+        its = next((platforms[digest] for digest in known if digest in platforms), None)
+        if its is None or (its.os, its.architecture) != (platform.os, platform.architecture):
+            return False
+        if platform.variant and its.variant != platform.variant:
+            return False
+    return True
 
 
 def _tagged(reference: Reference) -> Reference:
@@ -112,25 +138,3 @@ def _tagged(reference: Reference) -> Reference:
 def _owner(images: Sequence[ImageSummary], name: str) -> ImageSummary | None:
     """Return what has a name, an image or a list."""
     return next((image for image in images if name in image.repo_tags), None)
-
-
-async def _holds(
-    podman: Podman, reference: str, members: Sequence[Member], images: Sequence[ImageSummary]
-) -> bool:
-    """Tell whether a list has these members and no other."""
-    digests = {image.id: image.digests for image in images}
-    try:
-        entries = await podman.manifests.entries(reference)
-    except NotFound:
-        return False
-    platforms = {entry.digest: entry.platform for entry in entries}
-    if len(entries) != len(members):
-        return False
-    for member in members:
-        known = digests.get(member.image, frozenset())
-        its = next((platforms[digest] for digest in known if digest in platforms), None)
-        if its is None or (its.os, its.architecture) != (member.os, member.architecture):
-            return False
-        if member.variant and its.variant != member.variant:
-            return False
-    return True

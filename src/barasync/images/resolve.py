@@ -6,7 +6,7 @@ therefore created by ID, and every ID has gone through here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from barasync.aiopodman import (
@@ -24,6 +24,7 @@ from barasync.errors import ImageError
 from barasync.images.failures import WrongPlatform, explained
 from barasync.images.fit import entry_platform, fits, platform_of, wrong_platform
 from barasync.images.freshness import Freshness
+from barasync.images.listing import Listing
 from barasync.images.pulled import Pull, digests_of, kept_image, name_of
 from barasync.images.registry import First, Hear, Registries, unheard
 from barasync.matrix.platforms import Platform
@@ -64,6 +65,7 @@ async def resolve(
     declared: Collection[str],
     registries: Registries,
     *,
+    listing: Listing,
     on_progress: Hear,
     on_words: Hear = unheard,
 ) -> ResolvedImage:
@@ -74,9 +76,9 @@ async def resolve(
     is on `localhost` or an ID, and then named `localhost/barasync/pulled:…`, as well as by its own
     name if no image for another platform has that. `registries` may say that it is always pulled,
     or never. `declared` are the names of images that the project declares: one of them may have
-    been meant. `on_progress` is called with lines for a person, `on_words` with all that podman
-    says of a pull. Works for several platforms at the same time, which get images of one manifest
-    list, or it is said.
+    been meant. `listing` is the service's. `on_progress` is called with lines for a person,
+    `on_words` with all that podman says of a pull. Works for several platforms at the same time,
+    which get images of one manifest list, or it is said.
 
     Raises:
         WrongPlatform: There is such an image, for other platforms only.
@@ -88,7 +90,7 @@ async def resolve(
     local = _Local(None)
     if only_here or registries.pull is not Freshness.ALWAYS:
         with explained(f"looking for image {reference}"):
-            local = await _local(podman, reference, parsed, platform)
+            local = await _local(podman, reference, parsed, platform, listing)
     if local.image is not None:
         return _agreed(_resolved(local.image, reference, parsed, platform), registries, on_progress)
     if only_here or registries.pull is Freshness.NEVER:
@@ -172,39 +174,67 @@ def _absent(
 
 
 async def _local(
-    podman: Podman, reference: str, parsed: Reference | None, platform: Platform
+    podman: Podman,
+    reference: str,
+    parsed: Reference | None,
+    platform: Platform,
+    listing: Listing,
 ) -> _Local:
     """Look for the image among those of the service."""
     here = await _inspect(podman, reference)
     if here is not None and fits(platform_of(here), platform):
         return _Local(here)
     if parsed is not None:
-        images = await podman.images.list()
-        kept_id = kept_image(images, reference, platform)
-        kept = None if kept_id is None else await _inspect(podman, kept_id)
-        if kept is not None and fits(platform_of(kept), platform):
-            return _Local(kept)
-        name = _full_name(parsed)
-        listed = next((image for image in images if name in image.repo_tags), None)
-        # What inspect gives for a manifest list is one of its images, not the list.
-        if listed is not None and (here is None or here.id != listed.id):
-            return await _member(podman, name, platform, images)
+        listed = _Listed(podman, reference, _full_name(parsed), platform, here)
+        image = await listing.search(listed.image)
+        if image is not None or listed.platforms:
+            return _Local(image, listed.platforms)
     return _Local(None, () if here is None else (platform_of(here),))
 
 
-async def _member(
-    podman: Podman, name: str, platform: Platform, images: Iterable[ImageSummary]
-) -> _Local:
-    """Look for the platform in a manifest list, and for its image among `images`."""
-    ids = {digest: image.id for image in images for digest in image.digests}
-    platforms = []
-    for entry in await podman.manifests.entries(name):
-        its = entry_platform(entry)
-        image_id = ids.get(entry.digest)
-        if image_id is not None and fits(its, platform):
-            return _Local(await podman.images.inspect(image_id))
-        platforms.append(its)
-    return _Local(None, tuple(platforms))
+@dataclass(slots=True)
+class _Listed:
+    """Looks for the platform's image among those of the service.
+
+    It is what was pulled by the reference for this platform before, or in the manifest list of the
+    full name. `here` is the image that the name stands for where none for a platform is asked for.
+    What was seen of the manifest list are its `platforms`.
+    """
+
+    podman: Podman
+    reference: str
+    name: str
+    platform: Platform
+    here: ImageInspect | None
+    platforms: tuple[Platform, ...] = ()
+
+    async def image(self, images: Sequence[ImageSummary]) -> ImageInspect | None:
+        """Return the image, if it is among `images`."""
+        kept_id = kept_image(images, self.reference, self.platform)
+        kept = None if kept_id is None else await _inspect(self.podman, kept_id)
+        if kept is not None and fits(platform_of(kept), self.platform):
+            return kept
+        self.platforms = ()
+        listed = next((image for image in images if self.name in image.repo_tags), None)
+        # What inspect gives for a manifest list is one of its images, not the list.
+        if listed is None or (self.here is not None and self.here.id == listed.id):
+            return None
+        return await self._member(images)
+
+    async def _member(self, images: Sequence[ImageSummary]) -> ImageInspect | None:
+        try:
+            entries = await self.podman.manifests.entries(self.name)
+        except NotFound:
+            return None  # the name stood for something else before
+        ids = {digest: image.id for image in images for digest in image.digests}
+        for entry in entries:
+            its = entry_platform(entry)
+            if entry.digest in ids and fits(its, self.platform):
+                image = await _inspect(self.podman, ids[entry.digest])
+                if image is not None:
+                    return image
+            self.platforms = (*self.platforms, its)
+        return None
 
 
 async def _inspect(podman: Podman, reference: str) -> ImageInspect | None:

@@ -62,13 +62,23 @@ async def give(podman: Podman, name: Reference, image: str) -> None:
     full = str(name)
     where = f"naming image {image[:12]} {full}"
     with explained(where):
+        if await _stands_for(podman, full, image):
+            return
         listed = await podman.images.list()
         old = next((each for each in listed if full in each.repo_tags), None)
-        if old is not None and old.id == image:
-            return
         try:
             await podman.images.tag(image, name.name, name.tag)
         except NotFound as error:
             raise ImageGone(where, image) from error
         if old is not None and old.repo_tags == [full]:
             await podman.manifests.remove(old.id, missing_ok=True)  # an image is none
+
+
+async def _stands_for(podman: Podman, name: str, image: str) -> bool:
+    """Tell whether a name is the image's, and not that of a list with it."""
+    try:
+        return (await podman.images.inspect(name)).id == image and not (
+            await podman.manifests.exists(name)
+        )
+    except NotFound:
+        return False
