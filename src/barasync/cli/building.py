@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -28,7 +28,7 @@ from barasync.config.schema import ImageTable
 from barasync.engine.identity import Identity
 from barasync.engine.image_uses import Uses, using
 from barasync.engine.images import TRIES, ImageKey, Images, executes
-from barasync.errors import EXIT_OK, BarasyncError
+from barasync.errors import EXIT_OK
 from barasync.images.failures import ImageGone
 from barasync.images.registry import Registries
 from barasync.images.tags import default_tag
@@ -119,21 +119,11 @@ async def build_images(build: Build, *, notify: Notify) -> tuple[Built, ...]:
         reach(build.url, build.environ, notify=notify) as reached,
         _recorded(build.project.directory) as directory,
         using(use_files(), directory.build, clock=time.time) as uses,
-        anyio.create_task_group() as group,
     ):
-        # It takes as long as to find that nothing is to be done, and is not needed then.
-        group.start_soon(_look_ahead, reached)
         built = await _build(build, reached, directory, uses=uses, notify=notify)
         for problem in uses.problems:
             notify(f"note: {problem}")
-        group.cancel_scope.cancel()
     return built
-
-
-async def _look_ahead(reached: Reached) -> None:
-    """Have it found out what the machine of the service is; an error is told to who asks for it."""
-    with suppress(BarasyncError):
-        await reached.look()
 
 
 @asynccontextmanager

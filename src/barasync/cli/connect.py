@@ -59,7 +59,8 @@ class Connection:
 class Reached:
     """A podman service that answers; `look` finds out about its machine, once.
 
-    On podman 4.3.1 that takes 0.3 s: as long as all the rest of what finds its images made.
+    That costs podman 4.3.1 0.3 s of the processor, 5.4.2 0.1 s: as much as all the rest of what
+    finds its images made, which does without.
     """
 
     podman: Podman
