@@ -39,13 +39,15 @@ SANE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """A podman that can be started; `program(scratch)` is its command line.
+    """A podman that can be started: `host(scratch)` executes a command where it is installed.
 
-    `scratch` is a directory for what the program needs while it runs.
+    `scratch` is a directory for what that needs while it runs. `program(scratch)` is the command
+    line of podman itself.
     """
 
     name: str
     program: Callable[[Path], tuple[str, ...]]
+    host: Callable[[Path], tuple[str, ...]]
     user: str = "root"
 
     @property
@@ -93,19 +95,20 @@ def host_version() -> str | None:
 
 
 def host_podman() -> Installation:
-    return Installation(f"podman-{host_version() or 'missing'}", lambda _: ("podman",))
+    return Installation(f"podman-{host_version() or 'missing'}", lambda _: ("podman",), _this_host)
 
 
 def trixie_podman() -> Installation:
     """Debian 13's podman; 5.4.2 is what it had when this was written."""
     version = debian.podman_version_in_cache() or "5.4.2"
     name = f"podman-{version}" if version != host_version() else f"podman-{version}-trixie"
-    return Installation(name, _trixie_program)
+    return Installation(name, lambda scratch: (*_trixie(scratch), "podman"), _trixie)
 
 
 def rootless_podman() -> Installation:
     installed = host_podman()
-    return Installation(f"{installed.name}-rootless", installed.program, user=ROOTLESS_USER)
+    name = f"{installed.name}-rootless"
+    return Installation(name, installed.program, installed.host, user=ROOTLESS_USER)
 
 
 def installations() -> tuple[Installation, ...]:
@@ -113,12 +116,16 @@ def installations() -> tuple[Installation, ...]:
     return host_podman(), trixie_podman(), rootless_podman()
 
 
-def _trixie_program(scratch: Path) -> tuple[str, ...]:
+def _this_host(_: Path) -> tuple[str, ...]:
+    return ("unshare", "--mount", "--propagation", "private")
+
+
+def _trixie(scratch: Path) -> tuple[str, ...]:
     root = debian.root_with_podman()
     visible = dict.fromkeys((tempfile.gettempdir(), str(PROJECT)))
     return (
         *("unshare", "--mount", "--propagation", "private", str(ENTER_ROOT)),
-        *(str(root), str(scratch), *visible, "--", "podman"),
+        *(str(root), str(scratch), *visible, "--"),
     )
 
 

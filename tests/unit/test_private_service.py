@@ -22,7 +22,7 @@ from barasync.aiopodman.service_host import (
     rlimits_for,
     service_rlimits,
 )
-from barasync.aiopodman.service_launch import GUARD, plan_launch
+from barasync.aiopodman.service_launch import GUARD, SHARE, plan_launch
 from barasync.aiopodman.service_tail import KEPT_BYTES, KEPT_LINES, Tail
 
 UNIFIED = "/sys/fs/cgroup/unified"
@@ -150,7 +150,8 @@ def test_a_plain_host_executes_the_guard_and_podman() -> None:
 
 def test_a_hybrid_host_gets_a_mount_namespace() -> None:
     assert launch(cover=COVER) == [
-        *["unshare", "--mount", "--propagation", "slave"],
+        *["sh", "-c", SHARE, "barasync-share", "rootful"],
+        *["unshare", "--mount", "--propagation", "unchanged"],
         *["sh", "-c", GUARD, "barasync-guard", UNIFIED, "/sys/fs/cgroup/pids", "/run/x"],
         *SERVICE,
     ]
@@ -158,7 +159,8 @@ def test_a_hybrid_host_gets_a_mount_namespace() -> None:
 
 def test_rootless_the_guard_is_inside_podmans_user_namespace() -> None:
     command = launch(rootless=True, cover=COVER)
-    assert command[:4] == ["podman", "--remote=false", "unshare", "unshare"]
+    assert command[:4] == ["podman", "--remote=false", "unshare", "sh"]
+    assert command[6:9] == ["barasync-share", "rootless", "unshare"]
     assert command[-5:] == SERVICE
 
 
@@ -185,8 +187,9 @@ def test_podman_is_not_sent_to_another_engine_by_its_environment() -> None:
     }
 
 
-def test_the_guard_is_posix_shell() -> None:
-    subprocess.run(["sh", "-n", "-c", GUARD], check=True)
+@pytest.mark.parametrize("script", [GUARD, SHARE])
+def test_what_is_executed_is_posix_shell(script: str) -> None:
+    subprocess.run(["sh", "-n", "-c", script], check=True)
 
 
 def test_the_version_is_in_the_header_of_a_ping() -> None:

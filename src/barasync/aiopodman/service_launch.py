@@ -2,8 +2,16 @@
 
 Everything here is a function of its arguments. The chain of programs is
 
-    rootful   [unshare --mount]  sh GUARD  podman system service
-    rootless  podman unshare [unshare --mount]  sh GUARD  podman system service
+    rootful   [sh SHARE  unshare --mount]  sh GUARD  podman system service
+    rootless  podman unshare  [sh SHARE  unshare --mount]  sh GUARD  podman system service
+
+Where the service has a mount namespace of its own, podman outside of it has to see the network
+namespaces that it binds to files: podman 4.3.1 does not even list a container without, and after
+our death only a podman outside is there to remove it. So their directory is made a shared mount
+beforehand, exactly as podman itself does before it makes its first one, and the new namespace stays
+its peer: what either side mounts or unmounts there, both do. Only the place of the cover is parted
+from the host. The storage's mounts are private in any namespace, podman sees to that; one outside
+makes its own when it needs them.
 
 The guard is a page of POSIX shell that starts the service and stays with it. Standard input of the
 chain is the listening socket, standard output the *control* connection to us:
@@ -46,6 +54,19 @@ RESTARTS = 10
 
 _POLL_SECONDS = 0.02
 
+# Source: containers/common, `netns.NewNSAtPath` and `GetNSRunDir`; `podman unshare` sets
+# XDG_RUNTIME_DIR. Who may not mount here has no networks of podman either, which will say so.
+SHARE = """
+namespaces=/run/netns
+if [ "$1" = rootless ]; then namespaces=$XDG_RUNTIME_DIR/netns; fi
+shift
+mkdir -p "$namespaces"
+if ! mount --make-rshared "$namespaces" 2>/dev/null; then
+    mount --rbind "$namespaces" "$namespaces" && mount --make-rshared "$namespaces"
+fi
+exec "$@"
+"""
+
 # A child that was not waited for keeps its process ID, so none that is signalled here can be that
 # of another process. The service must die with the guard, by whatever signal, where util-linux can
 # see to that. A mount is hidden by another one on top, because a rootless user may not unmount what
@@ -54,7 +75,7 @@ GUARD = f"""
 covered=$1 source=$2 directory=$3
 shift 3
 if [ -n "$covered" ]; then
-    mount --bind "$source" "$covered" || exit
+    mount --make-private "$covered" && mount --bind "$source" "$covered" || exit
 fi
 if command -v setpriv >/dev/null; then
     set -- setpriv --pdeathsig KILL -- "$@"
@@ -149,7 +170,7 @@ def plan_launch(
     """
     local = (*podman, "--remote=false")
     guard = ("sh", "-c", GUARD, "barasync-guard", *_covering(cover), directory)
-    namespace = ("unshare", "--mount", "--propagation", "slave") if cover else ()
+    namespace = _namespace(rootless=rootless) if cover else ()
     user_namespace = (*local, "unshare") if rootless else ()
     kept = {name: value for name, value in environ.items() if name not in _NOT_INHERITED}
     # Podman 5 prints a warning about version 1 cgroups with every command otherwise.
@@ -159,6 +180,13 @@ def plan_launch(
         kept,
         tuple(_notes(rootless=rootless, cover=cover)),
     )
+
+
+def _namespace(*, rootless: bool) -> tuple[str, ...]:
+    """Return what executes a command in a mount namespace, and shares what SHARE says with it."""
+    kind = "rootless" if rootless else "rootful"
+    share = ("sh", "-c", SHARE, "barasync-share", kind)
+    return (*share, "unshare", "--mount", "--propagation", "unchanged")
 
 
 def _covering(cover: Cover | None) -> tuple[str, str]:

@@ -1,0 +1,76 @@
+"""What a SIGKILL leaves where barasync has a podman service of its own, and who can remove it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.rig.command import Barasync, read_until
+from tests.rig.own_host import OwnHost, own_host
+from tests.rig.services import Installation
+
+IMAGE = "localhost/b:1"
+SLEEPING = 'trap "" TERM; echo ready; sleep 1000'
+NAMES = ("ps", "--all", "--external", "--format", "{{.Names}}")
+
+
+@pytest.fixture
+def host(installation: Installation) -> Iterator[OwnHost]:
+    with own_host(installation) as host:
+        host.import_busybox(IMAGE)
+        yield host
+        host.podman("rm", "--all", "--force", "--time", "0")
+
+
+@pytest.fixture
+def barasync(host: OwnHost, tmp_path: Path) -> Iterator[Barasync]:
+    project = tmp_path / "project"
+    project.mkdir()
+    barasync = Barasync(project, None, {**os.environ, **host.environ, "NO_COLOR": "1"})
+    yield barasync
+    barasync("clean")
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+
+
+def network_namespaces(host: OwnHost) -> list[str]:
+    return [point for point in host.mounts() if point.startswith("/run/netns/")]
+
+
+def layers(host: OwnHost) -> set[Path]:
+    return set((host.directory / "graph/overlay").iterdir())
+
+
+@pytest.mark.parametrize("remover", ["podman", "clean"])
+def test_a_killed_cell_with_a_network_is_seen_and_removed_by_any_other_podman(
+    host: OwnHost, barasync: Barasync, remover: str
+) -> None:
+    before = layers(host)
+    barasync.configure_script(IMAGE, SLEEPING, 'network = "bridge"')
+    with barasync.running("matrix", "tests") as process:
+        read_until(process, "| ready", 1)
+        name = f"barasync-{barasync.record().name}-"
+        kill(process)
+
+    (seen,) = host.podman(*NAMES).split()
+    bound = network_namespaces(host)
+    if remover == "clean":
+        ended = barasync("clean")
+        assert (ended.code, ended.err.count("\n")) == (0, 1), ended.out + ended.err
+        assert re.search(rf"^container {name}\S+ .*: removed$", ended.out, re.MULTILINE)
+    else:
+        host.podman("rm", "--force", "--time", "0", seen)
+
+    assert seen.startswith(name)
+    assert len(bound) == 1
+    assert host.podman(*NAMES) == ""
+    assert network_namespaces(host) == []
+    assert layers(host) == before
