@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from barasync.aiopodman.service_place import PREFIX
 from tests.rig.command import Barasync, read_until
 from tests.rig.own_host import OwnHost, own_host
 from tests.rig.services import Installation
@@ -39,6 +41,20 @@ def barasync(host: OwnHost, tmp_path: Path) -> Iterator[Barasync]:
 def kill(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.wait()
+
+
+def kill_with_guard(process: subprocess.Popen[bytes]) -> None:
+    """Kill barasync and what it has started for its service, as whoever kills a cgroup does."""
+    for children in Path(f"/proc/{process.pid}/task").glob("*/children"):
+        for child in children.read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+    kill(process)
+
+
+def places_of(process: subprocess.Popen[bytes]) -> list[Path]:
+    """Return the directories of the private service of a command: it has a lock on each."""
+    opened = [path.readlink() for path in Path(f"/proc/{process.pid}/fd").iterdir()]
+    return sorted(path for path in opened if path.name.startswith(PREFIX))
 
 
 def network_namespaces(host: OwnHost) -> list[str]:
@@ -74,3 +90,27 @@ def test_a_killed_cell_with_a_network_is_seen_and_removed_by_any_other_podman(
     assert host.podman(*NAMES) == ""
     assert network_namespaces(host) == []
     assert layers(host) == before
+
+
+@pytest.mark.parametrize("remover", ["clean", "run"])
+def test_the_directories_of_a_service_that_was_killed_too_go_with_clean_and_with_the_next_run(
+    barasync: Barasync, remover: str
+) -> None:
+    barasync.configure_script(IMAGE, SLEEPING)
+    with barasync.running("matrix", "tests") as process:
+        read_until(process, "| ready", 1)
+        places = places_of(process)
+        kill_with_guard(process)
+    left = [path.exists() for path in places]
+    lines = [f"directory {path} (of a podman service whose barasync is dead)" for path in places]
+
+    promised = barasync("clean", "--dry-run")
+    kept = [path.exists() for path in places]
+    barasync.configure_script(IMAGE, "true")
+    ended = barasync("clean") if remover == "clean" else barasync("matrix", "tests")
+
+    assert (left, kept) == ([True, True], [True, True])
+    assert [f"{line}: would be removed" in promised.out for line in lines] == [True, True]
+    assert ended.code == 0, ended.out + ended.err
+    assert [f"{line}: removed" in ended.out for line in lines] == [remover == "clean"] * 2
+    assert [path.exists() for path in places] == [False, False]

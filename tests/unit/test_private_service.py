@@ -12,8 +12,7 @@ import anyio.lowlevel
 import pytest
 from anyio.abc import ByteReceiveStream
 
-from barasync.aiopodman import ProtocolError, Rlimit, ServiceError
-from barasync.aiopodman import service as service_module
+from barasync.aiopodman import ProtocolError, Rlimit
 from barasync.aiopodman.service import api_version
 from barasync.aiopodman.service_host import (
     Cover,
@@ -23,10 +22,12 @@ from barasync.aiopodman.service_host import (
     service_rlimits,
 )
 from barasync.aiopodman.service_launch import GUARD, SHARE, plan_launch
+from barasync.aiopodman.service_place import Places
 from barasync.aiopodman.service_tail import KEPT_BYTES, KEPT_LINES, Tail
 
 UNIFIED = "/sys/fs/cgroup/unified"
 COVER = Cover(UNIFIED, "/sys/fs/cgroup/pids")
+PLACES = Places("/run/x", "/var/tmp/x")
 
 
 def mounts(*entries: tuple[str, str]) -> str:
@@ -136,7 +137,7 @@ def test_a_foreign_service_is_whoever_listens(tmp_path: Path) -> None:
 def launch(*, rootless: bool = False, cover: Cover | None = None, **environ: str) -> list[str]:
     return list(
         plan_launch(
-            podman=("podman",), rootless=rootless, cover=cover, directory="/run/x", environ=environ
+            podman=("podman",), rootless=rootless, cover=cover, places=PLACES, environ=environ
         ).command
     )
 
@@ -165,7 +166,7 @@ def test_rootless_the_guard_is_inside_podmans_user_namespace() -> None:
 
 
 def test_a_hybrid_host_is_noted() -> None:
-    plan = plan_launch(podman=("p",), rootless=True, cover=COVER, directory="/d", environ={})
+    plan = plan_launch(podman=("p",), rootless=True, cover=COVER, places=PLACES, environ={})
     assert "rootless" in plan.notes[0]
     assert UNIFIED in plan.notes[1]
 
@@ -179,12 +180,20 @@ def test_podman_is_not_sent_to_another_engine_by_its_environment() -> None:
         "LISTEN_PID": "1",
         "NOTIFY_SOCKET": "/n",
     }
-    plan = plan_launch(podman=("p",), rootless=False, cover=None, directory="/d", environ=environ)
+    plan = plan_launch(podman=("p",), rootless=False, cover=None, places=PLACES, environ=environ)
     assert dict(plan.environ) == {
         "HOME": "/h",
         "CONTAINERS_CONF": "/c",
+        "TMPDIR": "/var/tmp/x",
         "PODMAN_IGNORE_CGROUPSV1_WARNING": "1",
     }
+
+
+def test_where_there_is_no_place_for_its_temporary_files_podman_has_its_own() -> None:
+    plan = plan_launch(
+        podman=("p",), rootless=False, cover=None, places=Places("/d", None), environ={}
+    )
+    assert "TMPDIR" not in plan.environ
 
 
 @pytest.mark.parametrize("script", [GUARD, SHARE])
@@ -256,35 +265,3 @@ class TestTail:
         send, receive = anyio.create_memory_object_stream[bytes]()
         async with send, receive, Tail(receive):  # type: ignore[arg-type]  # as good as a byte stream
             pass
-
-
-@pytest.mark.anyio
-async def test_a_socket_directory_is_private_and_removed(tmp_path: Path) -> None:
-    environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
-    async with service_module._socket_directory(environ, rootless=True) as directory:
-        place = anyio.Path(directory)
-        assert place.parent == tmp_path
-        assert (await place.stat()).st_mode & 0o777 == 0o700
-    assert not await place.exists()
-
-
-@pytest.mark.anyio
-async def test_a_runtime_directory_that_is_too_deep_for_a_socket_is_passed_over(
-    tmp_path: Path,
-) -> None:
-    deep = tmp_path / ("d" * 100)
-    deep.mkdir()
-    environ = {"XDG_RUNTIME_DIR": str(deep), "TMPDIR": str(tmp_path)}
-    async with service_module._socket_directory(environ, rootless=True) as directory:
-        assert Path(directory).parent == tmp_path
-
-
-def test_nowhere_to_put_the_socket_is_an_error_that_says_where_it_looked(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def refuse(*, prefix: str, dir: str) -> str:  # noqa: A002 - the name is tempfile's
-        raise PermissionError(13, "Permission denied", f"{dir}/{prefix}")
-
-    monkeypatch.setattr("tempfile.mkdtemp", refuse)
-    with pytest.raises(ServiceError, match=r"/gone: Permission denied; /tmp: Permission denied"):
-        service_module._make_directory({"XDG_RUNTIME_DIR": "/gone"}, rootless=True)

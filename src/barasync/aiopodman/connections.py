@@ -88,12 +88,12 @@ def read_connections(environ: Mapping[str, str]) -> Connections:
         ValueError: A file cannot be understood; the sentence names it.
     """
     found = Connections()
-    for path in _containers_conf_paths(environ):
+    for path in containers_conf_paths(environ):
         found = found.overlaid(_read(path, parse_containers_conf))
     return found.overlaid(_read(_connections_path(environ), parse_podman_connections))
 
 
-def _containers_conf_paths(environ: Mapping[str, str]) -> Iterable[Path]:
+def containers_conf_paths(environ: Mapping[str, str]) -> Iterable[Path]:
     """Yield the files podman reads, the later ones overriding the earlier ones."""
     if only := environ.get("CONTAINERS_CONF"):
         yield Path(only)

@@ -16,10 +16,8 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -36,6 +34,7 @@ from barasync.aiopodman.service_launch import (
     Launch,
     plan_launch,
 )
+from barasync.aiopodman.service_place import service_places
 from barasync.aiopodman.service_tail import Tail
 from barasync.aiopodman.sockets import connect
 from barasync.aiopodman.version import PodmanVersion, negotiate
@@ -49,9 +48,6 @@ if TYPE_CHECKING:
 
 START_SECONDS = 30.0
 """How long podman may take to answer; its first start ever sets up the user's storage."""
-
-SOCKET_PATH_LIMIT = 107
-"""Bytes in the path of a Unix socket. Source: unix(7)."""
 
 _BACKLOG = 512
 _PING = b"GET /libpod/_ping HTTP/1.1\r\nHost: podman\r\nConnection: close\r\n\r\n"
@@ -87,7 +83,8 @@ async def private_service(
     """Run a podman service for the duration of the block.
 
     It is there when the block starts, is started again if it dies (`service_launch.RESTARTS` times
-    at most), and gone when the block ends: the process, its mount namespace and its socket.
+    at most), and gone when the block ends: the process, its mount namespace, its socket and its
+    temporary files.
     Containers that still run then go on, as they do under any podman.
 
     Args:
@@ -104,18 +101,18 @@ async def private_service(
     await to_thread.run_sync(_require, podman[0], environ)
     rootless = os.geteuid() != 0
     async with AsyncExitStack() as stack:
-        directory = await stack.enter_async_context(_socket_directory(environ, rootless=rootless))
+        places = await stack.enter_async_context(service_places(environ, rootless=rootless))
         launch = plan_launch(
             podman=podman,
             rootless=rootless,
             cover=await to_thread.run_sync(find_cgroup_cover),
-            directory=directory,
+            places=places,
             environ=environ,
         )
-        socket_path = f"{directory}/{SOCKET_NAME}"
+        socket_path = f"{places.socket}/{SOCKET_NAME}"
         running = await stack.enter_async_context(_running(launch, socket_path))
         pid, version = await _await_readiness(running, socket_path)
-        await anyio.Path(directory, READY_NAME).touch()
+        await anyio.Path(places.socket, READY_NAME).touch()
         yield PrivateService(
             endpoint=Endpoint(unix_url(socket_path), "a private podman service"),
             version=version,
@@ -132,32 +129,6 @@ def _require(program: str, environ: Mapping[str, str]) -> None:
             f"{program} is not installed (it is in none of the directories of PATH); "
             "install the package podman: apt-get install podman, or dnf install podman"
         )
-
-
-@asynccontextmanager
-async def _socket_directory(environ: Mapping[str, str], *, rootless: bool) -> AsyncIterator[str]:
-    """Make a directory that only this user can enter, with a path short enough for a socket."""
-    directory = await to_thread.run_sync(partial(_make_directory, environ, rootless=rootless))
-    try:
-        yield directory
-    finally:
-        with CancelScope(shield=True):  # the watcher has usually been here first
-            await to_thread.run_sync(partial(shutil.rmtree, directory, ignore_errors=True))
-
-
-def _make_directory(environ: Mapping[str, str], *, rootless: bool) -> str:
-    runtime = environ.get("XDG_RUNTIME_DIR") if rootless else "/run"
-    places = (runtime, environ.get("TMPDIR"), "/tmp")  # noqa: S108 - mkdtemp makes it private
-    problems = []
-    for place in filter(None, places):
-        if len(os.fsencode(f"{place}/barasync-xxxxxxxx/{SOCKET_NAME}")) > SOCKET_PATH_LIMIT:
-            problems.append(f"{place}: too long for the path of a socket")
-            continue
-        try:
-            return tempfile.mkdtemp(prefix="barasync-", dir=place)
-        except OSError as error:
-            problems.append(f"{place}: {error.strerror}")
-    raise ServiceError(f"there is no place for podman's socket ({'; '.join(problems)})")
 
 
 @dataclass(frozen=True, slots=True)

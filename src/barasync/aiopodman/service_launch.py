@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from barasync.aiopodman.service_host import Cover
+    from barasync.aiopodman.service_place import Places
 
 SOCKET_NAME = "podman.sock"
 
@@ -156,7 +157,7 @@ def plan_launch(
     podman: Sequence[str],
     rootless: bool,
     cover: Cover | None,
-    directory: str,
+    places: Places,
     environ: Mapping[str, str],
 ) -> Launch:
     """Return how to start a private service.
@@ -165,16 +166,18 @@ def plan_launch(
         podman: The podman program, with leading arguments where it takes some.
         rootless: Whether podman has to make a user namespace first.
         cover: What the service must not see, and what to hide it with.
-        directory: The private directory of the socket, which the watcher removes.
+        places: Its private directories; that of the socket is removed by the watcher.
         environ: The environment to start from.
     """
     local = (*podman, "--remote=false")
-    guard = ("sh", "-c", GUARD, "barasync-guard", *_covering(cover), directory)
+    guard = ("sh", "-c", GUARD, "barasync-guard", *_covering(cover), places.socket)
     namespace = _namespace(rootless=rootless) if cover else ()
     user_namespace = (*local, "unshare") if rootless else ()
     kept = {name: value for name, value in environ.items() if name not in _NOT_INHERITED}
     # Podman 5 prints a warning about version 1 cgroups with every command otherwise.
     kept.setdefault("PODMAN_IGNORE_CGROUPSV1_WARNING", "1")
+    if places.temporary is not None:
+        kept["TMPDIR"] = places.temporary
     return Launch(
         (*user_namespace, *namespace, *guard, *local, "system", "service", "--time=0"),
         kept,

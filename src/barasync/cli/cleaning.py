@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 from anyio import to_thread
 
 from barasync.aiopodman import APIError, Conflict, Podman, PodmanError
+from barasync.aiopodman.service_place import abandoned, remove_abandoned
 from barasync.cli.connect import Connection, connect
 from barasync.cli.directories import lock_directory, use_files
 from barasync.engine.caches import describe, find_caches, unused
@@ -41,7 +43,9 @@ async def clean_service(
     """Remove the leftovers of dead runs, and say of everything found what became of it."""
     doomed = {Liveness.DEAD, Liveness.UNKNOWN} if everything else {Liveness.DEAD}
     async with connect(url, environ, notify=_notify) as connection:
-        code = await _clean_leftovers(connection, doomed, dry_run=dry_run)
+        directories = await _abandoned(environ)
+        code = await _clean_leftovers(connection, doomed, dry_run=dry_run, quiet=bool(directories))
+        code = max(code, await _clean_directories(directories, dry_run=dry_run))
         if caches:
             locks = lock_directory()
             code = max(code, await clean_caches(connection.podman, locks, dry_run=dry_run))
@@ -49,8 +53,9 @@ async def clean_service(
 
 
 async def _clean_leftovers(
-    connection: Connection, doomed: Collection[Liveness], *, dry_run: bool
+    connection: Connection, doomed: Collection[Liveness], *, dry_run: bool, quiet: bool
 ) -> int:
+    """Remove what is on a service and in its cgroups; `quiet` does not say that nothing is."""
     podman, cgroups = connection.podman, connection.cgroups
     identity = await to_thread.run_sync(Identity.current)
     found = await leftovers(podman, identity, cgroups)
@@ -58,7 +63,7 @@ async def _clean_leftovers(
     for each in found:
         if each.liveness not in doomed:
             typer.echo(f"{_name(each)}: {_KEPT[each.liveness]}")
-    if not found:
+    if not found and not quiet:
         typer.echo("nothing was left by any run")
     if dry_run:
         for each in dead:
@@ -68,6 +73,25 @@ async def _clean_leftovers(
     for removal in removals:
         typer.echo(told(removal))
     return exit_code(removals)
+
+
+async def _clean_directories(directories: Sequence[Path], *, dry_run: bool) -> int:
+    """Remove what dead private services have left; what runs from there has been ended before."""
+    code = EXIT_OK
+    for path in directories:
+        name = f"directory {path} (of a podman service whose barasync is dead)"
+        if dry_run:
+            typer.echo(f"{name}: would be removed")
+            continue
+        reason = await to_thread.run_sync(remove_abandoned, path)
+        if reason is not None:
+            code = EXIT_NOT_PASSED
+        typer.echo(f"{name}: removed" if reason is None else f"{name}: still there: {reason}")
+    return code
+
+
+async def _abandoned(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    return await to_thread.run_sync(lambda: abandoned(environ, rootless=os.geteuid() != 0))
 
 
 async def clean_caches(podman: Podman, locks: Path, *, dry_run: bool) -> int:
@@ -127,9 +151,14 @@ def exit_code(removals: Iterable[Removal]) -> int:
 async def note_on_dead_runs(connection: Connection, identity: Identity) -> str | None:
     """Return a line about what dead runs left on a service, `None` where that is nothing.
 
+    Directories of dead private services are removed on the way: nothing in them is of use to
+    anybody, and `clean` tells of one that stays.
+
     It is made at the start of every run, and costs some milliseconds. A layer is no sign of a dead
     run, every run leaves its own for the next one: they are counted where there is something else.
     """
+    for path in await _abandoned(os.environ):
+        await to_thread.run_sync(remove_abandoned, path)
     podman, cgroups = connection.podman, connection.cgroups
     dead = _dead(await leftovers(podman, identity, cgroups, kinds=set(Kind) - {Kind.LAYER}))
     if not dead:
