@@ -145,6 +145,24 @@ async def test_the_projects_files_belong_to_the_images_user(
     assert await output(podman, built.id, "stat -c '%u:%g' /workspace/file") == ["65534:65534"]
 
 
+async def test_users_and_groups_are_those_of_the_scripts_alone(
+    site: Site, podman: Podman, busybox: str
+) -> None:
+    # On the service's host there is a user of the second number, whose name is no image's business.
+    first = await site.build(busybox, run("echo root:x:0: > /etc/group"))
+    before = await output(podman, first.id, "cat /etc/passwd /etc/group")
+
+    numbers = []
+    for user in ("12345:12345", "1:1"):
+        settings = SettingsStep((User(user),))
+        step = run("id -u; id -g; echo $HOME; test ! -w /etc/passwd")
+        packages = PackagesStep(("x",), "echo by-root >> /installed", OFFLINE)
+        built = await site.build(first.id, settings, packages, step)
+        numbers.append(site.printed[-3:])
+        assert await output(podman, built.id, "cat /etc/passwd /etc/group") == before
+    assert numbers == [["12345", "12345", "/"], ["1", "1", "/"]]
+
+
 async def test_a_directory_takes_the_place_of_no_file(site: Site, busybox: str) -> None:
     (site.project / "dir").mkdir()
 

@@ -81,7 +81,9 @@ class ContainerSpec:
     own storage, and is removed with it. At the paths of `hidden` the container finds an empty
     directory that cannot be written, whatever lies there.
     With `only_env` the environment is `env`, without that of the image and of podman's defaults: a
-    commit then adds nothing else to the image's own. HOME is set all the same.
+    commit then adds nothing else to the image's own. HOME is set all the same. With `only_users`
+    podman leaves the image's `/etc/passwd` and `/etc/group` alone; by default it adds a `user` that
+    is a number to them, podman 5 by the name that the service's host has for it (measured).
     `secret_env` maps a variable to the name of the secret that it holds; the secret has to be there
     when the container starts, that of a file when it is created.
 
@@ -97,6 +99,7 @@ class ContainerSpec:
     name: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     only_env: bool = False
+    only_users: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     work_dir: str | None = None
     make_work_dir: bool = False
@@ -162,6 +165,8 @@ class ContainerSpec:
             "image_arch": self.architecture,
         }
         given = {name: value for name, value in settings.items() if value}
+        if self.only_users:
+            given["manage_password"] = False
         # The service's default may be a log that nobody can read, or one that fills the disk.
         log = {"driver": "k8s-file", "size": LOG_BYTES}
         netns = {"nsmode": self.network}

@@ -29,6 +29,8 @@ from barasync.images.steps import PackagesStep, RunStep
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ROOT = "root"
+_HOME = ': "${HOME:=/}"; export HOME; '
+"""For a number that is not in `/etc/passwd`, as in `podman build` 5."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +58,11 @@ def spec_of(
     env = dict(setting.partition("=")[::2] for setting in draft.parent.config.env)
     env |= {setting.name: setting.value for setting in step.settings if isinstance(setting, Env)}
     places = [setting.path for setting in step.settings if isinstance(setting, Workdir)]
+    is_number = draft.parent.config.user.partition(":")[0].isdecimal()
     spec = replace(
         draft.bare(),
         entrypoint=(SHELL,),
-        command=("-c", step.script),
+        command=("-c", _HOME * is_number + step.script),
         env={"PATH": _PATH, **env},
         work_dir=places[-1] if places else None,
         make_work_dir=bool(places),
