@@ -15,6 +15,7 @@ from barasync.aiopodman import Podman
 from barasync.cli.building import Build, Built, build_images
 from barasync.cli.project import find_project
 from barasync.engine.image_uses import Uses
+from barasync.errors import ConfigError
 from barasync.images.elf import executable
 from barasync.images.failures import WrongPlatform
 from barasync.images.manifest import publish
@@ -287,3 +288,13 @@ async def test_an_image_that_is_kept_in_a_list_is_held_and_one_that_is_gone_is_n
     assert removed == [both.ids[OTHER]]
     assert await site.named() == one.ids[NATIVE]
     assert len(site.notes) == 1
+
+
+@pytest.mark.parametrize("tag", ["localhost/base:latest", "base"])
+async def test_an_image_does_not_get_the_name_of_what_it_begins_with(site: Site, tag: str) -> None:
+    before = site.names
+
+    with pytest.raises(ConfigError, match=f"--tag {BASE}: 'app' begins with {BASE}"):
+        await site.build(NATIVE, tags=["localhost/free:1", tag])
+
+    assert site.names == before

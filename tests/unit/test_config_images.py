@@ -153,6 +153,14 @@ def test_a_containerfile_is_in_the_project(text: str, message: str) -> None:
         ({"a": "a"}, "images.a.from: a cycle, in which no image is the first: a → a"),
         ({"a": "b", "b": "a"}, "images.a.from: a cycle, in which no image is the first: a → b → a"),
         ({"x": "b", "a": "b", "b": "c", "c": "a"}, "images.b.from: a cycle, .*: b → c → a → b"),
+        ({"a": "localhost/a:latest"}, "images.a.from: a cycle, .*: a → localhost/a:latest"),
+        ({"a": "localhost/a"}, "images.a.from: a cycle, .*: a → localhost/a"),
+        ({"a": "a:latest"}, "images.a.from: a cycle, .*: a → a:latest"),
+        ({"a": "b", "b": "localhost/a"}, "images.a.from: a cycle, .*: a → b → localhost/a"),
+        (
+            {"a": "localhost/b", "b": "localhost/a"},
+            "images.a.from: .*: a → localhost/b → localhost/a",
+        ),
     ],
 )
 def test_a_cycle_is_named(links: dict[str, str], cycle: str) -> None:
@@ -160,6 +168,27 @@ def test_a_cycle_is_named(links: dict[str, str], cycle: str) -> None:
 
     with pytest.raises(ConfigError, match=cycle):
         parse(text, Origin())
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "localhost/a:1",
+        "a:1",
+        "docker.io/library/a:latest",
+        "localhost/team/a",
+        f"localhost/a@sha256:{'0' * 64}",
+        "localhost/b",
+    ],
+)
+def test_what_no_build_of_the_image_names_is_no_cycle(reference: str) -> None:
+    text = f'[images.a]\nfrom = "{reference}"\n[images.b]\nfrom = "localhost/base"\n'
+
+    assert parse(text, Origin()).images["a"].from_ == reference
+
+
+def test_an_image_with_the_project_has_no_name_for_another_to_begin_with() -> None:
+    parse('[images.a]\nfrom = "localhost/a"\nproject = true\n', Origin())
 
 
 @pytest.mark.parametrize("name", ["idle", "list", "probe", "pulled", "step", "workspace"])
@@ -172,7 +201,9 @@ def test_an_image_has_no_name_that_says_what_an_image_of_barasync_is(name: str) 
 def test_an_image_named_like_its_base_is_told_how_to_write_that() -> None:
     error = problem('[images.debian]\nfrom = "debian"')
 
-    assert error.hint == "a reference that is meant has a tag or a registry: 'debian:latest'"
+    assert error.hint == (
+        "a reference that is meant has its registry: 'docker.io/library/debian:latest'"
+    )
 
 
 def test_in_a_pyproject_the_key_begins_with_the_table() -> None:

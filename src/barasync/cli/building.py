@@ -23,6 +23,7 @@ from barasync.cli.directories import use_files
 from barasync.cli.interrupts import Interrupts, finish
 from barasync.cli.naming import Names
 from barasync.cli.project import Project, refuse_a_whole_home
+from barasync.config.cycles import refuse_own_base
 from barasync.config.images import chain
 from barasync.config.schema import ImageTable
 from barasync.engine.identity import Identity
@@ -110,8 +111,11 @@ async def build_images(build: Build, *, notify: Notify) -> tuple[Built, ...]:
     cancelled, no container is left; the steps that were done stay for the next build.
 
     Raises:
+        ConfigError: a tag is the name of what its image begins with.
         BarasyncError: one of them could not be made.
     """
+    for name in build.names:
+        refuse_own_base(name, build.tags, build.tables)
     if build.has_project:
         home = build.environ.get("HOME")
         await to_thread.run_sync(refuse_a_whole_home, build.project.directory, home)

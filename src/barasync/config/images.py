@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from barasync.config.copies import Copy, parse_copies
+from barasync.config.cycles import check_cycles
 from barasync.config.origin import Origin, Place
 from barasync.config.schema import BootstrapVariant, ImageTable
 from barasync.config.spelling import closest
@@ -44,7 +45,7 @@ def check_images(images: Mapping[str, ImageTable], origin: Origin) -> None:
         check_image_name(name, origin.key("images", name))
         _check_base(name, table, images, origin)
         _check_values(table, partial(origin.key, "images", name))
-    _check_cycles(images, origin)
+    check_cycles(images, origin)
     for name, table in images.items():
         _check_packages(name, table, images, origin)
 
@@ -141,24 +142,6 @@ def _is_reference(text: str) -> bool:
         return is_image_id(text) or bool(parse_reference(text))
     except InvalidReference:
         return False
-
-
-def _check_cycles(images: Mapping[str, ImageTable], origin: Origin) -> None:
-    """Raise for images that are made of each other; each has one parent, so walking finds them."""
-    for name in images:
-        walked = [name]
-        while (parent := images[walked[-1]].from_) in images:
-            assert not isinstance(parent, UnsetType)
-            if parent in walked:
-                cycle = walked[walked.index(parent) :]
-                raise ConfigError(
-                    f"{origin.key('images', cycle[0], 'from')}: a cycle, in which no image is the "
-                    f"first: {' → '.join((*cycle, parent))}",
-                    hint=f"a reference that is meant has a tag or a registry: '{parent}:latest'"
-                    if len(cycle) == 1
-                    else None,
-                )
-            walked.append(parent)
 
 
 def _check_packages(
