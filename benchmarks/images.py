@@ -4,6 +4,8 @@ The chain is ENV and WORKDIR, a COPY of 200 small files, and three RUNs, on a bu
 already, without network. `podman build --layers` makes the same from a Containerfile for one
 architecture after the other, as its users do; barasync makes all three at once. Both are measured
 as a person starts them, from the command to its exit, in turns, on the same podman and storage.
+barasync is kept from loading trio, which only its tests need: where barasync is installed it is
+not, and where it is, the HTTP client loads it.
 
 A round is a build with steps that nobody has made before (cold), and the same again (cached).
 Everything that a round made is removed after it. What counts is the ratio within a round: the speed
@@ -18,6 +20,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import shlex
 import statistics
 import subprocess
@@ -40,13 +43,18 @@ from tests.rig.signals import end_as_with_ctrl_c
 
 ARCHITECTURES = ("amd64", "arm64", "riscv64")
 BASE = "localhost/base:latest"
+HIDING = "hiding"
 FILES = 200
 SCRIPTS = (
     "mkdir /srv/out && cp -r /srv/in/. /srv/out",
     "cat /srv/out/* | sha256sum >/srv/out/sum",
     "tar -C /srv -czf /srv/all.tar.gz out && rm -r /srv/out",
 )
-LOADING = (sys.executable, "-c", "import barasync.cli.image, barasync.cli.building")
+LOADING = (
+    sys.executable,
+    "-c",
+    "import barasync.cli.app, barasync.cli.image, barasync.cli.building",
+)
 # The command in a process that has loaded what it needs; it prints its seconds last.
 LOADED = """
 import sys, time
@@ -67,13 +75,15 @@ class Contest:
 
     `loading` is what Python takes to start and to import what the command needs, before it asks
     podman for anything; it is part of barasync's seconds. `loaded` is what a cached build takes in
-    a process that has done that.
+    a process that has done that. `processor` is what of a cached build's seconds the command itself
+    kept a processor busy.
     """
 
     podman: str
     seconds: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     loading: list[float] = field(default_factory=list)
     loaded: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
 
     def add(self, state: str, contestant: str, seconds: float) -> None:
         self.seconds.setdefault((state, contestant), []).append(seconds)
@@ -93,6 +103,7 @@ class Contest:
                 print(f"    {contestant:9} {shown(self.seconds[state, contestant])}")
         print(f"  loading barasync: {shown(self.loading)}")
         print(f"  cached, in a process that has loaded it: {shown(self.loaded)}")
+        print(f"  cached, the processor's seconds: {shown(self.processor)}")
 
 
 def shown(seconds: Sequence[float]) -> str:
@@ -100,11 +111,14 @@ def shown(seconds: Sequence[float]) -> str:
 
 
 def write_project(directory: Path) -> None:
-    """Write the files that are copied."""
+    """Write the files that are copied, and the module that hides trio."""
     source = directory / "in"
     source.mkdir()
     for number in range(FILES):
         (source / f"file-{number:03}.txt").write_bytes(os.urandom(1000))
+    hiding = directory / HIDING
+    hiding.mkdir()
+    (hiding / "trio.py").write_text("raise ImportError\n")
 
 
 def write_chain(directory: Path, token: str) -> None:
@@ -140,13 +154,18 @@ def podman_build(service: RigService, project: Path) -> float:
 
 def image_build(service: RigService, project: Path) -> float:
     command = [sys.executable, "-m", "barasync", *words(service)]
-    return timed(command, cwd=project, environ=os.environ)
+    return timed(command, cwd=project, environ=environ_of(project))
 
 
 def loaded_build(service: RigService, project: Path) -> float:
     """Return the seconds of a build without those of loading."""
     command = [sys.executable, "-c", LOADED, *words(service)]
-    return float(run(command, cwd=project, environ=os.environ).split()[-1])
+    return float(run(command, cwd=project, environ=environ_of(project)).split()[-1])
+
+
+def environ_of(project: Path) -> dict[str, str]:
+    """Return the environment of a barasync that finds no trio."""
+    return {**os.environ, "PYTHONPATH": str(project / HIDING)}
 
 
 def words(service: RigService) -> list[str]:
@@ -176,6 +195,12 @@ def run(command: Sequence[str], *, cwd: Path, environ: Mapping[str, str]) -> str
     return done.stdout.decode(errors="replace")
 
 
+def busy_seconds() -> float:
+    """Return for how long processes that have ended kept a processor busy."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 async def images_of(url: str) -> set[str]:
     async with Podman(Endpoint(url, "the benchmark")) as client:
         return {image.id for image in await client.images.list(all=True)}
@@ -201,10 +226,13 @@ def contest(service: RigService, project: Path, rounds: int) -> Contest:
             write_chain(project, f"{service.version}-{number}")
             for state in GOALS:
                 for contestant in turns:
+                    busy = busy_seconds()
                     seconds = CONTESTANTS[contestant](service, project)
                     result.add(state, contestant, seconds)
+                    if (state, contestant) == ("cached", "barasync"):
+                        result.processor.append(busy_seconds() - busy)
             result.loaded.append(loaded_build(service, project))
-            result.loading.append(timed(LOADING, cwd=project, environ=os.environ))
+            result.loading.append(timed(LOADING, cwd=project, environ=environ_of(project)))
             anyio.run(clear, service.endpoint.url, kept)
     return result
 
@@ -254,6 +282,7 @@ def main() -> None:
                     "ratios": each.ratios(state),
                     "loading_seconds": each.loading,
                     "loaded_seconds": each.loaded,
+                    "processor_seconds": each.processor,
                 }
                 for each in results
                 for state in GOALS
