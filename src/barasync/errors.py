@@ -17,6 +17,7 @@ from typing import ClassVar
 EXIT_OK = 0
 EXIT_NOT_PASSED = 1
 EXIT_INTERRUPTED = 130
+EXIT_UNREAD = 141
 
 
 class BarasyncError(Exception):

@@ -19,6 +19,7 @@ from socketserver import UnixStreamServer
 
 import pytest
 
+from tests.fake.service import FakeService
 from tests.rig.command import Barasync, Ended
 
 MINIMAL = '[defaults]\nimage = "localhost/x"\n'
@@ -399,3 +400,23 @@ def test_a_copy_that_cannot_be_is_refused_before_podman_is_looked_for(
 
     assert (ended.code, ended.out) == (2, "")
     assert said in ended.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("matrix", "--plan", "tests"), ("doctor",), ("image", "list"), ("--version",), ("--help",)],
+)
+def test_a_reader_who_has_left_ends_a_command_without_a_word(
+    barasync: Barasync, words: tuple[str, ...]
+) -> None:
+    barasync.configure(MINIMAL)
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    with FakeService.running() as service:
+        served = replace(barasync, url=service.endpoint.url)
+        with served.running(*words, stdout=writer) as process:
+            os.close(writer)
+            _, err = process.communicate(timeout=20)
+
+    assert (process.returncode, err) == (141, b"")

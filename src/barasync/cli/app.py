@@ -15,7 +15,8 @@ from barasync import __version__
 from barasync.cli.commands import group_of
 from barasync.cli.open_files import allow_many
 from barasync.cli.signals import take_as_ctrl_c
-from barasync.errors import EXIT_INTERRUPTED
+from barasync.cli.unread import comes_of_broken_pipe, leave_unread
+from barasync.errors import EXIT_INTERRUPTED, EXIT_UNREAD
 
 _COMMANDS = {
     "matrix": "barasync.cli.matrix:matrix",
@@ -80,9 +81,17 @@ def main() -> int:
 def _run() -> int:
     try:
         app()
+    except SystemExit as ending:
+        # What the library of the command line makes of a reader who has left.
+        if not comes_of_broken_pipe(ending):
+            raise
+        leave_unread()
+        return EXIT_UNREAD
     except Exception as error:  # noqa: BLE001 - the last resort of the program: explained, exit 70
-        from barasync.cli.failures import explain  # noqa: PLC0415 - it loads the client
+        from barasync.cli.failures import explain, is_broken_pipe  # noqa: PLC0415 - loads the client
 
+        if is_broken_pipe(error) and leave_unread():
+            return EXIT_UNREAD
         explanation = explain(error)
         # Nobody may be there to read it; the exit code still tells.
         with suppress(OSError):

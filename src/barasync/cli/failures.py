@@ -45,6 +45,11 @@ def explain(error: Exception) -> Explanation:
     )
 
 
+def is_broken_pipe(error: Exception) -> bool:
+    """Return whether all that ended a command is that somebody reads no more of what it writes."""
+    return all(isinstance(leaf, BrokenPipeError) for leaf in _leaves(error))
+
+
 def _leaves(error: Exception) -> Iterator[Exception]:
     if isinstance(error, ExceptionGroup):
         for inner in error.exceptions:
