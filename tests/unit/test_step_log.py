@@ -36,7 +36,7 @@ async def test_everything_is_in_the_file_and_the_last_lines_are_kept(tmp_path: P
 
 
 async def test_a_new_step_begins_without_the_lines_of_the_one_before(tmp_path: Path) -> None:
-    async with StepLog(tmp_path / "log", lambda _line: None) as log:
+    async with StepLog(tmp_path / "log", None) as log:
         await log.begin("one")
         await log.write(out(b"old\n"))
         await log.begin("two")
@@ -45,7 +45,7 @@ async def test_a_new_step_begins_without_the_lines_of_the_one_before(tmp_path: P
 
 
 async def test_a_file_is_made_only_for_a_step_that_begins(tmp_path: Path) -> None:
-    async with StepLog(tmp_path / "log", lambda _line: None) as log:
+    async with StepLog(tmp_path / "log", None) as log:
         pass
 
     assert not log.exists
@@ -53,7 +53,7 @@ async def test_a_file_is_made_only_for_a_step_that_begins(tmp_path: Path) -> Non
 
 
 async def test_memory_is_bounded_whatever_is_printed(tmp_path: Path) -> None:
-    async with StepLog(tmp_path / "log", lambda _line: None) as log:
+    async with StepLog(tmp_path / "log", None) as log:
         await log.begin("step")
         tracemalloc.start()
         for _ in range(64):

@@ -87,7 +87,7 @@ def declared_images(
         locks=lock_directory(),
         processors=processors,
         on_progress=tell,
-        on_output=tell_output or (lambda _name, _platform, _line: None),
+        on_output=tell_output,
         cache=cache,
         hold=hold,
         cgroup_of=cgroup_of,

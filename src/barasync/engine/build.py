@@ -91,13 +91,22 @@ class BuildContext:
     processors: anyio.CapacityLimiter
     ready: Callable[[], Awaitable[tuple[Rlimit, ...]]] = _ready
     on_progress: Callable[[str, Platform, str], None] = _say_nothing
-    on_output: Callable[[str, Platform, str], None] = _say_nothing
+    on_output: Callable[[str, Platform, str], None] | None = None
     cache: bool = True
     timeout: float = STEP_SECONDS
     hold: Callable[[str], Awaitable[None]] = _hold_nothing
     cgroup_of: Callable[[str], Awaitable[RunCgroup | None]] = _no_cgroup
     gates: Gates = field(default_factory=Gates)
     hurry: anyio.Event = field(default_factory=anyio.Event)
+
+    def hearer_of(self, name: str, platform: Platform) -> Callable[[str], None] | None:
+        """Return who hears the lines of one image, if anybody does."""
+        return None if self.on_output is None else partial(self.on_output, name, platform)
+
+    def log_of(self, name: str, platform: Platform) -> StepLog:
+        """Return the log of an image, which whoever enters it closes."""
+        path = self.logs / f"{name}-{short_name(platform)}.log"
+        return StepLog(path, self.hearer_of(name, platform))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,10 +177,9 @@ class Builder:
         """
         context = self._context
         tell = partial(context.on_progress, name, platform)
-        path = context.logs / f"{name}-{short_name(platform)}.log"
         image, key, executed = parent, parent, 0
         async with (
-            StepLog(path, partial(context.on_output, name, platform)) as log,
+            context.log_of(name, platform) as log,
             removing(context.gates.remove, tell) as removals,
         ):
             for number, step in enumerate(steps, 1):
@@ -201,8 +209,8 @@ class Builder:
                 took = f"{anyio.current_time() - began:.1f} s" if is_new else "made meanwhile"
                 tell(f"{where}: {took}")
         if log.problem is not None:
-            tell(f"the log {path} is not complete: {log.problem.strerror}")
-        return Built(id=image, key=key, executed=executed, log=path if log.exists else None)
+            tell(f"the log {log.path} is not complete: {log.problem.strerror}")
+        return Built(id=image, key=key, executed=executed, log=log.path if log.exists else None)
 
     async def find(self, parent: str, steps: Sequence[Step]) -> str | None:
         """Return the image that `steps` make of `parent`, if all were made before.

@@ -105,12 +105,11 @@ async def build_containerfile(
         tell(f"{source.label}: cached")
         return Built(id=found, key=key, executed=0, log=None)
     waits = partial(tell, f"{source.label}: waits for who builds it now")
-    path = context.logs / f"{name}-{short_name(platform)}.log"
     rlimits = await context.ready()
     async with (
         making_layer(context.locks, key, on_wait=waits),
         context.processors,
-        StepLog(path, partial(context.on_output, name, platform)) as log,
+        context.log_of(name, platform) as log,
     ):
         found = await _find(context.podman, reference, where)
         if found is not None and not again:
@@ -143,7 +142,9 @@ async def build_containerfile(
         if found is not None:
             await _keep_name(context.podman, found, where)
         await _check(context.podman, image, reference, platform, where)
-        return Built(id=image, key=key, executed=build.executed, log=path if log.exists else None)
+        return Built(
+            id=image, key=key, executed=build.executed, log=log.path if log.exists else None
+        )
 
 
 async def find_containerfile(

@@ -19,7 +19,7 @@ from barasync.engine.once import Once
 from barasync.errors import ConfigError, ImageError
 from barasync.images.failures import ImageGone, explained
 from barasync.images.freshness import Freshness
-from barasync.images.registry import Registries
+from barasync.images.registry import Registries, unheard
 from barasync.images.resolve import ResolvedImage, resolve
 from barasync.images.shell import check_shell
 from barasync.images.steps import CopyStep, PackagesStep, RunStep, Step, steps_of
@@ -178,7 +178,7 @@ class Images:
             registries,
             listing=self._builder.listing,
             on_progress=partial(self._context.on_progress, reference, platform),
-            on_words=partial(self._context.on_output, reference, platform),
+            on_words=self._context.hearer_of(reference, platform) or unheard,
         )
 
     async def _find(self, name: str, table: ImageTable, platform: Platform) -> str | None:

@@ -23,18 +23,19 @@ _LINE_BYTES = 1000
 class StepLog:
     r"""A file for the output of an image's steps, made when the first of them prints or begins.
 
-    `on_line` is called with every line as text, cut to 1000 bytes; what is drawn over (`\r`) is no
-    line. However much is printed, no more than a few lines are in memory. A file that cannot be
-    written does not end a step: `problem` says why, and what comes later is in no file.
+    `on_line`, if anybody wants it, is called with every line as text, cut to 1000 bytes; what is
+    drawn over (`\r`) is no line. However much is printed, no more than a few lines are in memory.
+    A file that cannot be written does not end a step: `problem` says why, and what comes later is
+    in no file.
     """
 
-    def __init__(self, path: Path, on_line: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, on_line: Callable[[str], None] | None) -> None:
         self.path = path
         self.problem: OSError | None = None
         self._on_line = on_line
         self._descriptor: int | None = None
         self._is_in_line = False
-        self._last: deque[str] = deque(maxlen=_LAST_LINES)
+        self._last: deque[bytes] = deque(maxlen=_LAST_LINES)
         self._splitters = {stream: LineSplitter(max_bytes=_LINE_BYTES) for stream in Stream}
 
     @property
@@ -45,7 +46,7 @@ class StepLog:
     @property
     def last_lines(self) -> tuple[str, ...]:
         """The last lines that the step has printed, ten at most."""
-        return tuple(self._last)
+        return tuple(map(_readable, self._last))
 
     async def __aenter__(self) -> Self:
         return self
@@ -81,9 +82,9 @@ class StepLog:
     def _take(self, data: bytes, ending: Ending) -> None:
         if ending is Ending.CARRIAGE_RETURN:
             return
-        text = _readable(data)
-        self._last.append(text)
-        self._on_line(text)
+        self._last.append(data)
+        if self._on_line is not None:
+            self._on_line(_readable(data))
 
     async def _append(self, data: bytes) -> None:
         if self.problem is not None or not data:
