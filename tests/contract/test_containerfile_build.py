@@ -138,15 +138,31 @@ async def test_what_was_built_of_the_same_files_is_found_again(site: Site) -> No
     assert site.said == ["Containerfile: cached"]
 
 
+async def test_what_was_built_with_a_network_is_not_taken_for_what_is_built_without(
+    site: Site,
+) -> None:
+    site.write(f"{FROM}RUN ls /sys/class/net\nRUN echo last\n")
+    await site.build(network=ImageNetwork.BRIDGE)
+    assert {"eth0", "lo", "last"} <= set(site.printed)
+
+    await site.build(network=ImageNetwork.NONE)
+    assert {"lo", "last"} <= set(site.printed)
+    assert "eth0" not in site.printed
+
+    for network in ImageNetwork:
+        await site.build(network=network)
+        assert site.said == ["Containerfile: cached"]
+
+
 async def test_build_has_no_cache__only_the_steps_that_see_other_files_are_done_again(
     site: Site,
 ) -> None:
     site.write(f"{FROM}RUN echo expensive\nCOPY file /\n")
     site.write("one", "file")
-    first = await site.build()
+    first = await site.build(network=ImageNetwork.BRIDGE)
     site.write("two", "file")
 
-    second = await site.build()
+    second = await site.build(network=ImageNetwork.BRIDGE)
 
     assert second.id != first.id
     assert "expensive" not in site.printed

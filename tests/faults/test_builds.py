@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 from anyio import to_thread
 
 from barasync.aiopodman import ImageSummary, Podman
-from barasync.config.schema import ImageTable
+from barasync.config.schema import ImageNetwork, ImageTable
 from barasync.engine.build import BuildContext, Built
 from barasync.engine.containerfile_build import build_containerfile
 from barasync.errors import EngineUnavailable, ImageError
@@ -41,7 +42,9 @@ async def images(podman: Podman) -> dict[str, ImageSummary]:
     return {image.id: image for image in await podman.images.list(all=True)}
 
 
-async def build(podman: Podman, project: Path, text: str, *, cache: bool = True) -> Built:
+async def build(
+    podman: Podman, project: Path, text: str, *, cache: bool = True, **table: Any
+) -> Built:
     """Build; a Containerfile that is there already keeps its time, which is part of its key."""
     path = anyio.Path(project) / "Containerfile"
     if not await path.exists() or await path.read_text() != text:
@@ -61,9 +64,8 @@ async def build(podman: Podman, project: Path, text: str, *, cache: bool = True)
         processors=anyio.CapacityLimiter(1),
         cache=cache,
     )
-    return await build_containerfile(
-        context, "app", ImageTable(containerfile="Containerfile"), NATIVE
-    )
+    declared = ImageTable(containerfile="Containerfile", **table)
+    return await build_containerfile(context, "app", declared, NATIVE)
 
 
 @pytest.fixture
@@ -158,6 +160,21 @@ async def test_what_is_built_anew_leaves_a_name_to_what_was_there(
         found = await images(podman)
     assert found[second.id].repo_tags[0].startswith("localhost/barasync/app:")
     assert found[first.id].repo_tags == [f"localhost/barasync/step:{first.id[:16]}"]
+
+
+async def test_what_is_built_without_a_network_is_another_image(
+    service: FakeService, project: Path
+) -> None:
+    service.image("localhost/base")
+    text = f"{FROM}RUN true\n"
+
+    async with client(service) as podman:
+        first = await build(podman, project, text)
+        second = await build(podman, project, text, network=ImageNetwork.NONE)
+        again = await build(podman, project, text)
+
+    assert second.id != first.id == again.id
+    assert (second.executed, again.executed) == (1, 0)
 
 
 async def test_a_line_that_does_not_end_is_kept_and_hides_nothing_of_podmans(

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from anyio import to_thread
 
-from barasync.config.schema import ImageTable
+from barasync.config.schema import ImageNetwork, ImageTable
 from barasync.engine.containerfile_context import Source, archive, read_source
 from barasync.errors import ConfigError
-from barasync.matrix.platforms import parse
+from barasync.matrix.platforms import Platform, parse
 from barasync.workspace.scan import scan
 from barasync.workspace.tree import Tree
 
@@ -96,21 +96,23 @@ async def test_one_that_is_ignored_is_sent_besides(tmp_path: Path) -> None:
     assert sent(source)[".barasync/Containerfile"] == b"FROM x"
 
 
-async def test_the_key_stands_for_the_files_the_containerfile_and_the_platform(
+async def test_the_key_stands_for_the_files_the_containerfile_the_platform_and_the_network(
     tmp_path: Path,
 ) -> None:
+    async def key(*words: str, platform: Platform = AMD64, **table: Any) -> str:
+        return (await read(tmp_path, *words, **table)).key(platform)
+
     write(tmp_path, Containerfile="FROM x", build__app="FROM x", sub__file="1")
-    same = await read(tmp_path)
-    keys = {same.key(AMD64), same.key(ARM64), (await read(tmp_path, "build/app")).key(AMD64)}
-    keys.add((await read(tmp_path, "build/app", context="sub")).key(AMD64))
-    assert (await read(tmp_path)).key(AMD64) == same.key(AMD64)
+    keys = {await key(), await key(platform=ARM64), await key(network=ImageNetwork.NONE)}
+    keys |= {await key("build/app"), await key("build/app", context="sub")}
+    assert await key() == await key(network=ImageNetwork.BRIDGE)
 
     write(tmp_path, build__app="FROM y")
-    keys.add((await read(tmp_path, "build/app", context="sub")).key(AMD64))
+    keys.add(await key("build/app", context="sub"))
     write(tmp_path, sub__file="2")
-    keys.add((await read(tmp_path, "build/app", context="sub")).key(AMD64))
+    keys.add(await key("build/app", context="sub"))
 
-    assert len(keys) == 6
+    assert len(keys) == 7
 
 
 async def test_what_leads_out_of_the_project_is_not_read(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """From a Containerfile of the project to an image, by podman's own builder.
 
 Podman keeps the images of the steps as a cache, without names, and takes them again where the
-instruction, the copied files and the labels are the same: the labels are therefore the same in
-every build. (Measured on podman 4.3.1 and 5.4.2.)
+instruction and the copied files are the same, whatever network they had: what is to be built without
+one takes none of them. (Measured on podman 4.3.1 and 5.4.2.)
 """
 
 from __future__ import annotations
@@ -98,6 +98,7 @@ async def build_containerfile(
     tell = partial(context.on_progress, name, platform)
     source = await read_source(context.project, context.tree, name, table)
     key = source.key(platform)
+    offline = table.network is ImageNetwork.NONE
     reference = _reference(name, platform, key)
     again = not context.cache or pull is Freshness.ALWAYS
     found = await _find(context.podman, reference, where)
@@ -124,9 +125,10 @@ async def build_containerfile(
             labels={KIND_LABEL: CONTAINERFILE},
             annotations={**context.maker, _MARK: secrets.token_hex(_MARK_BYTES)},
             cgroup_parent=None if cgroup is None else parent_of(cgroup),
-            offline=table.network is ImageNetwork.NONE,
+            offline=offline,
             pull=_POLICIES[pull],
-            cache=context.cache,
+            # Podman's own cache knows nothing of networks.
+            cache=context.cache and not offline,
             rlimits=rlimits,
         )
         build = _Build(

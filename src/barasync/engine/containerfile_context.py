@@ -15,7 +15,7 @@ from pathlib import Path
 from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
-from barasync.config.schema import ImageTable
+from barasync.config.schema import ImageNetwork, ImageTable
 from barasync.errors import ConfigError
 from barasync.matrix.platforms import Platform
 from barasync.workspace.archive import pack
@@ -34,18 +34,22 @@ _USUAL = ("Containerfile", "Dockerfile")
 class Source:
     """What a build begins with: `label` is the Containerfile as the configuration has it.
 
-    `containerfile` is its path in the archive. `tree` are the files that it sees, `beside` what is
-    sent besides, by path: the Containerfile where it is not one of those.
+    `containerfile` is its path in the archive. `network` is what its steps can reach. `tree` are
+    the files that it sees, `beside` what is sent besides, by path: the Containerfile where it is
+    not one of those.
     """
 
     label: str
     containerfile: str
+    network: ImageNetwork
     tree: Tree
     beside: tuple[tuple[str, bytes], ...] = ()
 
     def key(self, platform: Platform) -> str:
         """Return what stands for all of it: a SHA-256 in hexadecimal."""
-        key = hashlib.sha256(f"{_FORMAT}\0{platform}\0{self.tree.key}\0".encode())
+        key = hashlib.sha256(
+            f"{_FORMAT}\0{platform}\0{self.network.value}\0{self.tree.key}\0".encode()
+        )
         key.update(os.fsencode(self.containerfile))
         for path, data in self.beside:
             key.update(f"\0{path}\0{len(data)}\0".encode() + data)
@@ -73,9 +77,19 @@ async def read_source(
     else:
         tree = await to_thread.run_sync(partial(scan, found.directory, checkpoint=check_cancelled))
     if any(entry.path == found.place and entry.kind is Kind.FILE for entry in tree.entries):
-        return Source(label=table.containerfile, containerfile=found.place, tree=tree)
-    beside = await to_thread.run_sync(partial(_beside, found))
-    return Source(label=table.containerfile, containerfile=_OUTSIDE, tree=tree, beside=beside)
+        return Source(
+            label=table.containerfile,
+            containerfile=found.place,
+            network=table.network,
+            tree=tree,
+        )
+    return Source(
+        label=table.containerfile,
+        containerfile=_OUTSIDE,
+        network=table.network,
+        tree=tree,
+        beside=await to_thread.run_sync(partial(_beside, found)),
+    )
 
 
 def archive(source: Source) -> Generator[bytes, None, None]:
