@@ -25,6 +25,7 @@ pytestmark = pytest.mark.anyio
 
 FROM = f"FROM localhost/busybox:{native_architecture()}\n"
 WAITING = "waiting now"
+CONFIGURATION = '[images.app]\ncontainerfile = "Containerfile"\nnetwork = "none"\n'
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def barasync(service: RigService, busybox: str, tmp_path: Path) -> Iterator[Bara
     project.mkdir()
     environ = {**os.environ, "NO_COLOR": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
     barasync = Barasync(project, service.endpoint.url, environ)
-    barasync.configure('[images.app]\ncontainerfile = "Containerfile"\nnetwork = "none"\n')
+    barasync.configure(CONFIGURATION)
     text = f"{FROM}RUN echo one\nRUN echo {WAITING}; exec sleep 600\n"
     (project / "Containerfile").write_text(text)
     yield barasync
@@ -85,6 +86,23 @@ async def test_a_signal_ends_the_step_and_leaves_nothing(
     assert working_containers(service) == []
     assert await images(podman) == before
     assert build_cgroups() == []
+
+
+async def test_a_step_that_takes_too_long_is_killed_and_leaves_nothing(
+    podman: Podman, barasync: Barasync
+) -> None:
+    before = await images(podman)
+    barasync.configure(f"{CONFIGURATION}timeout = 1\n")
+    text = f"{FROM}RUN exec sleep 600\n"
+    await anyio.Path(barasync.directory / "Containerfile").write_text(text)
+
+    ended = await to_thread.run_sync(barasync, "image", "build", "app", "--no-cache")
+
+    assert ended.code == 5, ended.err
+    said = "Containerfile: step 2/3 RUN exec sleep 600: took longer than 1 s and was killed\n"
+    assert said in ended.err
+    assert "`timeout` of [images.app]" in ended.err
+    assert await images(podman) == before
 
 
 async def test_clean_ends_and_removes_what_a_killed_build_left(

@@ -13,6 +13,7 @@ import anyio
 from anyio import to_thread
 
 from barasync.aiopodman import Podman
+from barasync.config.schema import STEP_SECONDS
 from barasync.engine.build import BuildContext, Builder, Built
 from barasync.images.steps import Step
 from barasync.matrix.platforms import Platform
@@ -62,11 +63,17 @@ class Site:
             }
             yield Builder(BuildContext(**(given | context)))
 
-    async def build(self, *steps: Step, name: str = "app", **context: Any) -> Built:
+    async def build(
+        self,
+        *steps: Step,
+        name: str = "app",
+        step_seconds: float | None = STEP_SECONDS,
+        **context: Any,
+    ) -> Built:
         """Build on an image with empty directories."""
         base = self.service.image("localhost/base")
         async with self.builder(**context) as builder:
-            return await builder.build(name, base, steps, PLATFORM)
+            return await builder.build(name, base, steps, PLATFORM, step_seconds=step_seconds)
 
     @property
     def nameless(self) -> list[str]:

@@ -177,6 +177,37 @@ async def test_what_is_built_without_a_network_is_another_image(
     assert (second.executed, again.executed) == (1, 0)
 
 
+async def test_a_step_that_takes_too_long_is_given_up_and_leaves_nothing(
+    service: FakeService, project: Path
+) -> None:
+    service.image("localhost/base")
+    text = f"{FROM}RUN echo one\nRUN sleep 60\n"
+
+    async with client(service) as podman:
+        before = await images(podman)
+        with pytest.raises(ImageError) as caught:
+            await build(podman, project, text, timeout=0.5)
+        left = await images(podman)
+
+    where = f"image 'app' for {NATIVE}: Containerfile: step 3/3 RUN sleep 60:"
+    assert str(caught.value).startswith(f"{where} took longer than 0.5 s and was killed\n")
+    assert caught.value.hint is not None
+    assert "`timeout` of [images.app]" in caught.value.hint
+    assert left == before
+
+
+async def test_how_long_a_step_may_take_makes_no_other_image_of_it(
+    service: FakeService, project: Path
+) -> None:
+    service.image("localhost/base")
+
+    async with client(service) as podman:
+        built = await build(podman, project, f"{FROM}RUN true\n", timeout=60)
+        again = await build(podman, project, f"{FROM}RUN true\n", timeout=0)
+
+    assert (again.id, again.executed) == (built.id, 0)
+
+
 async def test_a_line_that_does_not_end_is_kept_and_hides_nothing_of_podmans(
     service: FakeService, project: Path
 ) -> None:

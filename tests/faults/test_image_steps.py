@@ -255,10 +255,34 @@ async def test_after_a_failure_the_steps_before_it_are_found(site: Site) -> None
 
 
 async def test_a_script_that_takes_too_long_is_killed(site: Site) -> None:
-    with pytest.raises(ImageError, match=r"RUN sleep 60 took longer than 0\.2 s and was killed"):
-        await site.build(run("sleep 60"), timeout=0.2)
+    said = (
+        rf"image 'app' for {PLATFORM}: step 1/1 RUN sleep 60 took longer than 0\.2 s and was killed"
+    )
+    with pytest.raises(ImageError, match=said) as caught:
+        await site.build(run("sleep 60"), step_seconds=0.2)
 
+    assert caught.value.hint is not None
+    assert "`timeout` of [images.app]" in caught.value.hint
     assert site.service.containers == {}
+    assert site.nameless == []
+
+
+async def test_how_long_a_step_may_take_makes_no_other_step_of_it(site: Site) -> None:
+    first = await site.build(run("echo one"), step_seconds=60.0)
+
+    second = await site.build(run("echo one"), step_seconds=None)
+
+    assert (second.id, second.executed) == (first.id, 0)
+
+
+async def test_a_step_without_a_limit_has_none_in_podman_either(site: Site) -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(partial(site.build, run("echo running; sleep 60"), step_seconds=None))
+        await until(lambda: "running" in site.printed)
+        (body,) = site.service.bodies
+        group.cancel_scope.cancel()
+
+    assert "timeout" not in body
 
 
 async def test_a_container_can_be_found_and_ends_by_itself_without_its_builder(

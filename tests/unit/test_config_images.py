@@ -96,6 +96,8 @@ def test_a_base_that_cannot_be_meant_is_named(text: str, message: str) -> None:
         ('labels = { "a$b" = "" }', "'a$b' cannot name a label"),
         ('labels = { "barasync.key" = "" }', "labels that begin with 'barasync.' are barasync's"),
         ('labels = { a = "\\n" }', "images.x.labels.a: the value of an image can have no newline"),
+        ("timeout = -1", "images.x.timeout: -1 is not a number of seconds between 0 and"),
+        ("timeout = '30m'", "images.x.timeout: expected a number, got the string '30m'"),
         ('workdir = "here"', "images.x.workdir: 'here' is not an absolute path"),
         ('workdir = "/a "', "images.x.workdir: '/a ' is not an absolute path"),
         ('workdir = "/a\\nb"', "images.x.workdir: '/a\\nb' is not an absolute path"),

@@ -87,6 +87,7 @@ class Builders:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.limits: dict[str, float | None] = {}
         self.running = self.most = 0
         self.failing = ""
 
@@ -95,8 +96,15 @@ class Builders:
         return self
 
     async def build(
-        self, name: str, parent: str, steps: Sequence[Step], platform: Platform
+        self,
+        name: str,
+        parent: str,
+        steps: Sequence[Step],
+        platform: Platform,
+        *,
+        step_seconds: float | None = None,
     ) -> Built:
+        self.limits[name] = step_seconds
         self.asked.append(f"{name} {short_name(platform)} on {parent[:6]}, {len(steps)} steps")
         self.running += 1
         self.most = max(self.most, self.running)
@@ -322,6 +330,20 @@ async def test_what_cannot_be_copied_is_said_before_anything_of_the_chain_is_mad
             await images(podman, declared, project=tmp_path).get(("top", AMD64))
 
     assert (store.requests, builders.asked) == ([], [])
+
+
+async def test_steps_may_take_as_long_as_their_own_image_says(builders: Builders) -> None:
+    store = ImageStore()
+    store.add(BASE, "amd64")
+    declared = {
+        "base": ImageTable(from_=BASE, run=["one"], timeout=60),
+        "usual": ImageTable(from_="base", run=["two"]),
+        "top": ImageTable(from_="usual", run=["three"], timeout=0),
+    }
+    async with store.client() as podman:
+        await images(podman, declared).get(("top", AMD64))
+
+    assert builders.limits == {"base": 60, "usual": 6 * 3600, "top": None}
 
 
 async def test_an_image_without_a_step_is_what_it_begins_with(builders: Builders) -> None:

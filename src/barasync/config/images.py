@@ -15,7 +15,7 @@ from barasync.config.cycles import check_cycles
 from barasync.config.origin import Origin, Place
 from barasync.config.schema import BootstrapVariant, ImageTable
 from barasync.config.spelling import closest
-from barasync.config.values import CELL_VARIABLES, BadValue, check_image_name
+from barasync.config.values import CELL_VARIABLES, BadValue, check_image_name, check_timeout
 from barasync.errors import ConfigError
 
 _BASES = ("from", "bootstrap", "containerfile")
@@ -257,7 +257,7 @@ def _path(path: str) -> None:
         raise BadValue(f"{path!r} has characters that are not printable")
 
 
-_CHECKS: Mapping[str, Callable[[Any], None]] = {
+_CHECKS: Mapping[str, Callable[[Any], object]] = {
     "containerfile": _path,
     "context": _path,
     "env": _env,
@@ -266,4 +266,5 @@ _CHECKS: Mapping[str, Callable[[Any], None]] = {
     "run": _run,
     "user": _user,
     "labels": _labels,
+    "timeout": check_timeout,
 }

@@ -20,6 +20,9 @@ from msgspec import UNSET, UnsetType
 WORKSPACE = "/workspace"
 """Where the project's files are in a cell."""
 
+STEP_SECONDS = 6 * 3600.0
+"""After this long a step of an image is taken for one that hangs, unless the image says else."""
+
 
 class WorkspaceMode(StrEnum):
     """How the project's files reach a cell.
@@ -174,6 +177,7 @@ class ImageTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
     Exactly one of `from_` (a declared image or a reference), `bootstrap` and `containerfile` (a
     path in the project) is what it begins with; the rest is laid on that, in the order of
     `images.steps`. `context` is the directory that the Containerfile sees, the project's if unset.
+    `timeout` is how many seconds one step may be executed, 0 for no limit.
     """
 
     from_: str | UnsetType = msgspec.field(name="from", default=UNSET)
@@ -191,6 +195,12 @@ class ImageTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
     user: str | UnsetType = UNSET
     labels: dict[str, str] = {}
     network: ImageNetwork = ImageNetwork.BRIDGE
+    timeout: float = STEP_SECONDS
+
+    @property
+    def step_seconds(self) -> float | None:
+        """How long one step may be executed; `None` for no limit."""
+        return self.timeout or None
 
 
 class Document(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

@@ -121,7 +121,12 @@ def _command(words: list[str]) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _timeout(seconds: float) -> float | None:
+def check_timeout(seconds: float) -> float | None:
+    """Return a time limit, `None` for none.
+
+    Raises:
+        BadValue: it is negative, or too long for podman.
+    """
     if not 0 <= seconds <= _LONGEST_TIMEOUT:
         raise BadValue(
             f"{seconds:.12g} is not a number of seconds between 0 and {_LONGEST_TIMEOUT:.0f}",
@@ -302,7 +307,7 @@ def _refuse_nul(text: str, key: str | int) -> None:
 _PARSERS: Mapping[str, Callable[[Any], object]] = {
     "image": _image,
     "command": _command,
-    "timeout": _timeout,
+    "timeout": check_timeout,
     "stop_grace": _stop_grace,
     "memory": _memory,
     "cpus": _cpus,

@@ -13,13 +13,14 @@ from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
 from barasync.aiopodman import ContainerSpec, NotFound, Podman, Rlimit
+from barasync.config.schema import STEP_SECONDS
 from barasync.engine.gate import Gates
 from barasync.engine.layers import making_layer
 from barasync.engine.once import Once
 from barasync.engine.step_container import Draft, Removals, removing
 from barasync.engine.step_copy import send_copy
 from barasync.engine.step_log import StepLog
-from barasync.engine.step_run import Execution, execute, spec_of
+from barasync.engine.step_run import Execution, TimeLimit, execute, spec_of
 from barasync.engine.step_words import explained
 from barasync.engine.usage import RunCgroup
 from barasync.images.cache import REPOSITORY, StepCache, replaced_tag, step_key
@@ -40,9 +41,6 @@ from barasync.matrix.platforms import Platform, short_name
 from barasync.workspace.archive import made_ahead, stream
 from barasync.workspace.pick import Picked, pick
 from barasync.workspace.tree import Tree
-
-STEP_SECONDS = 6 * 3600.0
-"""After this long a step that executes something is taken for one that hangs."""
 
 
 def _say_nothing(_name: str, _platform: Platform, _line: str) -> None:
@@ -75,10 +73,9 @@ class BuildContext:
 
     `on_progress` hears a line for a person at every step, `on_output` every line of what a step
     prints, shortened, and of what podman says of a pull; both with the image's name and platform.
-    Without `cache` every step is made anew, once. `timeout` is how long a step may execute, in
-    seconds. `hold` keeps an image from being pruned while this run or build lives. `cgroup_of`
-    gives the cgroup of what podman's builder is to execute for one image, `None` where it cannot be
-    seen from here.
+    Without `cache` every step is made anew, once. `hold` keeps an image from being pruned while
+    this run or build lives. `cgroup_of` gives the cgroup of what podman's builder is to execute for
+    one image, `None` where it cannot be seen from here.
     """
 
     podman: Podman
@@ -93,7 +90,6 @@ class BuildContext:
     on_progress: Callable[[str, Platform, str], None] = _say_nothing
     on_output: Callable[[str, Platform, str], None] | None = None
     cache: bool = True
-    timeout: float = STEP_SECONDS
     hold: Callable[[str], Awaitable[None]] = _hold_nothing
     cgroup_of: Callable[[str], Awaitable[RunCgroup | None]] = _no_cgroup
     gates: Gates = field(default_factory=Gates)
@@ -134,6 +130,7 @@ class _Making:
     where: str
     log: StepLog
     removals: Removals
+    limit: TimeLimit
     notice: Callable[[str], None]
 
 
@@ -152,18 +149,24 @@ class Builder:
         self._locks: dict[str, anyio.Lock] = {}
         self._execution = Execution(
             podman=context.podman,
-            timeout=context.timeout,
             gate=context.gates.start,
             hurry=context.hurry,
         )
 
     async def build(
-        self, name: str, parent: str, steps: Sequence[Step], platform: Platform
+        self,
+        name: str,
+        parent: str,
+        steps: Sequence[Step],
+        platform: Platform,
+        *,
+        step_seconds: float | None = STEP_SECONDS,
     ) -> Built:
         """Return the image that `steps` make of the image with the ID `parent`.
 
-        `name` is what people call it. May be called for many images at once. Steps that were made
-        stay for the next build, whatever comes after them.
+        `name` is what people call it, `step_seconds` how long one of them may be executed, `None`
+        for no limit. May be called for many images at once. Steps that were made stay for the next
+        build, whatever comes after them.
 
         When cancelled, the container of the step is killed and removed before this returns. A
         commit that was asked for is waited for, so that no image is without a name.
@@ -201,6 +204,7 @@ class Builder:
                     where=f"image '{name}' for {platform}: {title}",
                     log=log,
                     removals=removals,
+                    limit=TimeLimit(name, step_seconds),
                     notice=tell,
                 )
                 began = anyio.current_time()
@@ -292,7 +296,7 @@ class Builder:
                     await context.podman.images.tag(before, REPOSITORY, tag)
         match making.step:
             case RunStep() | PackagesStep() as step:
-                spec = spec_of(step, draft, timeout=context.timeout, rlimits=rlimits)
+                spec = spec_of(step, draft, limit=making.limit, rlimits=rlimits)
                 return await self._executed(spec, making, draft)
             case SettingsStep() as step:
                 return await _set(step, draft)
@@ -308,6 +312,7 @@ class Builder:
                     container,
                     making.log,
                     self._execution,
+                    limit=making.limit,
                     where=making.where,
                     notice=making.notice,
                     on_start=making.removals.start,

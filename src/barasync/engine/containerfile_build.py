@@ -1,15 +1,16 @@
 """From a Containerfile of the project to an image, by podman's own builder.
 
 Podman keeps the images of the steps as a cache, without names, and takes them again where the
-instruction and the copied files are the same, whatever network they had: what is to be built without
-one takes none of them. (Measured on podman 4.3.1 and 5.4.2.)
+instruction and the copied files are the same, whatever network they had: what is to be built
+without one takes none of them. (Measured on podman 4.3.1 and 5.4.2.)
 """
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 import anyio
@@ -35,7 +36,7 @@ from barasync.engine.containerfile_context import Source, archive, read_source
 from barasync.engine.layers import making_layer
 from barasync.engine.reaper import remove_cgroup
 from barasync.engine.step_log import StepLog
-from barasync.engine.step_run import failed
+from barasync.engine.step_run import TimeLimit, failed
 from barasync.engine.step_words import explained, hint_of
 from barasync.engine.usage import RunCgroup
 from barasync.errors import ImageError
@@ -139,6 +140,7 @@ async def build_containerfile(
             tell=tell,
             spec=spec,
             cgroup=cgroup,
+            limit=TimeLimit(name, table.step_seconds),
         )
         image = await build.run(tls_verify=tls_verify)
         if found is not None:
@@ -183,6 +185,7 @@ class _Build:
         tell: partial[None],
         spec: BuildSpec,
         cgroup: RunCgroup | None,
+        limit: TimeLimit,
     ) -> None:
         self.executed = 0
         self._podman = podman
@@ -192,6 +195,8 @@ class _Build:
         self._tell = tell
         self._spec = spec
         self._cgroup = cgroup
+        self._limit = limit
+        self._patience = anyio.CancelScope()
         self._step = ""
         self._output = BuildOutput()
 
@@ -203,7 +208,7 @@ class _Build:
         request = partial(self._request, tls_verify=tls_verify)
         try:
             with explained(self._where, f"building {self._source.label}"):
-                image = await heard_out(request, self._cgroup, seconds=_KILL_SECONDS)
+                image = await self._within_limit(request)
                 await self._name_stages(image, before)
         except BaseException:
             with anyio.move_on_after(_CLEAR_SECONDS, shield=True):
@@ -214,6 +219,12 @@ class _Build:
                 with anyio.CancelScope(shield=True):
                     await remove_cgroup(self._cgroup)
         return image
+
+    async def _within_limit(self, request: Callable[[], Awaitable[str]]) -> str:
+        with self._patience:
+            return await heard_out(request, self._cgroup, seconds=_KILL_SECONDS)
+        self._log.end()
+        raise self._limit.exceeded(f"{self._at_step}:", self._log)
 
     async def _request(self, *, tls_verify: bool | None) -> str:
         try:
@@ -241,6 +252,7 @@ class _Build:
             case Step():
                 self._step = _shortened(event.title)
                 self.executed += not event.is_base
+                self._begin_to_wait(for_base=event.is_base)
                 self._tell(self._step)
                 await self._log.begin(self._step)
             case Cached():
@@ -248,6 +260,11 @@ class _Build:
                 self._tell(f"{self._step}: cached")
             case Printed():
                 await self._log.write(Chunk(Stream.STDOUT, event.text.encode()))
+
+    def _begin_to_wait(self, *, for_base: bool) -> None:
+        """Give a step its time; a base takes as long as its registry does."""
+        seconds = None if for_base else self._limit.seconds
+        self._patience.deadline = math.inf if seconds is None else anyio.current_time() + seconds
 
     async def _end_output(self) -> None:
         for event in self._output.end():
@@ -260,10 +277,14 @@ class _Build:
         found = _AT_STEP.fullmatch(cause)
         reason = cause if found is None else found["reason"]
         status = _STATUS.fullmatch(reason)
-        where = ": ".join(part for part in (self._where, self._source.label, self._step) if part)
         if status is not None:
-            return failed(f"{where}:", f"failed with exit code {status['code']}", self._log)
-        return ImageError(f"{where}: {reason}", hint=hint_of(reason))
+            ended = f"failed with exit code {status['code']}"
+            return failed(f"{self._at_step}:", ended, self._log)
+        return ImageError(f"{self._at_step}: {reason}", hint=hint_of(reason))
+
+    @property
+    def _at_step(self) -> str:
+        return ": ".join(part for part in (self._where, self._source.label, self._step) if part)
 
     async def _name_stages(self, image: str, before: set[str]) -> None:
         """Name what stages have left that nothing is made from, so that it can be pruned."""

@@ -218,10 +218,11 @@ class Images:
         self, name: str, table: ImageTable, steps: Sequence[Step], platform: Platform
     ) -> Built:
         """Lay steps on what an image begins with; make anew what is gone when it is needed."""
+        limit = table.step_seconds
         for _ in range(TRIES - 1):
             parent = await self._begin(name, table, platform)
             try:
-                return await self._builder.build(name, parent, steps, platform)
+                return await self._builder.build(name, parent, steps, platform, step_seconds=limit)
             except ImageGone:
                 said = "what it is made of was removed meanwhile; looking for it again"
                 self._context.on_progress(name, platform, said)
@@ -229,7 +230,7 @@ class Images:
             if isinstance(table.from_, str):
                 self.forget((table.from_, platform), parent)
         parent = await self._begin(name, table, platform)
-        return await self._builder.build(name, parent, steps, platform)
+        return await self._builder.build(name, parent, steps, platform, step_seconds=limit)
 
     async def _begin(self, name: str, table: ImageTable, platform: Platform) -> str:
         """Return the ID of what the steps of an image are laid on."""

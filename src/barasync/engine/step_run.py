@@ -35,19 +35,35 @@ _HOME = ': "${HOME:=/}"; export HOME; '
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """How steps are executed: `timeout` in seconds, `gate` bounds how many are started at once.
+    """How steps are executed: `gate` bounds how many are started at once.
 
     `hurry` is set when nobody wants to wait any more.
     """
 
     podman: Podman
-    timeout: float
     gate: Gate
     hurry: anyio.Event
 
 
+@dataclass(frozen=True, slots=True)
+class TimeLimit:
+    """How long a step of the declared image `name` may be executed; `None` for no limit."""
+
+    name: str
+    seconds: float | None
+
+    def exceeded(self, where: str, log: StepLog) -> ImageError:
+        """Return what to raise for a step that was killed for it; `where` names the step."""
+        return failed(
+            where,
+            f"took longer than {self.seconds:g} s and was killed",
+            log,
+            hint=f"`timeout` of [images.{self.name}] says how many seconds a step may take",
+        )
+
+
 def spec_of(
-    step: RunStep | PackagesStep, draft: Draft, *, timeout: float, rlimits: tuple[Rlimit, ...]
+    step: RunStep | PackagesStep, draft: Draft, *, limit: TimeLimit, rlimits: tuple[Rlimit, ...]
 ) -> ContainerSpec:
     """Return the container that a step is executed in.
 
@@ -67,7 +83,7 @@ def spec_of(
         work_dir=places[-1] if places else None,
         make_work_dir=bool(places),
         network=step.network.value,
-        timeout=server_timeout(timeout, SERVER_GRACE_SECONDS),
+        timeout=server_timeout(limit.seconds, SERVER_GRACE_SECONDS),
         rlimits=rlimits,
     )
     if isinstance(step, PackagesStep) and step.user == _ROOT:
@@ -80,6 +96,7 @@ async def execute(
     log: StepLog,
     execution: Execution,
     *,
+    limit: TimeLimit,
     where: str,
     notice: Callable[[str], None],
     on_start: Callable[[], None],
@@ -97,7 +114,7 @@ async def execute(
         execution.podman,
         container,
         log,
-        timeout=execution.timeout,
+        timeout=limit.seconds,
         grace=0.0,
         gate=execution.gate,
         hurry=execution.hurry,
@@ -107,9 +124,13 @@ async def execute(
     log.end()
     if drain.problem is not None:
         notice(drain.problem)
-    reason = _failure(state, drain, execution.timeout)
-    if reason is not None:
-        raise failed(where, reason, log)
+    code = state.state.exit_code
+    if code == 0:
+        return
+    if limit.seconds is not None and (drain.deadline_hit or code < 0):
+        raise limit.exceeded(where, log)
+    memory = ", out of memory" if state.state.oom_killed else ""
+    raise failed(where, f"failed with exit code {code}{memory}", log)
 
 
 async def _ended(drain: Drain, where: str, on_start: Callable[[], None]) -> ContainerInspect:
@@ -139,22 +160,14 @@ def _not_started(where: str, reason: str) -> ImageError:
     return ImageError(f"{where}: {reason}")
 
 
-def _failure(state: ContainerInspect, drain: Drain, timeout: float) -> str | None:
-    code = state.state.exit_code
-    if code == 0:
-        return None
-    if drain.deadline_hit or code < 0:
-        return f"took longer than {timeout:g} s and was killed"
-    if state.state.oom_killed:
-        return f"failed with exit code {code}, out of memory"
-    return f"failed with exit code {code}"
+def failed(where: str, reason: str, log: StepLog, *, hint: str | None = None) -> ImageError:
+    """Return what to raise for a step that did not succeed, with its last lines and its log.
 
-
-def failed(where: str, reason: str, log: StepLog) -> ImageError:
-    """Return what to raise for a step that did not succeed, with its last lines and its log."""
+    Without `hint` the lines tell what to do, if that is known.
+    """
     if log.problem is None:
         kept = f"log: {log.path}"
     else:
         kept = f"the log could not be written: {log.path}: {log.problem.strerror}"
     lines = [f"{where} {reason}", *log.last_lines, kept]
-    return ImageError("\n  ".join(lines), hint=hint_of("\n".join(log.last_lines)))
+    return ImageError("\n  ".join(lines), hint=hint or hint_of("\n".join(log.last_lines)))
