@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import NoReturn
@@ -77,6 +78,9 @@ def finish(command: Callable[[Interrupts], Awaitable[int]]) -> NoReturn:
         take_as_haste(code)
         return code
 
+    # Now that all is loaded, garbage is looked for again; not among what there is.
+    gc.freeze()
+    gc.enable()
     try:
         code = anyio.run(with_signals)
     except KeyboardInterrupt:
