@@ -7,6 +7,8 @@ ends with this process, however that ends.
 
 from __future__ import annotations
 
+import hashlib
+import ipaddress
 import json
 import os
 import re
@@ -197,12 +199,38 @@ def _containers_conf(directory: Path, *, default_ulimits: bool) -> str:
     if directory.stat().st_uid == 0:
         lines += [f'tmp_dir = "{directory}/tmp"']
         lines += ["[network]", 'network_backend = "netavark"']
-        lines += [f'network_config_dir = "{directory}/networks"']
+        lines += [f'network_config_dir = "{_networks(directory)}"']
     if default_ulimits:
         files = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 1048576)
         lines += ["[containers]"]
         lines += [f'default_ulimits = ["nofile={files}:{files}", "nproc=32768:32768"]']
     return "\n".join(lines) + "\n"
+
+
+def _networks(directory: Path) -> Path:
+    """Write podman's default network, and return where networks are.
+
+    Another session of the tests has another one: on a bridge that both have, both would give out
+    the same addresses, and who ends first would remove it. The range is that of podman's default.
+    """
+    number = os.getpid() % 1024
+    subnet = ipaddress.ip_network(f"10.88.{number >> 2}.{(number & 3) << 6}/26")
+    network = {
+        "name": "podman",
+        "id": hashlib.sha256(b"podman").hexdigest(),
+        "driver": "bridge",
+        "network_interface": f"barasync{number}",
+        "created": "2026-01-01T00:00:00Z",
+        "subnets": [{"subnet": str(subnet), "gateway": str(subnet[1])}],
+        "ipv6_enabled": False,
+        "internal": False,
+        "dns_enabled": False,
+        "ipam_options": {"driver": "host-local"},
+    }
+    networks = directory / "networks"
+    networks.mkdir()
+    (networks / "podman.json").write_text(json.dumps(network))
+    return networks
 
 
 def start(
