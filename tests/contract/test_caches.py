@@ -114,6 +114,7 @@ def test_cells_of_two_runs_have_a_locked_cache_one_at_a_time(
     assert (first.returncode, second.returncode) == (0, 0), out.decode()
 
 
+@pytest.mark.whole_host
 def test_the_cell_of_a_killed_run_is_gone_before_the_next_one_has_its_cache(
     barasync: Barasync, busybox: str, socket_path: str
 ) -> None:
@@ -289,6 +290,7 @@ def test_a_cache_in_use_is_kept(barasync: Barasync, busybox: str, socket_path: s
     assert f"cache {kept[0]} ({NATIVE}, {busybox}, user {os.getuid()}): kept, in use" in cleaned.out
 
 
+@pytest.mark.whole_host
 def test_a_killed_run_of_many_cells_with_copies_on_write_leaves_nothing_but_the_cache(
     barasync: Barasync, busybox: str, service: RigService
 ) -> None:

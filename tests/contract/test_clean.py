@@ -23,6 +23,8 @@ LIVE_CELLS = 4
 ELSEWHERE = {"barasync.host": "another", "barasync.boot": "b", "barasync.pidns": "1"}
 NOTHING = "nothing was left by any run\n"
 
+pytestmark = pytest.mark.whole_host
+
 
 @pytest.fixture
 def socket_path(service: RigService) -> str:

@@ -21,7 +21,7 @@ from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync
 from tests.rig.services import RigService
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.whole_host]
 
 FROM = f"FROM localhost/busybox:{native_architecture()}\n"
 WAITING = "waiting now"
@@ -123,7 +123,9 @@ async def test_clean_ends_and_removes_what_a_killed_build_left(
 
     assert ended.code == 0, ended.out + ended.err
     assert cgroup.split("+")[1].startswith(f"app-{native_architecture()}.")
-    mine = [line for line in ended.out.splitlines() if line.startswith(("build app-", "layer "))]
+    run = cgroup.removeprefix("barasync-").partition(".")[0]
+    lines = [line for line in ended.out.splitlines() if f" (run {run}" in line]
+    mine = [line for line in lines if line.startswith(("build app-", "layer "))]
     assert [line.split()[0] for line in mine if line.endswith(": removed")] == ["build", "layer"]
     assert build_cgroups() == []
     assert working_containers(service) == []

@@ -17,7 +17,7 @@ from barasync.images.emulation import Host, State, check, require_there, survey
 from barasync.matrix.platforms import ARCHITECTURES, Platform, native, parse
 from tests.contract.emulators import lent
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.whole_host]
 
 FOREIGN = tuple(
     platform
@@ -26,7 +26,7 @@ FOREIGN = tuple(
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def emulators() -> Iterator[None]:
     with lent(FOREIGN):
         yield

@@ -318,6 +318,7 @@ def test_an_interruption_in_a_step_leaves_nothing(barasync: Barasync, service: R
     assert images(service) == before
 
 
+@pytest.mark.whole_host
 def test_what_a_killed_build_leaves_goes_with_clean(
     barasync: Barasync, service: RigService
 ) -> None:

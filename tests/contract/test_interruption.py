@@ -70,6 +70,7 @@ def test_many_signals_are_not_worse_than_one(barasync: Barasync, service: RigSer
     assert libpod.containers(service.endpoint.socket_path) == {}
 
 
+@pytest.mark.whole_host
 def test_podmans_own_timeout_ends_what_a_killed_run_left(
     barasync: Barasync, service: RigService
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_cell_whose_monitor_is_killed_is_soon_no_success_and_the_others_go_on(
     assert libpod.containers(socket_path) == {}
 
 
+@pytest.mark.whole_host
 @pytest.mark.parametrize("jobs", [2, CELLS], ids=["some wait", "all run"])
 def test_a_podman_that_dies_in_the_middle_ends_the_run_with_4_and_keeps_the_logs(
     installation: Installation, tmp_path: Path, jobs: int

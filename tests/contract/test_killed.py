@@ -20,6 +20,8 @@ IMAGE = "localhost/b:1"
 SLEEPING = 'trap "" TERM; echo ready; sleep 1000'
 NAMES = ("ps", "--all", "--external", "--format", "{{.Names}}")
 
+pytestmark = pytest.mark.whole_host
+
 
 @pytest.fixture
 def host(installation: Installation) -> Iterator[OwnHost]:

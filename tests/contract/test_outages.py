@@ -114,6 +114,7 @@ def test_cells_outlive_the_podman_that_started_them(
     assert libpod.containers(mortal.endpoint.socket_path) == {}
 
 
+@pytest.mark.whole_host
 def test_cells_outlive_a_podman_whose_socket_another_one_replaces(
     mortal: RigService, installation: Installation, tmp_path: Path
 ) -> None:

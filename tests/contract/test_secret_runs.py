@@ -252,6 +252,7 @@ def test_signals_leave_no_secret(
     assert showing((out + err).decode()) == []
 
 
+@pytest.mark.whole_host
 def test_clean_removes_the_secrets_of_a_killed_run_and_those_of_no_live_one(
     barasync: Barasync, socket_path: str, tmp_path: Path
 ) -> None:

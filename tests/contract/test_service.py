@@ -155,6 +155,7 @@ async def test_it_leaves_no_process_mount_or_socket(place: Place) -> None:
     assert leftovers.mounts_below(place.directory / "run") == []
 
 
+@pytest.mark.whole_host
 def test_only_podmans_own_mounts_reach_a_host_that_shares_them(place: Place) -> None:
     sharing = ("unshare", "--mount", "--propagation", "shared")
     service = services.start(place.installation, place.environ, place.directory, within=sharing)
@@ -234,6 +235,7 @@ async def test_what_it_prints_never_blocks_it(place: Place) -> None:
     assert sum(map(len, complaints)) <= 16 * 1024
 
 
+@pytest.mark.whole_host
 def test_it_ends_when_its_parent_is_killed(place: Place) -> None:
     service = services.start(place.installation, place.environ, place.directory)
 
@@ -244,6 +246,7 @@ def test_it_ends_when_its_parent_is_killed(place: Place) -> None:
     assert leftovers.settled(partial(socket_directories, service)) == []
 
 
+@pytest.mark.whole_host
 def test_rootless_it_ends_when_its_parent_is_killed(rootless_place: Place) -> None:
     service = services.start(
         rootless_place.installation, rootless_place.environ, rootless_place.directory
@@ -275,6 +278,7 @@ async def test_rootless_a_container_runs_and_the_service_ends(rootless_place: Pl
     assert service.holder.returncode == 0
 
 
+@pytest.mark.whole_host
 def test_a_later_service_removes_the_containers_of_a_killed_one(place: Place) -> None:
     killed = services.start(place.installation, place.environ, place.directory)
     socket_path = killed.endpoint.socket_path

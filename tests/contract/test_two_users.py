@@ -19,6 +19,8 @@ from tests.rig.services import RigService
 CELLS = 2
 WORDS = ("matrix", "tests", "--jobs", str(CELLS), "--config", "a,b")
 
+pytestmark = pytest.mark.whole_host
+
 
 @pytest.fixture
 def user(service: RigService) -> Iterator[pwd.struct_passwd]:

@@ -163,7 +163,7 @@ def _cached(name: str, make: Callable[[Path], None]) -> Path:
         raise _failures[name]
     CACHE.mkdir(parents=True, exist_ok=True)
     result = CACHE / name
-    with _locked(CACHE / f"{name}.lock"):
+    with locked(CACHE / f"{name}.lock"):
         if not result.exists():
             partial = CACHE / f"{name}.partial"
             shutil.rmtree(partial, ignore_errors=True)
@@ -181,7 +181,9 @@ _failures: dict[str, SetupError] = {}
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Keep other sessions of the tests out of the block."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -6,6 +6,7 @@ Hooks of pytest; `tests/conftest.py` makes them known.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,9 @@ import pytest
 
 from tests.fake.installation import FakeInstallation
 from tests.rig import debian, services
+from tests.rig.parts import Part
 from tests.rig.signals import end_as_with_ctrl_c
+from tests.rig.turns import turn
 
 CONTRACT = Path(__file__).parents[1] / "contract"
 
@@ -60,6 +63,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="leave out the contract tests, which need real podmans and root",
     )
+    parser.addoption(
+        "--part",
+        type=Part,
+        choices=list(Part),
+        help="run only one part of the tests: see tests/rig/at_once.py",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -75,11 +84,7 @@ class ContractTests:
         self._ledger = Ledger()
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        contract = [
-            item
-            for item in items
-            if item.path.is_relative_to(CONTRACT) and not _is_of_the_fake(item)
-        ]
+        contract = [item for item in items if _needs_podman(item)]
         if self._config.option.no_podman:
             self._ledger.left_out = len(contract)
             items[:] = [item for item in items if item not in contract]
@@ -89,8 +94,13 @@ class ContractTests:
             version = _version_of(item)
             if version is not None:
                 item.user_properties.append((_PROPERTY, version))
+        chosen: Part | None = self._config.option.part
+        if chosen is not None:
+            others = [item for item in items if part_of(item) is not chosen]
+            items[:] = [item for item in items if part_of(item) is chosen]
+            self._config.hook.pytest_deselected(items=others)
         if _whole_folder_selected(self._config):
-            self._ledger.required = tuple(one.version for one in services.installations())
+            self._ledger.required = required_by(chosen)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Make what takes long before the first test, whose time limit it would eat up."""
@@ -103,6 +113,19 @@ class ContractTests:
         # A failure is remembered, and is that of every test that needs the root.
         with suppress(debian.SetupError):
             debian.root_with_podman()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Wait for other sessions before the time limit of a test begins.
+
+        A test without podman has nothing to do with them, but in a run of all tests: every command
+        that it starts removes what dead services have left on the host.
+        """
+        if part_of(item) is Part.REST and self._config.option.part is None:
+            return (yield)
+        alone = item.get_closest_marker("whole_host") is not None
+        with turn(debian.CACHE, alone=alone):
+            return (yield)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         version = dict(report.user_properties).get(_PROPERTY)
@@ -128,6 +151,27 @@ class ContractTests:
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             reporter.write_line(line)
+
+
+def required_by(part: Part | None) -> tuple[str, ...]:
+    """Return the podmans that a part, or all of them, has to run contract tests against."""
+    versions = [one.version for one in services.installations()]
+    return tuple(each for each in versions if part in {None, _part_of_version(each)})
+
+
+def part_of(item: pytest.Item) -> Part:
+    """Return the part that a test belongs to: each test is in one."""
+    return _part_of_version(_version_of(item)) if _needs_podman(item) else Part.REST
+
+
+def _part_of_version(version: str | None) -> Part:
+    """Return the part of a podman, and of contract tests that are of none."""
+    ours = {None, services.host_podman().version, services.rootless_podman().version}
+    return Part.HOST if version in ours else Part.TRIXIE
+
+
+def _needs_podman(item: pytest.Item) -> bool:
+    return item.path.is_relative_to(CONTRACT) and not _is_of_the_fake(item)
 
 
 def _is_of_the_fake(item: pytest.Item) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.rig.plugin import Ledger
+from tests.rig import services
+from tests.rig.parts import Part
+from tests.rig.plugin import Ledger, required_by
 
 
 def ledger(**counts: dict[str, int]) -> Ledger:
@@ -39,3 +41,11 @@ def test_the_summary_says_where_nothing_ran() -> None:
 
 def test_what_nobody_asked_for_is_not_missing() -> None:
     assert Ledger().missing() == []
+
+
+def test_the_parts_together_need_every_podman_and_each_is_needed_by_one() -> None:
+    everything = [one.version for one in services.installations()]
+    assert sorted(version for part in Part for version in required_by(part)) == sorted(everything)
+    assert list(required_by(None)) == everything
+    assert all(required_by(part) for part in (Part.HOST, Part.TRIXIE))
+    assert required_by(Part.REST) == ()
