@@ -170,7 +170,7 @@ async def test_an_image_that_is_gone_leaves_the_old_list_and_no_draft(
 ) -> None:
     old = await publish(podman, NAME, {ARMV7: images[ARMV7]})
 
-    with pytest.raises(ImageError, match="naming the images for 2 platforms .*" + "0" * 64):
+    with pytest.raises(ImageError, match=f"for 2 platforms {NAME}: image 0{{12}} is not there"):
         await publish(podman, NAME, {ARMV7: images[ARMV7], RISCV: "0" * 64})
 
     assert (await listed(podman))[old].repo_tags == [NAME]
