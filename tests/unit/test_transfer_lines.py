@@ -112,13 +112,17 @@ def test_on_a_terminal_every_transfer_has_one_line_that_lives_below_those_that_s
     assert shown.screen() == after[:2]
 
 
-def test_a_line_that_lives_is_never_wider_than_the_terminal() -> None:
+def test_a_line_that_lives_is_never_wider_than_the_terminal_and_keeps_what_it_tells() -> None:
     shown = Shown()
     lines = shown.lines()
 
-    with lines.living("r.example/" + "x" * 80):
+    with lines.living("r.example/" + "x" * 80 + "/tool:1 arm64"):
         lines.draw()
-        assert [len(line) for line in shown.screen()] == [59]
+        (line,) = shown.screen()
+
+    assert len(line) == 59
+    assert line.startswith("…xx")
+    assert line.endswith("xx/tool:1 arm64: asking the registry, 0.0 s")
 
 
 @pytest.mark.parametrize("verbose", [False, True])

@@ -72,13 +72,19 @@ class TransferLines:
 
     def _print(self, *lines: str) -> None:
         width = max(self._channel.size().columns - 1, 1)
-        living = [self._line(*each)[:width] for each in self._living.items()] if self._lives else []
+        shown = self._living.items() if self._lives else ()
+        living = [self._line(subject, each, width) for subject, each in shown]
         text = _UP_AND_CLEAR * self._drawn + "".join(f"{line}\n" for line in (*lines, *living))
         self._drawn = len(living)
         self._channel.write(self._channel.encode(text))
 
-    def _line(self, subject: str, living: _Living) -> str:
-        return f"{subject}: {living.progress}, {duration(self._clock() - living.began)}"
+    def _line(self, subject: str, living: _Living, width: int) -> str:
+        state = f": {living.progress}, {duration(self._clock() - living.began)}"
+        room = width - len(state)
+        if len(subject) > room:
+            # Its end tells the tag and the architecture.
+            subject = f"…{subject[len(subject) - max(room - 1, 0) :]}"
+        return (subject + state)[:width]
 
 
 @asynccontextmanager
