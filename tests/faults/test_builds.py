@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -43,7 +44,14 @@ async def images(podman: Podman) -> dict[str, ImageSummary]:
 
 
 async def build(
-    podman: Podman, project: Path, text: str, *, cache: bool = True, **table: Any
+    podman: Podman,
+    project: Path,
+    text: str,
+    *,
+    platform: Platform = NATIVE,
+    cache: bool = True,
+    said: list[str] | None = None,
+    **table: Any,
 ) -> Built:
     """Build; a Containerfile that is there already keeps its time, which is part of its key."""
     path = anyio.Path(project) / "Containerfile"
@@ -62,10 +70,11 @@ async def build(
         logs=project.parent / "logs",
         locks=project.parent / "locks",
         processors=anyio.CapacityLimiter(1),
+        on_progress=lambda _name, _platform, line: None if said is None else said.append(line),
         cache=cache,
     )
     declared = ImageTable(containerfile="Containerfile", **table)
-    return await build_containerfile(context, "app", declared, NATIVE)
+    return await build_containerfile(context, "app", declared, platform)
 
 
 @pytest.fixture
@@ -302,3 +311,16 @@ async def test_a_list_on_a_service_that_dies_is_said(service: FakeService) -> No
     async with client(service) as podman:
         with pytest.raises(EngineUnavailable, match=f"naming the images for 1 platform.*{NAME}"):
             await publish(podman, NAME, {NATIVE: native})
+
+
+async def test_what_is_no_file_is_left_out_of_a_context_with_a_note(
+    service: FakeService, project: Path
+) -> None:
+    service.image("localhost/base")
+    os.mkfifo(project / "pipe")
+    said: list[str] = []
+
+    async with client(service) as podman:
+        await build(podman, project, f"{FROM}COPY Containerfile /x\n", said=said)
+
+    assert said[0] == "note: Containerfile: left out pipe: sockets, pipes or devices"

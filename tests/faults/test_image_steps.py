@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -445,3 +446,19 @@ async def test_content_that_changed_makes_another_image(site: Site) -> None:
 
     assert second.executed == 1
     assert second.id != first.id
+
+
+async def test_what_no_image_can_have_is_left_out_with_a_note_at_every_build(site: Site) -> None:
+    for number in range(4):
+        os.mkfifo(site.project / f"src/pipe{number}")
+    steps = (CopyStep("src", "/in"), ProjectStep())
+    notes = [
+        f"app: note: {what}: left out src/pipe0, src/pipe1, src/pipe2 and 1 more: sockets, pipes or"
+        " devices"
+        for what in ("COPY src /in", "the project to /workspace")
+    ]
+
+    for _ in range(2):
+        site.said.clear()
+        await site.build(*steps)
+        assert [line for line in site.said if "note" in line] == notes

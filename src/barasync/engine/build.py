@@ -21,7 +21,7 @@ from barasync.engine.step_container import Draft, Removals, removing
 from barasync.engine.step_copy import send_copy
 from barasync.engine.step_log import StepLog
 from barasync.engine.step_run import Execution, TimeLimit, execute, spec_of
-from barasync.engine.step_words import explained
+from barasync.engine.step_words import explained, left_out
 from barasync.engine.usage import RunCgroup
 from barasync.images.cache import REPOSITORY, StepCache, replaced_tag, step_key
 from barasync.images.failures import ImageGone
@@ -189,6 +189,8 @@ class Builder:
                 where = f"step {number}/{len(steps)}"
                 title = f"{where} {title_of(step)}"
                 content = await self._content(step)
+                if content is not None and content.skipped:
+                    tell(left_out(title_of(step), content.skipped))
                 key = step_key(image, text_of(step), _digest(content))
                 found = await self._found(key, f"image '{name}' for {platform}: {title}")
                 if found is not None:

@@ -37,7 +37,7 @@ from barasync.engine.layers import making_layer
 from barasync.engine.reaper import remove_cgroup
 from barasync.engine.step_log import StepLog
 from barasync.engine.step_run import TimeLimit, failed
-from barasync.engine.step_words import explained, hint_of
+from barasync.engine.step_words import explained, hint_of, left_out
 from barasync.engine.usage import RunCgroup
 from barasync.errors import ImageError
 from barasync.images.failures import WrongPlatform
@@ -98,6 +98,8 @@ async def build_containerfile(
     where = f"image '{name}' for {platform}"
     tell = partial(context.on_progress, name, platform)
     source = await read_source(context.project, context.tree, name, table)
+    if source.tree.skipped:
+        tell(left_out(source.label, source.tree.skipped))
     key = source.key(platform)
     offline = table.network is ImageNetwork.NONE
     reference = _reference(name, platform, key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from barasync.aiopodman import NotFound, PodmanError, TransportError
@@ -19,6 +19,7 @@ _IPTABLES = (
     'before podman 5 the network "bridge" takes iptables, which the service does not find: install '
     'the package iptables there, or give the image `network = "none"`'
 )
+_NAMED = 3
 
 
 @contextmanager
@@ -49,3 +50,11 @@ def hint_of(reason: str) -> str | None:
     """Return what to do about a reason that podman or a program gave, if that is known."""
     known = {_NO_SPACE: _SPACE, _NO_IPTABLES: _IPTABLES}
     return next((hint for text, hint in known.items() if text in reason.lower()), None)
+
+
+def left_out(what: str, skipped: Sequence[str]) -> str:
+    """Return a note that an image does not get these sockets, pipes and devices of `what`."""
+    named = ", ".join(skipped[:_NAMED])
+    more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
+    shown = "".join(char if char.isprintable() else "?" for char in named + more)
+    return f"note: {what}: left out {shown}: sockets, pipes or devices"
