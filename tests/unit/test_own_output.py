@@ -32,3 +32,31 @@ def test_the_file_that_stdout_leads_to_is_left_out(tmp_path: Path, *, in_git: bo
         )
 
     assert ended.stderr == "kept\n"
+
+
+PICK = """
+import sys
+from pathlib import Path
+from barasync.config.copies import Copy
+from barasync.workspace.copies import read_copies
+from barasync.workspace.pick import pick
+print("begun", flush=True)
+picked = pick(Path(sys.argv[1]), ".", checkpoint=lambda: None)
+(copied,) = read_copies((Copy(sys.argv[1], "/in"),), checkpoint=lambda: None)
+for found in (picked, copied):
+    print(*(entry.path for entry in found.entries if entry.path), file=sys.stderr)
+"""
+
+
+def test_no_copy_has_the_file_that_stdout_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("begun\n")
+    with (tmp_path / "build.log").open("w") as log:
+        ended = subprocess.run(
+            [sys.executable, "-c", PICK, str(tmp_path)],
+            check=True,
+            stdout=log,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    assert ended.stderr == "kept\nkept\n"

@@ -1,8 +1,8 @@
 """Files and directories of this host that a container gets before it starts.
 
 Everything comes along, as with `cp -r`: what git ignores, `.git`, empty directories; but not what
-barasync keeps in a project, which grows while it is read. Links are links; only SRC itself is
-followed. Podman gives the files to the user of the image.
+grows while it is read, what barasync keeps in a project and the file that its output goes to. Links
+are links; only SRC itself is followed. Podman gives the files to the user of the image.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from barasync.config.copies import Copy
 from barasync.errors import ConfigError
 from barasync.workspace.below import Below
+from barasync.workspace.own_output import OwnOutput
 from barasync.workspace.tree import OURS, Entry, Kind, entry_at
 
 
@@ -100,11 +101,13 @@ def everything(
 ) -> Generator[tuple[str, Entry | None], None, None]:
     """Give what lies at a path, then all that is below it: a directory before what is in it.
 
-    It goes by name; of what is neither file, directory nor link there is no entry.
+    It goes by name; of what is neither file, directory nor link there is no entry. A file that our
+    own output goes to is left out, unless it is what is asked for.
 
     Raises:
         ConfigError: `unreadable` of what cannot be looked at.
     """
+    own_output = OwnOutput()
     waiting = [start]
     while waiting:
         path = waiting.pop()
@@ -117,7 +120,9 @@ def everything(
                 waiting += [posixpath.join(path, name) for name in taken]
         except OSError as error:
             raise unreadable(below.root / path, error) from error
-        yield path, entry
+        is_file = entry is not None and entry.kind is Kind.FILE
+        if not (is_file and path != start and own_output.has(below, path)):
+            yield path, entry
 
 
 def _is_readable(below: Below, path: str) -> bool:

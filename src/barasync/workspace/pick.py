@@ -60,7 +60,8 @@ def look(project: Path, sources: Iterable[str]) -> None:
 def pick(project: Path, source: str, *, checkpoint: Callable[[], None]) -> Picked:
     """Find and read a file or directory of the project; `source` is relative to its directory.
 
-    Everything comes along but `.barasync`, which grows while it is read: what git ignores as well.
+    Everything comes along, what git ignores as well, but not what grows while it is read:
+    `.barasync` and the file that our output goes to.
     Blocks for as long as the disk takes: call it in a worker thread. `checkpoint` is called again
     and again meanwhile; what it raises ends it.
 

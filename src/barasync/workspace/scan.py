@@ -21,6 +21,7 @@ from barasync.errors import ConfigError
 from barasync.workspace.below import Below
 from barasync.workspace.git import list_files, list_ignored
 from barasync.workspace.ignore import Ignore
+from barasync.workspace.own_output import OwnOutput
 from barasync.workspace.tree import (
     OURS,
     SCANS,
@@ -89,7 +90,7 @@ class _Survey:
         self._checkpoint = checkpoint
         self._below = below
         self._root = below.root
-        self._outputs = _outputs()
+        self._own_output = OwnOutput()
         self._entries: dict[str, Entry | None] = {}
 
     def entries(self) -> tuple[Entry, ...]:
@@ -231,31 +232,9 @@ class _Survey:
             raise problem(self._root, path, error) from error
         if entry is None:
             self.skipped.append(path)
-        elif entry.kind is Kind.FILE and self._is_output(path):
+        elif entry.kind is Kind.FILE and self._own_output.has(self._below, path):
             return None
         return entry
-
-    def _is_output(self, path: str) -> bool:
-        """Tell whether a file is one that our own output goes to: it would never stay the same."""
-        if not self._outputs:
-            return False
-        directory, name = self._below.place(path)
-        try:
-            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        except OSError:
-            return False  # it has gone since, which is found where it is read
-        return (status.st_dev, status.st_ino) in self._outputs
-
-
-def _outputs() -> frozenset[tuple[int, int]]:
-    """Return the files, by device and inode, that stdout and stderr of this process lead to."""
-    found = set()
-    for descriptor in (1, 2):
-        with suppress(OSError):
-            status = os.fstat(descriptor)
-            if stat.S_ISREG(status.st_mode):
-                found.add((status.st_dev, status.st_ino))
-    return frozenset(found)
 
 
 def _parents(path: str) -> Iterator[str]:
