@@ -418,3 +418,22 @@ async def test_what_has_no_lines_is_kept_without_being_held(site: Site) -> None:
 
     assert built.log is not None
     assert (await anyio.Path(built.log).stat()).st_size > 8_000_000
+
+
+async def test_an_image_without_a_base_is_made_for_every_platform(
+    site: Site, podman: Podman
+) -> None:
+    site.write("text", "file")
+    site.write("FROM scratch\nCOPY file /\n")
+    platforms = [parse("riscv64"), parse("arm64"), parse("amd64")]
+
+    # Podman's cache counts only where there is a network.
+    builds = partial(site.build, network=ImageNetwork.BRIDGE)
+
+    built = [await builds(platform=platform) for platform in platforms]
+    again = [await builds(platform=platform) for platform in platforms]
+
+    made = [(await podman.images.inspect(each.id)).architecture for each in built]
+    assert made == [platform.architecture for platform in platforms]
+    assert [each.id for each in again] == [each.id for each in built]
+    assert [each.executed for each in again] == [0, 0, 0]

@@ -50,9 +50,13 @@ async def _texts(state: State, request: Request, context: Path) -> AsyncGenerato
         each.split("=", 1) for each in json.loads(request.first("annotations", "[]"))
     )
     image: Image | None = None
+    scratch: Image | None = None
     for number, line in enumerate(lines, 1):
         yield f"STEP {number}/{len(lines)}: {line}\n"
         word, _, rest = line.partition(" ")
+        if rest == "scratch":
+            image = scratch = _scratch(state, request, lines)
+            continue
         if image is None:
             image = _base(state, rest)
             continue
@@ -70,12 +74,24 @@ async def _texts(state: State, request: Request, context: Path) -> AsyncGenerato
         except _FailsError:
             state.images.remove(made.id, made)
             raise
+        if image is scratch:
+            made.parent = ""
+            state.images.remove(scratch.id, scratch)
         image = made
         yield f"--> {image.id[:12]}\n"
     assert image is not None
     state.images.name(image, request.first("t"))
     yield f"Successfully tagged {request.first('t')}\n"
     yield f"{image.id}\n"
+
+
+def _scratch(state: State, request: Request, lines: list[str]) -> Image:
+    """Return an image without files; as podman's, the cache does not look at the platform."""
+    architecture = request.first("platform").split("/")[1]
+    if request.first("nocache", "false") == "true":
+        state.scratches[tuple(lines)] = architecture
+    cached = state.scratches.setdefault(tuple(lines), architecture)
+    return state.images.make("", architecture=cached)
 
 
 def _base(state: State, name: str) -> Image:

@@ -36,6 +36,7 @@ class State:
     """The images, containers, secrets and events of a podman of one version.
 
     `monitors` is where containers are watched; `happened` is replaced and set at every event.
+    `scratches` are the architectures that Containerfiles without a base were built for.
     """
 
     version: str
@@ -46,6 +47,7 @@ class State:
     secrets: dict[str, Secret] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     happened: anyio.Event = field(default_factory=anyio.Event)
+    scratches: dict[tuple[str, ...], str] = field(default_factory=dict)
     _made: int = 0
 
     def __post_init__(self) -> None:

@@ -268,6 +268,27 @@ async def test_an_image_for_another_platform_than_asked_for_is_refused(
         assert await images(podman) == before
 
 
+async def test_what_the_cache_has_for_another_platform_is_built_anew(
+    service: FakeService, project: Path
+) -> None:
+    text = "FROM scratch\nCOPY Containerfile /file\n"
+    said: list[str] = []
+
+    async with client(service) as podman:
+        others = await build(podman, project, text, platform=RISCV)
+        built = await build(podman, project, text, said=said)
+        found = await build(podman, project, text)
+        kept = {image.id: image.repo_tags for image in await podman.images.list(all=True)}
+        made = await podman.images.inspect(built.id)
+
+    assert made.architecture == NATIVE.architecture
+    assert "podman's cache has steps for linux/riscv64: building again without it" in said
+    assert found.id == built.id
+    assert found.executed == 0
+    assert kept.keys() == {others.id, built.id}
+    assert all(kept.values())
+
+
 @pytest.mark.parametrize(
     "operation", ["manifest-create", "manifest-add", "image-tag"], ids=lambda name: name
 )

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 import anyio
@@ -134,23 +135,22 @@ async def build_containerfile(
             cache=context.cache and not offline,
             rlimits=rlimits,
         )
-        build = _Build(
-            context.podman,
-            source=source,
-            where=where,
-            log=log,
-            tell=tell,
-            spec=spec,
-            cgroup=cgroup,
-            limit=TimeLimit(name, table.step_seconds),
-        )
-        image = await build.run(tls_verify=tls_verify)
-        if found is not None:
-            await _keep_name(context.podman, found, where)
-        await _check(context.podman, image, reference, platform, where)
-        return Built(
-            id=image, key=key, executed=build.executed, log=log.path if log.exists else None
-        )
+
+        def make(spec: BuildSpec) -> _Build:
+            return _Build(
+                context.podman,
+                source=source,
+                where=where,
+                log=log,
+                tell=tell,
+                spec=spec,
+                cgroup=cgroup,
+                limit=TimeLimit(name, table.step_seconds),
+                tls_verify=tls_verify,
+            )
+
+        image, executed = await _made_for(platform, spec, make, found)
+        return Built(id=image, key=key, executed=executed, log=log.path if log.exists else None)
 
 
 async def find_containerfile(
@@ -171,6 +171,37 @@ def _reference(name: str, platform: Platform, key: str) -> str:
     return f"{PREFIX}{name}:{short_name(platform)}-{key[:_DIGITS]}"
 
 
+async def _made_for(
+    platform: Platform, spec: BuildSpec, make: Callable[[BuildSpec], _Build], before: str | None
+) -> tuple[str, int]:
+    """Return the image that is built for a platform, and how many steps were done for it.
+
+    `before` is what had the image's name. Podman's cache takes what another platform's step on
+    `scratch` has made, and the image is for that one then (measured on 5.4.2). Without the cache it
+    can only be the Containerfile that says for which platform a base is to be.
+
+    Raises:
+        WrongPlatform: the Containerfile makes an image for another platform.
+    """
+    build = make(spec)
+    image, executed = await build.run(), build.executed
+    await build.keep_name(before)
+    its = await build.platform_of(image)
+    if not fits(its, platform) and spec.cache:
+        await build.discard()
+        build.tell(f"podman's cache has steps for {its}: building again without it")
+        build = make(replace(spec, cache=False))
+        image, executed = await build.run(), executed + build.executed
+        its = await build.platform_of(image)
+    if not fits(its, platform):
+        await build.discard()
+        raise WrongPlatform(
+            f"{build.where}: the Containerfile makes an image for {its}",
+            hint="leave `--platform` out of its FROM, or declare the image for that platform alone",
+        )
+    return image, executed
+
+
 class _Build:
     """One request to podman's builder, and what is known of it meanwhile.
 
@@ -184,17 +215,19 @@ class _Build:
         source: Source,
         where: str,
         log: StepLog,
-        tell: partial[None],
+        tell: Callable[[str], None],
         spec: BuildSpec,
         cgroup: RunCgroup | None,
         limit: TimeLimit,
+        tls_verify: bool | None,
     ) -> None:
         self.executed = 0
+        self.where = where
+        self.tell = tell
         self._podman = podman
         self._source = source
-        self._where = where
         self._log = log
-        self._tell = tell
+        self._tls_verify = tls_verify
         self._spec = spec
         self._cgroup = cgroup
         self._limit = limit
@@ -202,15 +235,14 @@ class _Build:
         self._step = ""
         self._output = BuildOutput()
 
-    async def run(self, *, tls_verify: bool | None) -> str:
+    async def run(self) -> str:
         """Build; return the image's ID, once no other image of it is without a name or a child."""
-        with explained(self._where, "looking for images"):
+        with explained(self.where, "looking for images"):
             before = {image.id for image in await self._podman.images.list(all=True)}
-        self._tell(f"building {self._source.label}")
-        request = partial(self._request, tls_verify=tls_verify)
+        self.tell(f"building {self._source.label}")
         try:
-            with explained(self._where, f"building {self._source.label}"):
-                image = await self._within_limit(request)
+            with explained(self.where, f"building {self._source.label}"):
+                image = await self._within_limit()
                 await self._name_stages(image, before)
         except BaseException:
             with anyio.move_on_after(_CLEAR_SECONDS, shield=True):
@@ -222,17 +254,37 @@ class _Build:
                     await remove_cgroup(self._cgroup)
         return image
 
-    async def _within_limit(self, request: Callable[[], Awaitable[str]]) -> str:
+    async def _within_limit(self) -> str:
         with self._patience:
-            return await heard_out(request, self._cgroup, seconds=_KILL_SECONDS)
+            return await heard_out(self._request, self._cgroup, seconds=_KILL_SECONDS)
         self._log.end()
         raise self._limit.exceeded(f"{self._at_step}:", self._log)
 
-    async def _request(self, *, tls_verify: bool | None) -> str:
+    async def keep_name(self, before: str | None) -> None:
+        """Name what had the name of the new image, which others may be made of."""
+        if before is None:
+            return
+        with explained(self.where, "naming what it was before"):
+            found = await self._podman.images.inspect(before)
+            if not found.repo_tags:
+                await self._podman.images.tag(before, _STAGE, before[:16])
+
+    async def platform_of(self, image: str) -> Platform:
+        """Return the platform that an image is for."""
+        with explained(self.where, "looking at it"):
+            made = await self._podman.images.inspect(image)
+        return Platform(made.architecture, made.variant, made.os or "linux")
+
+    async def discard(self) -> None:
+        """Remove what has been built."""
+        with explained(self.where, "removing it"):
+            await self._podman.images.remove(self._spec.reference, missing_ok=True)
+
+    async def _request(self) -> str:
         try:
             async with made_ahead(archive(self._source)) as pieces:
                 image = await self._podman.builds.build(
-                    self._spec, pieces, tls_verify=tls_verify, on_output=self._take
+                    self._spec, pieces, tls_verify=self._tls_verify, on_output=self._take
                 )
         except ServerError as error:
             await self._end_output()
@@ -255,11 +307,11 @@ class _Build:
                 self._step = _shortened(event.title)
                 self.executed += not event.is_base
                 self._begin_to_wait(for_base=event.is_base)
-                self._tell(self._step)
+                self.tell(self._step)
                 await self._log.begin(self._step)
             case Cached():
                 self.executed -= 1
-                self._tell(f"{self._step}: cached")
+                self.tell(f"{self._step}: cached")
             case Printed():
                 await self._log.write(Chunk(Stream.STDOUT, event.text.encode()))
 
@@ -286,7 +338,7 @@ class _Build:
 
     @property
     def _at_step(self) -> str:
-        return ": ".join(part for part in (self._where, self._source.label, self._step) if part)
+        return ": ".join(part for part in (self.where, self._source.label, self._step) if part)
 
     async def _name_stages(self, image: str, before: set[str]) -> None:
         """Name what stages have left that nothing is made from, so that it can be pruned."""
@@ -340,30 +392,6 @@ async def _find(podman: Podman, reference: str, where: str) -> str | None:
         except NotFound:
             return None
     return found.id if found.labels.get(KIND_LABEL) == CONTAINERFILE else None
-
-
-async def _keep_name(podman: Podman, image: str, where: str) -> None:
-    """Name what had the name of the new image, which others may be made of."""
-    with explained(where, "naming what it was before"):
-        found = await podman.images.inspect(image)
-        if not found.repo_tags:
-            await podman.images.tag(image, _STAGE, image[:16])
-
-
-async def _check(
-    podman: Podman, image: str, reference: str, platform: Platform, where: str
-) -> None:
-    """Look at what was made: a Containerfile may say for which platform a base is to be."""
-    with explained(where, "looking at it"):
-        made = await podman.images.inspect(image)
-        its = Platform(made.architecture, made.variant, made.os or "linux")
-        if fits(its, platform):
-            return
-        await podman.images.remove(reference, missing_ok=True)
-    raise WrongPlatform(
-        f"{where}: the Containerfile makes an image for {its}",
-        hint="leave `--platform` out of its FROM, or declare the image for that platform alone",
-    )
 
 
 def _shortened(text: str) -> str:
