@@ -114,6 +114,7 @@ def test_a_base_that_cannot_be_meant_is_named(text: str, message: str) -> None:
         ('run = ["-v"]', "images.x.run[0]: /bin/sh takes what begins with - or + for options"),
         ('run = ["\\n+x"]', "images.x.run[0]: /bin/sh takes what begins with - or + for options"),
         ('run = ["a\\u0000"]', "images.x.run[0]: 'a\\x00' contains a NUL"),
+        (f'run = ["true", "{"é" * 66_000}"]', "images.x.run[1]: the script has more than 131000"),
         ('toolchain = "ruts"', "images.x.toolchain: expected one of 'c', 'go', 'node', 'python'"),
         ('network = "host"', "images.x.network: expected one of 'bridge', 'none', got"),
         ("dev = 1", "images.x.dev: expected true or false"),

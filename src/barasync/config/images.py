@@ -21,6 +21,8 @@ from barasync.errors import ConfigError
 _BASES = ("from", "bootstrap", "containerfile")
 _LONGEST_VALUE = 30_000
 """In bytes: a Containerfile's reader ends the file at a line of 64 KiB (measured)."""
+_LONGEST_SCRIPT = 131_000
+"""In bytes: Linux takes 128 KiB for one argument, and a script may get some words before it."""
 _PREFIX = "barasync."
 _SIMILAR = 0.8
 """A base is more often a reference of its own than it is misspelt."""
@@ -249,6 +251,12 @@ def _run(scripts: list[str]) -> None:
             raise BadValue("/bin/sh takes what begins with - or + for options", index)
         if "\0" in script:
             raise BadValue(f"{script!r} contains a NUL character", index)
+        if len(script.encode()) > _LONGEST_SCRIPT:
+            raise BadValue(
+                f"the script has more than {_LONGEST_SCRIPT} bytes, too many for one argument",
+                index,
+                hint="make it a file of the project, `copy` that, and run it",
+            )
 
 
 def _path(path: str) -> None:
