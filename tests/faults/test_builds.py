@@ -268,6 +268,23 @@ async def test_an_image_for_another_platform_than_asked_for_is_refused(
         assert await images(podman) == before
 
 
+async def test_control_characters_of_a_containerfile_do_not_reach_a_terminal(
+    service: FakeService, project: Path
+) -> None:
+    service.image("localhost/base")
+    said: list[str] = []
+
+    async with client(service) as podman:
+        with pytest.raises(ImageError, match="failed with exit code 3") as script:
+            await build(podman, project, f"{FROM}RUN : '\x1b]0;x\x07'; exit 3\n", said=said)
+        with pytest.raises(ImageError, match="no such file") as copy:
+            await build(podman, project, f"{FROM}COPY gone\x1b[31m /x\n", said=said)
+
+    for text in (*said, str(script.value), str(copy.value)):
+        assert "\x1b" not in text
+        assert "\x07" not in text
+
+
 async def test_what_the_cache_has_for_another_platform_is_built_anew(
     service: FakeService, project: Path
 ) -> None:

@@ -316,6 +316,16 @@ async def test_a_full_disk_is_said_with_what_to_do_and_nothing_is_left(
     assert site.nameless == []
 
 
+async def test_a_layer_that_could_not_be_written_may_want_for_space(site: Site) -> None:
+    words = 'CommitFailure: storing layer "5ea6" to file: io: read/write on closed pipe'
+    site.service.inject(Fault("commit", Refuses(words)))
+
+    with pytest.raises(ImageError, match="committing: .*closed pipe") as caught:
+        await site.build(run("true"))
+
+    assert "most often no space is left" in (caught.value.hint or "")
+
+
 async def test_a_network_that_podman_cannot_set_up_is_said_with_what_to_do(site: Site) -> None:
     site.service.inject(Fault("start", Refuses("netavark: No such file or directory")))
 

@@ -38,7 +38,7 @@ from barasync.engine.layers import making_layer
 from barasync.engine.reaper import remove_cgroup
 from barasync.engine.step_log import StepLog
 from barasync.engine.step_run import TimeLimit, failed
-from barasync.engine.step_words import explained, hint_of, left_out
+from barasync.engine.step_words import explained, hint_of, left_out, printable
 from barasync.engine.usage import RunCgroup
 from barasync.errors import ImageError
 from barasync.images.failures import WrongPlatform
@@ -327,7 +327,7 @@ class _Build:
 
     def _failed(self, cause: str) -> ImageError:
         """Return what to raise for podman's words on the end of a build."""
-        cause = _UNPACKED.sub("", cause).strip()
+        cause = printable(_UNPACKED.sub("", cause).strip())
         found = _AT_STEP.fullmatch(cause)
         reason = cause if found is None else found["reason"]
         status = _STATUS.fullmatch(reason)
@@ -395,4 +395,5 @@ async def _find(podman: Podman, reference: str, where: str) -> str | None:
 
 
 def _shortened(text: str) -> str:
+    text = printable(text).replace("\n", " ")
     return text if len(text) <= _TITLE_LENGTH else f"{text[: _TITLE_LENGTH - 1]}…"

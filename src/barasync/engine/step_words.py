@@ -14,6 +14,10 @@ _SPACE = (
     "`barasync image prune` removes old ones"
 )
 
+# A commit's layer that podman could not write: of the two errors it tells the other one.
+_BROKEN_LAYER = "io: read/write on closed pipe"
+_MAYBE_SPACE = f"most often no space is left: {_SPACE}"
+
 _NO_IPTABLES = "netavark: no such file or directory"
 _IPTABLES = (
     'before podman 5 the network "bridge" takes iptables, which the service does not find: install '
@@ -48,7 +52,7 @@ def explained(where: str, doing: str) -> Iterator[None]:
 
 def hint_of(reason: str) -> str | None:
     """Return what to do about a reason that podman or a program gave, if that is known."""
-    known = {_NO_SPACE: _SPACE, _NO_IPTABLES: _IPTABLES}
+    known = {_NO_SPACE: _SPACE, _BROKEN_LAYER: _MAYBE_SPACE, _NO_IPTABLES: _IPTABLES}
     return next((hint for text, hint in known.items() if text in reason.lower()), None)
 
 
@@ -56,5 +60,9 @@ def left_out(what: str, skipped: Sequence[str]) -> str:
     """Return a note that an image does not get these sockets, pipes and devices of `what`."""
     named = ", ".join(skipped[:_NAMED])
     more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
-    shown = "".join(char if char.isprintable() else "?" for char in named + more)
-    return f"note: {what}: left out {shown}: sockets, pipes or devices"
+    return f"note: {what}: left out {printable(named + more)}: sockets, pipes or devices"
+
+
+def printable(text: str) -> str:
+    """Return a text without what would do something else to a terminal than print."""
+    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
