@@ -73,7 +73,7 @@ async def test_image_of_any_architecture__another_one_is_refused_with_both_named
         await resolved(podman, "localhost/busybox:arm64", AMD64)
 
     assert str(caught.value) == (
-        "localhost/busybox:arm64 is an image for linux/arm64, the cell needs linux/amd64"
+        "localhost/busybox:arm64 is an image for linux/arm64, not for linux/amd64"
     )
 
 
@@ -87,7 +87,7 @@ async def test_a_manifest_list_gives_the_image_of_each_platform(
 
 @pytest.mark.usefixtures("manifest_list")
 async def test_a_manifest_list_without_the_platform_names_what_it_has(podman: Podman) -> None:
-    with pytest.raises(WrongPlatform, match="linux/amd64, linux/arm64, the cell needs linux/risc"):
+    with pytest.raises(WrongPlatform, match="linux/amd64, linux/arm64, not for linux/risc"):
         await resolved(podman, LIST, RISCV64)
 
 

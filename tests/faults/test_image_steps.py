@@ -320,7 +320,7 @@ async def test_a_layer_that_could_not_be_written_may_want_for_space(site: Site) 
     words = 'CommitFailure: storing layer "5ea6" to file: io: read/write on closed pipe'
     site.service.inject(Fault("commit", Refuses(words)))
 
-    with pytest.raises(ImageError, match="committing: .*closed pipe") as caught:
+    with pytest.raises(ImageError, match=r"committing: .*closed pipe") as caught:
         await site.build(run("true"))
 
     assert "most often no space is left" in (caught.value.hint or "")

@@ -316,6 +316,18 @@ async def test_nothing_is_fetched_where_nothing_can_be_made(name: str) -> None:
     assert not [request for request in store.requests if request.startswith("POST")]
 
 
+async def test_what_is_wrong_with_a_reference_is_said_with_the_image_that_begins_with_it(
+    builders: Builders,
+) -> None:
+    declared = {"base": ImageTable(from_=BASE, run=["x"]), "top": ImageTable(from_="base")}
+    async with ImageStore().client() as podman:
+        with pytest.raises(ImageError, match=r"^images\.base\.from: there is no image") as caught:
+            await images(podman, declared).get(("top", AMD64))
+
+    assert str(caught.value).count("from:") == 1
+    assert builders.asked == []
+
+
 async def test_what_cannot_be_copied_is_said_before_anything_of_the_chain_is_made(
     builders: Builders, tmp_path: Path
 ) -> None:
@@ -326,7 +338,9 @@ async def test_what_cannot_be_copied_is_said_before_anything_of_the_chain_is_mad
         "top": ImageTable(from_="base", copy=["out:/out"]),
     }
     async with store.client() as podman:
-        with pytest.raises(ConfigError, match="copy out leads out of the project: out is a link"):
+        with pytest.raises(
+            ConfigError, match=r"images\.top: copy out leads out of the project: out is a link"
+        ):
             await images(podman, declared, project=tmp_path).get(("top", AMD64))
 
     assert (store.requests, builders.asked) == ([], [])

@@ -128,7 +128,11 @@ def _find(project: Path, containerfile: str, inside: str, where: str) -> _Found:
     file = _resolved(root, containerfile, f"{where}.containerfile")
     if not file.is_file():
         usual = [each for each in _USUAL if (root / each).is_file()]
-        hint = f"there is {', '.join(usual)}" if usual else "the path is relative to the project's"
+        hint = (
+            f"there is {', '.join(usual)}"
+            if usual
+            else "the path begins in the project's directory"
+        )
         raise ConfigError(
             f"{where}.containerfile: there is no file {containerfile} in the project", hint=hint
         )

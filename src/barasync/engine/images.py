@@ -17,7 +17,7 @@ from barasync.config.schema import ImageTable
 from barasync.engine.build import BuildContext, Builder, Built
 from barasync.engine.once import Once
 from barasync.errors import ConfigError, ImageError
-from barasync.images.failures import ImageGone, explained
+from barasync.images.failures import ImageGone, WrongPlatform, explained
 from barasync.images.freshness import Freshness
 from barasync.images.registry import Registries, unheard
 from barasync.images.resolve import ResolvedImage, resolve
@@ -200,7 +200,10 @@ class Images:
         sources = [step.source for step in steps if isinstance(step, CopyStep)]
         if sources:
             # Before what it begins with is made, which may take hours.
-            await to_thread.run_sync(look, self._context.project, sources)
+            try:
+                await to_thread.run_sync(look, self._context.project, sources)
+            except ConfigError as error:
+                raise ConfigError(f"images.{name}: {error}", hint=error.hint) from error
         if not steps:
             return await self._begin(name, table, platform)
         built = await self._laid(name, table, steps, platform)
@@ -235,7 +238,13 @@ class Images:
     async def _begin(self, name: str, table: ImageTable, platform: Platform) -> str:
         """Return the ID of what the steps of an image are laid on."""
         if isinstance(table.from_, str):
-            return await self.get((table.from_, platform))
+            try:
+                return await self.get((table.from_, platform))
+            except ImageError as error:
+                if table.from_ in self._declared or isinstance(error, ImageGone):
+                    raise
+                kind = WrongPlatform if isinstance(error, WrongPlatform) else ImageError
+                raise kind(f"images.{name}.from: {error}", hint=error.hint) from error
         # It takes 0.03 s to load, and images of other images do without.
         from barasync.engine.beginnings import make_beginning  # noqa: PLC0415 - as said
 

@@ -35,7 +35,7 @@ def wrong_platform(
 ) -> WrongPlatform:
     """Return the error of an image that is there for `platforms`, and not for the one needed."""
     return WrongPlatform(
-        f"{reference} is an image for {', '.join(map(str, platforms))}, the cell needs {needed}",
+        f"{reference} is an image for {', '.join(map(str, platforms))}, not for {needed}",
         hint=hint
         or "build it for that platform under a name of its own, or declare it under [images], "
         "where it is made for every platform",
