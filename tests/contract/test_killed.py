@@ -116,3 +116,46 @@ def test_the_directories_of_a_service_that_was_killed_too_go_with_clean_and_with
     assert ended.code == 0, ended.out + ended.err
     assert [f"{line}: removed" in ended.out for line in lines] == [remover == "clean"] * 2
     assert [path.exists() for path in places] == [False, False]
+
+
+def test_clean_removes_all_of_a_killed_build_and_nothing_of_another_builder(
+    host: OwnHost, barasync: Barasync, tmp_path: Path
+) -> None:
+    (barasync.directory / "Containerfile").write_text(
+        f"FROM {IMAGE}\nRUN echo one\nRUN echo two\nRUN echo waiting; exec sleep 600\n"
+    )
+    barasync.configure('[images.app]\ncontainerfile = "Containerfile"\n')
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/Containerfile").write_text(f"FROM {IMAGE}\nENV A=1\n")
+    host.podman(
+        "build", "--rm=false", "--force-rm=false", "--tag", "localhost/other:1", f"{tmp_path}/other"
+    )
+    others = host.podman(*NAMES).split()
+    images = host.podman("images", "--all", "--quiet")
+    with barasync.running("image", "build", "app", "--verbose", "--no-cache") as process:
+        read_stderr_until(process, "| waiting")
+        places = places_of(process)
+        kill(process)
+    left = set(host.podman(*NAMES).split()) - set(others)
+    bundles = [path.name for place in places for path in place.glob("buildah*")]
+
+    ended = barasync("clean")
+
+    assert len(others) == 1
+    assert len(left) == 3
+    assert bundles
+    assert ended.code == 0, ended.out + ended.err
+    assert re.search(r"^build app-.*: removed$", ended.out, re.MULTILINE), ended.out
+    assert host.podman(*NAMES).split() == others
+    assert host.podman("images", "--all", "--quiet") == images
+    assert not any(place.exists() for place in places)
+
+
+def read_stderr_until(process: subprocess.Popen[bytes], marker: str) -> None:
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line.decode())
+        if said[-1].rstrip().endswith(marker):
+            return
+    raise AssertionError(f"{marker!r} was not said: {said}")

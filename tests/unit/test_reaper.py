@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -74,14 +75,20 @@ class Handle:
     key: str
 
     async def remove(self, **how: object) -> None:
-        assert how == {"force": True, "timeout": 0, "volumes": True, "missing_ok": True}
+        of_cell = {"force": True, "timeout": 0, "volumes": True, "missing_ok": True}
+        assert how in (of_cell, {"force": True, "missing_ok": True})
         await self.collection.remove(self.key, missing_ok=True)
 
 
 class Store:
-    """Stands for the client: one of each kind for every identity it is given."""
+    """Stands for the client: one of each kind for every identity it is given.
 
-    def __init__(self, **runs: Identity) -> None:
+    Its storage is in the directory `root`.
+    """
+
+    def __init__(self, *, root: Path = Path("/nowhere"), **runs: Identity) -> None:
+        self.root = root
+        self.system = self
         self.removed: list[tuple[Kind, str]] = []
         self.refuses: dict[str, Exception] = {}
         self.containers = Collection(self, Kind.CONTAINER)
@@ -101,6 +108,19 @@ class Store:
             spec = SecretSpec(name=f"{run}-s", labels=labels)
             self.secrets.found.append(SecretSummary(id="545b", spec=spec))
             self.images.found.append(ImageSummary(id=f"{run}-l", repo_tags=[LAYER], labels=maker))
+
+    async def info(self) -> Any:
+        return SimpleNamespace(
+            store=SimpleNamespace(graph_root=str(self.root), graph_driver_name="overlay")
+        )
+
+    def builder(self, key: str, parent: str) -> ContainerSummary:
+        """Return a container that a builder works in, and note what was asked for."""
+        directory = self.root / "overlay-containers" / key / "userdata"
+        directory.mkdir(parents=True)
+        record = {"CommonBuildOpts": {"CgroupParent": parent}}
+        (directory / "buildah.json").write_text(json.dumps(record))
+        return ContainerSummary(id=key, state="storage")
 
     async def leftovers(self, cgroups: CgroupMounts | None = None) -> tuple[Leftover, ...]:
         return await leftovers(cast("Podman", self), ME, cgroups, start_of={100: 5000}.get)
@@ -244,3 +264,40 @@ async def test_a_layer_alone_is_no_sign_of_a_dead_run() -> None:
         "1 container, 1 network, 1 volume, 1 secret and 1 layer of a dead run are left"
     )
     assert await note_on_dead_runs(connection, ME) is None
+
+
+async def test_a_build_whose_cgroup_is_gone_is_found_by_its_containers(tmp_path: Path) -> None:
+    podman = Store(root=tmp_path)
+    name = DEAD.cgroup(build_in("r1", "app-amd64"))
+    podman.containers.found += [
+        podman.builder("b1", f"/{name}/step"),
+        podman.builder("b2", f"/{ME.cgroup(build_in('r2', 'app-amd64'))}/step"),
+        podman.builder("b3", ""),
+    ]
+    mounts = CgroupMounts((), tmp_path / "cgroups")
+
+    found = await podman.leftovers(mounts)
+    builds = {each.run: each.liveness for each in found if each.kind is Kind.BUILD}
+    removals = await remove(
+        cast("Podman", podman), mounts, [each for each in found if each.liveness is Liveness.DEAD]
+    )
+
+    assert builds == {"r1": Liveness.DEAD, "r2": Liveness.ALIVE}
+    assert [(each.fate, each.reason) for each in removals] == [(Fate.REMOVED, "")]
+    assert podman.removed == [(Kind.CONTAINER, "b1")]
+
+
+async def test_a_container_of_which_it_is_not_known_whose_it_is_stays_and_is_named(
+    tmp_path: Path,
+) -> None:
+    podman = Store(root=tmp_path)
+    name = DEAD.cgroup(build_in("r1", "app-amd64"))
+    (tmp_path / "cgroups" / name).mkdir(parents=True)
+    podman.containers.found += [ContainerSummary(id="b1", state="storage")]
+    mounts = CgroupMounts((), tmp_path / "cgroups")
+
+    (removal,) = await remove(cast("Podman", podman), mounts, await podman.leftovers(mounts))
+
+    assert (removal.fate, podman.removed) == (Fate.REMOVED, [])
+    assert "of it or of other builders there are containers still" in removal.reason
+    assert "`podman rm --force b1`" in removal.reason

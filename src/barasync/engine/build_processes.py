@@ -23,6 +23,7 @@ from anyio import to_thread
 from barasync.engine.usage import RunCgroup, members
 
 _MARK = "+"
+_STEP = "step"
 _CONTAINER = re.compile(rb'^id="(?P<id>[0-9a-f]{64})"$', re.MULTILINE)
 _PAUSE_SECONDS = 0.1
 _PROC = Path("/proc")
@@ -44,7 +45,13 @@ def split_build(named: str) -> tuple[str, str]:
 
 def parent_of(cgroup: RunCgroup) -> str:
     """Return the cgroup that podman is to make below that of a build."""
-    return f"/{cgroup.name}/step"
+    return f"/{cgroup.name}/{_STEP}"
+
+
+def cgroup_of_parent(parent: str) -> str:
+    """Return the name of the cgroup that `parent_of` made `parent` of, empty where it did not."""
+    name = parent.removeprefix("/").removesuffix(f"/{_STEP}")
+    return name if parent == f"/{name}/{_STEP}" and "/" not in name else ""
 
 
 def kill(cgroup: RunCgroup) -> frozenset[str]:

@@ -18,6 +18,7 @@ from anyio import to_thread
 
 from barasync.aiopodman import Conflict, NotFound, Podman, PodmanError, remove_persistently
 from barasync.engine.build_processes import kill, split_build
+from barasync.engine.build_records import working_containers
 from barasync.engine.identity import CELL, RUN, Identity, Liveness, StartOf, of_maker, start_time
 from barasync.engine.usage import CgroupMounts, RunCgroup, members, remove_tree
 from barasync.images.ours import CONTAINERFILE, KIND_LABEL
@@ -27,7 +28,6 @@ _AT_ONCE = 4
 _MEMBERS_SECONDS = 5.0
 _ID_DIGITS = 12
 _PODMANS_PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)  # measured: it needs 0.05 s
-_STORAGE = "storage"  # the state of a container that a builder works in
 _NO_LABELS: Mapping[str, str] = {}
 
 
@@ -118,13 +118,20 @@ async def leftovers(
     async def look(kind: Kind) -> None:
         listed[kind] = await _LISTED[kind](podman)
 
+    recorded: set[str] = set()
+
+    async def look_at_builders() -> None:
+        recorded.update(filter(None, (await working_containers(podman)).values()))
+
     async with anyio.create_task_group() as group:
         for kind in _LISTED.keys() & set(kinds):
             group.start_soon(look, kind)
+        if cgroups is not None and Kind.BUILD in kinds:
+            group.start_soon(look_at_builders)
 
     def judged() -> tuple[Leftover, ...]:
         if cgroups is not None:
-            for each in _cgroups(cgroups, identity):
+            for each in _cgroups(cgroups, identity, recorded):
                 if each.kind in kinds:
                     listed.setdefault(each.kind, []).append(each)
         return tuple(
@@ -259,9 +266,13 @@ _LISTED: Mapping[Kind, Callable[[Podman], Awaitable[list[_Found]]]] = {
 }
 
 
-def _cgroups(mounts: CgroupMounts, identity: Identity) -> list[_Found]:
-    """Return the cgroups of runs; blocking, lists some directories."""
+def _cgroups(mounts: CgroupMounts, identity: Identity, recorded: Collection[str]) -> list[_Found]:
+    """Return the cgroups of runs; blocking, lists some directories.
+
+    Of a build whose cgroup is gone containers may still tell: `recorded` are the names of theirs.
+    """
     names = {path.name for root in mounts.roots for path in root.glob("barasync-*")}
+    names.update(name for name in recorded if split_build(name)[1])
     return [
         _Found(
             kind=Kind.BUILD if build else Kind.CGROUP,
@@ -300,34 +311,31 @@ async def _removed(podman: Podman, cgroups: CgroupMounts | None, leftover: Lefto
 
 
 async def _end_build(podman: Podman, cgroup: RunCgroup) -> str:
-    """Kill what a build executes, and remove the container of its step where podman does not.
+    """Kill what a build executes, and remove its containers where podman does not.
 
-    A service that still has the build takes it for failed, and removes all of them. After the
-    service has ended, the containers of earlier steps cannot be told from those of other builders:
-    they stay, and are what is returned, in words.
+    A service that still has the build takes it for failed, and removes all of them. Those of which
+    it cannot be known whose they are stay, and are what is returned, in words.
     """
     try:
-        seen = set(await _working(podman))
+        seen = await working_containers(podman)
         named = await to_thread.run_sync(kill, cgroup)
+        its = named.union(each for each, name in seen.items() if name == cgroup.name)
         for pause in _PODMANS_PAUSES if named else ():
             await anyio.sleep(pause)
-            if seen.isdisjoint(await _working(podman)):
-                return ""
-        for each in named.intersection(await _working(podman)):
+            if its.isdisjoint(await working_containers(podman)):
+                break
+        for each in sorted(its.intersection(await working_containers(podman))):
             await podman.containers.handle(each).remove(force=True, missing_ok=True)
-        left = sorted(seen.intersection(await _working(podman)))
+        left = (await working_containers(podman)).keys() & seen.keys()
     except PodmanError as error:
         return f"its containers are not known: {error}"
-    if not left:
+    unknown = sorted(each[:_ID_DIGITS] for each in left if seen[each] is None)
+    if not unknown:
         return ""
-    names = " ".join(each[:_ID_DIGITS] for each in left)
-    return f"of it or of other builders there are containers still; `podman rm --force {names}`"
-
-
-async def _working(podman: Podman) -> frozenset[str]:
-    """Return the containers that builders work in, anybody's."""
-    found = await podman.containers.list(all=True, external=True)
-    return frozenset(each.id for each in found if each.state == _STORAGE)
+    return (
+        "of it or of other builders there are containers still;"
+        f" `podman rm --force {' '.join(unknown)}`"
+    )
 
 
 async def _remove_from_podman(podman: Podman, leftover: Leftover) -> None:
