@@ -57,8 +57,8 @@ def test_without_a_project_there_is_nothing_to_build(barasync: Barasync) -> None
     ended = barasync("image", "build", "base")
 
     assert ended.code == 2
-    assert "declares no image 'base'" in ended.err
-    assert "[images.NAME]" in ended.err
+    assert "there is no image 'base': neither " in ended.err
+    assert "nor a directory above it has a barasync.toml" in ended.err
 
 
 def test_a_project_that_is_a_home_is_no_image(barasync: Barasync, tmp_path: Path) -> None:

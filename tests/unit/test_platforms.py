@@ -26,7 +26,11 @@ from barasync.matrix.platforms import (
             "linux/arm64",
             "arm64",
         ),
-        (["arm", "armhf", "armv7l", "arm/v7", "linux/arm/v7", "armv7"], "linux/arm/v7", "armv7"),
+        (
+            ["arm", "armhf", "armv7l", "armv8l", "arm/v7", "linux/arm/v7", "armv7"],
+            "linux/arm/v7",
+            "armv7",
+        ),
         (["armv6l", "arm/v6"], "linux/arm/v6", "armv6"),
         (["armel", "arm/v5"], "linux/arm/v5", "armv5"),
         (["386", "i386", "i686", "x86", "linux/386"], "linux/386", "i386"),

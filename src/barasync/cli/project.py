@@ -37,8 +37,14 @@ class Project:
         """Return the table of a declared image.
 
         Raises:
-            ConfigError: the file declares none of that name.
+            ConfigError: the file declares none of that name, or there is no file.
         """
+        if self.document is None:
+            raise ConfigError(
+                f"there is no image '{name}': neither {self.directory} nor a directory above it has"
+                f" a {self.origin.file}",
+                hint="change into the project's directory, or write the file there",
+            )
         if name not in self.images:
             raise ConfigError(
                 f"{self.origin.file} declares no image '{name}'{did_you_mean(name, self.images)}",

@@ -87,7 +87,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
     Architecture(
         name="armv7",
         platform=Platform("arm", "v7"),
-        aliases=("arm", "armhf", "armv7a", "armv7l", "armv7hl", "arm32v7"),
+        aliases=("arm", "armhf", "armv7a", "armv7l", "armv7hl", "armv8l", "arm32v7"),
         debian="armhf",
         multiarch="arm-linux-gnueabihf",
         qemu="qemu-arm",
