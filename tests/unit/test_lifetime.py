@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import anyio
 import pytest
 
-from barasync.aiopodman import Conflict, answered
+from barasync.aiopodman import (
+    Conflict,
+    Container,
+    NotFound,
+    PodmanError,
+    ServerError,
+    answered,
+    remove_persistently,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -112,3 +121,40 @@ async def test_whoever_was_cancelled_before_asks_for_nothing() -> None:
         await answered(ask, within=LONG, cancelled=LONG)
 
     assert (asked, scope.cancelled_caught) == ([], True)
+
+
+class Podmans:
+    """A container that podman answers for, one answer after the other; `None` is that it went."""
+
+    def __init__(self, *answers: PodmanError | None) -> None:
+        self.answers = list(answers)
+
+    async def remove(self, **_how: object) -> None:
+        answer = self.answers.pop(0)
+        if answer is not None:
+            raise answer
+
+
+def failed(kind: type[ServerError | NotFound], cause: str) -> PodmanError:
+    return kind(status=500, cause=cause, message="", method="DELETE", path="/x")
+
+
+GONE = failed(NotFound, "no such container")
+BUSY = failed(ServerError, "container is in use")
+FULL = failed(ServerError, "write /db.sql: no space left on device")
+
+
+@pytest.mark.parametrize("answers", [(None,), (GONE,), (BUSY, None), (BUSY, GONE), (FULL, None)])
+async def test_a_container_that_podman_has_removed_or_does_not_know_is_gone(
+    answers: tuple[PodmanError | None, ...],
+) -> None:
+    podmans = Podmans(*answers)
+
+    await remove_persistently(cast("Container", podmans))
+
+    assert podmans.answers == []
+
+
+async def test_one_that_podman_forgot_for_want_of_space_is_not() -> None:
+    with pytest.raises(ServerError, match="no space left"):
+        await remove_persistently(cast("Container", Podmans(FULL, GONE)))

@@ -75,7 +75,7 @@ class Removals:
         if not is_gone:
             self._notice(
                 f"container {container.id[:12]} could not be removed; `barasync clean` does that"
-                " later"
+                " later, or `podman rm --storage` where podman has forgotten it on a full disk"
             )
 
 
