@@ -67,6 +67,8 @@ async def _texts(state: State, request: Request, context: Path) -> AsyncGenerato
         try:
             if word == "COPY":
                 _copy(context, made.root, rest)
+            elif word != "RUN":
+                _refuse(word, line)
             else:
                 output, end = await _executed(made.root, line, rest)
                 yield output
@@ -83,6 +85,12 @@ async def _texts(state: State, request: Request, context: Path) -> AsyncGenerato
     state.images.name(image, request.first("t"))
     yield f"Successfully tagged {request.first('t')}\n"
     yield f"{image.id}\n"
+
+
+def _refuse(word: str, line: str) -> None:
+    parsed = f'&imagebuilder.Step{{Env:[]string{{"A=b"}}, Command:"{word.lower()}"}}'
+    reason = f'Unknown instruction: "{word}" {parsed}'
+    raise _FailsError(f'building at STEP "{line}": Build error: {reason}')
 
 
 def _scratch(state: State, request: Request, lines: list[str]) -> Image:

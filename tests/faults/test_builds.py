@@ -268,6 +268,18 @@ async def test_an_image_for_another_platform_than_asked_for_is_refused(
         assert await images(podman) == before
 
 
+async def test_an_instruction_that_podman_does_not_know_is_said_without_gos_words(
+    service: FakeService, project: Path
+) -> None:
+    service.image("localhost/base")
+
+    async with client(service) as podman:
+        with pytest.raises(ImageError) as caught:
+            await build(podman, project, f"{FROM}COPPY a /x\n")
+
+    assert str(caught.value).endswith('COPPY a /x: Build error: Unknown instruction: "COPPY"')
+
+
 async def test_control_characters_of_a_containerfile_do_not_reach_a_terminal(
     service: FakeService, project: Path
 ) -> None:

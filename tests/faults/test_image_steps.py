@@ -326,6 +326,16 @@ async def test_a_layer_that_could_not_be_written_may_want_for_space(site: Site) 
     assert "most often no space is left" in (caught.value.hint or "")
 
 
+async def test_a_user_that_the_image_does_not_have_is_said_with_what_to_do(site: Site) -> None:
+    words = "unable to find user nobodyx: no matching entries in passwd file"
+    site.service.inject(Fault("attach", Refuses(words)))
+
+    with pytest.raises(ImageError, match="unable to find user nobodyx") as caught:
+        await site.build(run("true"))
+
+    assert "make it in a `run` there" in (caught.value.hint or "")
+
+
 async def test_a_network_that_podman_cannot_set_up_is_said_with_what_to_do(site: Site) -> None:
     site.service.inject(Fault("start", Refuses("netavark: No such file or directory")))
 

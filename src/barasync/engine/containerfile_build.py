@@ -61,6 +61,8 @@ _AT_STEP = re.compile(r'building at STEP "(?P<text>.*)": (?P<reason>.*)', re.DOT
 _STATUS = re.compile(r"(?:while running runtime: )?exit status (?P<code>\d+)")
 # Where podman has unpacked the context.
 _UNPACKED = re.compile(r"/\S*/libpod_builder\d+/build/?")
+# What the builder has made of an instruction that it does not know, in Go's words.
+_PARSED = re.compile(r"\s*&imagebuilder\.Step\{.*", re.DOTALL)
 _TITLE_LENGTH = 60
 # Podman ends the step that it is at when its client leaves, which may be soon.
 _KILL_SECONDS = 2.0
@@ -327,7 +329,7 @@ class _Build:
 
     def _failed(self, cause: str) -> ImageError:
         """Return what to raise for podman's words on the end of a build."""
-        cause = printable(_UNPACKED.sub("", cause).strip())
+        cause = printable(_PARSED.sub("", _UNPACKED.sub("", cause)).strip())
         found = _AT_STEP.fullmatch(cause)
         reason = cause if found is None else found["reason"]
         status = _STATUS.fullmatch(reason)

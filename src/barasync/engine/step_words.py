@@ -24,6 +24,11 @@ _IPTABLES = (
     'the package iptables there, or give the image `network = "none"`'
 )
 _NAMED = 3
+_NO_USER = "no matching entries in passwd file"
+_USER = (
+    "the `user` of what the step is laid on is not in its /etc/passwd: make it in a `run` there, "
+    "or give its number"
+)
 
 
 @contextmanager
@@ -52,7 +57,12 @@ def explained(where: str, doing: str) -> Iterator[None]:
 
 def hint_of(reason: str) -> str | None:
     """Return what to do about a reason that podman or a program gave, if that is known."""
-    known = {_NO_SPACE: _SPACE, _BROKEN_LAYER: _MAYBE_SPACE, _NO_IPTABLES: _IPTABLES}
+    known = {
+        _NO_USER: _USER,
+        _NO_SPACE: _SPACE,
+        _BROKEN_LAYER: _MAYBE_SPACE,
+        _NO_IPTABLES: _IPTABLES,
+    }
     return next((hint for text, hint in known.items() if text in reason.lower()), None)
 
 
