@@ -16,7 +16,9 @@ from barasync.aiopodman import (
     APIError,
     ConnectError,
     ContainerSpec,
+    ImageInspect,
     ImageSummary,
+    NotFound,
     Podman,
     PodmanError,
     ServerError,
@@ -44,7 +46,7 @@ def refusal(cause: str) -> APIError:
 class FakePodman:
     """Stands for the client, its collections and its one container.
 
-    `failures` maps a step (`list`, `create`, `put`, `commit`, `remove`) to what it raises;
+    `failures` maps a step (`inspect`, `create`, `put`, `commit`, `remove`) to what it raises;
     `hold` is called within each step.
     """
 
@@ -55,7 +57,6 @@ class FakePodman:
     specs: list[ContainerSpec] = field(default_factory=list)
     archive: bytes = b""
     committed: tuple[str, str, tuple[str, ...], bool] | None = None
-    asked: Mapping[str, str | None] | None = None
     id: str = "c" * 64
 
     @property
@@ -74,9 +75,16 @@ class FakePodman:
             raise self.failures[name].pop(0)
 
     async def list(self, *, labels: Mapping[str, str | None]) -> list[ImageSummary]:
-        self.asked = labels
-        await self._step("list")
+        assert labels == {"barasync.kind": "workspace"}
         return self.known
+
+    async def inspect(self, reference: str) -> ImageInspect:
+        await self._step("inspect")
+        for image in self.known:
+            if reference in image.repo_tags:
+                return ImageInspect(id=image.id, labels=image.labels)
+        said = "no such image"
+        raise NotFound(status=404, cause=said, message=said, method="GET", path="/x")
 
     async def create(self, spec: ContainerSpec) -> FakePodman:
         await self._step("create")
@@ -117,7 +125,7 @@ async def test_upload_refuses_links__a_layer_begins_with_a_directory_of_its_own(
 
     assert await make(podman, tree) == LAYER
 
-    assert podman.steps == ["list", "create", "put", "commit", "remove"]
+    assert podman.steps == ["inspect", "create", "put", "commit", "remove"]
     with tarfile.open(fileobj=io.BytesIO(podman.archive)) as archive:
         assert archive.getnames() == ["workspace", "workspace/a", "workspace/d", "workspace/d/b"]
 
@@ -150,17 +158,24 @@ async def test_the_container_carries_the_labels_of_the_run_and_the_image_those_o
 
 
 async def test_a_layer_that_is_there_is_used_again_and_not_what_was_made_of_it(tree: Tree) -> None:
-    name = f"localhost/barasync/workspace:{layer_key(BASE, tree)[:16]}"
+    key = layer_key(BASE, tree)
+    name, labels = f"localhost/barasync/workspace:{key[:16]}", {"barasync.key": key}
     known = [
-        ImageSummary(id="somebody's", repo_tags=["localhost/mine:1"], created=2),
-        ImageSummary(id="ours", repo_tags=["localhost/also:1", name], created=1),
-        ImageSummary(id="a twin without a name", created=3),
+        ImageSummary(id="somebody's", repo_tags=["localhost/mine:1"], labels=labels),
+        ImageSummary(id="ours", repo_tags=["localhost/also:1", name], labels=labels),
+        ImageSummary(id="a twin without a name", labels=labels),
     ]
     podman = FakePodman(known=known)
 
     assert await make(podman, tree) == "ours"
-    assert podman.steps == ["list"]
-    assert podman.asked == {"barasync.key": layer_key(BASE, tree)}
+    assert podman.steps == ["inspect"]
+
+
+async def test_what_has_a_layers_name_and_not_its_key_is_none(tree: Tree) -> None:
+    name = f"localhost/barasync/workspace:{layer_key(BASE, tree)[:16]}"
+    podman = FakePodman(known=[ImageSummary(id="another", repo_tags=[name])])
+
+    assert await make(podman, tree) == LAYER
 
 
 def test_a_layer_is_for_one_image_and_one_tree(tree: Tree, tmp_path: Path) -> None:
@@ -195,7 +210,7 @@ async def test_an_image_without_a_command_gets_none(tree: Tree) -> None:
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        ("list", "looking for it"),
+        ("inspect", "looking for it"),
         ("create", "creating a container"),
         ("put", "sending the files"),
         ("commit", "committing"),
@@ -230,7 +245,7 @@ async def test_a_file_that_changes_meanwhile_ends_it_and_nothing_is_left(tree: T
     with pytest.raises(ConfigError, match="changed while it was read"):
         await make(podman, tree)
 
-    assert podman.steps == ["list", "create", "remove"]
+    assert podman.steps == ["inspect", "create", "remove"]
 
 
 async def test_a_container_that_cannot_be_removed_does_not_spoil_the_layer(tree: Tree) -> None:
@@ -254,7 +269,7 @@ async def test_a_layer_that_is_cancelled_early_makes_no_container(tree: Tree) ->
         podman = FakePodman(hold=lambda _: scope.cancel())
         await make(podman, tree)
 
-    assert podman.steps == ["list"]
+    assert podman.steps == ["inspect"]
 
 
 async def test_what_somebody_made_of_a_layer_is_not_a_layer() -> None:

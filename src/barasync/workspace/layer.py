@@ -20,6 +20,7 @@ from barasync.aiopodman import (
     Container,
     ContainerSpec,
     ImageSummary,
+    NotFound,
     Podman,
     PodmanError,
     TransportError,
@@ -124,8 +125,11 @@ def layer_key(image_id: str, tree: Tree) -> str:
 async def _find(podman: Podman, key: str) -> str | None:
     """Return the layer of a key; an image that somebody made of it has its label, not its name."""
     name = f"{REPOSITORY}:{key[:_TAG_DIGITS]}"
-    images = await podman.images.list(labels={KEY_LABEL: key})
-    return next((image.id for image in images if name in image.repo_tags), None)
+    try:
+        image = await podman.images.inspect(name)
+    except NotFound:
+        return None
+    return image.id if image.labels.get(KEY_LABEL) == key else None
 
 
 async def _create(
