@@ -308,6 +308,21 @@ def test_a_distribution_without_the_package_has_no_command() -> None:
     assert install_command(Tool.MMDEBSTRAP, "ID=arch\n") is None
 
 
+@pytest.mark.parametrize(
+    ("os_release", "command"),
+    [
+        ("ID=debian\nVERSION_ID=12\n", None),
+        ("ID=debian\nVERSION_ID=13\n", "apt-get install ubuntu-archive-keyring"),
+        ("ID=debian\n", "apt-get install ubuntu-archive-keyring"),
+        ("ID=mint\nID_LIKE=debian\nVERSION_ID=6\n", "apt-get install ubuntu-archive-keyring"),
+    ],
+)
+def test_no_package_is_named_that_the_release_does_not_have(
+    os_release: str, command: str | None
+) -> None:
+    assert install_command(Tool.UBUNTU_KEYRING, os_release) == command
+
+
 def test_an_os_release_file_is_read_as_shell_assignments() -> None:
     text = '# comment\nID=debian\nPRETTY_NAME=\'A "B"\'\nBROKEN="\n\nnot an assignment\nA-B=1\n'
 

@@ -179,8 +179,8 @@ async def _made_for(
     """Return the image that is built for a platform, and how many steps were done for it.
 
     `before` is what had the image's name. Podman's cache takes what another platform's step on
-    `scratch` has made, and the image is for that one then (measured on 5.4.2). Without the cache it
-    can only be the Containerfile that says for which platform a base is to be.
+    `scratch` has made, and the image is for that one then (measured on 4.3.1 and 5.4.2). Without
+    the cache it can only be the Containerfile that says for which platform a base is to be.
 
     Raises:
         WrongPlatform: the Containerfile makes an image for another platform.

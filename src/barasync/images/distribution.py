@@ -46,7 +46,7 @@ _PACKAGES: Mapping[Tool, Mapping[str, str]] = MappingProxyType(
             "fedora": "debian-keyring",
             "arch": "debian-archive-keyring",
         },
-        # Debian has it since 13; on Ubuntu it is always there.
+        # On Ubuntu it is always there.
         Tool.UBUNTU_KEYRING: {
             "debian": "ubuntu-archive-keyring",
             "fedora": "ubu-keyring",
@@ -54,6 +54,8 @@ _PACKAGES: Mapping[Tool, Mapping[str, str]] = MappingProxyType(
         },
     }
 )
+_SINCE: Mapping[tuple[Tool, str], int] = MappingProxyType({(Tool.UBUNTU_KEYRING, "debian"): 13})
+"""The release of a distribution that had a package first, where an older one is in use."""
 
 
 def parse_os_release(text: str) -> dict[str, str]:
@@ -78,8 +80,10 @@ def install_command(tool: Tool, os_release: str) -> str | None:
     """
     fields = parse_os_release(os_release)
     names = [fields.get("ID", ""), *fields.get("ID_LIKE", "").split()]
+    release = fields.get("VERSION_ID", "")
     for name in names:
         package = _PACKAGES[tool].get(name)
-        if package is not None:
+        is_older = release.isdecimal() and int(release) < _SINCE.get((tool, name), 0)
+        if package is not None and not (name == names[0] and is_older):
             return f"{_COMMANDS[name]} {package}"
     return None
