@@ -123,7 +123,7 @@ async def test_clean_ends_and_removes_what_a_killed_build_left(
 
     assert ended.code == 0, ended.out + ended.err
     assert cgroup.split("+")[1].startswith(f"app-{native_architecture()}.")
-    run = cgroup.removeprefix("barasync-").partition(".")[0]
+    run = cgroup.removeprefix("barasync-").partition("+")[0]
     lines = [line for line in ended.out.splitlines() if f" (run {run}" in line]
     mine = [line for line in lines if line.startswith(("build app-", "layer "))]
     assert [line.split()[0] for line in mine if line.endswith(": removed")] == ["build", "layer"]
