@@ -21,10 +21,11 @@ echo begun
 exec sleep 100000
 """
 
-# Everything that barasync starts for a service begins with a shell, or ends in one.
-_SHELL = """#!/bin/sh
-if [ -n "$BARASYNC_TEST_ENTERED" ]; then exec /bin/sh "$@"; fi
-BARASYNC_TEST_ENTERED=1 exec nsenter --target {pid} --mount /bin/sh "$@"
+# Whichever of these is the first that barasync executes for a service enters the host.
+_ENTERING = ("sh", "unshare")
+_PROGRAM = """#!/bin/sh
+if [ -n "$BARASYNC_TEST_ENTERED" ]; then exec /usr/bin/{name} "$@"; fi
+BARASYNC_TEST_ENTERED=1 exec nsenter --target {pid} --mount /usr/bin/{name} "$@"
 """
 
 
@@ -32,7 +33,8 @@ BARASYNC_TEST_ENTERED=1 exec nsenter --target {pid} --mount /bin/sh "$@"
 class OwnHost:
     """Podman's storage in a directory, and a process in the mount namespace that is the host.
 
-    Who starts commands with `environ` has their shells executed on this host.
+    Who starts shells and `unshare` with `environ` has them executed on this host. Temporary files
+    are in the directory: whatever runs beside the test looks for those of the dead elsewhere.
     """
 
     directory: Path
@@ -77,9 +79,12 @@ def own_host(installation: Installation) -> Iterator[OwnHost]:
                 assert holder.stdout.readline() == b"begun\n"
                 programs = directory / "programs"
                 programs.mkdir()
-                (programs / "sh").write_text(_SHELL.format(pid=holder.pid))
-                (programs / "sh").chmod(0o755)
+                for name in _ENTERING:
+                    (programs / name).write_text(_PROGRAM.format(name=name, pid=holder.pid))
+                    (programs / name).chmod(0o755)
                 environ["PATH"] = f"{programs}:{environ['PATH']}"
+                environ["TMPDIR"] = str(directory / "temporary")
+                (directory / "temporary").mkdir()
                 yield OwnHost(directory, environ, holder.pid)
             finally:
                 holder.kill()
