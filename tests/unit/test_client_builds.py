@@ -64,6 +64,7 @@ async def test_a_build_says_what_it_is_to_be_like() -> None:
         variant="v7",
         labels={"a": "b"},
         offline=True,
+        arguments={"http_proxy": "http://p"},
         pull="always",
         cache=False,
         rlimits=(Rlimit("nofile", 10, 20),),
@@ -78,6 +79,7 @@ async def test_a_build_says_what_it_is_to_be_like() -> None:
     assert query["labels"] == ['{"a":"b"}']
     assert query["layerLabel"] == ["a=b"]
     assert query["networkmode"] == ["1"]
+    assert query["buildargs"] == ['{"http_proxy":"http://p"}']
     assert query["ulimits"] == ['["nofile=10:20"]']
     assert (query["pullpolicy"], query["nocache"]) == (["always"], ["true"])
 

@@ -39,8 +39,9 @@ class BuildSpec:
     image and of those in between, which are kept as a cache: a step that was done with other labels
     is done anew. `annotations` are those of all images that are made, and nothing that a step is
     known by. `cgroup_parent` is the absolute name of the cgroup that what is executed is in. It has
-    podman's default network, or none where it is `offline`. Without `cache` every step is done
-    anew.
+    podman's default network, or none where it is `offline`. `arguments` are build arguments; those
+    that name proxies are variables of what is executed, and nothing that a step is known by.
+    Without `cache` every step is done anew.
     """
 
     containerfile: str
@@ -52,6 +53,7 @@ class BuildSpec:
     annotations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     cgroup_parent: str | None = None
     offline: bool = False
+    arguments: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     pull: PullPolicy = "missing"
     cache: bool = True
     rlimits: Sequence[Rlimit] = ()
@@ -67,6 +69,7 @@ class BuildSpec:
             "layerLabel": [f"{name}={value}" for name, value in self.labels.items()],
             "annotations": _json([f"{name}={value}" for name, value in self.annotations.items()]),
             "cgroupparent": self.cgroup_parent,
+            "buildargs": _json(self.arguments),
             "nsoptions": _OWN_NETWORK,
             "networkmode": _OFFLINE if self.offline else None,
             "pullpolicy": self.pull,

@@ -165,6 +165,7 @@ async def _build(
         reached,
         identity,
         run=directory.build,
+        environ=build.environ,
         registries=build.registries,
         logs=directory.path,
         hold=uses.hold,

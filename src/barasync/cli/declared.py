@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from barasync.engine.build_processes import build_in
 from barasync.engine.identity import Identity
 from barasync.engine.images import Images
 from barasync.engine.once import Once
+from barasync.engine.proxies import proxies_of
 from barasync.engine.usage import RunCgroup
 from barasync.images.registry import Registries
 from barasync.images.resolve import ResolvedImage
@@ -36,6 +37,7 @@ def declared_images(
     identity: Identity,
     *,
     run: str,
+    environ: Mapping[str, str],
     registries: Registries,
     logs: Path,
     hold: Callable[[str], Awaitable[None]],
@@ -50,7 +52,8 @@ def declared_images(
 ) -> Images:
     """Return what finds or makes images, for a run or a build of the ID `run`.
 
-    `registries` are how they are asked for images that are not declared. `jobs` is how many steps
+    `environ` names the proxies for what is executed. `registries` are how they are asked for images
+    that are not declared. `jobs` is how many steps
     execute something at once, as many as the service's host has CPUs if `None`. What steps print
     goes to `logs`, and to `tell_output`. `hold` keeps an image from being pruned, `on_found` hears
     of every image. Before anything is made, the machine has to be able to run programs of the
@@ -89,6 +92,7 @@ def declared_images(
         on_progress=tell,
         on_output=tell_output,
         cache=cache,
+        proxies=proxies_of(environ),
         hold=hold,
         cgroup_of=cgroup_of,
     )

@@ -38,6 +38,7 @@ from barasync.engine.identity import Identity
 from barasync.engine.image_uses import Uses, using
 from barasync.engine.job import Session
 from barasync.engine.memory import read_shortage
+from barasync.engine.proxies import proxies_of
 from barasync.engine.run import Run, RunResult
 from barasync.engine.sampler import Sampler
 from barasync.engine.scheduler import Scheduler
@@ -224,6 +225,7 @@ async def _run(
             recorder,
             files.source,
             identity,
+            environ=execution.environ,
             registries=execution.registries,
             masker=masker,
             uses=uses,
@@ -266,6 +268,7 @@ def _session(
         project=execution.project.directory,
         cgroup=None if cgroups is None else RunCgroup(cgroups, identity.cgroup(run_id)),
         rlimits=connection.rlimits,
+        proxies=proxies_of(execution.environ),
         copies=copies,
         snapshots=execution.snapshots,
         clock=time.monotonic,

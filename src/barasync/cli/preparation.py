@@ -6,7 +6,7 @@ Images and layers are made when the first cell asks for them; `preparation` says
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -89,6 +89,7 @@ def preparation(
     source: Source | None,
     identity: Identity,
     *,
+    environ: Mapping[str, str],
     registries: Registries,
     masker: Masker,
     uses: Uses,
@@ -96,7 +97,8 @@ def preparation(
 ) -> Preparation:
     """Return how images and layers are made, when the first cell asks for each.
 
-    `registries` are how they are asked for images. What is found or made is held by `uses`.
+    `environ` names proxies, `registries` are how they are asked for images. What is found or made
+    is held by `uses`.
     `check_elf` compares the shells of images with their platforms.
     """
     locks = lock_directory()
@@ -167,6 +169,7 @@ def preparation(
         Reached(podman=connection.podman, look=look),
         identity,
         run=recorder.run,
+        environ=environ,
         registries=registries,
         logs=recorder.images,
         hold=uses.hold,

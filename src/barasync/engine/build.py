@@ -73,9 +73,10 @@ class BuildContext:
 
     `on_progress` hears a line for a person at every step, `on_output` every line of what a step
     prints, shortened, and of what podman says of a pull; both with the image's name and platform.
-    Without `cache` every step is made anew, once. `hold` keeps an image from being pruned while
-    this run or build lives. `cgroup_of` gives the cgroup of what podman's builder is to execute for
-    one image, `None` where it cannot be seen from here.
+    Without `cache` every step is made anew, once. `proxies` are variables for what is executed with
+    a network. `hold` keeps an image from being pruned while this run or build lives. `cgroup_of`
+    gives the cgroup of what podman's builder is to execute for one image, `None` where it cannot be
+    seen from here.
     """
 
     podman: Podman
@@ -90,6 +91,7 @@ class BuildContext:
     on_progress: Callable[[str, Platform, str], None] = _say_nothing
     on_output: Callable[[str, Platform, str], None] | None = None
     cache: bool = True
+    proxies: Mapping[str, str] = field(default_factory=dict)
     hold: Callable[[str], Awaitable[None]] = _hold_nothing
     cgroup_of: Callable[[str], Awaitable[RunCgroup | None]] = _no_cgroup
     gates: Gates = field(default_factory=Gates)
@@ -298,7 +300,9 @@ class Builder:
                     await context.podman.images.tag(before, REPOSITORY, tag)
         match making.step:
             case RunStep() | PackagesStep() as step:
-                spec = spec_of(step, draft, limit=making.limit, rlimits=rlimits)
+                spec = spec_of(
+                    step, draft, limit=making.limit, rlimits=rlimits, proxies=context.proxies
+                )
                 return await self._executed(spec, making, draft)
             case SettingsStep() as step:
                 return await _set(step, draft)

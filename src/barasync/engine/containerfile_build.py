@@ -132,6 +132,7 @@ async def build_containerfile(
             annotations={**context.maker, _MARK: secrets.token_hex(_MARK_BYTES)},
             cgroup_parent=None if cgroup is None else parent_of(cgroup),
             offline=offline,
+            arguments={} if offline else context.proxies,
             pull=_POLICIES[pull],
             # Podman's own cache knows nothing of networks.
             cache=context.cache and not offline,

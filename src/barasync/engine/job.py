@@ -54,6 +54,7 @@ class Session:
     `snapshots` are the names of the images that are to be made of cells, by their IDs.
     `look_at_memory` tells whether the host of the cells runs short of it, `None` where that cannot
     be seen. `gates` bound what podman is asked at once.
+    `proxies` are variables for cells that have a network, where they do not set them themselves.
     `secrets` are podman's names of the secrets, by source, and `masker` knows what they hold.
     `hurry` is set when nobody wants to wait for the grace of cells any more.
     """
@@ -70,6 +71,7 @@ class Session:
     look_at_memory: LookAtMemory | None = None
     sampler: Sampler | None = None
     gates: Gates = field(default_factory=Gates)
+    proxies: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     masker: Masker = field(default_factory=Masker)
     hurry: anyio.Event = field(default_factory=anyio.Event)
@@ -87,7 +89,7 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         image=job.image,
         name=f"barasync-{session.run}-{job.cell.id}-{job.number}",
         command=job.command,
-        env=job.environment,
+        env={**_proxies(settings.network, session), **job.environment},
         labels={
             **session.labels,
             **users_label(job.caches),
@@ -111,6 +113,10 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         rlimits=session.rlimits,
     )
     return with_workspace(spec, settings.workspace, session.project)
+
+
+def _proxies(network: str, session: Session) -> Mapping[str, str]:
+    return {} if network == "none" else session.proxies
 
 
 def timeout_of_service(job: Job) -> int | None:

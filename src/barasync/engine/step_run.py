@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
@@ -16,10 +16,12 @@ from barasync.aiopodman import (
     Podman,
     Rlimit,
 )
+from barasync.config.schema import ImageNetwork
 from barasync.engine.drain import Drain
 from barasync.engine.ending import NoVerdict
 from barasync.engine.gate import Gate
 from barasync.engine.place import SERVER_GRACE_SECONDS, server_timeout
+from barasync.engine.proxies import with_proxies
 from barasync.engine.step_container import SHELL, Draft
 from barasync.engine.step_log import StepLog
 from barasync.engine.step_words import explained, hint_of
@@ -63,22 +65,30 @@ class TimeLimit:
 
 
 def spec_of(
-    step: RunStep | PackagesStep, draft: Draft, *, limit: TimeLimit, rlimits: tuple[Rlimit, ...]
+    step: RunStep | PackagesStep,
+    draft: Draft,
+    *,
+    limit: TimeLimit,
+    rlimits: tuple[Rlimit, ...],
+    proxies: Mapping[str, str],
 ) -> ContainerSpec:
     """Return the container that a step is executed in.
 
     It has the settings of the step, which its image gets from it. Its environment is otherwise that
-    of the image below, with a `PATH` if nobody sets one. Podman itself ends it some time after the
-    step's own timeout, for a builder that was killed.
+    of the image below, with a `PATH` if nobody sets one. Where it has a network, its script sees
+    `proxies` besides, less those that the image sets itself. Podman itself ends it some time after
+    the step's own timeout, for a builder that was killed.
     """
     env = dict(setting.partition("=")[::2] for setting in draft.parent.config.env)
     env |= {setting.name: setting.value for setting in step.settings if isinstance(setting, Env)}
     places = [setting.path for setting in step.settings if isinstance(setting, Workdir)]
     is_number = draft.parent.config.user.partition(":")[0].isdecimal()
+    has_network = step.network is not ImageNetwork.NONE
+    passed = {name: proxies[name] for name in proxies.keys() - env.keys() if has_network}
     spec = replace(
         draft.bare(),
         entrypoint=(SHELL,),
-        command=("-c", _HOME * is_number + step.script),
+        command=with_proxies(_HOME * is_number + step.script, passed),
         env={"PATH": _PATH, **env},
         work_dir=places[-1] if places else None,
         make_work_dir=bool(places),
