@@ -49,6 +49,8 @@ from tests.rig.services import RigService
 
 pytestmark = pytest.mark.anyio
 
+VOLUME = "FROM {}\nRUN mkdir /data && echo x > /data/base\nVOLUME /data\n"
+
 
 @pytest.fixture
 async def site(podman: Podman, tmp_path: Path) -> AsyncIterator[Site]:
@@ -170,16 +172,18 @@ async def test_a_directory_takes_the_place_of_no_file(site: Site, busybox: str) 
         await site.build(busybox, CopyStep("dir", "/etc/passwd/below"))
 
 
-async def test_what_a_step_writes_to_a_volume_is_gone(
+async def test_what_steps_write_below_a_volume_of_their_base_stays(
     site: Site, service: RigService, podman: Podman, busybox: str
 ) -> None:
-    parent = await to_thread.run_sync(parent_of, service, f"FROM {busybox}\nVOLUME /data\n")
+    parent = await to_thread.run_sync(parent_of, service, VOLUME.format(busybox))
     (site.project / "file").write_text("text")
     before = await podman.volumes.list()
 
-    built = await site.build(parent, CopyStep("file", "/data/file"), run("echo x > /data/written"))
+    steps = CopyStep("file", "/data/file"), run("echo x > /data/written"), run("ls /data")
+    built = await site.build(parent, *steps)
 
-    assert await output(podman, built.id, "ls /data") == ["file"]
+    assert site.printed == ["base", "file", "written"]
+    assert await output(podman, built.id, "ls /data") == ["base", "file", "written"]
     assert await podman.volumes.list() == before
 
 

@@ -83,7 +83,9 @@ class ContainerSpec:
     With `only_env` the environment is `env`, without that of the image and of podman's defaults: a
     commit then adds nothing else to the image's own. HOME is set all the same. With `only_users`
     podman leaves the image's `/etc/passwd` and `/etc/group` alone; by default it adds a `user` that
-    is a number to them, podman 5 by the name that the service's host has for it (measured).
+    is a number to them, podman 5 by the name that the service's host has for it (measured). With
+    `no_volumes` the image's volumes are directories like any other: a commit has what was written
+    there.
     `secret_env` maps a variable to the name of the secret that it holds; the secret has to be there
     when the container starts, that of a file when it is created.
 
@@ -100,6 +102,7 @@ class ContainerSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     only_env: bool = False
     only_users: bool = False
+    no_volumes: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     work_dir: str | None = None
     make_work_dir: bool = False
@@ -163,6 +166,7 @@ class ContainerSpec:
             "terminal": self.terminal,
             "stdin": self.stdin,
             "image_arch": self.architecture,
+            "image_volume_mode": "ignore" if self.no_volumes else None,
         }
         given = {name: value for name, value in settings.items() if value}
         if self.only_users:

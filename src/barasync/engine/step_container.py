@@ -3,9 +3,10 @@
 A commit takes command, entrypoint, user, labels and environment from the container. Measured on
 podman 4.3.1 and 5.4.2: the container has to be made without podman's own environment, or the image
 gets `TERM`, `container` and `PATH`, and without podman's users, or a number as user comes into the
-image's `/etc/passwd`; command and entrypoint have to be given back by `changes`, where 5.4.2 cannot
-clear both (`quirks.COMMIT_CANNOT_CLEAR_COMMAND`), and loses the stop signal. Volumes, exposed ports
-and labels stay, in Docker's format the health check and the shell as well.
+image's `/etc/passwd`, and without the image's volumes, or what is written there is not in the
+image; command and entrypoint have to be given back by `changes`, where 5.4.2 cannot clear both
+(`quirks.COMMIT_CANNOT_CLEAR_COMMAND`), and loses the stop signal. Volumes, exposed ports and labels
+stay, in Docker's format the health check and the shell as well.
 """
 
 from __future__ import annotations
@@ -137,6 +138,7 @@ class Draft:
             labels=self.labels,
             only_env=True,
             only_users=True,
+            no_volumes=True,
         )
 
     def as_root(self, spec: ContainerSpec) -> ContainerSpec:

@@ -18,7 +18,7 @@ from barasync.images.ours import KEY_LABEL, KIND_LABEL, PREFIX
 KIND = "step"
 REPOSITORY = f"{PREFIX}{KIND}"
 
-_FORMAT = 1  # part of every key: a new way to make steps leaves the old ones alone
+_FORMAT = 2  # part of every key: a new way to make steps leaves the old ones alone
 _TAG_DIGITS = 16
 _ID_DIGITS = 12
 
