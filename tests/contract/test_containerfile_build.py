@@ -20,11 +20,13 @@ from barasync.config.schema import ImageNetwork, ImageTable
 from barasync.engine.build import BuildContext, Built
 from barasync.engine.containerfile_build import build_containerfile
 from barasync.errors import ConfigError, ImageError
+from barasync.images.freshness import Freshness
 from barasync.matrix.platforms import Platform, native, parse
 from barasync.workspace.scan import scan
 from barasync.workspace.tree import Tree
 from tests.contract.emulators import lent
 from tests.contract.running import run, shell
+from tests.image_bases import bases
 from tests.rig import libpod
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync
@@ -63,6 +65,7 @@ class Site:
         *,
         platform: Platform = NATIVE,
         cache: bool = True,
+        pull: Freshness = Freshness.MISSING,
         **table: Any,
     ) -> Built:
         async def tree() -> Tree:
@@ -86,7 +89,10 @@ class Site:
         self.printed.clear()
         declared = ImageTable(containerfile=containerfile, **table)
         with anyio.fail_after(60):
-            return await build_containerfile(context, "app", declared, platform)
+            known = bases(self.podman)
+            return await build_containerfile(
+                context, "app", declared, platform, bases=known, pull=pull
+            )
 
     async def images(self) -> dict[str, ImageSummary]:
         return {image.id: image for image in await self.podman.images.list(all=True)}
@@ -136,6 +142,41 @@ async def test_what_was_built_of_the_same_files_is_found_again(site: Site) -> No
 
     assert (again.id, again.key, again.executed, again.log) == (first.id, first.key, 0, None)
     assert site.said == ["Containerfile: cached"]
+
+
+async def test_a_containerfile_is_built_again_when_a_name_in_it_is_another_image(
+    site: Site,
+) -> None:
+    name, tag = "localhost/barasync-test/moving", "1"
+    site.write("", "sub/file")
+    site.write(f"FROM {name}:{tag} AS first\nRUN echo x\n{FROM}COPY --from=first /base /\n")
+    made = []
+    for text in ("one", "two"):
+        site.write(f"{FROM}RUN echo {text} > /base\n", "Base")
+        base = await site.build("Base", context="sub")
+        await site.podman.images.tag(base.id, name, tag)
+
+        built = await site.build(context="sub")
+        again = await site.build(context="sub")
+
+        assert await site.in_it(built.id, "cat /base") == f"{text}\n"
+        assert (again.id, site.said) == (built.id, ["Containerfile: cached"])
+        made.append(built)
+    assert made[0].key == made[1].key
+    assert (await site.images())[made[0].id].repo_tags
+
+    await site.podman.images.untag(base.id, name, tag)
+    await site.build(context="sub")
+    assert site.said == ["Containerfile: cached"]
+
+
+async def test_no_registry_is_asked_for_a_base_of_this_host(site: Site) -> None:
+    # Podman's own builder fails here where no registry listens on `localhost`.
+    site.write(f"{FROM}RUN echo always\n")
+
+    await site.build(pull=Freshness.ALWAYS)
+
+    assert "always" in site.printed
 
 
 async def test_what_was_built_with_a_network_is_not_taken_for_what_is_built_without(

@@ -25,6 +25,7 @@ from barasync.workspace.tree import Tree
 from tests.fake.faults import Dies, EndsAfter, Fault, Hangs, Inserts, Refuses
 from tests.fake.images import native_architecture
 from tests.fake.service import FakeService
+from tests.image_bases import bases
 
 pytestmark = pytest.mark.anyio
 
@@ -74,7 +75,7 @@ async def build(
         cache=cache,
     )
     declared = ImageTable(containerfile="Containerfile", **table)
-    return await build_containerfile(context, "app", declared, platform)
+    return await build_containerfile(context, "app", declared, platform, bases=bases(podman))
 
 
 @pytest.fixture
@@ -99,6 +100,27 @@ async def test_a_build_that_ends_early_is_an_error_and_leaves_nothing(
             await build(podman, project, f"{FROM}RUN echo one\nRUN echo two\nRUN echo three\n")
 
         assert await images(podman) == before
+
+
+async def test_an_image_is_made_anew_when_the_name_of_its_base_is_another_image(
+    service: FakeService, project: Path
+) -> None:
+    service.image("localhost/base")
+    service.image("localhost/other")
+
+    async with client(service) as podman:
+        first = await build(podman, project, f"{FROM}RUN echo one\n")
+        assert (await build(podman, project, f"{FROM}RUN echo one\n")).id == first.id
+
+        await podman.images.tag("localhost/other", "localhost/base", "latest")
+        second = await build(podman, project, f"{FROM}RUN echo one\n")
+        again = await build(podman, project, f"{FROM}RUN echo one\n")
+        await podman.images.untag("localhost/base", "localhost/base", "latest")
+        without = await build(podman, project, f"{FROM}RUN echo one\n")
+
+    assert second.id != first.id
+    assert second.key == first.key
+    assert (again.id, again.executed) == (without.id, without.executed) == (second.id, 0)
 
 
 async def test_a_build_whose_connection_breaks_is_no_image(

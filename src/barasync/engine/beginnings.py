@@ -9,6 +9,7 @@ from anyio import to_thread
 
 from barasync.config.schema import BootstrapTable, ImageTable
 from barasync.engine.build import BuildContext
+from barasync.engine.containerfile_bases import Bases
 from barasync.engine.containerfile_build import build_containerfile, find_containerfile
 from barasync.images.bootstrap import bootstrap, existing, recipe_for
 from barasync.images.registry import Registries
@@ -16,9 +17,11 @@ from barasync.matrix.platforms import Platform
 
 
 async def find_beginning(
-    context: BuildContext, name: str, table: ImageTable, platform: Platform
+    context: BuildContext, name: str, table: ImageTable, platform: Platform, bases: Bases
 ) -> str | None:
     """Return the ID of what the declared image `name` begins with, if it is here; make nothing.
+
+    `bases` tell what a Containerfile is from.
 
     Raises:
         ConfigError: the image's table cannot be meant.
@@ -28,7 +31,7 @@ async def find_beginning(
         recipe = await to_thread.run_sync(recipe_for, name, table.bootstrap, platform)
         here = await existing(context.podman, recipe)
         return None if here is None else here.id
-    return await find_containerfile(context, name, table, platform)
+    return await find_containerfile(context, name, table, platform, bases)
 
 
 async def make_beginning(
@@ -37,12 +40,14 @@ async def make_beginning(
     table: ImageTable,
     platform: Platform,
     *,
+    bases: Bases,
     registries: Registries,
     cache_dir: Path,
 ) -> tuple[str, int]:
     """Return the ID of what an image begins with, made if need be, and how many steps that took.
 
-    `registries` are asked for what a Containerfile is from. Bootstrapped root file systems stay in
+    `bases` tell what a Containerfile is from, `registries` how podman's builder asks for what they
+    do not know. Bootstrapped root file systems stay in
     `cache_dir`. When cancelled, no container is left.
 
     Raises:
@@ -67,6 +72,7 @@ async def make_beginning(
         name,
         table,
         platform,
+        bases=bases,
         pull=registries.pull,
         tls_verify=registries.tls_verify,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -33,6 +33,7 @@ from barasync.config.schema import ImageNetwork, ImageTable
 from barasync.engine.build import BuildContext, Built
 from barasync.engine.build_output import BuildOutput, Cached, Event, Printed, Step
 from barasync.engine.build_processes import heard_out, kill, parent_of
+from barasync.engine.containerfile_bases import BASES, Bases
 from barasync.engine.containerfile_context import Source, archive, read_source
 from barasync.engine.layers import making_layer
 from barasync.engine.reaper import remove_cgroup
@@ -41,6 +42,7 @@ from barasync.engine.step_run import TimeLimit, failed
 from barasync.engine.step_words import explained, hint_of, left_out, printable
 from barasync.engine.usage import RunCgroup
 from barasync.errors import ImageError
+from barasync.images.containerfile_bases import bases_of
 from barasync.images.failures import WrongPlatform
 from barasync.images.fit import fits
 from barasync.images.freshness import Freshness
@@ -76,16 +78,17 @@ async def build_containerfile(
     table: ImageTable,
     platform: Platform,
     *,
+    bases: Bases,
     pull: Freshness = Freshness.MISSING,
     tls_verify: bool | None = None,
 ) -> Built:
     """Return the image that the Containerfile of the declared image `name` makes for `platform`.
 
     It is named `localhost/barasync/NAME:ARCH-KEY`; the key stands for the Containerfile, the files
-    that it sees, and the platform. One that was made of the same is used again, unless
-    `context.cache` is false or `pull` is `always`. Steps whose files have not changed are podman's
-    to skip. `pull` and `tls_verify` are for the bases, which podman pulls as it would by itself,
-    with the logins of its own auth file.
+    that it sees, and the platform. One that was made of the same, and of what the names in it
+    stand for among `bases`, is used again, unless `context.cache` is false or `pull` is `always`.
+    Steps whose files have not changed are podman's to skip. `pull` and `tls_verify` are for bases
+    that only podman's builder knows, which it pulls as it would by itself.
 
     What a failed build has made is removed. When cancelled as well: what is executed is killed
     where its cgroup can be seen (`context.cgroup_of`), and podman removes its containers. Where it
@@ -107,19 +110,22 @@ async def build_containerfile(
     offline = table.network is ImageNetwork.NONE
     reference = _reference(name, platform, key)
     again = not context.cache or pull is Freshness.ALWAYS
-    found = await _find(context.podman, reference, where)
-    if found is not None and not again:
+    named = bases_of(source.text, platform)
+    look = partial(_find, context.podman, reference, named, bases, where)
+    found, is_current = await look()
+    if found is not None and is_current and not again:
         tell(f"{source.label}: cached")
         return Built(id=found, key=key, executed=0, log=None)
     waits = partial(tell, f"{source.label}: waits for who builds it now")
     rlimits = await context.ready()
+    made_of = await bases.begun(named)
     async with (
         making_layer(context.locks, key, on_wait=waits),
         context.processors,
         context.log_of(name, platform) as log,
     ):
-        found = await _find(context.podman, reference, where)
-        if found is not None and not again:
+        found, is_current = await look()
+        if found is not None and is_current and not again:
             return Built(id=found, key=key, executed=0, log=None)
         cgroup = await context.cgroup_of(f"{name}-{short_name(platform)}")
         spec = BuildSpec(
@@ -129,11 +135,16 @@ async def build_containerfile(
             architecture=platform.architecture,
             variant=platform.variant,
             labels={KIND_LABEL: CONTAINERFILE},
-            annotations={**context.maker, _MARK: secrets.token_hex(_MARK_BYTES)},
+            annotations={
+                **context.maker,
+                _MARK: secrets.token_hex(_MARK_BYTES),
+                BASES: made_of,
+            },
             cgroup_parent=None if cgroup is None else parent_of(cgroup),
             offline=offline,
             arguments={} if offline else context.proxies,
-            pull=_POLICIES[pull],
+            # What was known is here, and as new as it was to be.
+            pull="missing" if pull is Freshness.ALWAYS and all(named) else _POLICIES[pull],
             # Podman's own cache knows nothing of networks.
             cache=context.cache and not offline,
             rlimits=rlimits,
@@ -157,7 +168,7 @@ async def build_containerfile(
 
 
 async def find_containerfile(
-    context: BuildContext, name: str, table: ImageTable, platform: Platform
+    context: BuildContext, name: str, table: ImageTable, platform: Platform, bases: Bases
 ) -> str | None:
     """Return the ID of what `build_containerfile` has made of the same files, if it is here.
 
@@ -167,7 +178,10 @@ async def find_containerfile(
     """
     source = await read_source(context.project, context.tree, name, table)
     reference = _reference(name, platform, source.key(platform))
-    return await _find(context.podman, reference, f"image '{name}' for {platform}")
+    named = bases_of(source.text, platform)
+    where = f"image '{name}' for {platform}"
+    found, is_current = await _find(context.podman, reference, named, bases, where)
+    return found if is_current else None
 
 
 def _reference(name: str, platform: Platform, key: str) -> str:
@@ -388,13 +402,18 @@ class _Build:
         return found.annotations.get(_MARK) == self._spec.annotations[_MARK]
 
 
-async def _find(podman: Podman, reference: str, where: str) -> str | None:
+async def _find(
+    podman: Podman, reference: str, named: Sequence[str], bases: Bases, where: str
+) -> tuple[str | None, bool]:
+    """Return the image that has the name, and whether it is made of what its bases are now."""
     with explained(where, "looking for it"):
         try:
             found = await podman.images.inspect(reference)
         except NotFound:
-            return None
-    return found.id if found.labels.get(KIND_LABEL) == CONTAINERFILE else None
+            return None, False
+    if found.labels.get(KIND_LABEL) != CONTAINERFILE:
+        return None, False
+    return found.id, not await bases.have_moved(named, found.annotations)
 
 
 def _shortened(text: str) -> str:

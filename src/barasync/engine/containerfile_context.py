@@ -34,13 +34,14 @@ _USUAL = ("Containerfile", "Dockerfile")
 class Source:
     """What a build begins with: `label` is the Containerfile as the configuration has it.
 
-    `containerfile` is its path in the archive. `network` is what its steps can reach. `tree` are
-    the files that it sees, `beside` what is sent besides, by path: the Containerfile where it is
-    not one of those.
+    `containerfile` is its path in the archive, `text` what is in it. `network` is what
+    its steps can reach. `tree` are the files that it sees, `beside` what is sent besides, by path:
+    the Containerfile where it is not one of those.
     """
 
     label: str
     containerfile: str
+    text: str
     network: ImageNetwork
     tree: Tree
     beside: tuple[tuple[str, bytes], ...] = ()
@@ -80,12 +81,14 @@ async def read_source(
         return Source(
             label=table.containerfile,
             containerfile=found.place,
+            text=await to_thread.run_sync(_text, found.file),
             network=table.network,
             tree=tree,
         )
     return Source(
         label=table.containerfile,
         containerfile=_OUTSIDE,
+        text=await to_thread.run_sync(_text, found.file),
         network=table.network,
         tree=tree,
         beside=await to_thread.run_sync(partial(_beside, found)),
@@ -149,6 +152,13 @@ def _resolved(root: Path, path: str, where: str) -> Path:
     if not found.is_relative_to(root):
         raise ConfigError(f"{where}: {path} leads out of the project", hint="use one inside of it")
     return found
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(errors="surrogateescape")
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _beside(found: _Found) -> tuple[tuple[str, bytes], ...]:

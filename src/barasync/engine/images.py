@@ -15,6 +15,7 @@ from barasync.aiopodman import ImageSummary, NotFound
 from barasync.config.images import ancestry, chain
 from barasync.config.schema import ImageTable
 from barasync.engine.build import BuildContext, Builder, Built
+from barasync.engine.containerfile_bases import Bases
 from barasync.engine.once import Once
 from barasync.errors import ConfigError, ImageError
 from barasync.images.failures import ImageGone, WrongPlatform, explained
@@ -189,7 +190,9 @@ class Images:
             # It takes 0.03 s to load, and images of other images do without.
             from barasync.engine.beginnings import find_beginning  # noqa: PLC0415 - as said
 
-            parent = await find_beginning(self._context, name, table, platform)
+            parent = await find_beginning(
+                self._context, name, table, platform, self._bases(platform)
+            )
         if parent is None:
             return None
         with explained(f"looking for image '{name}' for {platform}"):
@@ -253,11 +256,20 @@ class Images:
             name,
             table,
             platform,
+            bases=self._bases(platform),
             registries=self._registries,
             cache_dir=self._cache_dir,
         )
         self._executed += executed
         return image
+
+    def _bases(self, platform: Platform) -> Bases:
+        """Return how the references in a Containerfile are looked up, as any other."""
+        return Bases(
+            find=lambda reference: self.find((reference, platform)),
+            get=lambda reference: self.get((reference, platform)),
+            declared=self._declared,
+        )
 
 
 def executes(name: str, declared: Mapping[str, ImageTable]) -> bool:
