@@ -23,7 +23,9 @@ NOWHERE = "unix:///nowhere/podman.sock"
 )
 async def test_only_what_a_registry_could_have_is_pulled(image: str, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
-        await pull_image(image, [parse("amd64")], insecure=False, url=NOWHERE, environ={})
+        await pull_image(
+            image, [parse("amd64")], insecure=False, verbose=False, url=NOWHERE, environ={}
+        )
 
 
 @pytest.mark.parametrize(
@@ -41,4 +43,6 @@ async def test_only_a_name_of_a_registry_can_be_pushed_to(
     image: str, destination: str | None, problem: str
 ) -> None:
     with pytest.raises(ConfigError, match=problem):
-        await push_image(image, destination, ["tool"], insecure=False, url=NOWHERE, environ={})
+        await push_image(
+            image, destination, ["tool"], insecure=False, verbose=False, url=NOWHERE, environ={}
+        )
