@@ -96,8 +96,8 @@ def test_a_signal_while_secrets_are_removed_takes_nothing_from_what_the_run_came
 def test_a_run_that_cannot_look_for_what_is_left_is_no_success(
     service: FakeService, tmp_path: Path
 ) -> None:
-    # The first look is for what other runs have left.
-    service.inject(Fault("list", Refuses("database is locked"), skip=1))
+    # The first two looks are for what other runs and builds have left.
+    service.inject(Fault("list", Refuses("database is locked"), skip=2))
 
     ended = run(service, tmp_path)
 
