@@ -19,7 +19,10 @@ _ENDPOINT = Endpoint("unix:///nowhere/podman.sock", "a test")
 
 @dataclass
 class StoredImage:
-    """An image; `members` maps an architecture to an ID and makes it a manifest list."""
+    """An image; `members` maps an architecture to an ID and makes it a manifest list.
+
+    One without a name that `has_children` is in a list of all images only.
+    """
 
     id: str
     names: list[str]
@@ -31,6 +34,7 @@ class StoredImage:
     changes: list[str] = field(default_factory=list)
     digests: tuple[str, ...] = ()
     digest: str = ""
+    has_children: bool = False
 
 
 @dataclass
@@ -96,7 +100,12 @@ class ImageStore:
         if (request.method, path) == ("POST", "images/pull"):
             return self._pull(query["reference"], query.get("Arch", self.native))
         if path == "images/json":
-            return httpx2.Response(200, json=[_summary(image) for image in self.images])
+            shown = [
+                image
+                for image in self.images
+                if query.get("all") == "true" or image.names or not image.has_children
+            ]
+            return httpx2.Response(200, json=[_summary(image) for image in shown])
         kind, _, rest = path.partition("/")
         if kind == "manifests" and "localhost/barasync/list:" in rest:
             return await self._draft(request, rest)

@@ -190,6 +190,35 @@ async def test_the_digests_of_an_earlier_pull_do_not_stay_with_the_name() -> Non
     assert image.list_digest == again.list_digest == f"{NAME}@{OTHER_LIST}"
 
 
+@pytest.mark.parametrize("has_children", [False, True])
+async def test_an_image_for_another_platform_keeps_its_tag_also_where_others_are_made_of_it(
+    *, has_children: bool
+) -> None:
+    store = store_of(("1", "one", LIST))
+    users = store.add(TAG, "amd64", has_children=has_children)
+
+    await found(store, TAG, ARM64)
+
+    assert TAG in users.names
+
+
+async def test_an_image_that_goes_before_it_gets_its_tag_back_does_not_fail_the_pull() -> None:
+    class Going(ImageStore):
+        """A store from which an image goes when somebody looks at it."""
+
+        def find(self, name: str) -> StoredImage | None:
+            self.images = [image for image in self.images if image.id != name or image != users]
+            return super().find(name)
+
+    store = Going(registry=store_of(("1", "one", LIST)).registry)
+    users = store.add(TAG, "amd64", has_children=True)
+
+    (image,) = await found(store, TAG, ARM64)
+
+    assert image.id == remote("one", "arm64").id
+    assert users not in store.images
+
+
 async def test_a_registry_that_does_not_say_what_a_name_stands_for_does_not_fail_the_pull() -> None:
     store = store_of(("1", "one", LIST), ("2", "one", LIST))
     await found(store, f"{NAME}:2", AMD64)

@@ -15,7 +15,14 @@ from hashlib import sha256
 
 import anyio
 
-from barasync.aiopodman import ImageInspect, ImageSummary, Podman, Reference, parse_reference
+from barasync.aiopodman import (
+    ImageInspect,
+    ImageSummary,
+    NotFound,
+    Podman,
+    Reference,
+    parse_reference,
+)
 from barasync.errors import ImageError
 from barasync.images.failures import explained
 from barasync.images.fit import entry_platform, fits, platform_of, wrong_platform
@@ -225,10 +232,17 @@ def _digits(digest: str) -> str:
 
 async def _give_back(podman: Podman, before: Sequence[ImageSummary], platform: Platform) -> None:
     """Give images for other platforms the tags back that they had before a pull."""
-    after = {image.id: image.repo_tags for image in await podman.images.list()}
+    # One without a name of which there are others is in the list of all images only.
+    after = {image.id: image.repo_tags for image in await podman.images.list(all=True)}
     for image in before:
         lost = set(image.repo_tags) - set(after.get(image.id, image.repo_tags))
         tags = [taken for taken in map(parse_reference, lost) if not taken.digest]
-        if tags and not fits(platform_of(await podman.images.inspect(image.id)), platform):
-            for taken in tags:
-                await podman.images.tag(image.id, taken.name, taken.tag)
+        if not tags:
+            continue
+        try:
+            if not fits(platform_of(await podman.images.inspect(image.id)), platform):
+                for taken in tags:
+                    await podman.images.tag(image.id, taken.name, taken.tag)
+        except NotFound:
+            # Somebody has removed it since.
+            continue
