@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -245,14 +246,22 @@ async def test_a_directory_at_workspace_keeps_what_it_holds(
     assert await output(podman, layer, "cat other; ./run.sh") == "kept\nran\n"
 
 
-async def test_a_volume_at_workspace_does_not_hide_the_files(
-    podman: Podman, busybox: str, tree: Tree
+@pytest.mark.parametrize("volume", ["/workspace", "/workspace/src"])
+async def test_files_below_a_volume_of_the_image_are_in_the_layer_and_in_its_cells(
+    podman: Podman, busybox: str, tree: Tree, volume: str
 ) -> None:
-    base = await derived(podman, busybox, "true", "VOLUME /workspace")
+    base = await derived(podman, busybox, "echo kept > /workspace/other", f"VOLUME {volume}")
+    before = await podman.volumes.list()
 
     layer = await make(podman, base, tree)
+    without_volumes = replace(shell(layer, "./run.sh; cat link other"), no_volumes=True)
+    in_the_layer = await run(podman, without_volumes)
+    in_a_cell = await run(podman, shell(layer, "./run.sh; cat link other; echo x > src/new"))
 
-    assert await output(podman, layer, "./run.sh") == "ran\n"
+    assert (in_the_layer.stdout, in_the_layer.stderr) == (b"ran\ncontentkept\n", b"")
+    assert (in_a_cell.stdout, in_a_cell.stderr) == (b"ran\ncontentkept\n", b"")
+    assert [mount.destination for mount in in_a_cell.state.mounts] == [volume]
+    assert await podman.volumes.list() == before
 
 
 async def test_names_of_any_bytes_arrive(podman: Podman, busybox: str, project: Path) -> None:

@@ -140,6 +140,7 @@ async def test_the_container_carries_the_labels_of_the_run_and_the_image_those_o
     assert podman.specs[0].image == BASE
     assert podman.specs[0].labels == RUN
     assert podman.specs[0].command == ()
+    assert podman.specs[0].no_volumes
     assert podman.committed == (
         "localhost/barasync/workspace",
         key[:16],

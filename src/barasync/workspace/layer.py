@@ -3,8 +3,10 @@
 It is made once per image and tree and found again by its label. No container is started for it, so
 it needs no emulator, and podman keeps the architecture, command, environment and user of the image
 below. Podman gives the files to that user, be it a number or a name in the image's `/etc/passwd`.
-Where the image has a link or a volume at `/workspace`, the layer has a directory with the files; a
-directory there keeps what it holds beside them. (Measured on podman 4.3.1 and 5.4.2.)
+Where the image has a link at `/workspace`, the layer has a directory with the files; a directory
+there keeps what it holds beside them. So does a volume: the layer is made without the image's
+volumes, and a cell's own volume begins with what the layer has there. (Measured on podman 4.3.1 and
+5.4.2.)
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ from barasync.workspace.archive import made_ahead, stream
 from barasync.workspace.tree import Tree
 
 REPOSITORY = f"{PREFIX}{WORKSPACE_KIND}"
-_FORMAT = 2  # part of every key: a new way to make layers leaves the old ones alone
+_FORMAT = 3  # part of every key: a new way to make layers leaves the old ones alone
 _TAG_DIGITS = 16
 _NEVER_STARTED = "/barasync-workspace"
 _NO_COMMAND = "no command or entrypoint"
@@ -144,6 +146,7 @@ async def _create(
         image=image_id,
         name=f"barasync-layer-{key[:_TAG_DIGITS]}-{secrets.token_hex(4)}",
         labels=labels,
+        no_volumes=True,
     )
     changes = [
         # A commit copies the container's labels; those of a run have no business on an image.
