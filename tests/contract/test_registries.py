@@ -343,7 +343,7 @@ async def refusal(podman: Podman, name: str, how: Registries | None = None) -> t
         (Fault(matching=BLOB), "the connection to ", "look at the network"),
         (
             Fault(matching=BLOB, stalls=True),
-            "answers nothing more, for 1 s: 1 layer begun",
+            ", for 1 s: 1 layer begun",
             "look at the registry",
         ),
     ],
@@ -358,8 +358,13 @@ async def test_a_fault_of_a_registry_is_told_with_what_to_do(
     said: str,
     step: str,
 ) -> None:
-    silence = (60.0, 1.0 if fault.stalls else 60.0)
-    how = Registries(environ={}, insecure=True, pauses=(0.01,), silence=silence)
+    how = Registries(
+        environ={},
+        insecure=True,
+        pauses=(0.01,),
+        silent_before=60.0,
+        silent_amid=1.0 if fault.stalls else 60.0,
+    )
     async with published(podman, open_registry, "faults", "amd64") as image:
         fault = replace(fault)
         if fault.matching == BLOB:
@@ -393,11 +398,11 @@ async def test_a_registry_out_of_reach_is_told_in_words(podman: Podman) -> None:
 
 
 async def test_a_registry_that_never_answers_is_given_up(podman: Podman) -> None:
-    how = Registries(environ={}, insecure=True, silence=(1.0, 60.0))
+    how = Registries(environ={}, insecure=True, silent_before=1.0)
     with faulty_registry.silent() as host:
         message, hint = await refusal(podman, f"{host}/a/b:1", how)
 
-    assert message.endswith(f"{host} answers nothing more, for 1 s: asking the registry")
+    assert message.endswith(f"{host} answers nothing, for 1 s: asking the registry")
     assert "look at the registry" in hint
 
 

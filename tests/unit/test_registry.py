@@ -219,29 +219,41 @@ class Hanging(ImageStore):
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    ("words", "silence", "said"),
+    ("words", "how", "said", "step"),
     [
-        ((), (0.05, 60.0), r"for 0\.05 s: asking the registry$"),
+        (
+            (),
+            Registries(environ={}, silent_before=0.05, silent_amid=60.0),
+            r"r\.example answers nothing, for 0\.05 s: asking the registry$",
+            "look at the registry",
+        ),
         (
             ("Trying to pull x...", f"Copying blob sha256:{'a' * 64}"),
-            (60.0, 0.06),
-            r"for 0\.06 s: 1 layer begun$",
+            Registries(environ={}, silent_before=60.0, silent_amid=0.06),
+            r"nothing new of the transfer with r\.example, for 0\.06 s: 1 layer begun$",
+            "a layer that takes longer needs a faster connection",
         ),
     ],
     ids=["before", "amid"],
 )
 async def test_a_registry_that_says_nothing_more_is_given_up(
-    words: tuple[str, ...], silence: tuple[float, float], said: str
+    words: tuple[str, ...], how: Registries, said: str, step: str
 ) -> None:
     store = Hanging(*words)
-    registries = Registries(environ={}, silence=silence)
 
     async with store.client() as podman:
-        with pytest.raises(ImageError, match=r"r\.example answers nothing more, " + said) as caught:
-            await pull(podman, NAME, AMD64, registries, on_progress=[].append)
+        with pytest.raises(ImageError, match="cannot be pulled: " + said) as caught:
+            await pull(podman, NAME, AMD64, how, on_progress=[].append)
 
     assert store.given_up
-    assert caught.value.hint is not None
+    assert step in (caught.value.hint or "")
+
+
+def test_a_large_layer_has_hours_to_come_through_a_slow_connection() -> None:
+    """Podman says nothing between the beginnings of two layers."""
+    ten_mbit = 10_000_000 / 8
+
+    assert Registries(environ={}).silent_amid * ten_mbit > 25e9
 
 
 # What a push comes to

@@ -47,18 +47,19 @@ class Registries:
     """How registries are used.
 
     `environ` says where this user's auth files are. `insecure` accepts HTTP and any certificate.
-    `pauses` are the seconds before each further try after a failure that may pass. `silence` is for
-    how many seconds podman may say nothing before content is on its way (it waits four times up to
-    a minute for a registry that answers 429) and after that (it tells nothing of a layer but its
-    beginning). `lists` has for each reference the first manifest list that an image of this
-    command was taken from.
+    `pauses` are the seconds before each further try after a failure that may pass. Podman may say
+    nothing for `silent_before` seconds until content is on its way (it waits four times up to a
+    minute for a registry that answers 429), and for `silent_amid` seconds after that: it tells
+    nothing of a layer but its beginning, so that is how long one may take. `lists` has for each
+    reference the first manifest list that an image of this command was taken from.
     """
 
     environ: Mapping[str, str]
     insecure: bool = False
     pull: Freshness = Freshness.MISSING
     pauses: tuple[float, ...] = (1.0, 3.0, 9.0)
-    silence: tuple[float, float] = (300.0, 1800.0)
+    silent_before: float = 300.0
+    silent_amid: float = 6 * 3600.0
     lists: dict[str, First] = field(default_factory=dict)
 
     @property
@@ -246,7 +247,8 @@ async def _heard(
     with anyio.CancelScope() as scope:
 
         def listen() -> None:
-            scope.deadline = anyio.current_time() + registries.silence[progress.moves]
+            silence = registries.silent_amid if progress.moves else registries.silent_before
+            scope.deadline = anyio.current_time() + silence
 
         def hear(line: str) -> None:
             progress.hear(line)
@@ -255,11 +257,20 @@ async def _heard(
 
         listen()
         return await move(hear)
-    raise ImageError(
-        f"{action}: {_registry(reference)} answers nothing more, for "
-        f"{registries.silence[progress.moves]:g} s: {progress}",
-        hint="look at the registry, and at the network and the proxy of podman's service; "
-        "then try again",
+    raise _silent(action, _registry(reference), registries, progress)
+
+
+def _silent(action: str, registry: str, registries: Registries, progress: Progress) -> ImageError:
+    look = "look at the registry, and at the network and the proxy of podman's service"
+    if not progress.moves:
+        return ImageError(
+            f"{action}: {registry} answers nothing, for {registries.silent_before:g} s: {progress}",
+            hint=f"{look}; then try again",
+        )
+    return ImageError(
+        f"{action}: nothing new of the transfer with {registry}, for {registries.silent_amid:g} s: "
+        f"{progress}",
+        hint=f"a layer that takes longer needs a faster connection; otherwise {look}",
     )
 
 
