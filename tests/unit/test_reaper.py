@@ -14,11 +14,13 @@ import pytest
 
 from barasync.aiopodman import (
     Conflict,
+    ConnectError,
     ContainerSummary,
     ImageInspect,
     ImageSummary,
     NetworkSummary,
     Podman,
+    PodmanError,
     SecretSpec,
     SecretSummary,
     ServerError,
@@ -48,11 +50,14 @@ class Collection:
     kind: Kind
     found: list[Any] = field(default_factory=list)
     inspected: dict[str, Any] = field(default_factory=dict)
+    error: Exception | None = None
 
     async def list(
         self, *, labels: Mapping[str, str | None] | None = None, **how: object
     ) -> list[Any]:
         assert how.get("all") if labels is None else len(labels) == 1
+        if self.error is not None:
+            raise self.error
         return self.found
 
     async def inspect(self, key: str) -> Any:
@@ -180,6 +185,37 @@ async def test_what_was_made_from_a_layer_is_nobodys() -> None:
     podman.containers.found = [ContainerSummary(id="somebody's", labels=labels)]
 
     assert await podman.leftovers() == ()
+
+
+async def test_builds_whose_containers_cannot_be_listed_are_found_by_their_cgroups(
+    tmp_path: Path,
+) -> None:
+    podman = Store(dead=DEAD)
+    podman.containers.error = refused(ServerError, "no space left on device")
+    (tmp_path / DEAD.cgroup(build_in("dead", "app-amd64"))).mkdir()
+    unlisted: dict[Kind, PodmanError] = {}
+
+    found = await leftovers(
+        cast("Podman", podman),
+        ME,
+        CgroupMounts((), tmp_path),
+        on_unlisted=unlisted.__setitem__,
+        start_of={}.get,
+    )
+
+    assert unlisted.keys() == {Kind.CONTAINER, Kind.BUILD}
+    kinds = [each.kind for each in found]
+    assert kinds == [Kind.NETWORK, Kind.VOLUME, Kind.SECRET, Kind.LAYER, Kind.BUILD]
+
+
+async def test_a_service_that_is_gone_is_no_kind_that_it_does_not_list() -> None:
+    podman = Store(dead=DEAD)
+    podman.images.error = ConnectError("gone")
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await leftovers(cast("Podman", podman), ME, None, on_unlisted=pytest.fail)
+
+    assert raised.group_contains(ConnectError)
 
 
 async def test_only_the_kinds_that_are_asked_for_are_looked_at() -> None:

@@ -58,21 +58,26 @@ async def _clean_leftovers(
     """Remove what is on a service and in its cgroups; `quiet` does not say that nothing is."""
     podman, cgroups = connection.podman, connection.cgroups
     identity = await to_thread.run_sync(Identity.current)
-    found = await leftovers(podman, identity, cgroups)
+    unlisted: dict[Kind, PodmanError] = {}
+    found = await leftovers(podman, identity, cgroups, on_unlisted=unlisted.__setitem__)
+    for kind, error in unlisted.items():
+        again = "run `barasync clean` again when podman can"
+        _notify(f"{kind.value}s could not be listed: {error}; {again}")
+    code = EXIT_NOT_PASSED if unlisted else EXIT_OK
     dead = [each for each in found if each.liveness in doomed]
     for each in found:
         if each.liveness not in doomed:
             typer.echo(f"{_name(each)}: {_KEPT[each.liveness]}")
-    if not found and not quiet:
+    if not (found or unlisted or quiet):
         typer.echo("nothing was left by any run")
     if dry_run:
         for each in dead:
             typer.echo(f"{_name(each)}: would be removed")
-        return EXIT_OK
+        return code
     removals = await remove(podman, cgroups, dead)
     for removal in removals:
         typer.echo(told(removal))
-    return exit_code(removals)
+    return max(code, exit_code(removals))
 
 
 async def _clean_directories(directories: Sequence[Path], *, dry_run: bool) -> int:

@@ -16,7 +16,14 @@ from enum import Enum
 import anyio
 from anyio import to_thread
 
-from barasync.aiopodman import Conflict, NotFound, Podman, PodmanError, remove_persistently
+from barasync.aiopodman import (
+    Conflict,
+    NotFound,
+    Podman,
+    PodmanError,
+    TransportError,
+    remove_persistently,
+)
 from barasync.engine.build_processes import kill, split_build
 from barasync.engine.build_records import working_containers
 from barasync.engine.identity import CELL, RUN, Identity, Liveness, StartOf, of_maker, start_time
@@ -103,6 +110,7 @@ async def leftovers(
     cgroups: CgroupMounts | None,
     *,
     kinds: Collection[Kind] = frozenset(Kind),
+    on_unlisted: Callable[[Kind, PodmanError], None] | None = None,
     start_of: StartOf = start_time,
 ) -> tuple[Leftover, ...]:
     """List what is there of every run, live ones too, judged from this process.
@@ -110,24 +118,14 @@ async def leftovers(
     The order is that of `Kind`. `cgroups` is `None` where those of the service cannot be seen from
     here. What somebody made of a layer is nobody's, though it inherits the layer's labels.
 
+    `on_unlisted` hears of each kind that podman refuses to list, wholly or in part; the others are
+    returned. Without it that is an error.
+
     Raises:
         ExceptionGroup: of each `PodmanError`: the service does not answer, or refuses.
     """
-    listed: dict[Kind, list[_Found]] = {}
-
-    async def look(kind: Kind) -> None:
-        listed[kind] = await _LISTED[kind](podman)
-
-    recorded: set[str] = set()
-
-    async def look_at_builders() -> None:
-        recorded.update(filter(None, (await working_containers(podman)).values()))
-
-    async with anyio.create_task_group() as group:
-        for kind in _LISTED.keys() & set(kinds):
-            group.start_soon(look, kind)
-        if cgroups is not None and Kind.BUILD in kinds:
-            group.start_soon(look_at_builders)
+    seen = set(kinds) if cgroups is not None else set(kinds) - {Kind.BUILD, Kind.CGROUP}
+    listed, recorded = await _look(podman, seen, on_unlisted)
 
     def judged() -> tuple[Leftover, ...]:
         if cgroups is not None:
@@ -193,6 +191,34 @@ async def remove_cgroup(cgroup: RunCgroup) -> bool:
 
 
 # Listed
+
+
+async def _look(
+    podman: Podman,
+    kinds: Collection[Kind],
+    on_unlisted: Callable[[Kind, PodmanError], None] | None,
+) -> tuple[dict[Kind, list[_Found]], set[str]]:
+    """Return what podman lists of each kind, and the cgroups of builds that have containers."""
+    listed: dict[Kind, list[_Found]] = {}
+    recorded: set[str] = set()
+
+    async def look(kind: Kind) -> None:
+        try:
+            if kind is Kind.BUILD:
+                recorded.update(filter(None, (await working_containers(podman)).values()))
+            else:
+                listed[kind] = await _LISTED[kind](podman)
+        except TransportError:
+            raise
+        except PodmanError as error:
+            if on_unlisted is None:
+                raise
+            on_unlisted(kind, error)
+
+    async with anyio.create_task_group() as group:
+        for kind in set(kinds) - {Kind.CGROUP}:
+            group.start_soon(look, kind)
+    return listed, recorded
 
 
 async def _containers(podman: Podman) -> list[_Found]:
