@@ -75,3 +75,15 @@ def test_a_cell_has_them_where_it_has_a_network(barasync: Barasync) -> None:
         "seen\n",
         "seen\n",
     ], online.err
+
+
+def test_a_snapshot_of_a_cell_has_none_of_them(barasync: Barasync, service: RigService) -> None:
+    command = ("--workspace", "none", "--", "sh", "-c", "echo seen $http_proxy")
+
+    ended = barasync("run", BASE, "--network", "bridge", "--snapshot", "snap:1", *command)
+
+    assert ended.out == f"seen {PROXY}\n", ended.err
+    path = "images/localhost/snap:1/get"
+    exported = libpod.request(service.endpoint.socket_path, "GET", path)
+    assert len(exported) > 1_000_000
+    assert WORD.encode() not in exported

@@ -61,6 +61,22 @@ async def test_a_snapshot_is_known_for_one_and_for_nothing_of_a_run(service: Fak
     }
 
 
+async def test_a_snapshot_has_the_proxies_of_its_image_and_not_those_of_who_ran_it(
+    service: FakeService,
+) -> None:
+    service.change(service.image("localhost/cell"), "ENV ftp_proxy=http://its")
+    passed = {"http_proxy": "http://me:word@proxy:3128", "NO_PROXY": "a,b"}
+    script = "test $http_proxy = http://me:word@proxy:3128"
+
+    ran = await run(service, script, snapshot="broken:1", network="bridge", proxies=passed)
+
+    async with Podman(service.endpoint) as podman:
+        made = await podman.images.inspect(NAME)
+    env = dict(each.split("=", 1) for each in made.config.env)
+    assert ran.outcome().status is Status.PASSED
+    assert (env["http_proxy"], env["NO_PROXY"], env["ftp_proxy"]) == ("", "", "http://its")
+
+
 async def test_cells_have_snapshots_of_their_own_with_their_ids_in_the_name(
     service: FakeService,
 ) -> None:

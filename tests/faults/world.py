@@ -114,6 +114,7 @@ async def run(
     masker: Masker | None = None,
     copies: tuple[CopySource, ...] = (),
     snapshot: str | None = None,
+    proxies: Mapping[str, str] | None = None,
     jobs: int | None = None,
     fail_fast: bool = False,
     interrupted_at: str | None = None,
@@ -145,6 +146,7 @@ async def run(
             clock=time.monotonic,
             masker=masker or Masker(),
             copies=copies,
+            proxies=proxies or {},
             snapshots={} if snapshot is None else snapshots_of(snapshot, tuple(cells)),
         )
         plan = Plan(

@@ -13,7 +13,7 @@ from barasync.aiopodman import Podman
 from barasync.artifacts.place import Place
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.job import Job, Session, container_spec
-from barasync.engine.proxies import proxies_of, with_proxies
+from barasync.images.proxies import proxies_of, with_proxies
 from tests.unit.world import cell
 
 QUOTED = """http://user:it's "$HOME"@proxy:3128"""

@@ -10,6 +10,8 @@ from barasync.aiopodman import (
     ContainerConfig,
     ContainerInspect,
     ContainerState,
+    ImageConfig,
+    ImageInspect,
     PodmanVersion,
     Reference,
 )
@@ -82,7 +84,7 @@ def test_a_cell_whose_id_makes_no_name_is_refused() -> None:
 
 def labels(own: dict[str, str]) -> list[str]:
     state = ContainerInspect(id="c", image="1mage", config=ContainerConfig(labels=own))
-    return list(changes_for(state, NAME))
+    return list(changes_for(state, ImageInspect(id="1mage"), NAME))
 
 
 def test_the_labels_of_a_run_and_of_a_layer_are_emptied_and_others_stay() -> None:
@@ -121,6 +123,16 @@ def test_a_label_cannot_bring_instructions_of_its_own() -> None:
     made = labels({"barasync.x\nUSER root": "1"})
 
     assert not any("USER" in change for change in made)
+
+
+def test_proxies_are_emptied_unless_they_are_those_of_the_image() -> None:
+    env = ["http_proxy=http://me:word@p", "no_proxy=", "HTTPS_PROXY=http://i", "A=http://me@p"]
+    state = ContainerInspect(id="c", image="1mage", config=ContainerConfig(env=env))
+    base = ImageInspect(id="1mage", config=ImageConfig(env=["HTTPS_PROXY=http://i"]))
+
+    made = changes_for(state, base, NAME)
+
+    assert [each for each in made if each.startswith("ENV")] == ["ENV http_proxy="]
 
 
 # Which attempts

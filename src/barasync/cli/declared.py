@@ -19,8 +19,8 @@ from barasync.engine.build_processes import build_in
 from barasync.engine.identity import Identity
 from barasync.engine.images import Images
 from barasync.engine.once import Once
-from barasync.engine.proxies import proxies_of
 from barasync.engine.usage import RunCgroup
+from barasync.images.proxies import proxies_of
 from barasync.images.registry import Registries
 from barasync.images.resolve import ResolvedImage
 from barasync.matrix.platforms import Platform

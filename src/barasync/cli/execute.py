@@ -38,7 +38,6 @@ from barasync.engine.identity import Identity
 from barasync.engine.image_uses import Uses, using
 from barasync.engine.job import Session
 from barasync.engine.memory import read_shortage
-from barasync.engine.proxies import proxies_of
 from barasync.engine.run import Run, RunResult
 from barasync.engine.sampler import Sampler
 from barasync.engine.scheduler import Scheduler
@@ -46,6 +45,7 @@ from barasync.engine.secrets import made_secrets
 from barasync.engine.usage import RunCgroup
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
 from barasync.events import PlannedCell, RunStarted
+from barasync.images.proxies import proxies_of
 from barasync.images.registry import Registries
 from barasync.images.snapshot import require_free
 from barasync.masking.masker import Masker

@@ -21,12 +21,12 @@ from barasync.engine.drain import Drain
 from barasync.engine.ending import NoVerdict
 from barasync.engine.gate import Gate
 from barasync.engine.place import SERVER_GRACE_SECONDS, server_timeout
-from barasync.engine.proxies import with_proxies
 from barasync.engine.step_container import SHELL, Draft
 from barasync.engine.step_log import StepLog
 from barasync.engine.step_words import explained, hint_of
 from barasync.errors import ImageError
 from barasync.images.containerfile import Env, Workdir
+from barasync.images.proxies import with_proxies
 from barasync.images.steps import PackagesStep, RunStep
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -2,8 +2,9 @@
 
 It has the files of the container, its command, environment and user, and the architecture and
 variant of its image; nothing that is mounted, and none of podman's secrets (measured on 4.3.1 and
-5.4.2). The labels by which barasync knows its own things are emptied, for podman cannot take them
-off. What podman locks meanwhile, and why nothing is paused: `docs/podman.md`, "Commits".
+5.4.2). The labels by which barasync knows its own things are emptied, and so are the variables that
+name the proxies of who ran it, maybe with a password: podman cannot take them off. What podman
+locks meanwhile, and why nothing is paused: `docs/podman.md`, "Commits".
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from barasync.aiopodman import (
 )
 from barasync.errors import ConfigError, EngineUnavailable, ImageError
 from barasync.images.ours import BASE_LABEL, KIND_LABEL, kind_of
+from barasync.images.proxies import foreign_proxies
 from barasync.images.tags import parse_tag
 from barasync.matrix.platforms import Platform, canonical
 
@@ -160,8 +162,13 @@ async def drop_snapshot(podman: Podman, image: str) -> None:
     await podman.images.remove(image, missing_ok=True)
 
 
-def changes_for(container: ContainerInspect, name: Reference) -> tuple[str, ...]:
-    """Return the Containerfile instructions that make a snapshot of a commit: its labels."""
+def changes_for(
+    container: ContainerInspect, base: ImageInspect, name: Reference
+) -> tuple[str, ...]:
+    """Return the Containerfile instructions that make a snapshot of a commit.
+
+    They are about its labels, and about proxies that are not of `base`, the container's image.
+    """
     own: Mapping[str, str] = container.config.labels
     kept = {
         KIND_LABEL: SNAPSHOT,
@@ -176,6 +183,7 @@ def changes_for(container: ContainerInspect, name: Reference) -> tuple[str, ...]
         if label.startswith(_OWN) and label not in kept and _PLAIN.fullmatch(label)
     )
     return (
+        *(f"ENV {each}=" for each in foreign_proxies(container.config.env, base.config.env)),
         *(f"LABEL {label}=" for label in cleared),
         *(f"LABEL {label}={value}" for label, value in kept.items() if value or label in own),
     )
@@ -186,7 +194,7 @@ async def _take(podman: Podman, container: Container, name: Reference, *, pause:
     state = await container.inspect()
     base = await podman.images.inspect(state.image)
     image_id = await container.commit(
-        repository=name.name, tag=name.tag, changes=changes_for(state, name), pause=pause
+        repository=name.name, tag=name.tag, changes=changes_for(state, base, name), pause=pause
     )
     made = await podman.images.inspect(image_id)
     if before is not None and before.id != made.id:

@@ -6,7 +6,7 @@ Podman's own command passes the same variables to what it runs and builds, by de
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 # Source: containers/common `config.ProxyEnv`.
 _NAMES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy")
@@ -18,6 +18,15 @@ def proxies_of(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that name proxies, less those that are empty or cannot be meant."""
     given = {name: environ.get(name, "") for name in _VARIABLES}
     return {name: value for name, value in given.items() if value and value.isprintable()}
+
+
+def foreign_proxies(env: Sequence[str], base: Sequence[str]) -> tuple[str, ...]:
+    """Return the variables of a container that name proxies which its image does not; sorted.
+
+    `env` and `base` hold `NAME=value`, of the container and of its image.
+    """
+    named = (each.partition("=") for each in set(env) - set(base))
+    return tuple(sorted(name for name, _, value in named if name in _VARIABLES and value))
 
 
 def with_proxies(script: str, proxies: Mapping[str, str]) -> tuple[str, ...]:
