@@ -38,7 +38,7 @@ from barasync.engine.containerfile_context import Source, archive, read_source
 from barasync.engine.layers import making_layer
 from barasync.engine.reaper import remove_cgroup
 from barasync.engine.step_log import StepLog
-from barasync.engine.step_run import TimeLimit, failed
+from barasync.engine.step_run import KILLED, TimeLimit, failed
 from barasync.engine.step_words import explained, hint_of, left_out, printable
 from barasync.engine.usage import RunCgroup
 from barasync.errors import ImageError
@@ -66,6 +66,7 @@ _UNPACKED = re.compile(r"/\S*/libpod_builder\d+/build/?")
 # What the builder has made of an instruction that it does not know, in Go's words.
 _PARSED = re.compile(r"\s*&imagebuilder\.Step\{.*", re.DOTALL)
 _TITLE_LENGTH = 60
+_GIVEN_UP = "was given up; podman goes on with it until it ends"
 # Podman ends the step that it is at when its client leaves, which may be soon.
 _KILL_SECONDS = 2.0
 _CLEAR_SECONDS = 10.0
@@ -275,7 +276,8 @@ class _Build:
         with self._patience:
             return await heard_out(self._request, self._cgroup, seconds=_KILL_SECONDS)
         self._log.end()
-        raise self._limit.exceeded(f"{self._at_step}:", self._log)
+        end = _GIVEN_UP if self._cgroup is None else KILLED
+        raise self._limit.exceeded(f"{self._at_step}:", self._log, end=end)
 
     async def keep_name(self, before: str | None) -> None:
         """Name what had the name of the new image, which others may be made of."""

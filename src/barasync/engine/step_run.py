@@ -31,6 +31,7 @@ from barasync.images.steps import PackagesStep, RunStep
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ROOT = "root"
+KILLED = "was killed"
 _HOME = ': "${HOME:=/}"; export HOME; '
 """For a number that is not in `/etc/passwd`, as in `podman build` 5."""
 
@@ -54,11 +55,11 @@ class TimeLimit:
     name: str
     seconds: float | None
 
-    def exceeded(self, where: str, log: StepLog) -> ImageError:
-        """Return what to raise for a step that was killed for it; `where` names the step."""
+    def exceeded(self, where: str, log: StepLog, *, end: str = KILLED) -> ImageError:
+        """Return what to raise for a step that took longer; `where` names it, `end` is its end."""
         return failed(
             where,
-            f"took longer than {self.seconds:g} s and was killed",
+            f"took longer than {self.seconds:g} s and {end}",
             log,
             hint=f"`timeout` of [images.{self.name}] says how many seconds a step may take",
         )
