@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -289,6 +290,26 @@ async def test_an_image_for_another_platform_than_asked_for_is_refused(
             await build(podman, project, f"{FROM}RUN true\n")
 
         assert await images(podman) == before
+    assert service.requests.count("build") == 1
+
+
+async def test_an_image_of_cached_steps_is_refused_when_it_is_no_other_without_the_cache(
+    service: FakeService, project: Path
+) -> None:
+    service.image("localhost/base", RISCV.architecture)
+    steps = [f"STEP 1/2: {FROM}", "STEP 2/2: COPY Containerfile /x\n"]
+    records = [json.dumps({"stream": text}).encode() + b"\n" for text in steps]
+    cached = json.dumps({"stream": f"--> Using cache {'a' * 64}\n"}).encode() + b"\n"
+    at = sum(map(len, records))
+    service.inject(Fault("build", Inserts(cached, at), times=1))
+
+    async with client(service) as podman:
+        before = await images(podman)
+        with pytest.raises(WrongPlatform, match="makes an image for linux/riscv64"):
+            await build(podman, project, f"{FROM}COPY Containerfile /x\n")
+
+        assert await images(podman) == before
+    assert service.requests.count("build") == 2
 
 
 async def test_an_instruction_that_podman_does_not_know_is_said_without_gos_words(

@@ -5,7 +5,8 @@ piece, while what a step prints is cut anywhere. A step can write such a line to
 a builder does, so a line counts only where podman writes one: it numbers its steps one by one, says
 first of all whether a step is from the cache, and names the image of a `RUN` just before it begins
 the next step. A step that forges all of that deceives who reads along: nothing may depend on it but
-words. (Measured on podman 4.3.1 and 5.4.2, with layers.)
+words, and whether a build for the wrong platform is done again. (Measured on podman 4.3.1 and
+5.4.2, with layers.)
 """
 
 from __future__ import annotations

@@ -59,6 +59,7 @@ _DIGITS = 12
 _MARK = "barasync.build"
 _MARK_BYTES = 16
 _STAGE = f"{PREFIX}step"
+_NO_BASE = "scratch"
 _AT_STEP = re.compile(r'building at STEP "(?P<text>.*)": (?P<reason>.*)', re.DOTALL)
 _STATUS = re.compile(r"(?:while running runtime: )?exit status (?P<code>\d+)")
 # Where podman has unpacked the context.
@@ -195,8 +196,8 @@ async def _made_for(
     """Return the image that is built for a platform, and how many steps were done for it.
 
     `before` is what had the image's name. Podman's cache takes what another platform's step on
-    `scratch` has made, and the image is for that one then (measured on 4.3.1 and 5.4.2). Without
-    the cache it can only be the Containerfile that says for which platform a base is to be.
+    `scratch` has made, and the image is for that one then (measured on 4.3.1 and 5.4.2). Where
+    nothing of it can be of the cache, the Containerfile itself says for which platform a base is.
 
     Raises:
         WrongPlatform: the Containerfile makes an image for another platform.
@@ -205,7 +206,7 @@ async def _made_for(
     image, executed = await build.run(), build.executed
     await build.keep_name(before)
     its = await build.platform_of(image)
-    if not fits(its, platform) and spec.cache:
+    if not fits(its, platform) and build.may_be_of_another:
         await build.discard()
         build.tell(f"podman's cache has steps for {its}: building again without it")
         build = make(replace(spec, cache=False))
@@ -223,7 +224,8 @@ async def _made_for(
 class _Build:
     """One request to podman's builder, and what is known of it meanwhile.
 
-    `executed` is how many steps were not taken from podman's cache.
+    `executed` is how many steps were not taken from podman's cache, and `may_be_of_another` whether
+    one may have been that was made for another platform.
     """
 
     def __init__(
@@ -240,6 +242,7 @@ class _Build:
         tls_verify: bool | None,
     ) -> None:
         self.executed = 0
+        self.may_be_of_another = False
         self.where = where
         self.tell = tell
         self._podman = podman
@@ -325,11 +328,14 @@ class _Build:
             case Step():
                 self._step = _shortened(event.title)
                 self.executed += not event.is_base
+                if event.is_base and _NO_BASE in event.title.split():
+                    self.may_be_of_another = self._spec.cache
                 self._begin_to_wait(for_base=event.is_base)
                 self.tell(self._step)
                 await self._log.begin(self._step)
             case Cached():
                 self.executed -= 1
+                self.may_be_of_another = self._spec.cache
                 self.tell(f"{self._step}: cached")
             case Printed():
                 await self._log.write(Chunk(Stream.STDOUT, event.text.encode()))
