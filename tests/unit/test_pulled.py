@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+import anyio
+import httpx2
 import pytest
 
 from barasync.images.freshness import Freshness
@@ -48,9 +50,10 @@ async def found(
     *platforms: Platform,
     pull: Freshness = Freshness.MISSING,
     said: list[str] | None = None,
+    asking: float = 60.0,
 ) -> list[ResolvedImage]:
     """What one command finds, for one platform after the other."""
-    registries = Registries(environ={}, pull=pull)
+    registries = Registries(environ={}, pull=pull, asking=asking)
     tell = [].append if said is None else said.append
     async with store.client() as podman:
         return [
@@ -229,4 +232,41 @@ async def test_a_registry_that_does_not_say_what_a_name_stands_for_does_not_fail
 
     assert (image.digest, image.list_digest) == ("", "")
     assert said[-1].endswith("its digest is not known")
+    assert store.drafts == {}
+
+
+@pytest.mark.parametrize(
+    ("answers", "manifest", "lacking"),
+    [(0, "", "its digest"), (1, full(remote("one", "amd64")), "its manifest list")],
+    ids=["nothing", "the-first-question"],
+)
+async def test_a_registry_that_does_not_answer_what_it_is_asked_is_waited_for_once_in_all(
+    answers: int, manifest: str, lacking: str
+) -> None:
+    class Silent(ImageStore):
+        """A store whose registry answers so many questions and no more."""
+
+        answers = 99
+
+        def _entries(self, reference: str) -> list[dict[str, object]]:
+            self.answers -= 1
+            return super()._entries(reference)
+
+        async def _draft(self, request: httpx2.Request, rest: str) -> httpx2.Response:
+            if request.content and self.answers == 0:
+                await anyio.sleep_forever()
+            return await super()._draft(request, rest)
+
+    lists = store_of(("1", "one", LIST), ("2", "one", OTHER_LIST))
+    store = Silent(registry=lists.registry, lists=lists.lists)
+    await found(store, f"{NAME}:2", AMD64)
+    store.answers = answers
+    said: list[str] = []
+
+    with anyio.fail_after(5):
+        (image,) = await found(store, TAG, AMD64, said=said, asking=1.0)
+
+    notes = [line for line in said if line.startswith("note: ")]
+    assert (image.digest, image.list_digest) == (manifest, "")
+    assert notes == [f"note: {lacking} could not be found out: the registry has not said it in 1 s"]
     assert store.drafts == {}

@@ -133,15 +133,23 @@ class Pull:
         noted = digests_of(image, self.reference, self.platform)
         if noted is not None and known == {*filter(None, (noted.manifest, noted.list))}:
             return noted
-        full = name_of(name, image)
-        whole = f"{full}@{name.digest}" if name.digest else f"{full}:{name.tag or 'latest'}"
-        found = await stands_for(self.podman, whole, self.registries) if full else None
-        manifest = "" if found is None else _entry_of(found, known, self.platform)
-        if found is None or not manifest:
-            return Digests()
-        if name.digest:
-            return Digests(manifest, name.digest if name.digest != manifest else "")
-        return Digests(manifest, await self._list(full, found, known))
+        manifest = ""
+        with anyio.move_on_after(self.registries.asking):
+            full = name_of(name, image)
+            whole = f"{full}@{name.digest}" if name.digest else f"{full}:{name.tag or 'latest'}"
+            found = await stands_for(self.podman, whole, self.registries) if full else None
+            manifest = "" if found is None else _entry_of(found, known, self.platform)
+            if found is None or not manifest:
+                return Digests()
+            if name.digest:
+                return Digests(manifest, name.digest if name.digest != manifest else "")
+            return Digests(manifest, await self._list(full, found, known))
+        lacking = "its manifest list" if manifest else "its digest"
+        self.on_progress(
+            f"note: {lacking} could not be found out: the registry has not said it in "
+            f"{self.registries.asking:g} s"
+        )
+        return Digests(manifest)
 
     async def _list(self, name: str, found: Standing, known: AbstractSet[str]) -> str:
         """Return the digest of the manifest list of a name; empty where it is no list.

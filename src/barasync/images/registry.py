@@ -50,8 +50,9 @@ class Registries:
     `pauses` are the seconds before each further try after a failure that may pass. Podman may say
     nothing for `silent_before` seconds until content is on its way (it waits four times up to a
     minute for a registry that answers 429), and for `silent_amid` seconds after that: it tells
-    nothing of a layer but its beginning, so that is how long one may take. `lists` has for each
-    reference the first manifest list that an image of this command was taken from.
+    nothing of a layer but its beginning, so that is how long one may take. What a name stands
+    for is asked after a transfer, for `asking` seconds with all questions of it. `lists` has for
+    each reference the first manifest list that an image of this command was taken from.
     """
 
     environ: Mapping[str, str]
@@ -60,6 +61,7 @@ class Registries:
     pauses: tuple[float, ...] = (1.0, 3.0, 9.0)
     silent_before: float = 300.0
     silent_amid: float = 6 * 3600.0
+    asking: float = 60.0
     lists: dict[str, First] = field(default_factory=dict)
 
     @property
@@ -185,7 +187,9 @@ async def _digest_there(
 
     What is there has to be one image for the platform of `source`.
     """
-    found = await stands_for(podman, destination, registries)
+    found = None
+    with anyio.move_on_after(registries.asking):
+        found = await stands_for(podman, destination, registries)
     if found is None:
         return "", "this podman does not tell it, and could not ask the registry for it"
     with explained(f"looking at {source}"):
@@ -197,7 +201,10 @@ async def _digest_there(
 
 
 async def stands_for(podman: Podman, reference: str, registries: Registries) -> Standing | None:
-    """Return what a name stands for in its registry now; `None` where that cannot be found out."""
+    """Return what a name stands for in its registry now; `None` where that cannot be found out.
+
+    Whoever asks has to bound the time of it.
+    """
     found = await find_login(parse_reference(reference), registries.environ)
     login = None if found is None else found.login
     return await standing(podman, reference, login=login, tls_verify=registries.tls_verify)

@@ -21,8 +21,6 @@ from barasync.aiopodman import (
 )
 
 _DRAFTS = "localhost/barasync/list"
-# A registry that does not answer is not waited for as long as for content.
-_ASK_SECONDS = 60.0
 _CREATE_SECONDS = 120.0
 _CLEAR_SECONDS = 20.0
 
@@ -48,24 +46,23 @@ async def standing(
 ) -> Standing | None:
     """Return what a name stands for in its registry now; `None` where podman cannot tell.
 
-    When cancelled, the manifest list that it takes (`localhost/barasync/list:…`) is gone.
+    A registry that does not answer is waited for without end. When cancelled, the manifest list
+    that it takes (`localhost/barasync/list:…`) is gone.
     """
     draft = f"{_DRAFTS}:{secrets.token_hex(8)}"
     try:
         try:
-            with anyio.move_on_after(_ASK_SECONDS):
-                await answered(
-                    lambda: podman.manifests.create(draft),
-                    within=_CREATE_SECONDS,
-                    cancelled=_CLEAR_SECONDS,
-                )
-                await podman.manifests.add_from_registry(
-                    draft, reference, login=login, tls_verify=tls_verify
-                )
-                return Standing(tuple(await podman.manifests.entries(draft)))
+            await answered(
+                lambda: podman.manifests.create(draft),
+                within=_CREATE_SECONDS,
+                cancelled=_CLEAR_SECONDS,
+            )
+            await podman.manifests.add_from_registry(
+                draft, reference, login=login, tls_verify=tls_verify
+            )
+            return Standing(tuple(await podman.manifests.entries(draft)))
         finally:
             with anyio.move_on_after(_CLEAR_SECONDS, shield=True):
                 await podman.manifests.remove(draft, missing_ok=True)
-    except PodmanError:
+    except (PodmanError, TimeoutError):
         return None
-    return None
