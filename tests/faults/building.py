@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,14 +13,15 @@ import anyio
 from anyio import to_thread
 
 from barasync.aiopodman import Podman
-from barasync.config.schema import STEP_SECONDS
+from barasync.config.schema import STEP_SECONDS, ImageNetwork
 from barasync.engine.build import BuildContext, Builder, Built
-from barasync.images.steps import Step
+from barasync.images.steps import RunStep, Step
 from barasync.matrix.platforms import Platform
 from barasync.workspace.scan import scan
 from barasync.workspace.tree import Tree
 from tests.fake.images import native_architecture
 from tests.fake.service import FakeService
+from tests.rig.waiting import wait_until
 
 CLIENT_SECONDS = 5.0
 RUN = {"barasync.run": "build-1", "barasync.pid": "1"}
@@ -91,3 +92,13 @@ class Site:
     def labels(self, image: str) -> dict[str, str]:
         """The labels of an image."""
         return dict(self.service.images[image]["Labels"])
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what the builder is to do."""
+    await to_thread.run_sync(wait_until, holds, "what the builder is to do")
+
+
+def run(script: str) -> RunStep:
+    """A script without a network."""
+    return RunStep(script, network=ImageNetwork.NONE)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.fake.installation import FAKES, FakeInstallation
 from tests.fake.service import FakeService
+from tests.faults.building import Site
 
 
 @pytest.fixture(params=FAKES, ids=lambda installation: installation.name)
@@ -25,3 +27,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("barasync.engine.ending._LOOK_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr("barasync.aiopodman.lifetime._REMOVE_PAUSES", (0.0,))
     monkeypatch.setattr("barasync.engine.drain._DEATH_SECONDS", 0.05)
+
+
+@pytest.fixture
+def site(service: FakeService, tmp_path: Path) -> Site:
+    """A project with a file, and what builds steps of it."""
+    project = tmp_path / "project"
+    (project / "src").mkdir(parents=True)
+    (project / "src/file").write_text("text")
+    return Site(service, project, tmp_path / "logs")

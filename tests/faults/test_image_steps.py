@@ -1,18 +1,14 @@
-"""Steps of images: found again, said when they fail, and nothing left whatever happens."""
+"""Steps of images: made once, found again, and what their images are."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 
 import anyio
 import pytest
-from anyio import to_thread
 
 from barasync.config.schema import ImageNetwork
-from barasync.errors import ConfigError, EngineUnavailable, ImageError
+from barasync.errors import ConfigError
 from barasync.images.containerfile import Env, Label, User, Workdir
 from barasync.images.steps import (
     CopyStep,
@@ -22,36 +18,15 @@ from barasync.images.steps import (
     SettingsStep,
     Step,
 )
-from tests.fake.faults import Dies, Fault, Hangs, Keeps, Refuses
-from tests.fake.service import FakeService
-from tests.faults.building import MAKER, PLATFORM, RUN, Site
-from tests.rig.waiting import wait_until
+from tests.faults.building import MAKER, PLATFORM, RUN, Site, run
 
 pytestmark = pytest.mark.anyio
-
-OFFLINE = ImageNetwork.NONE
-
-
-@pytest.fixture
-def site(service: FakeService, tmp_path: Path) -> Site:
-    project = tmp_path / "project"
-    (project / "src").mkdir(parents=True)
-    (project / "src/file").write_text("text")
-    return Site(service, project, tmp_path / "logs")
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    await to_thread.run_sync(wait_until, holds, "what the builder is to do")
-
-
-def run(script: str) -> RunStep:
-    return RunStep(script, network=OFFLINE)
 
 
 async def test_all_steps_are_made_once_and_found_by_the_next_builder(site: Site) -> None:
     steps = (
         SettingsStep((Env("A", "x y"), Workdir("/workspace"))),
-        PackagesStep(("gcc",), "echo installed > gcc", OFFLINE),
+        PackagesStep(("gcc",), "echo installed > gcc", ImageNetwork.NONE),
         CopyStep("src", "/tmp/in"),
         ProjectStep(),
         run("cat src/file gcc /dev/null > made"),
@@ -79,8 +54,8 @@ async def test_settings_before_a_step_count_for_it_and_for_what_follows(
 ) -> None:
     settings = (Env("A", "x y"), Workdir("/workspace/new"))
     steps: dict[str, Step] = {
-        "run": RunStep("pwd; echo $A", OFFLINE, settings),
-        "packages": PackagesStep(("gcc",), "pwd; echo $A", OFFLINE, settings=settings),
+        "run": RunStep("pwd; echo $A", ImageNetwork.NONE, settings),
+        "packages": PackagesStep(("gcc",), "pwd; echo $A", ImageNetwork.NONE, settings=settings),
         "copy": CopyStep("src", "/tmp/in", settings),
         "project": ProjectStep(settings=settings),
     }
@@ -100,50 +75,6 @@ async def test_a_step_after_other_settings_is_another_one(site: Site) -> None:
 
     assert second.executed == 1
     assert second.id != first.id
-
-
-async def test_a_step_goes_on_while_the_container_of_the_one_before_is_removed(site: Site) -> None:
-    site.service.inject(Fault("delete", Hangs(seconds=1.0), times=1))
-
-    built = await site.build(run("echo one"), run("echo two"))
-
-    asked = [each for each in site.service.requests if each in {"create", "delete"}]
-    assert asked[:3] == ["create", "create", "delete"]
-    assert built.executed == 2
-    assert site.service.containers == {}
-
-
-async def test_a_container_that_is_removed_is_gone_when_the_next_step_has_failed(
-    site: Site,
-) -> None:
-    site.service.inject(Fault("delete", Hangs(seconds=1.0), times=1))
-
-    with pytest.raises(ImageError, match="RUN exit 3 failed with exit code 3"):
-        await site.build(run("echo one"), run("exit 3"))
-
-    assert site.service.containers == {}
-    assert site.nameless == []
-
-
-async def test_a_container_that_is_removed_is_gone_when_the_build_is_given_up(site: Site) -> None:
-    site.service.inject(Fault("delete", Hangs(seconds=1.0), times=1))
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(site.build, run("echo one"), run("echo two; sleep 60"))
-        await until(lambda: "two" in site.printed)
-        group.cancel_scope.cancel()
-
-    assert site.service.containers == {}
-
-
-async def test_a_container_that_is_not_removed_is_said_and_ends_nothing(site: Site) -> None:
-    site.service.inject(Fault("delete", Keeps("device is busy")))
-
-    built = await site.build(run("echo one"))
-
-    assert built.executed == 1
-    assert len(site.service.containers) == 1
-    assert "could not be removed; `barasync clean` does that later" in site.said[-1]
 
 
 async def test_a_script_that_loses_its_network_is_executed_again(site: Site) -> None:
@@ -207,7 +138,7 @@ async def test_an_image_keeps_what_its_parent_has(site: Site) -> None:
     (site.project / "src/file").write_text("text")
 
     built = await site.build(
-        PackagesStep(("gcc",), "true", OFFLINE), run("env"), CopyStep("src", "/tmp/in")
+        PackagesStep(("gcc",), "true", ImageNetwork.NONE), run("env"), CopyStep("src", "/tmp/in")
     )
 
     before, after = site.config(base), site.config(built.id)
@@ -224,162 +155,6 @@ async def test_a_parent_without_a_command_gets_no_entrypoint(site: Site) -> None
     old = site.service.version.startswith("4.")
     assert config["Entrypoint"] == []
     assert config["Cmd"] == ([] if old else ["/bin/sh"])
-
-
-async def test_a_script_that_fails_is_said_with_its_last_lines_and_the_log(site: Site) -> None:
-    script = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo line $i; done; echo no >&2; exit 7"
-
-    with pytest.raises(ImageError) as caught:
-        await site.build(run("echo first"), run(script), run("echo never"))
-
-    first, *lines, log = str(caught.value).split("\n  ")
-    assert first.startswith("image 'app' for linux/")
-    assert "step 2/3 RUN for i in 1 2 3" in first
-    assert first.endswith(" failed with exit code 7")
-    assert sorted(lines) == sorted([*(f"line {i}" for i in range(4, 13)), "no"])
-    path = Path(log.removeprefix("log: "))
-    assert path.parent == site.logs
-    kept = await anyio.Path(path).read_text()
-    assert kept.startswith("==> step 1/3 RUN echo first\nfirst\n==> step 2/3 RUN for i in")
-    assert "line 1\nline 2\n" in kept
-    assert site.service.containers == {}
-    assert site.nameless == []
-
-
-async def test_after_a_failure_the_steps_before_it_are_found(site: Site) -> None:
-    with pytest.raises(ImageError):
-        await site.build(run("echo first"), run("exit 1"))
-
-    built = await site.build(run("echo first"), run("echo mended"))
-
-    assert built.executed == 1
-
-
-async def test_a_script_that_takes_too_long_is_killed(site: Site) -> None:
-    said = (
-        rf"image 'app' for {PLATFORM}: step 1/1 RUN sleep 60 took longer than 0\.2 s and was killed"
-    )
-    with pytest.raises(ImageError, match=said) as caught:
-        await site.build(run("sleep 60"), step_seconds=0.2)
-
-    assert caught.value.hint is not None
-    assert "`timeout` of [images.app]" in caught.value.hint
-    assert site.service.containers == {}
-    assert site.nameless == []
-
-
-async def test_how_long_a_step_may_take_makes_no_other_step_of_it(site: Site) -> None:
-    first = await site.build(run("echo one"), step_seconds=60.0)
-
-    second = await site.build(run("echo one"), step_seconds=None)
-
-    assert (second.id, second.executed) == (first.id, 0)
-
-
-async def test_a_step_without_a_limit_has_none_in_podman_either(site: Site) -> None:
-    async with anyio.create_task_group() as group:
-        group.start_soon(partial(site.build, run("echo running; sleep 60"), step_seconds=None))
-        await until(lambda: "running" in site.printed)
-        (body,) = site.service.bodies
-        group.cancel_scope.cancel()
-
-    assert "timeout" not in body
-
-
-async def test_a_container_can_be_found_and_ends_by_itself_without_its_builder(
-    site: Site,
-) -> None:
-    async with anyio.create_task_group() as group:
-        group.start_soon(site.build, run("echo running; sleep 60"))
-        await until(lambda: "running" in site.printed)
-        bodies = site.service.bodies
-        group.cancel_scope.cancel()
-
-    (body,) = bodies
-    assert body["labels"] == RUN
-    assert not {"secrets", "secret_env", "mounts", "volumes"} & body.keys()
-    assert body["timeout"] == 6 * 3600 + 30
-    assert site.service.containers == {}
-
-
-@pytest.mark.parametrize("operation", ["create", "attach", "put-archive", "commit", "image-list"])
-async def test_a_full_disk_is_said_with_what_to_do_and_nothing_is_left(
-    site: Site, operation: str
-) -> None:
-    site.service.inject(Fault(operation, Refuses("write /x: no space left on device")))
-
-    with pytest.raises(ImageError, match="no space left on device") as caught:
-        await site.build(run("true"), CopyStep("src", "/tmp/in"))
-
-    assert "graphRoot" in (caught.value.hint or "")
-    assert site.service.containers == {}
-    assert site.nameless == []
-
-
-async def test_a_layer_that_could_not_be_written_may_want_for_space(site: Site) -> None:
-    words = 'CommitFailure: storing layer "5ea6" to file: io: read/write on closed pipe'
-    site.service.inject(Fault("commit", Refuses(words)))
-
-    with pytest.raises(ImageError, match=r"committing: .*closed pipe") as caught:
-        await site.build(run("true"))
-
-    assert "most often no space is left" in (caught.value.hint or "")
-
-
-async def test_a_user_that_the_image_does_not_have_is_said_with_what_to_do(site: Site) -> None:
-    words = "unable to find user nobodyx: no matching entries in passwd file"
-    site.service.inject(Fault("attach", Refuses(words)))
-
-    with pytest.raises(ImageError, match="unable to find user nobodyx") as caught:
-        await site.build(run("true"))
-
-    assert "make it in a `run` there" in (caught.value.hint or "")
-
-
-async def test_a_network_that_podman_cannot_set_up_is_said_with_what_to_do(site: Site) -> None:
-    site.service.inject(Fault("start", Refuses("netavark: No such file or directory")))
-
-    with pytest.raises(ImageError, match=r"RUN true: executing it: .*netavark") as caught:
-        await site.build(RunStep("true"))
-
-    assert 'network = "none"' in (caught.value.hint or "")
-
-
-@pytest.mark.parametrize("operation", ["create", "start", "put-archive", "commit", "inspect"])
-async def test_cancelled_at_any_request_it_leaves_no_container_and_no_nameless_image(
-    site: Site, operation: str
-) -> None:
-    site.service.inject(Fault(operation, Hangs(performed=True, seconds=0.3), times=1))
-    async with anyio.create_task_group() as group:
-        group.start_soon(site.build, run("true"), CopyStep("src", "/tmp/in"))
-        await until(lambda: operation in site.service.requests)
-        group.cancel_scope.cancel()
-
-    assert site.nameless == []
-    left = site.service.containers
-    # What podman made and never told of is found by its labels, as `barasync clean` does.
-    assert left == {} or operation == "create"
-
-
-async def test_a_service_that_dies_is_no_failure_of_the_step(site: Site) -> None:
-    site.service.inject(Fault("commit", Dies()))
-
-    with pytest.raises(EngineUnavailable, match="step 1/1 RUN true: committing"):
-        await site.build(run("true"))
-
-
-async def test_a_service_that_dies_and_comes_back_costs_no_step(site: Site) -> None:
-    script = "echo begun; sleep 1; echo done"
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(partial(site.build, run(script), outage=10.0))
-        await until(lambda: "begun" in site.printed)
-        await to_thread.run_sync(site.service.die)
-        await to_thread.run_sync(site.service.revive)
-
-    assert site.printed == ["begun", "done"]
-    assert site.service.containers == {}
-    assert (await site.build(run(script))).executed == 0
 
 
 async def test_without_the_cache_every_step_is_made_anew_and_what_was_keeps_a_name(

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from barasync.config.schema import ImageNetwork
 from barasync.images.containerfile import Env
 from barasync.images.steps import RunStep, SettingsStep
-from tests.fake.service import FakeService
 from tests.faults.building import Site
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def site(service: FakeService, tmp_path: Path) -> Site:
-    project = tmp_path / "project"
-    project.mkdir()
-    return Site(service, project, tmp_path / "logs")
 
 
 async def test_a_script_sees_the_proxies_and_the_image_does_not(site: Site) -> None:

@@ -13,8 +13,6 @@ from barasync.aiopodman import CommandNotFound, Mount, ServerError, Stream
 from barasync.artifacts.place import below
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.memory import Shortage
-from barasync.engine.run import RunResult
-from barasync.errors import ImageError
 from barasync.events import (
     AdmissionHeld,
     AnyEvent,
@@ -23,7 +21,6 @@ from barasync.events import (
     CellStarted,
     ContainerStarted,
 )
-from barasync.images.failures import WrongPlatform
 from barasync.matrix.outcome import OutputCounts, Status
 from barasync.matrix.platforms import Platform
 from tests.unit.archives import member, pack
@@ -351,24 +348,6 @@ async def test_stopping_for_ever__a_container_that_stays_is_reported_as_leaked()
     assert not any(isinstance(event, CellLeaked) for event in world.recorder.events)
 
 
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [
-        (ImageError("no such image"), Status.INFRASTRUCTURE_ERROR),
-        (WrongPlatform("is for arm64"), Status.WRONG_PLATFORM),
-    ],
-)
-async def test_an_image_that_cannot_be_had_ends_with_5(error: ImageError, status: Status) -> None:
-    async def fail(_image: str, _platform: Platform) -> str:
-        raise error
-
-    result = await World({"a": Script(), "b": Script()}, image=fail).result()
-
-    assert {outcome.status for outcome in result.outcomes.values()} == {status}
-    assert result.outcomes["a"].reason == str(error)
-    assert result.exit_code == 5
-
-
 @pytest.mark.parametrize("jobs", [2, 8])
 async def test_a_service_that_dies_stops_the_run_with_4(jobs: int) -> None:
     forever = Script(exit_code=FOREVER)
@@ -408,68 +387,6 @@ async def test_what_podman_warns_of_is_in_the_outcome() -> None:
 
     assert result.outcomes["a"].status is Status.PASSED
     assert result.outcomes["a"].warnings == ("podman: limits are ignored",)
-
-
-class Images:
-    """Prepares an image of a new ID each time; `removed` of them are removed right away."""
-
-    def __init__(self, *, removed: int) -> None:
-        self.made = 0
-        self.removed = removed
-        self.world: World | None = None
-
-    async def __call__(self, _image: str, _platform: Platform) -> str:
-        assert self.world is not None
-        self.made += 1
-        name = f"image-{self.made}"
-        if self.made <= self.removed:
-            self.world.podman.missing.add(name)
-        return name
-
-
-async def run_over(images: Images) -> RunResult:
-    images.world = World({"a": Script(), "b": Script()}, image=images, workspace=WorkspaceMode.NONE)
-    result = await images.world.result()
-    assert images.world.podman.present == {}
-    return result
-
-
-async def test_an_image_that_is_removed_meanwhile_is_prepared_again_for_all_its_cells() -> None:
-    images = Images(removed=1)
-
-    result = await run_over(images)
-
-    assert result.exit_code == 0
-    assert images.made == 2
-
-
-async def test_an_image_that_is_removed_before_it_fills_a_cache_is_prepared_again(
-    tmp_path: Path,
-) -> None:
-    images = Images(removed=1)
-    world = World(
-        {"a": Script()},
-        image=images,
-        workspace=WorkspaceMode.NONE,
-        caches=("c:/c:cow",),
-        locks=tmp_path,
-    )
-    images.world = world
-
-    assert await world.statuses() == {"a": Status.PASSED}
-    assert images.made == 2
-    assert [spec.image for spec in world.podman.created] == ["image-2", "image-2"]
-
-
-async def test_an_image_that_is_removed_every_time_is_an_infrastructure_error() -> None:
-    images = Images(removed=100)
-
-    result = await run_over(images)
-
-    outcomes = result.outcomes.values()
-    assert {outcome.status for outcome in outcomes} == {Status.INFRASTRUCTURE_ERROR}
-    assert all("no such image" in outcome.reason for outcome in outcomes)
-    assert images.made <= 4
 
 
 @pytest.mark.parametrize(
