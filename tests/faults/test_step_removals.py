@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
 import anyio
 import pytest
 
@@ -54,3 +58,25 @@ async def test_a_container_that_is_not_removed_is_said_and_ends_nothing(site: Si
     assert built.executed == 1
     assert len(site.service.containers) == 1
     assert "could not be removed; `barasync clean` does that later" in site.said[-1]
+
+
+async def test_a_container_goes_while_another_process_makes_the_next_step(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That may take as long as a step takes: hours."""
+    waits = []
+
+    @asynccontextmanager
+    async def held_by_another(
+        _locks: Path, _key: str, *, on_wait: Callable[[], None]
+    ) -> AsyncIterator[None]:
+        on_wait()
+        await until(lambda: not site.service.containers)
+        waits.append(on_wait)
+        yield
+
+    monkeypatch.setattr("barasync.engine.build.making_layer", held_by_another)
+
+    await site.build(run("echo one"), run("echo two"))
+
+    assert len(waits) == 2

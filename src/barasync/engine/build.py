@@ -257,9 +257,16 @@ class Builder:
         # What was found is only as safe as what is made from it. Whether it is still there is seen
         # when that is made.
         await context.hold(making.parent)
-        waits = partial(making.notice, f"{making.title}: waits for who makes it now")
+        lock = self._locks.setdefault(making.key, anyio.Lock())
+        if lock.locked():
+            making.removals.start()
+
+        def waits() -> None:
+            making.removals.start()
+            making.notice(f"{making.title}: waits for who makes it now")
+
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._locks.setdefault(making.key, anyio.Lock()))
+            await stack.enter_async_context(lock)
             alone = making_layer(context.locks, making.key, on_wait=waits)
             await stack.enter_async_context(alone)
             if making.key in self._made:

@@ -49,7 +49,8 @@ class Removals:
     """Removes the containers of one image's steps that are done with, while the next goes on.
 
     While podman removes one it keeps its storage locked: what the next step needs that for comes
-    first, and a container goes when that step's script runs, at the latest when that step is done.
+    first, and a container goes when that step's script runs, or somebody else makes that step, at
+    the latest when it is done.
     """
 
     def __init__(self, group: TaskGroup, gate: Gate, notice: Callable[[str], None]) -> None:
