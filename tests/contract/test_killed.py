@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,14 +50,21 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 def kill_with_guard(process: subprocess.Popen[bytes]) -> None:
     """Kill barasync and what it has started for its service, as whoever kills a cgroup does."""
     for children in Path(f"/proc/{process.pid}/task").glob("*/children"):
-        for child in children.read_text().split():
-            os.kill(int(child), signal.SIGKILL)
+        # A thread may end by itself meanwhile, and so may a child.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for child in map(int, children.read_text().split()):
+                with suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
     kill(process)
 
 
 def places_of(process: subprocess.Popen[bytes]) -> list[Path]:
     """Return the directories of the private service of a command: it has a lock on each."""
-    opened = [path.readlink() for path in Path(f"/proc/{process.pid}/fd").iterdir()]
+    opened = []
+    for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+        # The process lives, and may have closed it since.
+        with suppress(FileNotFoundError):
+            opened.append(descriptor.readlink())
     return sorted(path for path in opened if path.name.startswith(PREFIX))
 
 
