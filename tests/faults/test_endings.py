@@ -9,7 +9,7 @@ import pytest
 from barasync.matrix.outcome import Outcome, Status
 from tests.fake.faults import EndsAfter, Fault, Hangs, MonitorDies, Refuses
 from tests.fake.service import FakeService
-from tests.faults.world import run
+from tests.faults.world import IMPATIENT_SECONDS, run
 
 pytestmark = pytest.mark.anyio
 
@@ -78,7 +78,7 @@ async def test_where_podman_does_not_tell_how_a_command_ended_its_output_is_kept
 ) -> None:
     service.inject(Fault("inspect", effect))
 
-    ran = await run(service, "echo one; exit 3")
+    ran = await run(service, "echo one; exit 3", client_seconds=IMPATIENT_SECONDS)
 
     assert_unexplained(ran.outcome(), why)
     assert ran.outcome().output.complete

@@ -19,7 +19,7 @@ from tests.fake.faults import (
     Refuses,
 )
 from tests.fake.service import FakeService
-from tests.faults.world import CELL, run
+from tests.faults.world import CELL, IMPATIENT_SECONDS, run
 
 pytestmark = pytest.mark.anyio
 
@@ -90,7 +90,13 @@ async def test_one_failure_of_podman_over_what_is_read_costs_no_cell_its_verdict
     service.inject(Fault(operation, effect, times=1))
     script = f"{PRINTS}; mkdir out; echo x > out/file; exit 3"
 
-    ran = await run(service, script, destination=tmp_path, artifacts=("out",))
+    ran = await run(
+        service,
+        script,
+        destination=tmp_path,
+        artifacts=("out",),
+        client_seconds=IMPATIENT_SECONDS,
+    )
 
     outcome = ran.outcome()
     assert (outcome.status, outcome.exit_code) == (Status.FAILED, 3), outcome
@@ -134,7 +140,7 @@ async def test_a_request_that_is_never_answered_ends_with_the_clients_patience(
     service.inject(Fault(operation, Hangs()))
 
     began = time.monotonic()
-    ran = await run(service, PRINTS)
+    ran = await run(service, PRINTS, client_seconds=IMPATIENT_SECONDS)
 
     assert time.monotonic() - began < SOON
     assert ran.outcome().status is Status.INFRASTRUCTURE_ERROR
@@ -147,7 +153,7 @@ async def test_a_container_whose_creation_is_never_confirmed_is_swept_up(
 ) -> None:
     service.inject(Fault("create", Hangs(performed=True)))
 
-    ran = await run(service, PRINTS)
+    ran = await run(service, PRINTS, client_seconds=IMPATIENT_SECONDS)
 
     assert ran.outcome().status is Status.INFRASTRUCTURE_ERROR
     assert ran.outcome().container_id is None

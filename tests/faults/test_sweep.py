@@ -9,7 +9,7 @@ import pytest
 from barasync.matrix.outcome import Status
 from tests.fake.faults import Fault, Hangs, Keeps, Refuses
 from tests.fake.service import FakeService
-from tests.faults.world import CELL, Ran, run
+from tests.faults.world import CELL, IMPATIENT_SECONDS, Ran, run
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("impatient")]
 
@@ -30,7 +30,7 @@ async def test_a_refusal_to_remove_one_container_keeps_no_other(
 ) -> None:
     service.inject(UNCONFIRMED, Fault("delete", Refuses(BUSY), labels={CELL: stuck}))
 
-    ran = await run(service, dict.fromkeys("abc", "echo one"))
+    ran = await run(service, dict.fromkeys("abc", "echo one"), client_seconds=IMPATIENT_SECONDS)
 
     left = container_of(ran, stuck)
     problem = ran.result.problem
@@ -53,7 +53,7 @@ async def test_the_container_of_an_earlier_attempt_makes_a_cell_that_passed_leak
         Fault("create", Hangs(performed=True), times=1), Fault("delete", Keeps(BUSY), skip=1)
     )
 
-    ran = await run(service, "echo one", retries=1)
+    ran = await run(service, "echo one", retries=1, client_seconds=IMPATIENT_SECONDS)
 
     outcome = ran.outcome()
     assert list(service.containers) == ["barasync-run1-a-1"]
@@ -91,7 +91,7 @@ async def test_what_podman_does_not_remove_in_time_is_left_and_said(
     monkeypatch.setattr("barasync.engine.sweep._SECONDS", 0.2)
     service.inject(UNCONFIRMED, Fault("delete", Hangs()))
 
-    ran = await run(service, "echo one")
+    ran = await run(service, "echo one", client_seconds=IMPATIENT_SECONDS)
 
     assert list(service.containers) == ["barasync-run1-a-1"]
     assert ran.outcome().status is Status.LEAKED
@@ -105,7 +105,7 @@ async def test_a_run_that_cannot_look_for_what_is_left_does_not_claim_success(
 ) -> None:
     service.inject(Fault("list", effect))
 
-    ran = await run(service, "echo one")
+    ran = await run(service, "echo one", client_seconds=IMPATIENT_SECONDS)
 
     assert ran.outcome().status is Status.PASSED
     assert ran.result.problem is not None

@@ -32,7 +32,12 @@ from barasync.workspace.copies import CopySource
 from tests.fake.images import native_architecture
 from tests.fake.service import FakeService
 
-CLIENT_SECONDS = 0.5
+CLIENT_SECONDS = 5.0
+"""More than a busy host keeps an answer of the fake waiting."""
+
+IMPATIENT_SECONDS = 1.0
+"""For a test that waits until the client gives a request up."""
+
 CELL = "barasync.cell"
 
 _PLATFORM = Platform(native_architecture())
@@ -118,12 +123,13 @@ async def run(
     jobs: int | None = None,
     fail_fast: bool = False,
     interrupted_at: str | None = None,
+    client_seconds: float = CLIENT_SECONDS,
     **settings: Any,
 ) -> Ran:
     """Run a shell script per cell, or one in the cell `a`, all at once or `jobs` at a time.
 
     The run is interrupted when the cell `interrupted_at` starts. Artifacts go below `destination`;
-    a service that is away is waited for `outage` seconds.
+    a service that is away is waited for `outage` seconds, and an answer for `client_seconds`.
     """
     cells = {"a": scripts} if isinstance(scripts, str) else scripts
     image = service.image("localhost/cell")
@@ -134,7 +140,7 @@ async def run(
     async with AsyncExitStack() as stack:
         record = Record(stack.enter_context(below(destination)))
         podman = await stack.enter_async_context(
-            Podman(service.endpoint, timeout=CLIENT_SECONDS, outage=outage)
+            Podman(service.endpoint, timeout=client_seconds, outage=outage)
         )
         session = Session(
             podman=podman,
