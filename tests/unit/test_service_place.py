@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 from pathlib import Path
@@ -97,16 +98,22 @@ def ours(found: tuple[Path, ...], tmp_path: Path) -> list[Path]:
     return [path for path in found if path.is_relative_to(tmp_path)]
 
 
+async def found_by(runtime: dict[str, str], tmp_path: Path) -> list[Path]:
+    return ours(await to_thread.run_sync(lambda: abandoned(runtime, rootless=True)), tmp_path)
+
+
 async def test_the_directories_of_a_live_service_are_not_abandoned(
     tmp_path: Path, runtime: dict[str, str]
 ) -> None:
     async with service_places(runtime, rootless=True) as places:
-        found = await to_thread.run_sync(lambda: abandoned(runtime, rootless=True))
-        reason = await to_thread.run_sync(remove_abandoned, Path(places.socket))
-    assert (ours(found, tmp_path), reason) == ([], "it is in use")
+        found = await found_by(runtime, tmp_path)
+        reason = await remove_abandoned(Path(places.socket))
+    assert (found, reason) == ([], "it is in use")
 
 
-def test_what_has_no_owner_any_more_is_removed(tmp_path: Path, runtime: dict[str, str]) -> None:
+async def test_what_has_no_owner_any_more_is_removed(
+    tmp_path: Path, runtime: dict[str, str]
+) -> None:
     left = [tmp_path / "run" / f"{PREFIX}1", tmp_path / "tmp" / f"{PREFIX}2"]
     for path in left:
         (path / "below").mkdir(parents=True)
@@ -114,8 +121,8 @@ def test_what_has_no_owner_any_more_is_removed(tmp_path: Path, runtime: dict[str
     (tmp_path / "tmp" / f"{PREFIX}file").touch()
     (tmp_path / "tmp" / f"{PREFIX}link").symlink_to(tmp_path / "tmp" / "buildah123")
 
-    found = ours(abandoned(runtime, rootless=True), tmp_path)
-    reasons = [remove_abandoned(path) for path in found]
+    found = await found_by(runtime, tmp_path)
+    reasons = [await remove_abandoned(path) for path in found]
 
     assert found == left
     assert reasons == [None, None]
@@ -126,6 +133,31 @@ def test_what_has_no_owner_any_more_is_removed(tmp_path: Path, runtime: dict[str
     ]
 
 
+async def test_whoever_looks_whose_a_directory_is_keeps_nobody_from_finding_and_removing_it(
+    tmp_path: Path, runtime: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "tmp" / f"{PREFIX}1"
+    path.mkdir()
+    looking = os.open(path, os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    flock = fcntl.flock
+
+    def refused_once(descriptor: int, how: int) -> None:
+        try:
+            flock(descriptor, how)
+        except BlockingIOError:
+            flock(looking, fcntl.LOCK_UN)
+            raise
+
+    found = await found_by(runtime, tmp_path)
+    monkeypatch.setattr("fcntl.flock", refused_once)
+    reason = await remove_abandoned(path)
+    os.close(looking)
+
+    assert (found, reason) == ([path], None)
+    assert not await anyio.Path(path).exists()
+
+
 def test_what_is_another_users_is_not_ours_to_remove(
     tmp_path: Path, runtime: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,7 +166,7 @@ def test_what_is_another_users_is_not_ours_to_remove(
     assert ours(abandoned(runtime, rootless=True), tmp_path) == []
 
 
-def test_what_something_is_mounted_in_is_let_alone(
+async def test_what_something_is_mounted_in_is_let_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = tmp_path / "a place"
@@ -145,14 +177,18 @@ def test_what_something_is_mounted_in_is_let_alone(
     table.write_text(f"22 1 0:21 / / rw - ext4 x rw\n23 22 0:21 / {point} rw - ext4 x rw\n")
     monkeypatch.setattr("barasync.aiopodman.service_place._MOUNT_TABLE", table)
 
-    reason = remove_abandoned(tmp_path / "link" / f"{PREFIX}1")
+    reason = await remove_abandoned(tmp_path / "link" / f"{PREFIX}1")
 
     assert "something is mounted in it" in (reason or "")
     assert (real / f"{PREFIX}1" / "mnt").exists()
 
 
+@pytest.mark.parametrize("opened_first", [True, False])
 async def test_a_directory_that_is_swept_before_it_is_locked_is_made_again(
-    tmp_path: Path, runtime: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    runtime: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    opened_first: bool,
 ) -> None:
     made: list[str] = []
     mkdtemp = tempfile.mkdtemp
@@ -163,14 +199,18 @@ async def test_a_directory_that_is_swept_before_it_is_locked_is_made_again(
         return made[-1]
 
     def swept(path: str, flags: int) -> int:
-        descriptor = opened(path, flags)
-        if path == made[0]:
+        if path != made[0]:
+            return opened(path, flags)
+        if opened_first:
+            descriptor = opened(path, flags)
             os.rmdir(path)  # noqa: PTH106 - another process does it
-        return descriptor
+            return descriptor
+        os.rmdir(path)  # noqa: PTH106 - likewise
+        return opened(path, flags)
 
     monkeypatch.setattr("tempfile.mkdtemp", note)
     monkeypatch.setattr("os.open", swept)
     async with service_places(runtime, rootless=True) as places:
         assert places.socket == made[1]
         assert await anyio.Path(places.socket).is_dir()
-    assert Path(made[0]).parent == tmp_path / "run"
+    assert [Path(path).parent for path in made[:2]] == [tmp_path / "run"] * 2

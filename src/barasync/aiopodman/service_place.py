@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from anyio import CancelScope, to_thread
+from anyio import CancelScope, current_time, sleep, to_thread
 
 from barasync.aiopodman.connections import containers_conf_paths
 from barasync.aiopodman.errors import ServiceError
@@ -39,6 +39,10 @@ SOCKET_PATH_LIMIT = 107
 
 _TEMPORARY = "/var/tmp"  # noqa: S108 - podman's own; mkdtemp makes what is in it private
 _FALLBACK = "/tmp"  # noqa: S108 - mkdtemp makes it private
+_IN_USE = "it is in use"
+_LOOK_SECONDS = 0.05
+# Whoever looks whose a directory is has its lock for less.
+_PATIENCE_SECONDS = 0.5
 # proc_pid_mountinfo(5): the fifth field of a line.
 _MOUNT_POINT = 4
 _MOUNT_TABLE = Path("/proc/self/mountinfo")
@@ -94,14 +98,23 @@ def abandoned(environ: Mapping[str, str], *, rootless: bool) -> tuple[Path, ...]
     return tuple(found)
 
 
-def remove_abandoned(path: Path) -> str | None:
+async def remove_abandoned(path: Path) -> str | None:
     """Remove one of what `abandoned` returned; say why it is still there, `None` if it is not.
 
-    Blocking. What has a mount in it is let alone.
+    What has a mount in it is let alone. When cancelled, some of it may be left.
     """
-    with _taken(path) as is_taken:
+    deadline = current_time() + _PATIENCE_SECONDS
+    while True:
+        reason = await to_thread.run_sync(_remove_unowned, path)
+        if reason != _IN_USE or current_time() >= deadline:
+            return reason
+        await sleep(_LOOK_SECONDS)
+
+
+def _remove_unowned(path: Path) -> str | None:
+    with _taken(path, fcntl.LOCK_EX) as is_taken:
         if not is_taken:
-            return "it is in use" if path.exists() else None
+            return _IN_USE if path.exists() else None
         if _has_mount(path):
             return f"something is mounted in it; unmount that, then `rm -r {path}`"
         while path.exists():
@@ -115,27 +128,28 @@ def remove_abandoned(path: Path) -> str | None:
 
 
 def _is_dead(path: Path) -> bool:
-    with _taken(path) as is_taken:
+    # Others that look at the same time find the same.
+    with _taken(path, fcntl.LOCK_SH) as is_taken:
         return is_taken
 
 
 @contextmanager
-def _taken(path: Path) -> Iterator[bool]:
-    """Have the lock of a directory of this user for the block, if nobody has it."""
+def _taken(path: Path, how: int) -> Iterator[bool]:
+    """Have the lock of a directory of this user for the block, if nobody keeps us from it."""
     try:
         lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         yield False
         return
     try:
-        yield os.fstat(lock).st_uid == os.geteuid() and _lock(lock, fcntl.LOCK_NB)
+        yield os.fstat(lock).st_uid == os.geteuid() and _lock(lock, how | fcntl.LOCK_NB)
     finally:
         os.close(lock)
 
 
-def _lock(descriptor: int, how: int = 0) -> bool:
+def _lock(descriptor: int, how: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | how)
+        fcntl.flock(descriptor, how)
     except OSError:
         return False
     return True
@@ -170,12 +184,18 @@ def _make_locked(parent: str) -> tuple[str, int]:
     """Make a directory and have its lock, before anybody takes it for one without an owner."""
     while True:
         path = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
-        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        _lock(lock)
         with suppress(FileNotFoundError):
-            if os.path.samestat(Path(path).lstat(), os.fstat(lock)):
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            _lock(lock, fcntl.LOCK_EX)
+            if _is_at(path, lock):
                 return path, lock
-        os.close(lock)
+            os.close(lock)
+
+
+def _is_at(path: str, descriptor: int) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samestat(Path(path).lstat(), os.fstat(descriptor))
+    return False
 
 
 def _remove_own(places: Places) -> None:

@@ -88,7 +88,7 @@ async def _clean_directories(directories: Sequence[Path], *, dry_run: bool) -> i
         if dry_run:
             typer.echo(f"{name}: would be removed")
             continue
-        reason = await to_thread.run_sync(remove_abandoned, path)
+        reason = await remove_abandoned(path)
         if reason is not None:
             code = EXIT_NOT_PASSED
         typer.echo(f"{name}: removed" if reason is None else f"{name}: still there: {reason}")
@@ -163,7 +163,7 @@ async def note_on_dead_runs(connection: Connection, identity: Identity) -> str |
     run, every run leaves its own for the next one: they are counted where there is something else.
     """
     for path in await _abandoned(os.environ):
-        await to_thread.run_sync(remove_abandoned, path)
+        await remove_abandoned(path)
     podman, cgroups = connection.podman, connection.cgroups
     dead = _dead(await leftovers(podman, identity, cgroups, kinds=set(Kind) - {Kind.LAYER}))
     if not dead:
