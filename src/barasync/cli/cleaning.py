@@ -153,17 +153,22 @@ def exit_code(removals: Iterable[Removal]) -> int:
     return EXIT_NOT_PASSED if failed else EXIT_OK
 
 
+async def sweep_directories(environ: Mapping[str, str]) -> None:
+    """Remove the directories of dead private services, where `environ` has a service put its own.
+
+    It is done at the start of every run: nothing in them is of use to anybody, and `clean` tells of
+    one that stays.
+    """
+    for path in await _abandoned(environ):
+        await remove_abandoned(path)
+
+
 async def note_on_dead_runs(connection: Connection, identity: Identity) -> str | None:
     """Return a line about what dead runs left on a service, `None` where that is nothing.
-
-    Directories of dead private services are removed on the way: nothing in them is of use to
-    anybody, and `clean` tells of one that stays.
 
     It is made at the start of every run, and costs some milliseconds. A layer is no sign of a dead
     run, every run leaves its own for the next one: they are counted where there is something else.
     """
-    for path in await _abandoned(os.environ):
-        await remove_abandoned(path)
     podman, cgroups = connection.podman, connection.cgroups
     dead = _dead(await leftovers(podman, identity, cgroups, kinds=set(Kind) - {Kind.LAYER}))
     if not dead:
