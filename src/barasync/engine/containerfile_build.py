@@ -44,7 +44,7 @@ from barasync.engine.usage import RunCgroup
 from barasync.errors import ImageError
 from barasync.images.containerfile_bases import bases_of
 from barasync.images.failures import WrongPlatform
-from barasync.images.fit import fits
+from barasync.images.fit import fits, platform_of
 from barasync.images.freshness import Freshness
 from barasync.images.ours import CONTAINERFILE, KIND_LABEL, PREFIX
 from barasync.matrix.platforms import Platform, short_name
@@ -295,7 +295,7 @@ class _Build:
         """Return the platform that an image is for."""
         with explained(self.where, "looking at it"):
             made = await self._podman.images.inspect(image)
-        return Platform(made.architecture, made.variant, made.os or "linux")
+        return platform_of(made)
 
     async def discard(self) -> None:
         """Remove what has been built."""

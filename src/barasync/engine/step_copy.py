@@ -22,9 +22,9 @@ _MODE = 0o755
 async def send_copy(container: Container, step: CopyStep, picked: Picked, where: str) -> None:
     """Put what was picked in a container that never runs; `where` begins messages.
 
-    The image's links are followed within the image. Everything is unpacked from the root on: what
-    is sent to the place of a volume goes to a volume, which no image has (measured on 4.3.1 and
-    5.4.2). When cancelled, part of it may be there.
+    The image's links are followed within the image. Everything is unpacked from the root on,
+    the one directory that every image has: so a file and a directory, a place that is there and one
+    that is not, are sent alike. When cancelled, part of it may be there.
 
     Raises:
         ConfigError: the destination is no place for it, or a file cannot be read any more.

@@ -83,13 +83,15 @@ def spec_of(
     env = dict(setting.partition("=")[::2] for setting in draft.parent.config.env)
     env |= {setting.name: setting.value for setting in step.settings if isinstance(setting, Env)}
     places = [setting.path for setting in step.settings if isinstance(setting, Workdir)]
-    is_number = draft.parent.config.user.partition(":")[0].isdecimal()
+    script = step.script
+    if draft.parent.config.user.partition(":")[0].isdecimal():
+        script = _HOME + script
     has_network = step.network is not ImageNetwork.NONE
     passed = {name: proxies[name] for name in proxies.keys() - env.keys() if has_network}
     spec = replace(
         draft.bare(),
         entrypoint=(SHELL,),
-        command=with_proxies(_HOME * is_number + step.script, passed),
+        command=with_proxies(script, passed),
         env={"PATH": _PATH, **env},
         work_dir=places[-1] if places else None,
         make_work_dir=bool(places),

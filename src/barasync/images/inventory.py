@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import anyio
 
 from barasync.aiopodman import ImageSummary, NotFound, Podman
+from barasync.images.fit import platform_of
 from barasync.images.ours import declared_names, kind_of
 from barasync.images.snapshot import SNAPSHOT, is_snapshot
 from barasync.matrix.platforms import Platform, canonical
@@ -111,8 +112,7 @@ async def _platforms(
                 found = await podman.images.inspect(image)
             except NotFound:
                 return
-        told = Platform(found.architecture, found.variant, found.os or "linux")
-        platforms[image] = (canonical(told),)
+        platforms[image] = (canonical(platform_of(found)),)
 
     async with anyio.create_task_group() as group:
         for image in images:

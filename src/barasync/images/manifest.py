@@ -19,6 +19,7 @@ from barasync.aiopodman import (
     parse_reference,
 )
 from barasync.images.failures import ImageGone, explained
+from barasync.images.fit import entry_platform
 from barasync.matrix.platforms import Platform, canonical
 
 _DRAFTS = "localhost/barasync/list"
@@ -99,10 +100,7 @@ async def entries_of(podman: Podman, name: str) -> Sequence[ManifestEntry]:
 
 def platforms_in(entries: Iterable[ManifestEntry]) -> frozenset[Platform]:
     """Return the platforms of a manifest list."""
-    its = (entry.platform for entry in entries)
-    return frozenset(
-        canonical(Platform(each.architecture, each.variant, each.os or "linux")) for each in its
-    )
+    return frozenset(canonical(entry_platform(entry)) for entry in entries)
 
 
 def hold(

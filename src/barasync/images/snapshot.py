@@ -27,6 +27,7 @@ from barasync.aiopodman import (
     answered,
 )
 from barasync.errors import ConfigError, EngineUnavailable, ImageError
+from barasync.images.fit import platform_of
 from barasync.images.ours import BASE_LABEL, KIND_LABEL, kind_of
 from barasync.images.proxies import foreign_proxies
 from barasync.images.tags import parse_tag
@@ -199,7 +200,7 @@ async def _take(podman: Podman, container: Container, name: Reference, *, pause:
     made = await podman.images.inspect(image_id)
     if before is not None and before.id != made.id:
         await _remove_nameless(podman, before)
-    wanted, got = _platform(base), _platform(made)
+    wanted, got = platform_of(base), platform_of(made)
     if canonical(wanted) != canonical(got):
         raise ImageError(f"podman made {name} for {got}, its image is for {wanted}")
     return Made(id=made.id, platform=got, size=made.size, mounted=_mounted(state))
@@ -218,7 +219,3 @@ async def _remove_nameless(podman: Podman, snapshot: ImageInspect) -> None:
 def _mounted(container: ContainerInspect) -> tuple[str, ...]:
     places = {mount.destination for mount in container.mounts} | set(container.host_config.tmpfs)
     return tuple(sorted(places))
-
-
-def _platform(image: ImageInspect) -> Platform:
-    return Platform(image.architecture, image.variant, image.os or "linux")
