@@ -217,6 +217,71 @@ def test_a_signal_before_the_command_asks_podman_for_anything_ends_it_as_later(
     assert (code, "Traceback" in said) == (130, False), said
 
 
+FLOODED = """
+import signal
+import sys
+
+import anyio
+import typer
+
+from barasync.cli.interrupts import finish
+
+run = anyio.run
+
+
+def strike(_frame, _event, _argument):
+    signal.raise_signal({number})
+    return strike
+
+
+def flood():
+    sys.settrace(strike)
+    frame = sys._getframe()
+    while frame:
+        frame.f_trace = strike
+        frame = frame.f_back
+
+
+def run_flooded(*given):
+    flood()
+    return run(*given)
+
+
+async def command(_interrupts):
+    if {from_the_start}:
+        await anyio.sleep_forever()
+    flood()
+    return 7
+
+
+if {from_the_start}:
+    anyio.run = run_flooded
+try:
+    finish(command)
+except typer.Exit as ending:
+    sys.exit(ending.exit_code)
+"""
+"""A command, and a signal at every line of Python until the process ends."""
+
+
+@pytest.mark.parametrize(("from_the_start", "code"), [(True, 130), (False, 7)])
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signals_at_every_line_break_nothing_that_hears_them(
+    number: signal.Signals, from_the_start: bool, code: int
+) -> None:
+    program = FLOODED.format(number=int(number), from_the_start=from_the_start)
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        timeout=50,
+    )
+
+    assert (done.returncode, done.stderr.decode()) == (code, "")
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_when_all_is_done_takes_nothing_from_the_exit_code(
     tmp_path: Path, number: signal.Signals

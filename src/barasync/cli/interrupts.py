@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import NoReturn
@@ -11,11 +12,13 @@ import anyio
 import typer
 from anyio.abc import TaskStatus
 
-from barasync.cli.signals import heeded, take_as_ctrl_c, take_as_haste
+from barasync.cli.signals import heeded, noted, take_as_ctrl_c, take_as_haste
 from barasync.errors import EXIT_INTERRUPTED
 
 Handler = Callable[[int], None]
 """Called with the number of signals so far, from 1."""
+
+_BYTES = 256
 
 
 class Interrupts:
@@ -38,21 +41,27 @@ class Interrupts:
         finally:
             self._handler = before
 
-    async def watch(self, *, task_status: TaskStatus[None]) -> None:
-        """Act on every signal until cancelled."""
-        with anyio.open_signal_receiver(*heeded()) as signals:
-            task_status.started()
-            async for _ in signals:
-                self.count += 1
-                if self._handler is None:
-                    self._scope.cancel()
-                else:
-                    self._handler(self.count)
+    async def watch(self, signals: socket.socket, *, task_status: TaskStatus[None]) -> None:
+        """Act on every signal that is noted until cancelled."""
+        heard = heeded()
+        task_status.started()
+        while True:
+            await anyio.wait_readable(signals)
+            for number in signals.recv(_BYTES):
+                if number in heard:
+                    self._act()
+
+    def _act(self) -> None:
+        self.count += 1
+        if self._handler is None:
+            self._scope.cancel()
+        else:
+            self._handler(self.count)
 
 
 @asynccontextmanager
-async def interruptible() -> AsyncIterator[Interrupts]:
-    """Handle signals for the duration of the block.
+async def interruptible(signals: socket.socket) -> AsyncIterator[Interrupts]:
+    """Handle the signals that are `noted` for the duration of the block.
 
     A signal without a handler cancels the block; that is swallowed here, and `count` tells. Those
     that come while it clears up after itself are heard, and change nothing about that.
@@ -60,7 +69,7 @@ async def interruptible() -> AsyncIterator[Interrupts]:
     async with anyio.create_task_group() as group:
         with anyio.CancelScope() as scope:
             interrupts = Interrupts(scope)
-            await group.start(interrupts.watch)
+            await group.start(interrupts.watch, signals)
             yield interrupts
         group.cancel_scope.cancel()
 
@@ -68,21 +77,27 @@ async def interruptible() -> AsyncIterator[Interrupts]:
 def finish(command: Callable[[Interrupts], Awaitable[int]]) -> NoReturn:
     """Run an async command to its exit code; 130 where a signal ended it before it had one."""
 
-    async def with_signals() -> int:
+    async def with_signals(signals: socket.socket) -> int:
         code = EXIT_INTERRUPTED
         try:
-            async with interruptible() as interrupts:
+            async with interruptible(signals) as interrupts:
                 code = await command(interrupts)
         finally:
-            take_as_ctrl_c()
-        take_as_haste(code)
+            # An exception in the event loop would end in a traceback.
+            take_as_haste(code)
         return code
 
     # Now that all is loaded, garbage is looked for again; not among what there is.
     gc.freeze()
     gc.enable()
     try:
-        code = anyio.run(with_signals)
+        with noted() as signals:
+            try:
+                code = anyio.run(with_signals, signals)
+            except BaseException:
+                # For as long as it takes to explain it.
+                take_as_ctrl_c()
+                raise
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
     raise typer.Exit(code)

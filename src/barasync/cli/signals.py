@@ -1,10 +1,16 @@
-"""What signals do where no event loop hears them: before a command's work and after it."""
+"""What signals do: before a command's work, during it, and after it.
+
+It changes by one system call for each signal: at no moment does one do what it does by default.
+"""
 
 from __future__ import annotations
 
 import atexit
 import os
 import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -23,6 +29,30 @@ def take_as_ctrl_c() -> None:
     """Have each of `heeded` raise `KeyboardInterrupt` in the main thread."""
     for number in heeded():
         signal.signal(number, signal.default_int_handler)
+
+
+@contextmanager
+def noted() -> Iterator[socket.socket]:
+    """Have each of `heeded` write a byte that can be read from what is given, and nothing else.
+
+    It is for the block; what they do after it has to be said before its end. The byte is the number
+    of the signal, and others may be written as well. Source: `signal.set_wakeup_fd`.
+    """
+    read, write = socket.socketpair()
+    with read, write:
+        read.setblocking(False)
+        write.setblocking(False)
+        signal.set_wakeup_fd(write.fileno(), warn_on_full_buffer=False)
+        try:
+            for number in heeded():
+                signal.signal(number, _note)
+            yield read
+        finally:
+            signal.set_wakeup_fd(-1)
+
+
+def _note(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing: the interpreter has written the byte."""
 
 
 def take_as_haste(code: int) -> None:
