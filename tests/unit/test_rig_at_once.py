@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import signal
 import subprocess
 import sys
@@ -47,6 +48,28 @@ def test_what_sessions_print_is_whole_and_in_order(
         "b: exit code 0: then",
         "c: exit code 0: c",
     ]
+
+
+def test_a_lane_that_is_not_shown_tells_that_it_goes_on_and_has_all_in_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "told"
+    shown: list[bytes] = []
+
+    def show(text: bytes | bytearray) -> None:
+        shown.append(bytes(text))
+        if b"b, meanwhile: 10%" in text:
+            told.touch()
+
+    monkeypatch.setattr("tests.rig.at_once._show", show)
+    script = f"echo 10%; until [ -e {told} ]; do sleep 0.02; done; echo 20%"
+    log = io.BytesIO()
+    lanes = [shell("a", "true")], [Session("b", ["sh", "-c", script], log)]
+
+    assert anyio.run(run, lanes, 0.05) == 0
+
+    assert log.getvalue() == b"10%\n20%\n"
+    assert log.getvalue() in shown
 
 
 def test_lanes_run_beside_each_other_and_a_lane_one_after_another(tmp_path: Path) -> None:
