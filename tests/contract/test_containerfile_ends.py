@@ -129,7 +129,8 @@ async def test_clean_ends_and_removes_what_a_killed_build_left(
     assert [line.split()[0] for line in mine if line.endswith(": removed")] == ["build", "layer"]
     assert build_cgroups() == []
     assert working_containers(service) == []
-    assert await images(podman) == before
+    # Layers of other tests' dead runs go as well.
+    assert await images(podman) <= before
 
 
 async def test_a_log_in_the_context_is_not_part_of_it(podman: Podman, barasync: Barasync) -> None:

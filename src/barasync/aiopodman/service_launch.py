@@ -69,9 +69,9 @@ exec "$@"
 """
 
 # A child that was not waited for keeps its process ID, so none that is signalled here can be that
-# of another process. The service must die with the guard, by whatever signal, where util-linux can
-# see to that. A mount is hidden by another one on top, because a rootless user may not unmount what
-# the host has mounted.
+# of another process. Threads may outlive what `lives` looks at: the last `wait` waits for them. The
+# service must die with the guard, by whatever signal, where util-linux can see to that. A mount is
+# hidden by another one on top, because a rootless user may not unmount what the host has mounted.
 GUARD = f"""
 covered=$1 source=$2 directory=$3
 shift 3
@@ -119,6 +119,7 @@ while [ "$polls" -gt 0 ] && lives; do
     polls=$((polls - 1))
 done
 if lives; then kill -KILL "$service"; fi
+wait "$service"
 rm -f "$directory/{SOCKET_NAME}" "$directory/{READY_NAME}"
 rmdir "$directory"
 kill "$watcher" 2>/dev/null
