@@ -429,6 +429,7 @@ async def test_auto_remove_loses_the_code__who_asks_after_the_end_finds_nothing(
         await container.inspect()
 
 
+@pytest.mark.whole_host
 async def test_removal_waits__with_a_timeout_of_0_it_does_not(
     podman: Podman, service: RigService, busybox: str
 ) -> None:
