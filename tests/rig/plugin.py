@@ -124,7 +124,7 @@ class ContractTests:
         if part_of(item) is Part.REST and self._config.option.part is None:
             return (yield)
         alone = item.get_closest_marker("whole_host") is not None
-        with turn(debian.CACHE, alone=alone):
+        with turn(debian.CACHE, alone=alone, tell=self._write):
             return (yield)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

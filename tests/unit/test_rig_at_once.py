@@ -133,12 +133,12 @@ def test_who_wants_the_host_alone_waits_for_others_and_others_wait_for_him(tmp_p
     order: list[str] = []
 
     def enter(name: str, *, alone: bool) -> None:
-        with turn(tmp_path, alone=alone):
+        with turn(tmp_path, alone=alone, tell=pytest.fail):
             order.append(name)
 
     with ThreadPoolExecutor() as threads:
-        with turn(tmp_path, alone=False):
-            with turn(tmp_path, alone=False):
+        with turn(tmp_path, alone=False, tell=pytest.fail):
+            with turn(tmp_path, alone=False, tell=pytest.fail):
                 pass
             alone = threads.submit(enter, "alone", alone=True)
             wait_until(lambda: is_locked(tmp_path / "gate.lock"), "one waits for the host alone")
@@ -148,6 +148,26 @@ def test_who_wants_the_host_alone_waits_for_others_and_others_wait_for_him(tmp_p
         late.result()
 
     assert order == ["first", "alone", "late"]
+
+
+@pytest.mark.parametrize(("name", "how"), [("host.lock", "--shared"), ("gate.lock", "--exclusive")])
+def test_whoever_waits_long_tells_for_whom(tmp_path: Path, name: str, how: str) -> None:
+    told: list[str] = []
+    (tmp_path / name).touch()
+    holding = ["flock", "--no-fork", how, str(tmp_path / name), "cat"]
+
+    with subprocess.Popen(holding, stdin=subprocess.PIPE) as holder:
+        assert holder.stdin is not None
+        wait_until(lambda: is_locked(tmp_path / name), "the lock is held")
+
+        def tell(line: str) -> None:
+            told.append(line)
+            holder.terminate()
+
+        with turn(tmp_path, alone=True, tell=tell, wait_seconds=0.05):
+            pass
+
+    assert told == [f"waiting for process {holder.pid}"]
 
 
 def is_locked(path: Path) -> bool:
