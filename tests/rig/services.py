@@ -7,6 +7,7 @@ ends with this process, however that ends.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import ipaddress
 import json
@@ -15,6 +16,7 @@ import re
 import resource
 import select
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -32,6 +34,8 @@ from tests.rig.accounts import ROOTLESS_USER, ensure_rootless_user
 PROJECT = Path(__file__).parents[2]
 HOLD_SERVICE = Path(__file__).parent / "hold_service.py"
 ENTER_ROOT = Path(__file__).parent / "enter-root.sh"
+
+_NETWORKS = 1024
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -213,7 +217,7 @@ def _networks(directory: Path) -> Path:
     Another session of the tests has another one: on a bridge that both have, both would give out
     the same addresses, and who ends first would remove it. The range is that of podman's default.
     """
-    number = os.getpid() % 1024
+    number = _network_number()
     subnet = ipaddress.ip_network(f"10.88.{number >> 2}.{(number & 3) << 6}/26")
     network = {
         "name": "podman",
@@ -231,6 +235,35 @@ def _networks(directory: Path) -> Path:
     networks.mkdir()
     (networks / "podman.json").write_text(json.dumps(network))
     return networks
+
+
+@cache
+def _network_number() -> int:
+    """Return the number of the network of this process; nobody else gets it until it ends."""
+    number, claim = claim_number(os.getpid())
+    claim.detach()
+    return number
+
+
+def claim_number(first: int) -> tuple[int, socket.socket]:
+    """Return a number below 1024 that nobody has, and what it is claimed by as long as it is open.
+
+    It is the first that is free from `first` on. Who has left a network behind is seldom met so.
+    The claim is a name of this network namespace, as those of bridges are. Source: unix(7),
+    abstract sockets.
+    """
+    for offset in range(_NETWORKS):
+        number = (first + offset) % _NETWORKS
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0barasync-test-network-{number}")
+        except OSError as error:
+            claim.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return number, claim
+    raise RuntimeError(f"all {_NETWORKS} networks of tests are in use on this host")
 
 
 def start(
