@@ -21,6 +21,7 @@ from barasync.engine.build import BuildContext, Built
 from barasync.engine.containerfile_build import build_containerfile
 from barasync.errors import ConfigError, ImageError
 from barasync.images.freshness import Freshness
+from barasync.images.registry import Registries
 from barasync.matrix.platforms import Platform, native, parse
 from barasync.workspace.scan import scan
 from barasync.workspace.tree import Tree
@@ -90,8 +91,9 @@ class Site:
         declared = ImageTable(containerfile=containerfile, **table)
         with anyio.fail_after(60):
             known = bases(self.podman)
+            how = Registries(environ={}, pull=pull)
             return await build_containerfile(
-                context, "app", declared, platform, bases=known, pull=pull
+                context, "app", declared, platform, bases=known, registries=how
             )
 
     async def images(self) -> dict[str, ImageSummary]:

@@ -15,6 +15,9 @@ from tests.fake.images import Image, unpack
 from tests.fake.state import State
 from tests.fake.wire import Answer, Refusal, Request
 
+_SILENT = "docker://silent.example/"
+"""Of this registry nothing is heard, before or `amid` the content of an image."""
+
 
 class _FailsError(Exception):
     """A step fails; the text is podman's."""
@@ -30,6 +33,9 @@ async def _records(state: State, request: Request, context: Path) -> AsyncGenera
     try:
         async for text in _texts(state, request, context):
             yield _record(stream=text)
+            if f": FROM {_SILENT}" in text:
+                async for said in _hangs(text):
+                    yield _record(stream=said)
     except _FailsError as error:
         yield _record(error=f"{error}\n", errorDetail={"message": f"{error}\n"})
     finally:
@@ -100,6 +106,14 @@ def _scratch(state: State, request: Request, lines: list[str]) -> Image:
         state.scratches[tuple(lines)] = architecture
     cached = state.scratches.setdefault(tuple(lines), architecture)
     return state.images.make("", architecture=cached)
+
+
+async def _hangs(step: str) -> AsyncGenerator[str, None]:
+    """Tell of a pull from a registry that does not go on with it."""
+    yield "Trying to pull it...\n"
+    if step.endswith("/amid\n"):
+        yield f"Copying blob sha256:{'a' * 64}\n"
+    await anyio.sleep_forever()
 
 
 def _base(state: State, name: str) -> Image:

@@ -20,6 +20,7 @@ from barasync.engine.containerfile_build import build_containerfile
 from barasync.errors import EngineUnavailable, ImageError
 from barasync.images.failures import WrongPlatform
 from barasync.images.manifest import publish
+from barasync.images.registry import Registries
 from barasync.matrix.platforms import Platform, parse
 from barasync.workspace.scan import scan
 from barasync.workspace.tree import Tree
@@ -53,6 +54,7 @@ async def build(
     platform: Platform = NATIVE,
     cache: bool = True,
     said: list[str] | None = None,
+    registries: Registries | None = None,
     **table: Any,
 ) -> Built:
     """Build; a Containerfile that is there already keeps its time, which is part of its key."""
@@ -76,7 +78,14 @@ async def build(
         cache=cache,
     )
     declared = ImageTable(containerfile="Containerfile", **table)
-    return await build_containerfile(context, "app", declared, platform, bases=bases(podman))
+    return await build_containerfile(
+        context,
+        "app",
+        declared,
+        platform,
+        bases=bases(podman),
+        registries=registries or Registries(environ={}),
+    )
 
 
 @pytest.fixture
@@ -227,6 +236,36 @@ async def test_a_step_that_takes_too_long_is_given_up_and_leaves_nothing(
     assert caught.value.hint is not None
     assert "`timeout` of [images.app]" in caught.value.hint
     assert left == before
+
+
+@pytest.mark.parametrize(
+    ("base", "how", "said"),
+    [
+        (
+            "docker://silent.example/before",
+            Registries(environ={}, silent_before=0.2),
+            "its registry answers nothing, for 0.2 s: asking the registry",
+        ),
+        (
+            "docker://silent.example/amid",
+            Registries(environ={}, silent_amid=0.2),
+            "nothing new of the transfer with its registry, for 0.2 s: 1 layer begun",
+        ),
+    ],
+    ids=["before", "amid"],
+)
+async def test_a_base_whose_registry_falls_silent_is_given_up(
+    service: FakeService, project: Path, base: str, how: Registries, said: str
+) -> None:
+    async with client(service) as podman:
+        with anyio.fail_after(10), pytest.raises(ImageError) as caught:
+            await build(podman, project, f"FROM {base}\nRUN true\n", timeout=0, registries=how)
+        left = await images(podman)
+
+    where = f"image 'app' for {NATIVE}: Containerfile: step 1/2 FROM {base}:"
+    assert str(caught.value) == f"{where} {said}"
+    assert "look at the registry" in (caught.value.hint or "")
+    assert left == {}
 
 
 async def test_how_long_a_step_may_take_makes_no_other_image_of_it(

@@ -73,7 +73,6 @@ async def make_beginning(
         table,
         platform,
         bases=bases,
-        pull=registries.pull,
-        tls_verify=registries.tls_verify,
+        registries=registries,
     )
     return built.id, built.executed

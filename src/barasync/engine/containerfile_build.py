@@ -27,6 +27,7 @@ from barasync.images.failures import WrongPlatform
 from barasync.images.fit import fits
 from barasync.images.freshness import Freshness
 from barasync.images.ours import CONTAINERFILE, KIND_LABEL, PREFIX
+from barasync.images.registry import Registries
 from barasync.matrix.platforms import Platform, short_name
 
 _POLICIES: Mapping[Freshness, PullPolicy] = {
@@ -45,16 +46,16 @@ async def build_containerfile(
     platform: Platform,
     *,
     bases: Bases,
-    pull: Freshness = Freshness.MISSING,
-    tls_verify: bool | None = None,
+    registries: Registries,
 ) -> Built:
     """Return the image that the Containerfile of the declared image `name` makes for `platform`.
 
     It is named `localhost/barasync/NAME:ARCH-KEY`; the key stands for the Containerfile, the files
     that it sees, and the platform. One that was made of the same, and of what the names in it
-    stand for among `bases`, is used again, unless `context.cache` is false or `pull` is `always`.
-    Steps whose files have not changed are podman's to skip. `pull` and `tls_verify` are for bases
-    that only podman's builder knows, which it pulls as it would by itself.
+    stand for among `bases`, is used again, unless `context.cache` is false or `registries.pull` is
+    `always`. Steps whose files have not changed are podman's to skip. Bases that only podman's
+    builder knows it pulls as it would by itself, with `registries.pull` and `tls_verify`; it may
+    say nothing of one for as long as of any transfer.
 
     What a failed build has made is removed. When cancelled as well: what is executed is killed
     where its cgroup can be seen (`context.cgroup_of`), and podman removes its containers. Where it
@@ -73,6 +74,7 @@ async def build_containerfile(
     if source.tree.skipped:
         tell(left_out(source.label, source.tree.skipped))
     key = source.key(platform)
+    pull = registries.pull
     offline = table.network is ImageNetwork.NONE
     reference = _reference(name, platform, key)
     again = not context.cache or pull is Freshness.ALWAYS
@@ -126,7 +128,7 @@ async def build_containerfile(
                 spec=spec,
                 cgroup=cgroup,
                 limit=TimeLimit(name, table.step_seconds),
-                tls_verify=tls_verify,
+                registries=registries,
             )
 
         image, executed = await _made_for(platform, spec, make, found)

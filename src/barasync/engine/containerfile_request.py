@@ -31,6 +31,8 @@ from barasync.engine.usage import RunCgroup
 from barasync.errors import ImageError
 from barasync.images.fit import platform_of
 from barasync.images.ours import CONTAINERFILE, KIND_LABEL, PREFIX
+from barasync.images.progress import Progress
+from barasync.images.registry import Registries, fell_silent
 from barasync.matrix.platforms import Platform
 from barasync.workspace.archive import made_ahead
 
@@ -45,6 +47,8 @@ _STATUS = re.compile(r"(?:while running runtime: )?exit status (?P<code>\d+)")
 _UNPACKED = re.compile(r"/\S*/libpod_builder\d+/build/?")
 # What the builder has made of an instruction that it does not know, in Go's words.
 _PARSED = re.compile(r"\s*&imagebuilder\.Step\{.*", re.DOTALL)
+# What podman says before it asks a registry (measured on 4.3.1 and 5.4.2).
+_PULLS = "Trying to pull "
 _TITLE_LENGTH = 60
 _GIVEN_UP = "was given up; podman goes on with it until it ends"
 # Podman ends the step that it is at when its client leaves, which may be soon.
@@ -72,7 +76,7 @@ class ContainerfileRequest:
         spec: BuildSpec,
         cgroup: RunCgroup | None,
         limit: TimeLimit,
-        tls_verify: bool | None,
+        registries: Registries,
     ) -> None:
         self.executed = 0
         self.may_be_of_another = False
@@ -81,12 +85,14 @@ class ContainerfileRequest:
         self._podman = podman
         self._source = source
         self._log = log
-        self._tls_verify = tls_verify
+        self._registries = registries
         self._spec = spec
         self._cgroup = cgroup
         self._limit = limit
         self._patience = anyio.CancelScope()
         self._step = ""
+        self._is_at_base = False
+        self._transfer: Progress | None = None
         self._output = BuildOutput()
 
     async def run(self) -> str:
@@ -96,7 +102,8 @@ class ContainerfileRequest:
         takes ten seconds.
 
         Raises:
-            ImageError: a step fails or takes too long, or podman refuses it.
+            ImageError: a step fails or takes too long, podman refuses it, or the registry of a base
+                falls silent.
             EngineUnavailable: podman does not answer.
         """
         with explained(self.where, "looking for images"):
@@ -120,6 +127,8 @@ class ContainerfileRequest:
         with self._patience:
             return await heard_out(self._request, self._cgroup, seconds=_KILL_SECONDS)
         self._log.end()
+        if self._transfer is not None:
+            raise fell_silent(self._at_step, "its registry", self._registries, self._transfer)
         end = _GIVEN_UP if self._cgroup is None else KILLED
         raise self._limit.exceeded(f"{self._at_step}:", self._log, end=end)
 
@@ -147,7 +156,7 @@ class ContainerfileRequest:
         try:
             async with made_ahead(archive(self._source)) as pieces:
                 image = await self._podman.builds.build(
-                    self._spec, pieces, tls_verify=self._tls_verify, on_output=self._take
+                    self._spec, pieces, tls_verify=self._registries.tls_verify, on_output=self._take
                 )
         except ServerError as error:
             await self._end_output()
@@ -171,7 +180,8 @@ class ContainerfileRequest:
                 self.executed += not event.is_base
                 if event.is_base and _NO_BASE in event.title.split():
                     self.may_be_of_another = self._spec.cache
-                self._begin_to_wait(for_base=event.is_base)
+                self._is_at_base, self._transfer = event.is_base, None
+                self._begin_to_wait()
                 self.tell(self._step)
                 await self._log.begin(self._step)
             case Cached():
@@ -179,11 +189,21 @@ class ContainerfileRequest:
                 self.may_be_of_another = self._spec.cache
                 self.tell(f"{self._step}: cached")
             case Printed():
+                self._hear_of_base(event.text)
                 await self._log.write(Chunk(Stream.STDOUT, event.text.encode()))
 
-    def _begin_to_wait(self, *, for_base: bool) -> None:
-        """Give a step its time; a base takes as long as its registry does."""
-        seconds = None if for_base else self._limit.seconds
+    def _hear_of_base(self, text: str) -> None:
+        if self._is_at_base and text.startswith(_PULLS):
+            self._transfer = Progress()
+        if self._transfer is not None:
+            self._transfer.hear(text)
+            self._begin_to_wait()
+
+    def _begin_to_wait(self) -> None:
+        """Give a step its time, and the transfer of a base that of its next line."""
+        seconds = None if self._is_at_base else self._limit.seconds
+        if self._transfer is not None:
+            seconds = self._registries.silence(self._transfer)
         self._patience.deadline = math.inf if seconds is None else anyio.current_time() + seconds
 
     async def _end_output(self) -> None:

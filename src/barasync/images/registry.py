@@ -69,6 +69,10 @@ class Registries:
         """Whether TLS is demanded; `None` where the service's own configuration says."""
         return False if self.insecure else None
 
+    def silence(self, progress: Progress) -> float:
+        """Return for how many seconds podman may say nothing of a transfer that is so far."""
+        return self.silent_amid if progress.moves else self.silent_before
+
 
 Hear = Callable[[str], None]
 """Hears lines of text."""
@@ -254,8 +258,7 @@ async def _heard(
     with anyio.CancelScope() as scope:
 
         def listen() -> None:
-            silence = registries.silent_amid if progress.moves else registries.silent_before
-            scope.deadline = anyio.current_time() + silence
+            scope.deadline = anyio.current_time() + registries.silence(progress)
 
         def hear(line: str) -> None:
             progress.hear(line)
@@ -264,19 +267,22 @@ async def _heard(
 
         listen()
         return await move(hear)
-    raise _silent(action, _registry(reference), registries, progress)
+    raise fell_silent(action, _registry(reference), registries, progress)
 
 
-def _silent(action: str, registry: str, registries: Registries, progress: Progress) -> ImageError:
+def fell_silent(
+    action: str, registry: str, registries: Registries, progress: Progress
+) -> ImageError:
+    """Return what to raise for a transfer of which podman said nothing more for too long."""
+    seconds = registries.silence(progress)
     look = "look at the registry, and at the network and the proxy of podman's service"
     if not progress.moves:
         return ImageError(
-            f"{action}: {registry} answers nothing, for {registries.silent_before:g} s: {progress}",
+            f"{action}: {registry} answers nothing, for {seconds:g} s: {progress}",
             hint=f"{look}; then try again",
         )
     return ImageError(
-        f"{action}: nothing new of the transfer with {registry}, for {registries.silent_amid:g} s: "
-        f"{progress}",
+        f"{action}: nothing new of the transfer with {registry}, for {seconds:g} s: {progress}",
         hint=f"a layer that takes longer needs a faster connection; otherwise {look}",
     )
 
