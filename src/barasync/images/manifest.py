@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -15,17 +14,12 @@ from barasync.aiopodman import (
     NotFound,
     Podman,
     Reference,
-    answered,
     parse_reference,
 )
+from barasync.images.drafts import drafted
 from barasync.images.failures import ImageGone, explained
 from barasync.images.fit import entry_platform
 from barasync.matrix.platforms import Platform, canonical
-
-_DRAFTS = "localhost/barasync/list"
-# Longer than the client waits for it.
-_CREATE_SECONDS = 120.0
-_CLEAR_SECONDS = 20.0
 
 
 async def publish(podman: Podman, name: str, images: Mapping[Platform, str]) -> str:
@@ -66,24 +60,15 @@ async def publish(podman: Podman, name: str, images: Mapping[Platform, str]) -> 
         for member in members:
             if not await podman.images.exists(member.image):
                 raise ImageGone(where, member.image)
-        draft = f"{_DRAFTS}:{secrets.token_hex(8)}"
-        try:
-            made = await answered(
-                lambda: podman.manifests.create(draft),
-                within=_CREATE_SECONDS,
-                cancelled=_CLEAR_SECONDS,
-            )
+        async with drafted(podman) as draft:
             for member in members:
-                await podman.manifests.add(made, member)
+                await podman.manifests.add(draft.id, member)
             old = _owner(await podman.images.list(), full)
-            await podman.images.tag(made, wanted.name, wanted.tag)
-        finally:
-            with anyio.move_on_after(_CLEAR_SECONDS, shield=True):
-                await podman.manifests.remove(draft, missing_ok=True)
+            await podman.images.tag(draft.id, wanted.name, wanted.tag)
         if old is not None and old.repo_tags == [full]:
             with anyio.CancelScope(shield=True):
                 await podman.manifests.remove(old.id, missing_ok=True)
-    return made
+    return draft.id
 
 
 async def entries_of(podman: Podman, name: str) -> Sequence[ManifestEntry]:

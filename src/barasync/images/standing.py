@@ -7,22 +7,10 @@ manifest there and computes it. Neither the image nor its names are touched by t
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 
-import anyio
-
-from barasync.aiopodman import (
-    ManifestEntry,
-    Podman,
-    PodmanError,
-    RegistryLogin,
-    answered,
-)
-
-_DRAFTS = "localhost/barasync/list"
-_CREATE_SECONDS = 120.0
-_CLEAR_SECONDS = 20.0
+from barasync.aiopodman import ManifestEntry, Podman, PodmanError, RegistryLogin
+from barasync.images.drafts import drafted
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +37,11 @@ async def standing(
     A registry that does not answer is waited for without end. When cancelled, the manifest list
     that it takes (`localhost/barasync/list:…`) is gone.
     """
-    draft = f"{_DRAFTS}:{secrets.token_hex(8)}"
     try:
-        try:
-            await answered(
-                lambda: podman.manifests.create(draft),
-                within=_CREATE_SECONDS,
-                cancelled=_CLEAR_SECONDS,
-            )
+        async with drafted(podman) as draft:
             await podman.manifests.add_from_registry(
-                draft, reference, login=login, tls_verify=tls_verify
+                draft.name, reference, login=login, tls_verify=tls_verify
             )
-            return Standing(tuple(await podman.manifests.entries(draft)))
-        finally:
-            with anyio.move_on_after(_CLEAR_SECONDS, shield=True):
-                await podman.manifests.remove(draft, missing_ok=True)
+            return Standing(tuple(await podman.manifests.entries(draft.name)))
     except (PodmanError, TimeoutError):
         return None
