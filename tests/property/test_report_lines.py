@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from barasync.aiopodman.wire.lines import Ending, LineSplitter
 from barasync.report.channel import Channel
 from barasync.report.follow import PIECE_BYTES, LabelledLines
-from barasync.report.terminal import neutralise
+from barasync.terminal_text import neutralise
 from tests.unit.report_examples import Capture
 
 # What lines are made of, far more often than chance would have it.

@@ -16,9 +16,9 @@ import anyio
 
 from barasync.images.progress import Progress
 from barasync.report.channel import Channel
-from barasync.report.terminal import one_line
 from barasync.report.words import duration
 from barasync.report.writer import Writer
+from barasync.terminal_text import one_line
 
 _REFRESH_SECONDS = 0.2
 _FAREWELL_SECONDS = 0.5

@@ -26,7 +26,7 @@ from barasync.engine.containerfile_context import Source, archive
 from barasync.engine.reaper import remove_cgroup
 from barasync.engine.step_log import StepLog
 from barasync.engine.step_run import KILLED, TimeLimit, failed
-from barasync.engine.step_words import explained, hint_of, printable
+from barasync.engine.step_words import explained, hint_of
 from barasync.engine.usage import RunCgroup
 from barasync.errors import ImageError
 from barasync.images.fit import platform_of
@@ -34,6 +34,7 @@ from barasync.images.ours import CONTAINERFILE, KIND_LABEL, PREFIX
 from barasync.images.progress import Progress
 from barasync.images.registry import Registries, fell_silent
 from barasync.matrix.platforms import Platform
+from barasync.terminal_text import one_line
 from barasync.workspace.archive import made_ahead
 
 MARK = "barasync.build"
@@ -176,7 +177,7 @@ class ContainerfileRequest:
     async def _hear(self, event: Event) -> None:
         match event:
             case Step():
-                self._step = _shortened(event.title)
+                self._step = one_line(event.title, most=_TITLE_LENGTH)
                 self.executed += not event.is_base
                 if event.is_base and _NO_BASE in event.title.split():
                     self.may_be_of_another = self._spec.cache
@@ -213,7 +214,7 @@ class ContainerfileRequest:
 
     def _failed(self, cause: str) -> ImageError:
         """Return what to raise for podman's words on the end of a build."""
-        cause = printable(_PARSED.sub("", _UNPACKED.sub("", cause)).strip())
+        cause = one_line(_PARSED.sub("", _UNPACKED.sub("", cause)))
         found = _AT_STEP.fullmatch(cause)
         reason = cause if found is None else found["reason"]
         status = _STATUS.fullmatch(reason)
@@ -269,8 +270,3 @@ class ContainerfileRequest:
         except NotFound:
             return False
         return found.annotations.get(MARK) == self._spec.annotations[MARK]
-
-
-def _shortened(text: str) -> str:
-    text = printable(text).replace("\n", " ")
-    return text if len(text) <= _TITLE_LENGTH else f"{text[: _TITLE_LENGTH - 1]}…"

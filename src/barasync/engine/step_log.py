@@ -13,6 +13,7 @@ from anyio import to_thread
 
 from barasync.aiopodman import Chunk, Stream
 from barasync.aiopodman.wire.lines import Ending, LineSplitter
+from barasync.terminal_text import plain
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _MODE = 0o666
@@ -105,8 +106,4 @@ class StepLog:
 
 
 def _readable(data: bytes) -> str:
-    """Return a line as text without what a terminal would obey."""
-    text = data.decode("utf-8", "replace").expandtabs()
-    if text.isprintable():
-        return text.rstrip()
-    return "".join(character for character in text if character.isprintable()).rstrip()
+    return plain(data.decode("utf-8", "replace").expandtabs()).rstrip()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from barasync.aiopodman import NotFound, PodmanError, TransportError
 from barasync.errors import EngineUnavailable, ImageError
+from barasync.terminal_text import one_line
 
 _NO_SPACE = "no space left on device"
 _SPACE = (
@@ -70,9 +71,4 @@ def left_out(what: str, skipped: Sequence[str]) -> str:
     """Return a note that an image does not get these sockets, pipes and devices of `what`."""
     named = ", ".join(skipped[:_NAMED])
     more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
-    return f"note: {what}: left out {printable(named + more)}: sockets, pipes or devices"
-
-
-def printable(text: str) -> str:
-    """Return a text without what would do something else to a terminal than print."""
-    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
+    return f"note: {what}: left out {one_line(named + more)}: sockets, pipes or devices"

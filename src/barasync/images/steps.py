@@ -29,6 +29,7 @@ from barasync.images.containerfile import (
     render,
 )
 from barasync.images.packages import install_script
+from barasync.terminal_text import one_line
 
 _LONGEST_TITLE = 60
 
@@ -183,7 +184,7 @@ def title_of(step: Step) -> str:
     settings = ", ".join(render([setting]).strip() for setting in step.settings)
     match step:
         case SettingsStep():
-            return _shortened(settings)
+            return one_line(settings, most=_LONGEST_TITLE)
         case PackagesStep(names):
             title = f"packages: {', '.join(names)}"
         case ProjectStep(destination):
@@ -192,10 +193,4 @@ def title_of(step: Step) -> str:
             title = f"RUN {script}"
         case _:
             title = render([Copy(step.source, step.destination)])
-    return _shortened(f"{title} (with {settings})" if settings else title)
-
-
-def _shortened(title: str) -> str:
-    words = " ".join(title.split())
-    shown = "".join(char if char.isprintable() else "?" for char in words)
-    return shown if len(shown) <= _LONGEST_TITLE else f"{shown[: _LONGEST_TITLE - 1]}…"
+    return one_line(f"{title} (with {settings})" if settings else title, most=_LONGEST_TITLE)

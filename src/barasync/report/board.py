@@ -31,9 +31,10 @@ from barasync.matrix.outcome import Outcome, Status
 from barasync.report.channel import Channel
 from barasync.report.files import OUTPUT_LOG, last_lines
 from barasync.report.notices import notice
-from barasync.report.terminal import Style, one_line
+from barasync.report.terminal import Style
 from barasync.report.views import LogsOf
 from barasync.report.words import duration, tally, words
+from barasync.terminal_text import one_line
 
 _REFRESH_SECONDS = 0.2
 _LAST_LINE_BYTES = 4096

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from barasync.aiopodman.wire.lines import Ending, Line, LineSplitter
 from barasync.report.channel import Channel
-from barasync.report.terminal import neutralise_lines
+from barasync.terminal_text import neutralise_lines
 
 PIECE_BYTES = 64 * 1024
 

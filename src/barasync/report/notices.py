@@ -14,8 +14,9 @@ from barasync.events import (
     RunFinished,
     RunStarted,
 )
-from barasync.report.terminal import Style, one_line
+from barasync.report.terminal import Style
 from barasync.report.words import count, ended_line, verdict_colour
+from barasync.terminal_text import one_line
 
 
 def notice(event: AnyEvent, style: Style) -> str | None:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from barasync.matrix.outcome import Status
 from barasync.report.result import CellResult, ResultDocument
-from barasync.report.terminal import Style, neutralise, one_line
+from barasync.report.terminal import Style
 from barasync.report.words import count, duration, size, tally, verdict, verdict_colour
+from barasync.terminal_text import neutralise, one_line
 
 TAIL_LINES = 10
 _LINE_LENGTH = 400

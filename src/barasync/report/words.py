@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from barasync.events import AttemptEnded, CellLeaked, CellRetried
 from barasync.matrix.outcome import Outcome, Status
-from barasync.report.terminal import one_line
+from barasync.terminal_text import one_line
 
 _VERDICTS: Mapping[Status | None, str] = {
     Status.PASSED: "passed",
