@@ -26,7 +26,7 @@ from barasync.aiopodman import (
 from barasync.errors import ImageError
 from barasync.images.failures import explained
 from barasync.images.fit import entry_platform, fits, platform_of, wrong_platform
-from barasync.images.registry import First, Hear, Registries, pull, stands_for
+from barasync.images.registry import Hear, Registries, pull, stands_for
 from barasync.images.standing import Standing
 from barasync.matrix.platforms import Platform, short_name
 
@@ -78,7 +78,7 @@ class Pull:
         began = anyio.current_time()
         self.on_progress("pulling")
         image, digests = await self._fetched(self.reference)
-        first = self.registries.lists.get(self.reference)
+        first = self.registries.first_lists.get(self.reference)
         if first is not None and digests.list and digests.list != first.digest:
             self.on_progress(
                 f"{self.reference} has changed in its registry since {first.platform} was taken: "
@@ -90,7 +90,7 @@ class Pull:
             except ImageError as error:
                 self.on_progress(f"note: {error}")
         if digests.list:
-            self.registries.lists.setdefault(self.reference, First(digests.list, self.platform))
+            self.registries.first_lists.take(self.reference, digests.list, self.platform)
         called = digests.manifest or f"image {image.id[:_DIGITS]}, its digest is not known"
         self.on_progress(f"pulled in {anyio.current_time() - began:.1f} s: {called}")
         return await self._noted(image, digests)

@@ -20,6 +20,7 @@ from barasync.aiopodman import (
 from barasync.errors import EngineUnavailable, ImageError
 from barasync.images.auth import registry_of
 from barasync.images.failures import WrongPlatform, explained
+from barasync.images.first_lists import FirstLists
 from barasync.images.freshness import Freshness
 from barasync.images.login import Found, find_login
 from barasync.images.progress import Progress
@@ -34,14 +35,6 @@ _PASSES = frozenset({Trouble.FAILING, Trouble.BROKEN})
 _PUSH_PASSES = _PASSES | {Trouble.BUSY}
 
 
-@dataclass(frozen=True, slots=True)
-class First:
-    """The digest of a manifest list, and the platform that an image was taken from it for."""
-
-    digest: str
-    platform: Platform
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registries:
     """How registries are used.
@@ -51,8 +44,8 @@ class Registries:
     nothing for `silent_before` seconds until content is on its way (it waits four times up to a
     minute for a registry that answers 429), and for `silent_amid` seconds after that: it tells
     nothing of a layer but its beginning, so that is how long one may take. What a name stands
-    for is asked after a transfer, for `asking` seconds with all questions of it. `lists` has for
-    each reference the first manifest list that an image of this command was taken from.
+    for is asked after a transfer, for `asking` seconds with all questions of it. `first_lists` are
+    those of this command.
     """
 
     environ: Mapping[str, str]
@@ -62,7 +55,7 @@ class Registries:
     silent_before: float = 300.0
     silent_amid: float = 6 * 3600.0
     asking: float = 60.0
-    lists: dict[str, First] = field(default_factory=dict)
+    first_lists: FirstLists = field(default_factory=FirstLists)
 
     @property
     def tls_verify(self) -> bool | None:

@@ -26,7 +26,7 @@ from barasync.images.fit import entry_platform, fits, platform_of, wrong_platfor
 from barasync.images.freshness import Freshness
 from barasync.images.listing import Listing
 from barasync.images.pulled import Pull, digests_of, kept_image, name_of
-from barasync.images.registry import First, Hear, Registries, unheard
+from barasync.images.registry import Hear, Registries, unheard
 from barasync.matrix.platforms import Platform
 
 _LOCAL = "localhost"
@@ -119,7 +119,7 @@ def _agreed(found: ResolvedImage, registries: Registries, on_progress: Hear) -> 
     if not found.list_digest:
         return found
     digest = found.list_digest.rpartition("@")[2]
-    first = registries.lists.setdefault(found.reference, First(digest, found.platform))
+    first = registries.first_lists.take(found.reference, digest, found.platform)
     if digest != first.digest:
         on_progress(
             f"note: {found.reference} is from another manifest list for {found.platform} "
