@@ -251,7 +251,7 @@ async def command(_interrupts):
     if {from_the_start}:
         await anyio.sleep_forever()
     flood()
-    return 7
+    {ending}
 
 
 if {from_the_start}:
@@ -264,12 +264,15 @@ except typer.Exit as ending:
 """A command, and a signal at every line of Python until the process ends."""
 
 
-@pytest.mark.parametrize(("from_the_start", "code"), [(True, 130), (False, 7)])
+@pytest.mark.parametrize(
+    ("from_the_start", "ending", "code"),
+    [(True, "return 7", 130), (False, "return 7", 7), (False, "raise OSError", 130)],
+)
 @pytest.mark.parametrize("number", SIGNALS)
 def test_signals_at_every_line_break_nothing_that_hears_them(
-    number: signal.Signals, from_the_start: bool, code: int
+    number: signal.Signals, from_the_start: bool, ending: str, code: int
 ) -> None:
-    program = FLOODED.format(number=int(number), from_the_start=from_the_start)
+    program = FLOODED.format(number=int(number), from_the_start=from_the_start, ending=ending)
 
     done = subprocess.run(
         [sys.executable, "-c", program],
