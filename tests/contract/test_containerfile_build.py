@@ -46,6 +46,7 @@ class Site:
 
     podman: Podman
     project: Path
+    working: Callable[[], list[str]]
     said: list[str] = field(default_factory=list)
     printed: list[str] = field(default_factory=list)
     waiting: anyio.Event = field(default_factory=anyio.Event)
@@ -109,13 +110,18 @@ def site(podman: Podman, busybox: str, tmp_path: Path, service: RigService) -> I
     assert busybox
     project = tmp_path / "project"
     project.mkdir()
-    yield Site(podman, project)
     socket_path = service.endpoint.socket_path
+    others = libpod.working_containers(socket_path)
+
+    def working() -> list[str]:
+        return [each for each in libpod.working_containers(socket_path) if each not in others]
+
+    yield Site(podman, project, working)
     found = libpod.request(socket_path, "GET", "images/json", query={"all": "true"})
     for image in found:
         if (image["Labels"] or {}).get("barasync.kind") == "containerfile" and image["RepoTags"]:
             libpod.request(socket_path, "DELETE", f"images/{image['Id']}", query={"force": "true"})
-    assert not libpod.working_containers(socket_path)
+    assert working() == []
 
 
 async def test_a_containerfile_is_built_with_the_projects_files(site: Site) -> None:
@@ -225,7 +231,7 @@ async def test_without_the_cache_every_step_is_done_again(site: Site) -> None:
 
 
 async def test_a_failing_step_is_said_with_its_last_lines_and_nothing_is_left(
-    site: Site, service: RigService
+    site: Site,
 ) -> None:
     script = "for i in $(seq 20); do echo line $i; done; printf end; exit 7"
     site.write(f"{FROM}RUN echo before\nRUN {script}\n")
@@ -240,7 +246,7 @@ async def test_a_failing_step_is_said_with_its_last_lines_and_nothing_is_left(
     assert [line.strip() for line in lines] == [*map("line {}".format, range(12, 21)), "end"]
     assert "line 1\n" in await anyio.Path(log.strip().removeprefix("log: ")).read_text()
     assert await site.images() == before
-    assert not libpod.working_containers(service.endpoint.socket_path)
+    assert site.working() == []
 
 
 @pytest.mark.parametrize(
@@ -410,7 +416,7 @@ async def test_build_leaves_layers__they_are_gone_after_a_failure(site: Site) ->
 
 
 async def test_build_outlives_its_client__nothing_is_left_when_its_step_has_ended(
-    site: Site, service: RigService
+    site: Site,
 ) -> None:
     site.write(f"{FROM}RUN echo one\nRUN echo waiting; sleep 2\nRUN echo never\n")
     before = await site.images()
@@ -422,10 +428,10 @@ async def test_build_outlives_its_client__nothing_is_left_when_its_step_has_ende
 
         group.start_soon(build)
         await site.waiting.wait()
-        assert libpod.working_containers(service.endpoint.socket_path)
+        assert site.working()
         group.cancel_scope.cancel()
 
-    assert not libpod.working_containers(service.endpoint.socket_path)
+    assert site.working() == []
     assert await site.images() == before
 
 

@@ -109,7 +109,10 @@ def run_container(socket_path: str, **spec: Any) -> tuple[int, bytes]:
 
 
 def working_containers(socket_path: str) -> list[str]:
-    """Return the containers that builders work in, which podman lists only where asked to."""
+    """Return the containers that builders work in, which podman lists only where asked to.
+
+    A podman that was killed while it made a container of its own leaves one that looks the same.
+    """
     query = {"all": "true", "external": "true"}
     found = request(socket_path, "GET", "containers/json", query=query)
     return [container["Id"] for container in found or () if container["State"] == "storage"]
