@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from barasync.errors import EXIT_INTERRUPTED
 from tests.contract.running import run, shell
 from tests.rig import libpod
 from tests.rig.busybox import native_architecture
-from tests.rig.command import Barasync
+from tests.rig.command import Barasync, read_errors_until
 from tests.rig.services import RigService
 
 pytestmark = [pytest.mark.anyio, pytest.mark.whole_host]
@@ -62,17 +61,6 @@ async def images(podman: Podman) -> set[str]:
     return {image.id for image in await podman.images.list(all=True)}
 
 
-def read_until(process: subprocess.Popen[bytes], marker: str) -> None:
-    """Read what a command says until a line ends so."""
-    assert process.stderr is not None
-    said = []
-    for line in process.stderr:
-        said.append(line.decode())
-        if said[-1].rstrip().endswith(marker):
-            return
-    raise AssertionError(f"{marker!r} was not said: {said}")
-
-
 def build_cgroups() -> list[str]:
     found = parse_mounts(Path("/proc/self/mountinfo").read_text()).roots
     return sorted({path.name for root in found for path in root.glob("barasync-*+app-*")})
@@ -86,7 +74,7 @@ async def test_a_signal_ends_the_step_and_leaves_nothing(
 
     def interrupt() -> int:
         with barasync.running("image", "build", "app", "--verbose", "--no-cache") as process:
-            read_until(process, f"| {WAITING}")
+            read_errors_until(process, f"| {WAITING}")
             assert len(build_cgroups()) == 1
             process.send_signal(number)
             process.communicate(timeout=30)
@@ -123,7 +111,7 @@ async def test_clean_ends_and_removes_what_a_killed_build_left(
 
     def kill() -> None:
         with barasync.running("image", "build", "app", "--verbose", "--no-cache") as process:
-            read_until(process, f"| {WAITING}")
+            read_errors_until(process, f"| {WAITING}")
             process.kill()
 
     await to_thread.run_sync(kill)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from barasync.aiopodman.service_place import PREFIX
-from tests.rig.command import Barasync, read_until
+from tests.rig.command import Barasync, read_errors_until, read_until
 from tests.rig.own_host import OwnHost, own_host
 from tests.rig.services import Installation
 
@@ -149,7 +149,7 @@ def test_clean_removes_all_of_a_killed_build_and_nothing_of_another_builder(
     others = host.podman(*NAMES).split()
     images = host.podman("images", "--all", "--quiet")
     with barasync.running("image", "build", "app", "--verbose", "--no-cache") as process:
-        read_stderr_until(process, "| waiting")
+        read_errors_until(process, "| waiting")
         places = places_of(process)
         kill(process)
     left = set(host.podman(*NAMES).split()) - set(others)
@@ -165,13 +165,3 @@ def test_clean_removes_all_of_a_killed_build_and_nothing_of_another_builder(
     assert host.podman(*NAMES).split() == others
     assert host.podman("images", "--all", "--quiet") == images
     assert not any(place.exists() for place in places)
-
-
-def read_stderr_until(process: subprocess.Popen[bytes], marker: str) -> None:
-    assert process.stderr is not None
-    said = []
-    for line in process.stderr:
-        said.append(line.decode())
-        if said[-1].rstrip().endswith(marker):
-            return
-    raise AssertionError(f"{marker!r} was not said: {said}")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from barasync.images.bootstrap.sources import DISTRIBUTIONS
 from barasync.images.toolchains import DEV, TOOLCHAINS, Family, Names
 
-MIRROR = "http://deb.debian.org/debian"
 CONFIGURATION = """
 Dir::State "{root}/state";
 Dir::State::status "{root}/status";
@@ -33,7 +33,7 @@ class Apt:
         (root / "state/lists/partial").mkdir(parents=True)
         (root / "cache/archives/partial").mkdir(parents=True)
         (root / "status").touch()
-        (root / "sources").write_text(f"deb {MIRROR} {suite} main\n")
+        (root / "sources").write_text(f"deb {DISTRIBUTIONS['debian'].mirror} {suite} main\n")
         (root / "apt.conf").write_text(CONFIGURATION.format(root=root, architecture=architecture))
         self._environ = {**os.environ, "APT_CONFIG": str(root / "apt.conf"), "LC_ALL": "C"}
         self("update")

@@ -142,6 +142,17 @@ def read_until(process: subprocess.Popen[bytes], marker: str, times: int) -> Non
         seen += marker.encode() in line
 
 
+def read_errors_until(process: subprocess.Popen[bytes], marker: str) -> None:
+    """Read a process's stderr until a line ends with `marker`."""
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line.decode())
+        if said[-1].rstrip().endswith(marker):
+            return
+    raise AssertionError(f"{marker!r} was not said: {said}")
+
+
 async def call(barasync: Barasync, *words: str) -> Ended:
     """Run a command to its end in a thread, for a test that awaits podman's client as well."""
     return await to_thread.run_sync(lambda: barasync(*words))

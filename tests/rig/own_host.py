@@ -71,6 +71,7 @@ def own_host(installation: Installation) -> Iterator[OwnHost]:
     """Make a host for a test, with storage of its own, and take it away."""
     with services.private_directory() as directory:
         environ = services.isolated_environment(directory, default_ulimits=False)
+        before = _namespaces()
         command = (*installation.host(directory / "scratch"), "sh", "-c", _BEGIN)
         holder = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
         with holder:
@@ -90,3 +91,9 @@ def own_host(installation: Installation) -> Iterator[OwnHost]:
                 holder.kill()
         left = leftovers.clear(directory)
         assert not left
+        assert _namespaces() <= before
+
+
+def _namespaces() -> set[str]:
+    """Return the files of networks, which all mount namespaces of this host have in one place."""
+    return {path.name for path in Path("/run/netns").glob("*")}

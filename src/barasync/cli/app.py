@@ -79,6 +79,7 @@ def _run() -> int:
         # What the library of the command line makes of a reader who has left.
         if not comes_of_broken_pipe(ending):
             raise
+        # Help has seen to that already.
         leave_unread()
         return EXIT_UNREAD
     except Exception as error:  # noqa: BLE001 - the last resort of the program: explained, exit 70

@@ -34,9 +34,9 @@ _USUAL = ("Containerfile", "Dockerfile")
 class Source:
     """What a build begins with: `label` is the Containerfile as the configuration has it.
 
-    `containerfile` is its path in the archive, `text` what is in it. `network` is what
-    its steps can reach. `tree` are the files that it sees, `beside` what is sent besides, by path:
-    the Containerfile where it is not one of those.
+    `containerfile` is its path in the archive, `text` what is in it. `network` is what its steps
+    can reach. `tree` are the files that it sees, `beside` what is sent besides, by path: the
+    Containerfile where it is not one of those.
     """
 
     label: str
@@ -77,21 +77,15 @@ async def read_source(
         tree = await project_tree()
     else:
         tree = await to_thread.run_sync(partial(scan, found.directory, checkpoint=check_cancelled))
-    if any(entry.path == found.place and entry.kind is Kind.FILE for entry in tree.entries):
-        return Source(
-            label=table.containerfile,
-            containerfile=found.place,
-            text=await to_thread.run_sync(_text, found.file),
-            network=table.network,
-            tree=tree,
-        )
+    text = await to_thread.run_sync(_read, found.file)
+    is_seen = any(entry.path == found.place and entry.kind is Kind.FILE for entry in tree.entries)
     return Source(
         label=table.containerfile,
-        containerfile=_OUTSIDE,
-        text=await to_thread.run_sync(_text, found.file),
+        containerfile=found.place if is_seen else _OUTSIDE,
+        text=text.decode(errors="surrogateescape"),
         network=table.network,
         tree=tree,
-        beside=await to_thread.run_sync(partial(_beside, found)),
+        beside=() if is_seen else await to_thread.run_sync(partial(_beside, found, text)),
     )
 
 
@@ -154,14 +148,14 @@ def _resolved(root: Path, path: str, where: str) -> Path:
     return found
 
 
-def _text(file: Path) -> str:
+def _read(file: Path) -> bytes:
     try:
-        return file.read_text(errors="surrogateescape")
+        return file.read_bytes()
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _beside(found: _Found) -> tuple[tuple[str, bytes], ...]:
+def _beside(found: _Found, text: bytes) -> tuple[tuple[str, bytes], ...]:
     """Return the Containerfile to be sent, and an ignore file that keeps it from being copied.
 
     Source: buildah `parse.ContainerIgnoreFile`: one beside the Containerfile counts before one in
@@ -170,11 +164,7 @@ def _beside(found: _Found) -> tuple[tuple[str, bytes], ...]:
     own = [found.file.with_name(found.file.name + suffix) for suffix in _IGNORE_FILES]
     usual = [found.directory / name for name in _IGNORE_FILES]
     ignored = next((each for each in (*own, *usual) if each.is_file()), None)
-    try:
-        text = found.file.read_bytes()
-        patterns = b"" if ignored is None else ignored.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{error.filename} cannot be read: {error.strerror}") from error
+    patterns = b"" if ignored is None else _read(ignored)
     return (
         (_OUTSIDE, text),
         (f"{_OUTSIDE}.containerignore", patterns + b"\n" + OURS.encode() + b"\n"),
