@@ -78,7 +78,8 @@ def test_images_are_made_of_one_another_for_every_architecture_and_once(
     assert ended.code == 0, ended.out + ended.err
     assert "6 passed" in ended.out
     assert built.code == 0, built.err
-    assert libpod.containers_made(service.endpoint.socket_path) == made, "a step was made again"
+    again = libpod.containers_made(service.endpoint.socket_path) - made
+    assert not again, "a step was made again"
     for architecture in MACHINES:
         assert f"report {architecture} " in built.out
         assert "3 layer" in barasync.log(f"{architecture}-report")

@@ -24,6 +24,7 @@ from tests.faults.world import CELL, IMPATIENT_SECONDS, run
 pytestmark = pytest.mark.anyio
 
 NO_SPACE = "no space left on device"
+BROKEN_DATABASE = "disk I/O error: no such file or directory"
 PRINTS = "echo one; echo two >&2; printf three"
 WRITES = "mkdir out; head -c 100000 /dev/zero > out/large; echo done"
 SOON = 5.0
@@ -41,6 +42,44 @@ async def test_without_a_fault_everything_arrives_and_nothing_is_left(
 
 
 # Refusals
+
+
+@pytest.mark.parametrize("operation", ["create", "attach"])
+async def test_a_cell_whose_podman_failed_before_the_start_runs_in_another_container(
+    service: FakeService, operation: str
+) -> None:
+    service.inject(Fault(operation, Refuses(BROKEN_DATABASE), times=1))
+
+    ran = await run(service, PRINTS)
+
+    assert ran.outcome().status is Status.PASSED
+    assert ran.outcome().output.complete
+    assert ran.stdout() == b"one\nthree"
+    assert service.containers == {}
+
+
+@pytest.mark.parametrize("operation", ["create", "attach"])
+async def test_a_podman_that_fails_every_time_is_tried_twice(
+    service: FakeService, operation: str
+) -> None:
+    service.inject(Fault(operation, Refuses(BROKEN_DATABASE), times=2))
+
+    ran = await run(service, PRINTS)
+
+    assert ran.outcome().status is Status.INFRASTRUCTURE_ERROR
+    assert BROKEN_DATABASE in ran.outcome().reason
+    assert service.containers == {}
+
+
+async def test_a_start_that_may_have_had_its_effect_is_not_tried_twice(
+    service: FakeService,
+) -> None:
+    service.inject(Fault("start", Refuses(BROKEN_DATABASE), times=1))
+
+    ran = await run(service, PRINTS)
+
+    assert ran.outcome().status is Status.INFRASTRUCTURE_ERROR
+    assert service.containers == {}
 
 
 async def test_a_start_that_podman_refuses_is_its_failure_and_names_the_cause(

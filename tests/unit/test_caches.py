@@ -26,7 +26,7 @@ from barasync.engine import caches as engine_caches
 from barasync.engine import identity
 from barasync.engine.caches import Caches, describe, find_caches, users_label
 from barasync.engine.identity import CACHES, RUN, Liveness
-from barasync.engine.image_gone import ImageGone
+from barasync.engine.not_begun import ImageGone
 from barasync.errors import ConfigError, EngineUnavailable
 from barasync.matrix.caches import caches_of
 from barasync.matrix.cells import Cell

@@ -9,6 +9,7 @@ from barasync.aiopodman.errors import (
     BadRequest,
     CommandNotFound,
     Conflict,
+    DatabaseError,
     NotFound,
     OCIRuntimeError,
     ServerError,
@@ -65,6 +66,15 @@ def test_an_error_is_classified_by_its_cause_before_its_status(
     status: int, cause: str, message: str, kind: type[APIError]
 ) -> None:
     assert type(refused(status, cause, message)) is kind
+
+
+@pytest.mark.parametrize(
+    "cause", ["disk I/O error: no such file or directory", "database is locked"]
+)
+def test_database_fails_at_times__a_failure_of_the_database_is_told_apart(cause: str) -> None:
+    message = f"preparing container x for attach: saving container x state: {cause}"
+
+    assert type(refused(500, cause, message)) is DatabaseError
 
 
 def test_an_error_keeps_what_podman_said_and_what_was_asked() -> None:

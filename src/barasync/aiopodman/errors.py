@@ -17,6 +17,7 @@ PodmanError
     ├── OCIRuntimeError       the OCI runtime could not make the container's process
     │   └── CommandNotFound   because the image has no such command
     └── ServerError           everything else
+        └── DatabaseError     podman could not read or write its database
 """
 
 from __future__ import annotations
@@ -117,3 +118,7 @@ class CommandNotFound(OCIRuntimeError):
 
 class ServerError(APIError):
     """Podman failed."""
+
+
+class DatabaseError(ServerError):
+    """Podman could not read or write its database; whether it did what was asked is unknown."""

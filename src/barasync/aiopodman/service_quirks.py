@@ -32,6 +32,14 @@ SECRET_ENV_IS_SHOWN = Quirk(
     evidence="podman #23788, measured on 4.3.1",
     fixed=(5, 3, 0),
 )
+DATABASE_FAILS_AT_TIMES = Quirk(
+    name="database-fails-at-times",
+    trap="with many containers at once, one in ten thousands meets a failure of podman's SQLite",
+    workaround="a GET is sent again; the caller takes another container where none has run",
+    evidence="measured on 5.4.2 (disk I/O error: no such file or directory); podman #20809",
+    on_demand=False,
+    since=(4, 8, 0),
+)
 IDLE_CONNECTIONS_CLOSE = Quirk(
     name="idle-connections-close",
     trap="a service that was started with a time limit closes idle connections, 10 s by default",

@@ -13,14 +13,14 @@ from typing import Protocol
 
 from anyio import to_thread
 
-from barasync.aiopodman import Container, NotFound, OCIRuntimeError, PodmanError
+from barasync.aiopodman import Container, DatabaseError, NotFound, OCIRuntimeError, PodmanError
 from barasync.engine.aftermath import Aftermath, KeepManifest
 from barasync.engine.collection import Cancellable, needs_overlay
 from barasync.engine.drain import Drain, Sink
 from barasync.engine.ended import Ended, outcome_of
 from barasync.engine.ending import NoVerdict
-from barasync.engine.image_gone import ImageGone
 from barasync.engine.job import Job, Session, cgroup_of, container_spec
+from barasync.engine.not_begun import ImageGone, NotBegun
 from barasync.engine.phases import Phases
 from barasync.engine.place import FreshPlace
 from barasync.engine.reaper import Kind
@@ -73,7 +73,8 @@ async def attempt(
     leaked, and its output so far is in `log`, which knows how much that is.
 
     Raises:
-        ImageGone: there is no image of the job's ID any more.
+        NotBegun: podman failed before the command began, and the cause may have passed; `ImageGone`
+            where there is no image of the job's ID any more.
     """
     cgroup = cgroup_of(job, session)
     try:
@@ -120,8 +121,9 @@ async def attempt(
         if not scope.cancelled_caught:
             outcome = outcome_of(ended, job, session.podman.version, place.oom_kills)
     except (PodmanError, TimeoutError) as error:
-        if container_id is None and isinstance(error, NotFound):
-            raise ImageGone(str(error)) from error
+        not_begun = _not_begun(error, created=container_id is not None)
+        if not_begun is not None and place.leaked is None:
+            raise not_begun from error
         outcome = _infrastructure_error(error, created=container_id is not None)
     except BarasyncError as error:
         refused, outcome = error, _refused(error)
@@ -191,6 +193,15 @@ def _usage(read: Usage, container_id: str | None, session: Session) -> Usage:
     if read.exact or session.sampler is None or container_id is None:
         return read
     return session.sampler.usage(container_id)
+
+
+def _not_begun(error: Exception, *, created: bool) -> NotBegun | None:
+    """Return what to raise for a failure that may have passed; a start may have had its effect."""
+    if not created and isinstance(error, NotFound):
+        return ImageGone(str(error))
+    if isinstance(error, DatabaseError) and error.path.endswith(("/containers/create", "/attach")):
+        return NotBegun(str(error))
+    return None
 
 
 def _infrastructure_error(error: Exception, *, created: bool) -> Outcome:

@@ -36,7 +36,7 @@ from barasync.aiopodman import (
 from barasync.config.caches import CacheMode
 from barasync.engine.filelock import locked, locked_at_once
 from barasync.engine.identity import CACHES, RUN, Liveness, machine_word
-from barasync.engine.image_gone import ImageGone
+from barasync.engine.not_begun import ImageGone
 from barasync.errors import ConfigError, EngineUnavailable
 from barasync.matrix.caches import ARCH, IMAGE, PREFIX, USER, CellCache, caches_of
 from barasync.matrix.cells import Cell

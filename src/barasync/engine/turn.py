@@ -16,10 +16,10 @@ from barasync.engine.aftermath import with_snapshot
 from barasync.engine.attempt import OutputLog, Taken, attempt
 from barasync.engine.caches import Caches
 from barasync.engine.collection import Cancellable
-from barasync.engine.image_gone import ImageGone
 from barasync.engine.images import ImageSource
 from barasync.engine.job import Job, Session
 from barasync.engine.masking import masked_error, masked_outcome, masked_sink
+from barasync.engine.not_begun import ImageGone, NotBegun
 from barasync.engine.once import Once
 from barasync.engine.phases import Phases
 from barasync.errors import BarasyncError
@@ -117,8 +117,9 @@ class Turns:
     ) -> Taken:
         """Run one attempt of a cell, with what it needs made first.
 
-        Where the image was removed meanwhile it is made again, once: a layer whose maker is dead
-        goes with `barasync clean`, whoever else is about to use it.
+        Where podman failed before the command began, and not for good, the attempt is made once
+        more. Where the image was removed meanwhile it is made again for that: a layer whose maker
+        is dead goes with `barasync clean`, whoever else is about to use it.
 
         When a scope of `cancellable` is cancelled the outcome is `CANCELLED`, without a reason; as
         `attempt` says, nothing is left then. The phases are added to `phases`. `on_release` is
@@ -136,11 +137,11 @@ class Turns:
     async def _take_twice(self, turn: _Turn) -> Taken:
         try:
             return await self._take(turn)
-        except ImageGone:
+        except NotBegun:
             pass
         try:
             return await self._take(turn)
-        except ImageGone as error:
+        except NotBegun as error:
             outcome = Outcome(status=Status.INFRASTRUCTURE_ERROR, reason=f"podman: {error}")
             return Taken(outcome=outcome)
 

@@ -21,6 +21,7 @@ from barasync.aiopodman.errors import (
     BadRequest,
     CommandNotFound,
     Conflict,
+    DatabaseError,
     NotFound,
     OCIRuntimeError,
     ServerError,
@@ -49,6 +50,8 @@ _BY_CAUSE: tuple[tuple[str, type[APIError]], ...] = (
     ("volume is being used", Conflict),
     ("volume already exists", Conflict),
     ("secret name in use", Conflict),
+    ("disk I/O error", DatabaseError),
+    ("database is locked", DatabaseError),
 )
 _BY_STATUS: dict[int, type[APIError]] = {400: BadRequest, 404: NotFound, 409: Conflict}
 

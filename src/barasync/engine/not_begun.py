@@ -1,0 +1,11 @@
+"""What is raised where an attempt came to nothing before its command ran: another may do better."""
+
+from __future__ import annotations
+
+
+class NotBegun(Exception):
+    """Podman failed before the command began, nothing is left, and the cause may have passed."""
+
+
+class ImageGone(NotBegun):
+    """Podman has no image any more of an ID that it had when it was prepared."""
