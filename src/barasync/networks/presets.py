@@ -1,0 +1,1 @@
+"""What each preset denies and allows."""

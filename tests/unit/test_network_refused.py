@@ -1,0 +1,50 @@
+"""What a policy refused, from the kernel's listing."""
+
+from __future__ import annotations
+
+import msgspec
+
+from barasync.networks.refused import Refusal, refusals
+
+
+def listed(name: str, *elements: tuple[list[str | int], int]) -> dict[str, object]:
+    """A set as nft lists it, with packets for each key."""
+    elem = [
+        {"elem": {"val": {"concat": key}, "counter": {"packets": packets, "bytes": 60 * packets}}}
+        for key, packets in elements
+    ]
+    return {"set": {"family": "inet", "name": name, "table": "barasync", "elem": elem}}
+
+
+def listing(*sets: dict[str, object]) -> bytes:
+    return msgspec.json.encode({"nftables": [{"metainfo": {"version": "1.0.6"}}, *sets]})
+
+
+def test_most_packets_come_first_with_and_without_ports() -> None:
+    counted = listing(
+        listed("refused4", (["198.51.100.9", "tcp", 80], 2), (["198.51.100.9", "udp", 53], 5)),
+        listed("refused6"),
+        listed("refused_other4", (["198.51.100.7", "icmp"], 3)),
+        listed("refused_other6", (["2001:db8::7", "ipv6-icmp"], 1), (["2001:db8::7", 253], 9)),
+    )
+
+    assert refusals(counted) == (
+        Refusal("2001:db8::7", "253", None, 9),
+        Refusal("198.51.100.9", "udp", 53, 5),
+        Refusal("198.51.100.7", "icmp", None, 3),
+        Refusal("198.51.100.9", "tcp", 80, 2),
+        Refusal("2001:db8::7", "ipv6-icmp", None, 1),
+    )
+
+
+def test_a_hundred_are_reported_of_however_many() -> None:
+    ports = range(1, 1025)
+    counted = listing(listed("refused4", *((["198.51.100.9", "tcp", n], n) for n in ports)))
+
+    found = refusals(counted)
+
+    assert [refusal.packets for refusal in found] == list(range(1024, 924, -1))
+
+
+def test_without_counters_there_is_nothing() -> None:
+    assert refusals(listing()) == ()
