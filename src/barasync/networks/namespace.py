@@ -1,0 +1,202 @@
+"""The network namespace of a container, entered from outside to load its rules and to read them.
+
+Nothing of it is done in the container, whose file system and capabilities do not matter then. An
+open descriptor keeps the namespace, with rules and counters, after the container has ended.
+
+Source: namespaces(7), ioctl_ns(2), nsenter(1), nft(8); measured with podman 4.3.1 and 5.4.2.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import anyio
+from anyio import to_thread
+
+from barasync.errors import EngineUnavailable
+from barasync.terminal_text import one_line
+
+TABLE = "barasync"
+"""The table of family `inet` that holds all of the rules."""
+
+_SECONDS = 10.0
+_PROC = Path("/proc")
+# Users other than root often have none of these in their search path.
+_SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
+_PACKAGES = {"nsenter": "util-linux", "nft": "nftables"}
+_NS_GET_USERNS = 0xB701
+_REASON_LENGTH = 300
+
+
+class NamespaceError(EngineUnavailable):
+    """A network policy cannot be enforced: the namespace is out of reach, or its rules are."""
+
+
+class Namespace:
+    """A container's network namespace, held open; `enter` makes it."""
+
+    def __init__(self, entering: tuple[str, ...], descriptors: tuple[int, ...], nft: str) -> None:
+        self._entering = entering
+        self._descriptors = descriptors
+        self._nft = nft
+
+    async def load(self, text: str) -> None:
+        """Carry out one transaction of nft's, all of it or nothing.
+
+        When cancelled, it is or is not in force.
+
+        Raises:
+            NamespaceError: it is not in force, or nobody knows.
+        """
+        await self._run("the rules could not be loaded", "-f", "-", text=text)
+
+    async def listing(self) -> bytes:
+        """Return the table with its rules, sets and counters, as JSON of nft's.
+
+        Raises:
+            NamespaceError: there is no such table, or it cannot be read.
+        """
+        return await self._run("the rules cannot be read", "-j", "list", "table", "inet", TABLE)
+
+    async def _run(self, problem: str, *words: str, text: str = "") -> bytes:
+        try:
+            with anyio.fail_after(_SECONDS):
+                done = await anyio.run_process(
+                    [*self._entering, self._nft, *words],
+                    input=text.encode(),
+                    check=False,
+                    pass_fds=self._descriptors,
+                )
+        except TimeoutError:
+            raise NamespaceError(f"{problem}: nft did not end within {_SECONDS:g} s") from None
+        except OSError as error:
+            raise NamespaceError(f"{problem}: {self._entering[0]}: {error.strerror}") from error
+        if done.returncode:
+            said = one_line(done.stderr.decode(errors="replace"), most=_REASON_LENGTH)
+            raise NamespaceError(
+                f"{problem}: {said or f'nft ended with {done.returncode}'}", hint=_hint(said)
+            )
+        return done.stdout
+
+
+@asynccontextmanager
+async def enter(pid: int, container_id: str) -> AsyncIterator[Namespace]:
+    """Hold the network namespace of a container whose first process is `pid`, for the block.
+
+    The process need not live on. That it is the container's is proven by its cgroup, or by its
+    parent, the container's monitor; that the namespace is not that of the host by its inode.
+
+    Raises:
+        NamespaceError: it cannot be seen from here, is not known to be the container's, or is
+            shared with this process; or a program is missing.
+    """
+    nsenter, nft = [await to_thread.run_sync(_program, name) for name in _PACKAGES]
+    held, net, user = await to_thread.run_sync(_open, pid, container_id)
+    with held:
+        entering = [nsenter, f"--net=/proc/self/fd/{net}"]
+        if user is not None:
+            entering += [f"--user=/proc/self/fd/{user}", "--preserve-credentials"]
+        descriptors = (net,) if user is None else (net, user)
+        yield Namespace(tuple(entering), descriptors, nft)
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name) or shutil.which(name, path=_SBIN)
+    if found is None:
+        raise NamespaceError(
+            f"{name} is not installed, and without it no network policy can be enforced",
+            hint=f"install the package {_PACKAGES[name]} on this machine",
+        )
+    return found
+
+
+def _open(pid: int, container_id: str) -> tuple[ExitStack, int, int | None]:
+    """Open a container's network namespace, and the user namespace to enter first, if any.
+
+    The caller closes what is returned. The proof comes after the opening: a process that ends
+    meanwhile makes room for none of the same container.
+    """
+    with ExitStack() as stack:
+        try:
+            net = os.open(_PROC / str(pid) / "ns/net", os.O_RDONLY)
+        except (FileNotFoundError, ProcessLookupError):
+            _refuse(f"no process {pid} can be seen from here")
+        except PermissionError:
+            _refuse(
+                f"process {pid} is another user's",
+                hint="run barasync as the user whose podman service it is",
+            )
+        except OSError as error:
+            _refuse(f"process {pid}: {error.strerror}")
+        stack.callback(os.close, net)
+        if not is_of_container(_PROC, pid, container_id):
+            _refuse(f"process {pid} is not known to be the container's")
+        _require_own(net)
+        user = _owner(net)
+        if user is not None:
+            stack.callback(os.close, user)
+        return stack.pop_all(), net, user
+
+
+def is_of_container(proc: Path, pid: int, container_id: str) -> bool:
+    """Tell whether a process is a container's first one; blocking, reads up to three small files.
+
+    Its cgroup has the ID in its name, or its parent is a conmon with the ID among its arguments,
+    as where podman makes no cgroup.
+    """
+    try:
+        if container_id in (proc / str(pid) / "cgroup").read_text():
+            return True
+        # The command name is in parentheses and may hold anything, a parenthesis too.
+        parent = (
+            (proc / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
+        )
+        arguments = (proc / parent / "cmdline").read_bytes().split(b"\0")
+    except (OSError, IndexError):
+        return False
+    return container_id.encode() in arguments
+
+
+def _require_own(net: int) -> None:
+    """Refuse a namespace that this process, or the first one of the machine, is in as well."""
+    inode = os.fstat(net).st_ino
+    for process in ("self", "1"):
+        try:
+            other = (_PROC / process / "ns/net").stat().st_ino
+        except PermissionError:
+            # Another user's: what it is in cannot be entered from here, or changed.
+            continue
+        if inode == other:
+            _refuse("it is that of the host", hint="its rules would be those of all programs")
+
+
+def _owner(net: int) -> int | None:
+    """Open the user namespace that a network namespace belongs to, `None` where it is our own."""
+    try:
+        user: int = fcntl.ioctl(net, _NS_GET_USERNS)
+    except OSError as error:
+        _refuse(f"its user namespace is out of reach: {error.strerror}")
+    if os.fstat(user).st_ino == (_PROC / "self/ns/user").stat().st_ino:
+        os.close(user)
+        return None
+    return user
+
+
+def _refuse(why: str, *, hint: str | None = None) -> NoReturn:
+    raise NamespaceError(
+        f"the container's network namespace cannot be entered: {why}",
+        hint=hint
+        or "a network policy needs a podman service on this machine, in its PID namespace",
+    )
+
+
+def _hint(said: str) -> str | None:
+    if "not permitted" in said.lower():
+        return "it takes root, or the user whose rootless podman service it is"
+    return None

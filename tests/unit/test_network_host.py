@@ -1,0 +1,69 @@
+"""The addresses of a machine, from the files in which its kernel tells them."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from barasync.networks.host import addresses, parse_fib_trie, parse_if_inet6
+
+# Recorded, and shortened: a tree for each table of routes, in which an address may be twice.
+FIB_TRIE = """\
+Main:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 0.0.0.0
+        /0 universe UNICAST
+     +-- 10.88.30.0/26 2 0 2
+        +-- 10.88.30.0/31 1 0 0
+           |-- 10.88.30.0
+              /26 link UNICAST
+           |-- 10.88.30.1
+              /32 host LOCAL
+        |-- 10.88.30.63
+           /32 link BROADCAST
+     |-- 192.0.2.2
+        /30 link UNICAST
+        /32 host LOCAL
+Local:
+  +-- 0.0.0.0/0 3 0 5
+     +-- 127.0.0.0/8 2 0 2
+        +-- 127.0.0.0/31 1 0 0
+           |-- 127.0.0.0
+              /8 host LOCAL
+           |-- 127.0.0.1
+              /32 host LOCAL
+        |-- 127.255.255.255
+           /32 link BROADCAST
+     |-- 192.0.2.2
+        /32 host LOCAL
+"""
+
+IF_INET6 = """\
+fe8000000000000000fc00fffe000001 04 40 20 80     eth0
+00000000000000000000000000000001 01 80 10 80       lo
+fd000000000000000000000000000002 04 40 00 82     eth0
+fd000000000000000000000000000002 0d 40 00 82 podman10
+"""
+
+
+def test_the_addresses_of_the_machine_are_those_that_are_local_and_single() -> None:
+    assert parse_fib_trie(FIB_TRIE) == tuple(
+        map(ip_address, ("10.88.30.1", "192.0.2.2", "127.0.0.1"))
+    )
+
+
+def test_an_address_of_two_interfaces_is_told_once() -> None:
+    assert parse_if_inet6(IF_INET6) == tuple(
+        map(ip_address, ("fe80::fc:ff:fe00:1", "::1", "fd00::2"))
+    )
+
+
+def test_a_machine_without_addresses_has_none() -> None:
+    assert parse_fib_trie("Main:\n  +-- 0.0.0.0/0 3 0 5\n") == ()
+    assert parse_if_inet6("") == ()
+
+
+def test_of_this_machine_no_address_of_loopback_is_told() -> None:
+    found = addresses()
+
+    assert list(found) == sorted(found, key=lambda address: (address.version, int(address)))
+    assert not any(address.is_loopback for address in found)

@@ -1,0 +1,189 @@
+"""Whose network namespace it is, and what becomes of programs that fail in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from barasync.networks.namespace import Namespace, NamespaceError, enter, is_of_container
+
+pytestmark = pytest.mark.anyio
+
+ID = "0123456789abcdef" * 4
+
+
+def process(proc: Path, pid: int, *, cgroup: str, parent: int = 7) -> None:
+    directory = proc / str(pid)
+    directory.mkdir()
+    (directory / "cgroup").write_text(cgroup)
+    (directory / "stat").write_text(f"{pid} (3) a ) S {parent} {pid} {pid} 0 -1 4194560")
+
+
+def monitor(proc: Path, pid: int, *arguments: str) -> None:
+    (proc / str(pid)).mkdir()
+    (proc / str(pid) / "cmdline").write_bytes(b"".join(f"{a}\0".encode() for a in arguments))
+
+
+@pytest.mark.parametrize(
+    "cgroup",
+    [
+        f"0::/../../barasync-run/cell/libpod-{ID}\n",
+        f"9:pids:/libpod_parent/libpod-{ID}\n8:cpu:/\n",
+        f"0::/machine.slice/libpod-{ID}.scope/container\n",
+    ],
+)
+def test_a_cgroup_that_names_the_container_is_proof(tmp_path: Path, cgroup: str) -> None:
+    process(tmp_path, 42, cgroup=cgroup)
+
+    assert is_of_container(tmp_path, 42, ID)
+    assert not is_of_container(tmp_path, 42, ID[::-1])
+
+
+def test_without_cgroups_a_monitor_of_the_container_is_proof(tmp_path: Path) -> None:
+    process(tmp_path, 42, cgroup="0::/user.slice/session-1.scope\n")
+    monitor(tmp_path, 7, "/usr/bin/conmon", "-c", ID, "-u", ID)
+
+    assert is_of_container(tmp_path, 42, ID)
+    assert not is_of_container(tmp_path, 42, ID[::-1])
+
+
+def test_nothing_else_is_proof(tmp_path: Path) -> None:
+    process(tmp_path, 42, cgroup="0::/\n")
+    process(tmp_path, 43, cgroup="0::/\n", parent=8)
+    monitor(tmp_path, 7, "/bin/sh", f"--x={ID}")
+
+    assert not is_of_container(tmp_path, 42, ID)
+    assert not is_of_container(tmp_path, 43, ID)
+    assert not is_of_container(tmp_path, 44, ID)
+
+
+async def refusal(pid: int) -> NamespaceError:
+    with pytest.raises(NamespaceError) as caught:
+        async with enter(pid, ID):
+            pass
+    return caught.value
+
+
+async def test_a_process_that_cannot_be_seen_has_no_namespace_to_enter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    programs(monkeypatch, "nsenter", "nft")
+    error = await refusal(2**30)
+
+    assert "no process 1073741824 can be seen from here" in str(error)
+    assert "on this machine" in str(error.hint)
+
+
+async def test_a_process_that_is_not_known_to_be_the_containers_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    programs(monkeypatch, "nsenter", "nft")
+    before = descriptors()
+
+    error = await refusal(os.getpid())
+
+    assert f"process {os.getpid()} is not known to be the container's" in str(error)
+    assert descriptors() == before
+
+
+async def test_the_namespace_of_this_process_is_not_entered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    programs(monkeypatch, "nsenter", "nft")
+    monkeypatch.setattr("barasync.networks.namespace.is_of_container", lambda *_: True)
+    before = descriptors()
+
+    assert "it is that of the host" in str(await refusal(os.getpid()))
+    assert descriptors() == before
+
+
+@pytest.mark.parametrize(
+    ("present", "missing", "package"), [("nsenter", "nft", "nftables"), ("nft", "nsenter", "util-")]
+)
+async def test_a_program_that_is_missing_is_named_with_its_package(
+    present: str, missing: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs(monkeypatch, present)
+
+    error = await refusal(os.getpid())
+
+    assert str(error).startswith(f"{missing} is not installed")
+    assert f"install the package {package}" in str(error.hint)
+
+
+async def test_a_program_is_found_where_only_root_looks_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("nsenter", "nft"):
+        (tmp_path / name).touch(mode=0o755)
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setattr("barasync.networks.namespace._SBIN", str(tmp_path))
+
+    assert "no process" in str(await refusal(2**30))
+
+
+async def test_what_nft_refuses_is_told_in_one_line() -> None:
+    namespace = Namespace(("/bin/sh", "-c", 'echo "Error: no"; cat >&2; exit 1', "sh"), (), "nft")
+
+    with pytest.raises(NamespaceError) as caught:
+        await namespace.load("bad\nrule")
+
+    assert str(caught.value) == "the rules could not be loaded: bad rule"
+
+
+async def test_a_failure_without_a_word_is_told_by_its_exit_code() -> None:
+    namespace = Namespace(("/bin/sh", "-c", "exit 3", "sh"), (), "nft")
+
+    with pytest.raises(NamespaceError) as caught:
+        await namespace.listing()
+
+    assert str(caught.value) == "the rules cannot be read: nft ended with 3"
+
+
+async def test_whoever_may_not_enter_hears_who_may() -> None:
+    script = 'echo "nsenter: reassociate to namespace: Operation not permitted" >&2; exit 1'
+    namespace = Namespace(("/bin/sh", "-c", script, "sh"), (), "nft")
+
+    with pytest.raises(NamespaceError) as caught:
+        await namespace.listing()
+
+    assert "takes root" in str(caught.value.hint)
+
+
+async def test_an_nft_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("barasync.networks.namespace._SECONDS", 0.05)
+    namespace = Namespace(("/bin/sh", "-c", "exec sleep 1000", "sh"), (), "nft")
+
+    with pytest.raises(NamespaceError) as caught:
+        await namespace.load("")
+
+    assert str(caught.value) == "the rules could not be loaded: nft did not end within 0.05 s"
+
+
+async def test_a_program_that_cannot_be_executed_is_named() -> None:
+    namespace = Namespace(("/nonexistent/nsenter",), (), "nft")
+
+    with pytest.raises(NamespaceError) as caught:
+        await namespace.load("")
+
+    assert "/nonexistent/nsenter: No such file" in str(caught.value)
+
+
+async def test_what_is_loaded_and_listed_passes_through_whole() -> None:
+    namespace = Namespace(("/bin/sh", "-c", 'cat; echo "$@"', "sh"), (), "nft")
+
+    await namespace.load("add table inet x")
+
+    assert await namespace.listing() == b"nft -j list table inet barasync\n"
+
+
+def programs(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Have these programs only, whatever there is on this machine."""
+    found = {name: f"/usr/bin/{name}" for name in names}
+    monkeypatch.setattr("shutil.which", lambda name, path=None: found.get(name))  # noqa: ARG005
+
+
+def descriptors() -> set[str]:
+    return {path.name for path in Path("/proc/self/fd").iterdir() if path.exists()}
