@@ -65,6 +65,8 @@ def test_a_snapshot_under_no_name_for_an_image_is_refused_without_podman(
         ("[defaults]\nenv = { A = 1 }\n", ["defaults.env.A", "a string"]),
         ('[defaults]\nmemory = "2 quarts"\n', ["defaults.memory", "2 quarts"]),
         ('[matrix]\narch = ["amd46"]\n', ["matrix.arch[0]", "did you mean 'amd64'"]),
+        ('network = "none"\n', ["network: expected a table", "belongs at barasync.toml: defaults"]),
+        ('[network.a]\nallow = ["443"]\n', ["network.a.allow[0]", "no protocol", "'443/tcp'"]),
         ("[matrix\n", ["line 1", "not TOML"]),
     ],
 )
@@ -95,7 +97,8 @@ def test_without_a_file_the_next_step_is_said(barasync: Barasync) -> None:
         (("--memory", "lots"), 2, "--memory: 'lots'"),
         (("--timeout", "-1"), 2, "--timeout"),
         (("--env", "A"), 2, "--env: 'A' is not NAME=VALUE"),
-        (("--network", "public"), 2, "--network"),
+        (("--network", "pubic"), 2, "--network: there is no network 'pubic'; did you mean 'public"),
+        (("--network", "host"), 2, "hint: allow that with --allow-host-network"),
         (("--url", "tcp://far:1"), 2, "tcp:// is not supported"),
         (("--select", "nope*"), 3, "--select 'nope*' matches no cell"),
         (("--workspace", "none", "--artifact", "out"), 2, "the artifact 'out' could lie in"),

@@ -232,7 +232,6 @@ def test_an_empty_variable_counts_as_none() -> None:
         ("BARASYNC_PIDS", "9" * 5000, "expected an integer"),
         ("BARASYNC_PIDS", "9" * 12, "999999999999 is not a number of processes"),
         ("BARASYNC_MEMORY", "x", "'x' is not a size"),
-        ("BARASYNC_NETWORK", "private", "the preset 'private' is refused"),
         ("BARASYNC_WORKSPACE", "copy", "expected one of layer, overlay, bind, none"),
         ("BARASYNC_IMAGE", " ", "' ' is neither"),
     ],

@@ -130,7 +130,6 @@ def test_a_small_number_of_bytes_is_taken_for_a_forgotten_unit(size: int, is_sma
         ({"cpus": float("nan")}, "cpus: nan is not a number of cores"),
         ({"pids": -1}, "pids: -1 is not a number of processes between 1 and 4194304"),
         ({"pids": 4_194_305}, "pids: 4194305 is not a number of processes"),
-        ({"network": "brigde"}, "network: unknown network 'brigde'; did you mean 'bridge'?"),
         ({"env": {"": "x"}}, "env.\"\": '' cannot name an environment variable"),
         ({"env": {"A=B": "x"}}, "env.\"A=B\": 'A=B' cannot name an environment variable"),
         ({"env": {"A": "\0"}}, r"env.A: '\x00' contains a NUL character"),
@@ -151,20 +150,6 @@ def test_a_small_number_of_bytes_is_taken_for_a_forgotten_unit(size: int, is_sma
 )
 def test_a_bad_value_is_refused_with_its_place(settings: dict[str, Any], message: str) -> None:
     assert str(problem(**settings)).startswith(f"barasync.toml: defaults.{message}")
-
-
-@pytest.mark.parametrize("preset", ["public", "private", "local", "isolated"])
-def test_a_network_preset_is_refused_because_nothing_enforces_it_yet(preset: str) -> None:
-    error = problem(network=preset)
-
-    assert f"the preset '{preset}' is refused" in str(error)
-    assert "does not enforce presets yet" in str(error)
-    assert error.hint is not None
-    assert "'none' is no network at all" in error.hint
-
-
-def test_the_network_of_the_host_is_refused_with_the_reason() -> None:
-    assert "could reach everything that listens on this host" in str(problem(network="host"))
 
 
 @pytest.mark.parametrize("name", CELL_VARIABLES)

@@ -107,7 +107,20 @@ Pids = Annotated[
 ]
 Network = Annotated[
     str | None,
-    typer.Option("--network", help="none or bridge.", metavar="MODE", rich_help_panel=_CELL),
+    typer.Option(
+        "--network",
+        help="public, private, local, isolated, one of the file's, none or bridge.",
+        metavar="NAME",
+        rich_help_panel=_CELL,
+    ),
+]
+AllowHostNetwork = Annotated[
+    bool,
+    typer.Option(
+        "--allow-host-network",
+        help="Let cells have the network `host`: all that this host reaches, its loopback too.",
+        rich_help_panel=_CELL,
+    ),
 ]
 Env = Annotated[
     list[str] | None,

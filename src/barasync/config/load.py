@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, inspect
 
 from barasync.config.images import check_images
+from barasync.config.networks import check_networks
 from barasync.config.origin import FILE_NAME, PYPROJECT_NAME, PYPROJECT_TABLE, Origin
 from barasync.config.schema import Document
 from barasync.config.structure import check
@@ -105,6 +106,7 @@ def _check_values(document: Document, origin: Origin) -> None:
         check_config_name(name, origin.key("config", name))
         parse_settings(table, partial(origin.key, "config", name))
     check_images(document.images, origin)
+    check_networks(document, origin)
     matrix = document.matrix
     for index, name in enumerate(matrix.config):
         check_config_name(name, origin.key("matrix", "config", index))

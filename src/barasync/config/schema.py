@@ -17,6 +17,8 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from barasync.config.policies import Default
+
 WORKSPACE = "/workspace"
 """Where the project's files are in a cell."""
 
@@ -203,6 +205,28 @@ class ImageTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
         return self.timeout or None
 
 
+class NetworkTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A table `[network.NAME]`: what the cells of a network may reach, over a preset as `base`.
+
+    `ports` are published for each cell, in the form of podman's `--publish`. `join` names a network
+    that is there already; without it there is one for each run, which `subnets` (one of a family),
+    `internal` and `ipv6` describe.
+    """
+
+    base: str | UnsetType = UNSET
+    allow: list[str] | UnsetType = UNSET
+    deny: list[str] | UnsetType = UNSET
+    default: Default | UnsetType = UNSET
+    log: bool | UnsetType = UNSET
+    ports: list[str] | UnsetType = UNSET
+    hosts: dict[str, str] | UnsetType = UNSET
+    dns: list[str] | UnsetType = UNSET
+    subnets: list[str] | UnsetType = UNSET
+    internal: bool | UnsetType = UNSET
+    ipv6: bool | UnsetType = UNSET
+    join: str | UnsetType = UNSET
+
+
 class Document(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """A whole `barasync.toml`, or the table `[tool.barasync]` of a `pyproject.toml`."""
 
@@ -210,6 +234,7 @@ class Document(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
     matrix: MatrixTable = MatrixTable()
     config: dict[str, CellTable] = {}
     images: dict[str, ImageTable] = {}
+    network: dict[str, NetworkTable] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,8 +245,9 @@ class CellSettings:
     no limit. `stop_grace` is how many seconds a cell gets between SIGTERM and SIGKILL, 0 for
     SIGKILL at once. `retries` is how often it may be tried again after a failure of a kind in
     `retry_on`. `image` is the name of a declared image or a reference; `command` still holds its
-    placeholders, which `matrix.command` expands; both are empty when no layer gave one. `secrets`,
-    `volumes` and `caches` keep their written form, checked. `artifacts` are paths or patterns in
+    placeholders, which `matrix.command` expands; both are empty when no layer gave one. `network`
+    is the name of a preset, a declared policy or a mode of podman's. `secrets`, `volumes` and
+    `caches` keep their written form, checked. `artifacts` are paths or patterns in
     the container, relative ones below the workspace. All that is collected of a cell is bounded
     together: `artifacts_size` in bytes, `artifacts_files` in members of archives,
     `artifacts_timeout` in seconds.

@@ -59,6 +59,7 @@ def check(data: object, kind: inspect.Type, place: Place, *path: str | int) -> N
         _check_keys(data, kind, place, *path)
         for item in kind.fields:
             if item.encode_name in data:
+                _check_level(data[item.encode_name], item, kind, place, *path)
                 check(data[item.encode_name], item.type, place, *path, item.encode_name)
     elif isinstance(kind, inspect.DictType) and _is_table(data):
         for key, value in data.items():
@@ -119,6 +120,19 @@ def _check_keys(
             raise ConfigError(
                 f"{place(*path, item.encode_name)}: missing; {describe(item.type)} is needed here"
             )
+
+
+def _check_level(
+    value: object, item: inspect.Field, kind: inspect.StructType, place: Place, *path: str | int
+) -> None:
+    """Refuse a setting that stands where a table of its name is: `network`, at the top."""
+    name = item.encode_name
+    table = None if _fits(value, item.type) else _table_with(name, kind)
+    if table is not None:
+        raise ConfigError(
+            f"{place(*path, name)}: expected {describe(item.type)}, got {_shown(value)}",
+            hint=f"the setting belongs at {place(*path, table, name)}",
+        )
 
 
 def _table_with(key: str, kind: inspect.StructType) -> str | None:

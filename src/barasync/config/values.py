@@ -14,7 +14,6 @@ from barasync.config.origin import Place
 from barasync.config.schema import CellTable, RetryOn
 from barasync.config.secrets import parse_secret
 from barasync.config.sizes import parse_size
-from barasync.config.spelling import did_you_mean
 from barasync.config.volumes import Volume, parse_volume
 from barasync.errors import ConfigError
 
@@ -23,9 +22,6 @@ SETTINGS: tuple[str, ...] = CellTable.__struct_fields__
 
 CELL_VARIABLES = ("BARASYNC_RUN", "BARASYNC_CELL", "BARASYNC_ARCH", "BARASYNC_CONFIG")
 """Environment variables that every cell gets from barasync; a file cannot set them."""
-
-NETWORKS = ("none", "bridge")
-_PRESETS = ("public", "private", "local", "isolated")
 
 _LONGEST_TIMEOUT = 365 * 24 * 3600.0
 """A year; conmon, which enforces the server-side timeout, keeps its seconds in 32 bits."""
@@ -180,24 +176,6 @@ def _pids(number: int) -> int | None:
     return number or None
 
 
-def _network(name: str) -> str:
-    hint = "'none' is no network at all; 'bridge' is podman's default network, without any filter"
-    if name in NETWORKS:
-        return name
-    if name in _PRESETS:
-        raise BadValue(
-            f"the preset '{name}' is refused, because this version does not enforce presets yet",
-            hint=hint,
-        )
-    if name == "host":
-        raise BadValue(
-            "'host' is refused: the cell could reach everything that listens on this host, "
-            "its loopback included",
-            hint=hint,
-        )
-    raise BadValue(f"unknown network {name!r}{did_you_mean(name, NETWORKS)}", hint=hint)
-
-
 def _env(variables: Mapping[str, str]) -> dict[str, str]:
     for name, value in variables.items():
         if not name or "=" in name or "\0" in name:
@@ -312,7 +290,7 @@ _PARSERS: Mapping[str, Callable[[Any], object]] = {
     "memory": _memory,
     "cpus": _cpus,
     "pids": _pids,
-    "network": _network,
+    "network": lambda name: name,  # `networks` knows what is declared
     "env": _env,
     "secrets": _secrets,
     "volumes": _volumes,

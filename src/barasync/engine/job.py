@@ -89,7 +89,7 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         image=job.image,
         name=f"barasync-{session.run}-{job.cell.id}-{job.number}",
         command=job.command,
-        env={**_proxies(settings.network, session), **job.environment},
+        env={**_proxies(job.cell, session), **job.environment},
         labels={
             **session.labels,
             **users_label(job.caches),
@@ -101,7 +101,8 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         memory_bytes=settings.memory,
         cpus=settings.cpus,
         pids_limit=settings.pids,
-        network=cast("Network", settings.network),  # checked with the configuration
+        # Nothing enforces a policy yet; without a network nothing is reached that it denies.
+        network="none" if job.cell.policy else cast("Network", settings.network),
         mounts=(
             *(mount(volume) for volume in settings.volumes),
             *job.caches,
@@ -115,8 +116,10 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
     return with_workspace(spec, settings.workspace, session.project)
 
 
-def _proxies(network: str, session: Session) -> Mapping[str, str]:
-    return {} if network == "none" else session.proxies
+def _proxies(cell: Cell, session: Session) -> Mapping[str, str]:
+    policy = cell.policy
+    has_network = cell.settings.network != "none" if policy is None else policy.needs_network
+    return session.proxies if has_network else {}
 
 
 def timeout_of_service(job: Job) -> int | None:

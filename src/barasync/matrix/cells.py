@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from barasync.config.policies import Policy
 from barasync.config.schema import CellSettings
 from barasync.matrix.platforms import Platform
 
@@ -16,7 +17,8 @@ class Cell:
     `id` is stable, shell-safe and unique within a plan (`arm64-release`, or `arm64` where there is
     no configuration axis); `arch` is the name of the architecture in `id`; `provenance` maps each
     setting to the layer that decided it (`"timeout": "barasync.toml: config.release.timeout"`), and
-    `env.NAME` for each variable.
+    `env.NAME` for each variable. `policy` is what `settings.network` names; `None` for a mode of
+    podman's.
     """
 
     id: str
@@ -25,6 +27,7 @@ class Cell:
     config: str | None
     settings: CellSettings
     provenance: Mapping[str, str]
+    policy: Policy | None = None
 
 
 def cell_id(arch: str, config: str | None) -> str:

@@ -20,6 +20,7 @@ from barasync.config.layers import (
     file_layer,
     fold,
 )
+from barasync.config.networks import HOST, check_network, parse_policies
 from barasync.config.origin import Origin
 from barasync.config.schema import WORKSPACE, CellTable, Document, WorkspaceMode
 from barasync.config.spelling import closest, did_you_mean
@@ -46,7 +47,8 @@ class Request:
     `document` is `None` without a configuration file; `origin` says where it was read. `options`
     holds the settings of the command line, whose relative paths start at the absolute `directory`;
     `environ` is the environment. `arch` and `config` are the values of those options as they were
-    given, `a,b` in one or repeated; `select` and `exclude` are globs.
+    given, `a,b` in one or repeated; `select` and `exclude` are globs. Only with
+    `allow_host_network` may a cell have the network of the host.
     """
 
     native: Platform
@@ -61,6 +63,7 @@ class Request:
     config: tuple[str, ...] = ()
     select: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    allow_host_network: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +102,7 @@ def plan(request: Request) -> Plan:
     cells = tuple(settings.cell(name, named[name]) for name in selection.ids)
     _require_images(cells, document, request.origin)
     _require_commands(cells, request)
+    _require_allowed_networks(cells, request)
     _require_room(cells)
     _require_places(cells)
     notes = (
@@ -135,6 +139,7 @@ def plan_run(request: Request, image: str, command: Sequence[str]) -> Plan:
     )
     settings = _Settings(document, request, run=(image, command))
     cell = settings.cell(_id(combination), combination)
+    _require_allowed_networks((cell,), request)
     _require_room((cell,))
     _require_places((cell,))
     return Plan(
@@ -169,6 +174,10 @@ class _Settings:
                 raise ConfigError("COMMAND: a word contains a NUL character")
             names = {"image": "IMAGE", "command": "COMMAND"}
             self._above.append(command_line_layer(words, names=names))
+        self._policies = parse_policies(document, request.origin)
+        for layer in self._above:
+            if "network" in layer.values:
+                check_network(layer.values["network"], self._policies, layer.place("network"))
         self._folded: dict[tuple[str | None, tuple[int, ...]], Folded] = {}
 
     def cell(self, name: str, one: Combination) -> Cell:
@@ -183,6 +192,7 @@ class _Settings:
             config=one.config,
             settings=folded.settings,
             provenance=folded.provenance,
+            policy=self._policies.get(folded.settings.network),
         )
 
     def _between(self, one: Combination) -> Iterable[Layer]:
@@ -245,6 +255,16 @@ def _require_commands(cells: Iterable[Cell], request: Request) -> None:
             raise ConfigError(
                 f"{cell.provenance['command']}: the command of cell {cell.id} {problem}",
                 hint="{rule} and {args} stand for what follows `barasync matrix`",
+            )
+
+
+def _require_allowed_networks(cells: Iterable[Cell], request: Request) -> None:
+    for cell in cells:
+        if cell.settings.network == HOST and not request.allow_host_network:
+            raise ConfigError(
+                f"{cell.provenance['network']}: cell {cell.id} would have the network of this host,"
+                " and reach everything that listens there, its loopback included",
+                hint="allow that with --allow-host-network, or take another network",
             )
 
 
