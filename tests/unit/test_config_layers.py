@@ -105,6 +105,18 @@ def test_sequences_of_the_file_replace_and_those_of_the_command_line_are_added()
     assert folded.provenance["volumes"] == "barasync.toml: defaults.volumes, --volume"
 
 
+def test_a_capability_of_the_command_line_is_added_once() -> None:
+    folded = fold(
+        [
+            file_layer(CellTable(cap_add=["NET_RAW", "KILL"]), ORIGIN, "defaults"),
+            command_line_layer(CellTable(cap_add=["cap_kill", "MKNOD"])),
+        ]
+    )
+
+    assert folded.settings.cap_add == ("NET_RAW", "KILL", "MKNOD")
+    assert folded.provenance["cap_add"] == "barasync.toml: defaults.cap_add, --cap-add"
+
+
 def test_secrets_of_the_command_line_add_to_the_files_or_take_their_place() -> None:
     folded = fold(
         [

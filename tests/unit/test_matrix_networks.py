@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from barasync.config.capabilities import LIFTING
 from barasync.config.load import parse as parse_document
 from barasync.config.origin import Origin
 from barasync.config.policies import PRESETS, Preset
@@ -132,3 +133,95 @@ def test_cells_that_are_left_out_may_have_any_network() -> None:
     text = FILE + "[matrix]\nconfig = ['a', 'b']\n[config.b]\nnetwork = 'host'"
 
     assert [cell.id for cell in planned(text, exclude=("*-b",)).cells] == ["amd64-a"]
+
+
+@pytest.mark.parametrize("capability", sorted(LIFTING))
+def test_a_capability_that_lifts_rules_is_refused_under_a_policy(capability: str) -> None:
+    error = problem(f"{FILE}[config.a]\ncap_add = ['CHOWN', '{capability}']", config=("a",))
+
+    assert str(error).startswith(
+        f"barasync.toml: config.a.cap_add: with {capability} cell amd64-a would not be held by its"
+        " network 'build', because it "
+    )
+    assert "`network = 'none'` or 'bridge'" in (error.hint or "")
+
+
+def test_a_preset_bears_it_no_more_and_an_option_adds_it_no_less() -> None:
+    options = CellTable(image="x", network="local", cap_add=["cap_net_raw"])
+
+    with pytest.raises(
+        ConfigError, match=r"^--cap-add: with NET_RAW cell amd64 would not be held by"
+    ):
+        plan_run(Request(native=NATIVE, options=options), "x", ["true"])
+
+
+def test_other_capabilities_go_with_a_policy_and_all_go_without() -> None:
+    debugging = CellTable(cap_add=["SYS_PTRACE", "CAP_PERFMON"])
+    any_at_all = CellTable(cap_add=["ALL"], network="bridge")
+
+    (held,) = plan(request(FILE, options=debugging)).cells
+    (free,) = plan(request(FILE, options=any_at_all)).cells
+
+    assert held.settings.cap_add == ("SYS_PTRACE", "PERFMON")
+    assert free.settings.cap_add == ("ALL",)
+
+
+def published(*ports: str, others: tuple[str, ...] = ()) -> str:
+    return f"""
+[defaults]
+image = "x"
+[matrix]
+config = ["a", "b"]
+[config.a]
+network = "web"
+[config.b]
+network = "{"other" if others else "web"}"
+[network.web]
+ports = {list(ports)}
+[network.other]
+ports = {list(others)}
+"""
+
+
+def test_cells_that_would_have_the_same_port_of_the_host_clash() -> None:
+    error = problem(published("8080:80"))
+
+    assert str(error) == (
+        "barasync.toml: config.b.network: the cells amd64-a and amd64-b would both have 8080/tcp of"
+        " the host, by the network 'web'"
+    )
+    assert error.hint == (
+        'leave the host\'s port out of `ports` ("80"), and each cell gets one that is free, or'
+        " --select one cell"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ports", "others"),
+    [
+        ("8080:80", "127.0.0.1:8080:90"),
+        ("0.0.0.0:8080:80", "127.0.0.1:8080:90"),
+        ("[::1]:8080:80", "[::1]:8080:90"),
+    ],
+)
+def test_cells_of_two_networks_clash_where_their_addresses_meet(ports: str, others: str) -> None:
+    assert "by the network 'other' and 'web'" in str(problem(published(ports, others=(others,))))
+
+
+@pytest.mark.parametrize(
+    ("ports", "others"),
+    [
+        ("80", "80"),
+        ("127.0.0.1::80", "127.0.0.1::80"),
+        ("8080:80", "8080:80/udp"),
+        ("8080:80", "8081:80"),
+        ("127.0.0.1:8080:80", "127.0.0.2:8080:80"),
+        ("0.0.0.0:8080:80", "[::]:8080:80"),
+    ],
+)
+def test_cells_do_not_clash_over_ports_that_are_two(ports: str, others: str) -> None:
+    assert len(planned(published(ports, others=(others,))).cells) == 2
+
+
+def test_a_cell_that_is_not_selected_takes_no_port() -> None:
+    assert len(planned(published("8080:80"), select=("*-b",)).cells) == 1

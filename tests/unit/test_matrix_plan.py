@@ -394,6 +394,7 @@ def test_a_plan_as_data_has_each_value_with_its_source() -> None:
                     "cpus": {"value": None, "source": "built-in"},
                     "pids": {"value": 4096, "source": "built-in"},
                     "network": {"value": "none", "source": "built-in"},
+                    "cap_add": {"value": [], "source": "built-in"},
                     "env": {
                         "A": {"value": "1", "source": "barasync.toml: defaults.env.A"},
                         "LTO": {

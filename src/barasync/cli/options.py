@@ -122,6 +122,15 @@ AllowHostNetwork = Annotated[
         rich_help_panel=_CELL,
     ),
 ]
+CapAdd = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cap-add",
+        help="A capability beyond podman's default ones. Repeatable.",
+        metavar="NAME",
+        rich_help_panel=_CELL,
+    ),
+]
 Env = Annotated[
     list[str] | None,
     typer.Option("--env", "-e", help="Repeatable.", metavar="NAME=VALUE", rich_help_panel=_CELL),
@@ -231,6 +240,7 @@ def cell_table(
     cpus: float | None,
     pids: int | None,
     network: str | None,
+    cap_add: list[str] | None,
     env: list[str] | None,
     secret: list[str] | None,
     volume: list[str] | None,
@@ -257,6 +267,7 @@ def cell_table(
         cpus=UNSET if cpus is None else cpus,
         pids=UNSET if pids is None else pids,
         network=UNSET if network is None else network,
+        cap_add=cap_add or UNSET,
         env=parse_env(env) if env else UNSET,
         secrets=secret or UNSET,
         volumes=volume or UNSET,

@@ -5,10 +5,10 @@ environment, the command line. A higher layer wins:
 
 - a scalar and `command` replace what is below;
 - `env` is merged name by name;
-- `secrets`, `volumes`, `caches` and `artifacts` replace within the file, while the command line
-  adds to them: the project's own are rarely meant to vanish because one more was asked for. A
-  secret of the command line takes the place of one with the same name, a volume of one with the
-  same destination, a cache of one with either.
+- `cap_add`, `secrets`, `volumes`, `caches` and `artifacts` replace within the file, while the
+  command line adds to them: the project's own are rarely meant to vanish because one more was
+  asked for. A secret of the command line takes the place of one with the same name, a volume of
+  one with the same destination, a cache of one with either.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ BUILT_IN = "built-in"
 """The provenance of a setting that no layer gives."""
 
 _PREFIX = "BARASYNC_"
-# No BARASYNC_ENV, _COMMAND, _SECRETS, _VOLUMES, _CACHES, _ARTIFACTS or _RETRY_ON: a list in a
-# variable needs quoting rules.
+# No BARASYNC_COMMAND, _CAP_ADD, _ENV, _SECRETS, _VOLUMES, _CACHES, _ARTIFACTS or _RETRY_ON: a list
+# in a variable needs quoting rules.
 _VARIABLES = (
     "image",
     "timeout",
@@ -192,8 +192,8 @@ def _require_one_of_a_name(settings: CellSettings, provenance: Mapping[str, str]
 
 def _kept(name: str, below: tuple[str, ...], above: tuple[str, ...]) -> tuple[str, ...]:
     """Return the entries of a lower layer that stay when the command line adds its own."""
-    if name == "artifacts":
-        return tuple(path for path in below if path not in above)
+    if name in {"artifacts", "cap_add"}:
+        return tuple(each for each in below if each not in above)
     if name == "secrets":
         names = {parse_secret(text).name for text in above}
         return tuple(text for text in below if parse_secret(text).name not in names)

@@ -94,6 +94,7 @@ class CellTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only
     cpus: float | UnsetType = UNSET
     pids: int | UnsetType = UNSET
     network: str | UnsetType = UNSET
+    cap_add: list[str] | UnsetType = UNSET
     env: dict[str, str] | UnsetType = UNSET
     secrets: list[str] | UnsetType = UNSET
     volumes: list[str] | UnsetType = UNSET
@@ -246,7 +247,8 @@ class CellSettings:
     SIGKILL at once. `retries` is how often it may be tried again after a failure of a kind in
     `retry_on`. `image` is the name of a declared image or a reference; `command` still holds its
     placeholders, which `matrix.command` expands; both are empty when no layer gave one. `network`
-    is the name of a preset, a declared policy or a mode of podman's. `secrets`, `volumes` and
+    is the name of a preset, a declared policy or a mode of podman's. `cap_add` are capabilities
+    beyond podman's default ones, in capitals and without `CAP_`, or `ALL`. `secrets`, `volumes` and
     `caches` keep their written form, checked. `artifacts` are paths or patterns in
     the container, relative ones below the workspace. All that is collected of a cell is bounded
     together: `artifacts_size` in bytes, `artifacts_files` in members of archives,
@@ -261,6 +263,7 @@ class CellSettings:
     cpus: float | None = None
     pids: int | None = 4096
     network: str = "none"
+    cap_add: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     secrets: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import UNSET
 
 from barasync.config.caches import Cache, parse_cache
+from barasync.config.capabilities import parse_capability
 from barasync.config.origin import Place
 from barasync.config.schema import CellTable, RetryOn
 from barasync.config.secrets import parse_secret
@@ -176,6 +177,17 @@ def _pids(number: int) -> int | None:
     return number or None
 
 
+def _cap_add(names: list[str]) -> tuple[str, ...]:
+    capabilities = []
+    for index, name in enumerate(names):
+        try:
+            capabilities.append(parse_capability(name))
+        except ValueError as error:
+            hint = "capabilities(7) lists them; `CAP_` may be left out"
+            raise BadValue(str(error), index, hint=hint) from None
+    return tuple(dict.fromkeys(capabilities))
+
+
 def _env(variables: Mapping[str, str]) -> dict[str, str]:
     for name, value in variables.items():
         if not name or "=" in name or "\0" in name:
@@ -291,6 +303,7 @@ _PARSERS: Mapping[str, Callable[[Any], object]] = {
     "cpus": _cpus,
     "pids": _pids,
     "network": lambda name: name,  # `networks` knows what is declared
+    "cap_add": _cap_add,
     "env": _env,
     "secrets": _secrets,
     "volumes": _volumes,

@@ -20,7 +20,7 @@ from barasync.config.layers import (
     file_layer,
     fold,
 )
-from barasync.config.networks import HOST, check_network, parse_policies
+from barasync.config.networks import check_network, parse_policies
 from barasync.config.origin import Origin
 from barasync.config.schema import WORKSPACE, CellTable, Document, WorkspaceMode
 from barasync.config.spelling import closest, did_you_mean
@@ -31,6 +31,7 @@ from barasync.matrix import axes, platforms
 from barasync.matrix.axes import Combination, Requested, split_option
 from barasync.matrix.cells import Cell, cell_id
 from barasync.matrix.command import VERBATIM, expand, uses
+from barasync.matrix.networks import require_networks
 from barasync.matrix.platforms import Platform, short_name
 from barasync.matrix.selection import select
 
@@ -102,7 +103,7 @@ def plan(request: Request) -> Plan:
     cells = tuple(settings.cell(name, named[name]) for name in selection.ids)
     _require_images(cells, document, request.origin)
     _require_commands(cells, request)
-    _require_allowed_networks(cells, request)
+    require_networks(cells, allow_host=request.allow_host_network)
     _require_room(cells)
     _require_places(cells)
     notes = (
@@ -139,7 +140,7 @@ def plan_run(request: Request, image: str, command: Sequence[str]) -> Plan:
     )
     settings = _Settings(document, request, run=(image, command))
     cell = settings.cell(_id(combination), combination)
-    _require_allowed_networks((cell,), request)
+    require_networks((cell,), allow_host=request.allow_host_network)
     _require_room((cell,))
     _require_places((cell,))
     return Plan(
@@ -255,16 +256,6 @@ def _require_commands(cells: Iterable[Cell], request: Request) -> None:
             raise ConfigError(
                 f"{cell.provenance['command']}: the command of cell {cell.id} {problem}",
                 hint="{rule} and {args} stand for what follows `barasync matrix`",
-            )
-
-
-def _require_allowed_networks(cells: Iterable[Cell], request: Request) -> None:
-    for cell in cells:
-        if cell.settings.network == HOST and not request.allow_host_network:
-            raise ConfigError(
-                f"{cell.provenance['network']}: cell {cell.id} would have the network of this host,"
-                " and reach everything that listens there, its loopback included",
-                hint="allow that with --allow-host-network, or take another network",
             )
 
 
