@@ -90,7 +90,7 @@ def own_host(installation: Installation) -> Iterator[OwnHost]:
             finally:
                 holder.kill()
         left = leftovers.clear(directory)
-        assert not left
+        assert not left, left
         assert _namespaces() <= before
 
 
