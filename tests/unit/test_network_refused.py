@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
+from barasync.networks.listing import LONGEST, ListingError
 from barasync.networks.refused import Refusal, refusals
 
 
@@ -22,10 +24,11 @@ def listing(*sets: dict[str, object]) -> bytes:
 
 def test_most_packets_come_first_with_and_without_ports() -> None:
     counted = listing(
-        listed("refused4", (["198.51.100.9", "tcp", 80], 2), (["198.51.100.9", "udp", 53], 5)),
-        listed("refused6"),
-        listed("refused_other4", (["198.51.100.7", "icmp"], 3)),
-        listed("refused_other6", (["2001:db8::7", "ipv6-icmp"], 1), (["2001:db8::7", 253], 9)),
+        listed("refused_ip", (["198.51.100.9", "tcp", 80], 2), (["198.51.100.9", "udp", 53], 5)),
+        listed("refused_ip6"),
+        listed("refused_other_ip", (["198.51.100.7", "icmp"], 3)),
+        listed("refused_other_ip6", (["2001:db8::7", "ipv6-icmp"], 1), (["2001:db8::7", 253], 9)),
+        listed("deny1_names_ip"),
     )
 
     assert refusals(counted) == (
@@ -33,13 +36,19 @@ def test_most_packets_come_first_with_and_without_ports() -> None:
         Refusal("198.51.100.9", "udp", 53, 5),
         Refusal("198.51.100.7", "icmp", None, 3),
         Refusal("198.51.100.9", "tcp", 80, 2),
-        Refusal("2001:db8::7", "ipv6-icmp", None, 1),
+        Refusal("2001:db8::7", "icmp", None, 1),
     )
+
+
+def test_a_protocol_has_its_name_where_nft_knows_none() -> None:
+    counted = listing(listed("refused_ip", (["198.51.100.9", 6, 80], 2)))
+
+    assert refusals(counted) == (Refusal("198.51.100.9", "tcp", 80, 2),)
 
 
 def test_a_hundred_are_reported_of_however_many() -> None:
     ports = range(1, 1025)
-    counted = listing(listed("refused4", *((["198.51.100.9", "tcp", n], n) for n in ports)))
+    counted = listing(listed("refused_ip", *((["198.51.100.9", "tcp", n], n) for n in ports)))
 
     found = refusals(counted)
 
@@ -48,3 +57,20 @@ def test_a_hundred_are_reported_of_however_many() -> None:
 
 def test_without_counters_there_is_nothing() -> None:
     assert refusals(listing()) == ()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"nftables": [7]}',
+        b'{"nftables": [{"set": {"name": "refused_ip", "elem": [{"elem": {}}]}}]}',
+        b'{"nftables": [{"set": {"name": "refused_ip", "elem": ["198.51.100.9"]}}]}',
+        b'{"nftables": []}' + b" " * LONGEST,
+    ],
+)
+def test_what_nft_does_not_list_is_an_error(words: bytes) -> None:
+    with pytest.raises(ListingError, match="nft listed"):
+        refusals(words)

@@ -1,1 +1,44 @@
-"""What each preset denies and allows."""
+"""What each preset denies and allows, once a policy's own entries have decided nothing.
+
+| preset     | denies                                      | allows                          |
+|------------|---------------------------------------------|---------------------------------|
+| `public`   | what is not global, metadata, the host      | everything else                 |
+| `private`  | metadata                                    | RFC 1918, fc00::/7, loopback    |
+| `local`    |                                             | loopback                        |
+| `isolated` | loopback                                    |                                 |
+
+What remains is the policy's `default`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from barasync.config.policies import Address, Preset, Range
+from barasync.networks import addresses
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Ranges that a preset denies, and those that it allows unless it denies them."""
+
+    deny: tuple[Range, ...]
+    allow: tuple[Range, ...]
+
+
+def base(preset: Preset, host: Iterable[Address]) -> Base:
+    """Return the ranges of `preset` on a host with the addresses `host`."""
+    match preset:
+        case Preset.PUBLIC:
+            own = addresses.with_embedded(addresses.only(address) for address in host)
+            return Base((*addresses.NOT_GLOBAL, *own), addresses.EVERYTHING)
+        case Preset.PRIVATE:
+            return Base(
+                addresses.with_embedded(addresses.METADATA),
+                (*addresses.PRIVATE, *addresses.LOOPBACK),
+            )
+        case Preset.LOCAL:
+            return Base((), addresses.LOOPBACK)
+        case Preset.ISOLATED:
+            return Base(addresses.LOOPBACK, ())

@@ -1,27 +1,32 @@
 """What a policy refused, as the counters of its rules tell.
 
-With `log`, the rules count refused packets in sets of at most 1024 destinations each, whatever a
-container does; the kernel keeps no further ones. Those that have ports are keyed by address,
-protocol and port, the others by address and protocol (`rules.py`).
+With `log`, the rules count refused packets in sets of at most 1024 destinations each (`rules.py`),
+whatever a container does: the kernel counts no further ones.
 """
 
 from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
+from typing import Any
 
-import msgspec
+from barasync.config.policies import Protocol
+from barasync.networks.listing import ListingError, entries
+from barasync.networks.nftables import PROTOCOLS
 
 REPORTED = 100
 """Refusals that are reported; a longer list helps nobody."""
+
+
+_NAMES: dict[object, str] = {number: name for name, number in PROTOCOLS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Packets that were not let out: to where, how, and how many.
 
-    `protocol` is nft's name of it, or its number where it has none. `port` is `None` for a protocol
-    without ports.
+    `protocol` is as policies name it, any other as nft does, or its number. `port` is `None` for a
+    protocol without ports.
     """
 
     address: str
@@ -30,61 +35,38 @@ class Refusal:
     packets: int
 
 
-class _Counter(msgspec.Struct):
-    packets: int
-
-
-class _Key(msgspec.Struct):
-    concat: tuple[str | int, ...]
-
-
-class _Element(msgspec.Struct):
-    val: _Key
-    counter: _Counter
-
-
-class _Counted(msgspec.Struct):
-    elem: _Element
-
-
-class _Set(msgspec.Struct):
-    name: str
-    elem: list[msgspec.Raw] = []
-
-
-class _Entry(msgspec.Struct):
-    set: _Set | None = None
-
-
-class _Listing(msgspec.Struct):
-    nftables: list[_Entry]
-
-
 def refusals(listing: bytes) -> tuple[Refusal, ...]:
     """Return what was refused by `listing`, most packets first, at most `REPORTED` of them.
 
     `listing` is what `nft -j list table inet barasync` prints. Without `log` there is nothing.
 
-    Raises `msgspec.DecodeError` for what nft does not print.
+    Raises `ListingError`.
     """
-    entries = msgspec.json.decode(listing, type=_Listing).nftables
-    found = (
-        _refusal(msgspec.json.decode(element, type=_Counted).elem)
-        for entry in entries
-        if entry.set is not None and entry.set.name.startswith("refused")
-        for element in entry.set.elem
-    )
+    counted = (each for each in entries(listing, "set") if _is_counted(each))
+    found = (_refusal(element) for each in counted for element in each.get("elem", ()))
     return tuple(heapq.nsmallest(REPORTED, found, key=_rank))
 
 
-def _refusal(element: _Element) -> Refusal:
-    address, protocol, *port = element.val.concat
-    return Refusal(
-        address=str(address),
-        protocol=str(protocol),
-        port=int(port[0]) if port else None,
-        packets=element.counter.packets,
-    )
+def _is_counted(listed: dict[str, Any]) -> bool:
+    return str(listed.get("name")).startswith("refused_")
+
+
+def _refusal(listed: Any) -> Refusal:
+    match listed:
+        case {
+            "elem": {
+                "val": {"concat": [str(address), str() | int() as protocol, *ports]},
+                "counter": {"packets": int(packets)},
+            }
+        } if all(isinstance(port, int) for port in ports):
+            return Refusal(address, _protocol(protocol), ports[0] if ports else None, packets)
+        case _:
+            raise ListingError(f"nft listed refused packets in words that are unknown: {listed}")
+
+
+def _protocol(listed: str | int) -> str:
+    name = _NAMES.get(listed, str(listed))
+    return Protocol.ICMP if name == "ipv6-icmp" else name
 
 
 def _rank(refusal: Refusal) -> tuple[int, str, str, int]:
