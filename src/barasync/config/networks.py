@@ -5,13 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from ipaddress import ip_network
 from itertools import combinations
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from msgspec import UNSET
 
-from barasync.config.destinations import covers, parse_address, parse_entry, parse_name, parse_range
+from barasync.config.destinations import (
+    covers,
+    parse_address,
+    parse_entry,
+    parse_name,
+    parse_range,
+    within,
+)
 from barasync.config.origin import Origin, Place
 from barasync.config.policies import (
     PRESETS,
@@ -40,6 +48,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _NAME_HINT = "up to 63 letters, digits, '.', '_' and '-', the first a letter or a digit"
 _LEAST_HOSTS = 4
 """Addresses of a network: its own, the gateway, a cell's and the broadcast's."""
+_PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
+"""Source: RFC 1918, RFC 4193."""
+_MOST_ENTRIES = 1000
 _OF_A_NETWORK = ("subnets", "internal", "ipv6")
 
 
@@ -98,12 +109,16 @@ def check_networks(document: Document, origin: Origin) -> None:
 def _check_name(name: str, where: str) -> None:
     if _NAME.fullmatch(name) is None:
         raise ConfigError(f"{where}: {name!r} cannot name a network", hint=_NAME_HINT)
-    if name in PRESETS or name in MODES:
-        kind = "a preset" if name in PRESETS else "podman's own"
-        example = f"[network.my-{name}] with `base = '{name}'`" if name in PRESETS else None
+    known = name.lower()
+    if known in PRESETS:
         raise ConfigError(
-            f"{where}: the network '{name}' is {kind}, and no table changes it",
-            hint=f"give the table another name{f', such as {example}' if example else ''}",
+            f"{where}: the network '{known}' is a preset, and no table changes it",
+            hint=f'give the table another name and `base = "{known}"`',
+        )
+    if known in MODES:
+        raise ConfigError(
+            f"{where}: the network '{known}' is podman's own, and no table changes it",
+            hint="give the table another name",
         )
 
 
@@ -116,6 +131,7 @@ def _policy(name: str, table: NetworkTable, place: Place) -> Policy:
                 values[key] = _named(key, partial(parse, value))
         policy = Policy(name=name, **values)
         _check_entries(policy)
+        _check_ipv6(policy)
         _check_network_of(policy, table)
     except BadValue as error:
         raise ConfigError(f"{place(*error.keys)}: {error}", hint=error.hint) from None
@@ -145,10 +161,16 @@ def _base(name: str) -> Preset:
 
 
 def _entries(texts: list[str]) -> tuple[Destination, ...]:
+    if len(texts) > _MOST_ENTRIES:
+        raise BadValue(
+            f"there are more than {_MOST_ENTRIES} entries", hint="write networks for addresses"
+        )
     entries = _each(texts, parse_entry)
-    for (first, one), (second, other) in combinations(enumerate(entries), 2):
-        if covers(one, other) and covers(other, one):
-            raise BadValue(f"{other.text!r} is there already, as entry [{first}]", second)
+    known: dict[object, int] = {}
+    for index, entry in enumerate(entries):
+        first = known.setdefault((entry.range, entry.name, frozenset(entry.ports)), index)
+        if first != index:
+            raise BadValue(f"{entry.text!r} is there already, as entry [{first}]", index)
     return entries
 
 
@@ -171,12 +193,12 @@ def _hosts(addresses: Mapping[str, str]) -> Mapping[str, Address]:
         host = _named(name, partial(parse_name, name))
         if host in hosts:
             raise BadValue(f"{host} has an address already", name)
-        hosts[host] = _named(name, partial(parse_address, text))
+        hosts[host] = _named(name, partial(_address, text))
     return MappingProxyType(hosts)
 
 
 def _dns(texts: list[str]) -> tuple[Address, ...]:
-    servers = _each(texts, parse_address)
+    servers = _each(texts, _address)
     for index, server in enumerate(servers):
         if server.is_loopback:
             raise BadValue(
@@ -191,13 +213,30 @@ def _dns(texts: list[str]) -> tuple[Address, ...]:
     return servers
 
 
+def _address(text: str) -> Address:
+    try:
+        return parse_address(text)
+    except BadValue as error:
+        hint = error.hint or "write an address, such as '10.0.0.53' or 'fd00::53'"
+        raise BadValue(str(error), hint=hint) from None
+
+
 def _subnets(texts: list[str]) -> tuple[Range, ...]:
     subnets = _each(texts, parse_range)
     for index, subnet in enumerate(subnets):
         if subnet.num_addresses < _LEAST_HOSTS:
-            raise BadValue(f"{subnet} has no room for a gateway and a cell", index)
-        if subnet.is_loopback or subnet.is_multicast or subnet.is_link_local:
-            raise BadValue(f"{subnet} is no range for the cells of a network", index)
+            raise BadValue(
+                f"{subnet} has no room for a gateway and a cell",
+                index,
+                hint="give it more addresses, such as '10.90.0.0/24' or 'fd00:90::/64' has",
+            )
+        if not any(within(subnet, own) for own in _PRIVATE):
+            # The presets take everything else for the internet, or for nobody's.
+            raise BadValue(
+                f"{subnet} is no range of private addresses, which a network's cells have",
+                index,
+                hint=f"take one in {', '.join(map(str, _PRIVATE))}",
+            )
         if any(subnet.version == other.version for other in subnets[:index]):
             raise BadValue(f"a network has one subnet of IPv{subnet.version}, not two", index)
     return subnets
@@ -226,8 +265,23 @@ def _check_entries(policy: Policy) -> None:
                     index,
                     hint="narrow what is denied, or leave this out",
                 )
-        if not policy.ipv6 and entry.range is not None and entry.range.version == 6:  # noqa: PLR2004 IPv6
-            raise BadValue(f"{entry.text!r} is out of reach with `ipv6 = false`", "allow", index)
+
+
+def _check_ipv6(policy: Policy) -> None:
+    given: tuple[tuple[str, Sequence[Address | Range | None]], ...] = (
+        ("allow", [entry.range for entry in policy.allow]),
+        ("dns", policy.dns),
+        ("subnets", policy.subnets),
+    )
+    for key, values in given:
+        for index, value in enumerate(values):
+            if not policy.ipv6 and value is not None and value.version == 6:  # noqa: PLR2004 IPv6
+                raise BadValue(
+                    f"{value} is out of reach with `ipv6 = false`",
+                    key,
+                    index,
+                    hint="leave one of them out",
+                )
 
 
 def _check_network_of(policy: Policy, table: NetworkTable) -> None:
@@ -250,15 +304,6 @@ def _check_network_of(policy: Policy, table: NetworkTable) -> None:
         raise BadValue(
             "an internal network has no way to what the base 'public' allows", "internal"
         )
-    if not policy.ipv6:
-        addresses: Sequence[tuple[str, Sequence[Address | Range]]] = (
-            ("dns", policy.dns),
-            ("subnets", policy.subnets),
-        )
-        for key, found in addresses:
-            for index, each in enumerate(found):
-                if each.version == 6:  # noqa: PLR2004 IPv6
-                    raise BadValue(f"{each} is out of reach with `ipv6 = false`", key, index)
 
 
 def _check_subnets(policies: Iterable[Policy], origin: Origin) -> None:

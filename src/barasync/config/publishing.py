@@ -70,11 +70,14 @@ def _holds(wide: Address | None, narrow: Address | None) -> bool:
 
 
 def _address(text: str, whole: str) -> Address:
-    if text.startswith("[") and text.endswith("]"):
-        found = parse_address(text[1:-1], whole)
-        if isinstance(found, IPv6Address):
-            return found
-        raise BadValue(f"{whole!r}: only IPv6 addresses have brackets", hint=f"write {_FORMS}")
-    if ":" in text:
-        raise BadValue(f"{whole!r}: an IPv6 address has brackets here", hint=f"write {_FORMS}")
-    return parse_address(text, whole)
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        found = parse_address(bare)
+    except BadValue as error:
+        raise BadValue(f"{whole!r}: {error}", hint=error.hint or f"write {_FORMS}") from None
+    if isinstance(found, IPv6Address) is (bare == text):
+        raise BadValue(
+            f"{whole!r}: IPv6 addresses have brackets here, and no others",
+            hint=f"write {_FORMS}",
+        )
+    return found
