@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 
 import pytest
 
+from barasync.config.capabilities import LIFTING
 from barasync.config.load import parse
 from barasync.config.networks import parse_policies
 from barasync.config.origin import Origin
@@ -19,6 +22,7 @@ from barasync.config.policies import (
     Protocol,
     PublishedPort,
 )
+from barasync.config.schema import NetworkTable
 from barasync.errors import ConfigError
 
 TCP, UDP = Protocol.TCP, Protocol.UDP
@@ -89,6 +93,15 @@ def test_a_table_says_all_that_a_policy_has() -> None:
         subnets=(ip_network("10.90.0.0/24"), ip_network("fd00:90::/64")),
         internal=True,
     )
+
+
+def test_every_key_of_a_network_and_every_capability_that_is_refused_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    table = text.partition("[network.registry]")[2].partition("```")[0]
+
+    keys = NetworkTable.__struct_fields__
+    assert [key for key in keys if not re.search(rf"^(?:# )?{key} = ", table, re.MULTILINE)] == []
+    assert [name for name in LIFTING if f"`{name}`" not in text] == []
 
 
 def test_an_empty_table_allows_loopback_and_nothing_else() -> None:

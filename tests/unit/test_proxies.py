@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -11,6 +12,7 @@ import pytest
 
 from barasync.aiopodman import Podman
 from barasync.artifacts.place import Place
+from barasync.config.policies import PRESETS
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.job import Job, Session, container_spec
 from barasync.images.proxies import proxies_of, with_proxies
@@ -68,13 +70,18 @@ def test_a_script_is_executed_alike_with_and_without_them(proxies: dict[str, str
     [
         ("bridge", {"http_proxy": "http://a", "no_proxy": "own"}),
         ("none", {"no_proxy": "own"}),
+        ("public", {"http_proxy": "http://a", "no_proxy": "own"}),
+        ("private", {"http_proxy": "http://a", "no_proxy": "own"}),
+        ("local", {"no_proxy": "own"}),
+        ("isolated", {"no_proxy": "own"}),
     ],
 )
 def test_a_cell_has_them_where_it_has_a_network_and_does_not_set_them_itself(
     network: str, seen: dict[str, str]
 ) -> None:
+    planned = cell("a", network=network, workspace=WorkspaceMode.NONE)
     job = Job(
-        cell=cell("a", network=network, workspace=WorkspaceMode.NONE),
+        cell=replace(planned, policy=PRESETS.get(network)),
         number=1,
         image="image",
         command=("tests",),
