@@ -1,0 +1,335 @@
+"""The resolver of a network whose policy names hosts: an address is open once its name is known.
+
+It listens where the cells of the network look for names, passes their questions on, and gives the
+answer only when the asking cell's rules have the addresses in it. For no cell it is more than a way
+to the servers of this host: nobody else is answered, and what one cell may have in hand is bounded.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, ip_address
+
+import anyio
+from anyio import to_thread
+from anyio.abc import (
+    SocketAttribute,
+    SocketListener,
+    SocketStream,
+    TaskGroup,
+    TaskStatus,
+    UDPSocket,
+)
+from dns.rcode import Rcode
+
+from barasync.config.policies import Address, Policy
+from barasync.errors import BarasyncError, EngineUnavailable
+from barasync.networks.dns_messages import (
+    LONGEST_QUERY,
+    OWN_SECONDS,
+    Query,
+    Unreadable,
+    lifetimes,
+    load_record_types,
+    read_query,
+)
+from barasync.networks.names import Lifetime, Treatment, feeding, treatment
+from barasync.networks.upstream import PORT, Server, Upstream, receive_message, send_message
+
+Load = Callable[[str], Awaitable[None]]
+"""Loads nft's text in the network namespace of a cell; raises `BarasyncError` where it cannot."""
+
+_IPV6_FREEBIND = 78  # linux/in6.h; the socket module has no name for it
+_IP_FREEBIND = 15  # linux/in.h
+_QUERIES = 512
+_QUERIES_OF_ONE = 32
+_STREAMS = 64
+_STREAMS_OF_ONE = 4
+_IDLE_SECONDS = 10.0
+_SEND_SECONDS = 1.0
+_FEEDS = 4
+_KEPT = 1024
+_NEAR_SECONDS = 1.0
+_BREATH_SECONDS = 0.1
+
+
+class ResolverError(EngineUnavailable):
+    """The resolver cannot listen, or has nobody to ask."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cell:
+    """A cell of the network; `held` has until when its rules hold addresses of names."""
+
+    names: tuple[str, ...]
+    addresses: tuple[Address, ...]
+    load: Load
+    held: OrderedDict[tuple[str, Address], float] = field(default_factory=OrderedDict)
+
+    def lacks(self, name: str, lifetime: Lifetime, now: float) -> bool:
+        """Tell whether its rules drop an address before its lifetime is over, give or take 1 s.
+
+        They hold addresses some seconds longer, and a client that asks all the time does not have
+        them loaded all the time.
+        """
+        until = self.held.get((name, lifetime.address))
+        return until is None or until < now + lifetime.seconds - _NEAR_SECONDS
+
+    def note(self, name: str, lifetime: Lifetime, now: float) -> None:
+        """Take note of what its rules hold; of the oldest only that it has to be loaded again."""
+        self.held[name, lifetime.address] = now + lifetime.seconds
+        self.held.move_to_end((name, lifetime.address))
+        if len(self.held) > _KEPT:
+            self.held.popitem(last=False)
+
+
+class Resolver:
+    """Answers the cells of one network; `serve` runs as long as it is to answer.
+
+    `listen` are addresses of this host, which may not be there yet: a bridge comes with its first
+    container. `host` are all that names must not lead to. It never asks itself.
+
+    Raises:
+        ResolverError: `servers` are none but itself.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        listen: Sequence[Address],
+        host: Iterable[Address],
+        servers: Iterable[Server],
+        port: int = PORT,
+    ) -> None:
+        itself = {Server(address, port) for address in listen}
+        others = [server for server in servers if server not in itself]
+        if not others:
+            raise ResolverError(
+                f"the names of policy {policy.name!r} have no server to be asked of",
+                hint="give the policy `dns = [ADDRESS]`, or this host a server in /etc/resolv.conf",
+            )
+        self._policy = policy
+        self._listen = tuple(listen)
+        self._port = port
+        self._host = frozenset((*host, *listen))
+        self._upstream = Upstream(others)
+        self._cells: dict[Address, _Cell] = {}
+        self._queries: Counter[Address] = Counter()
+        self._streams: Counter[Address] = Counter()
+        self._connections = anyio.Semaphore(_STREAMS)
+        self._feeds = anyio.Semaphore(_FEEDS)
+
+    @contextmanager
+    def cell(
+        self, names: Iterable[str], addresses: Iterable[Address], load: Load
+    ) -> Iterator[None]:
+        """Answer a cell with these addresses while the block lasts, and give its names to others.
+
+        `load` is called with nft's text before an answer opens an address, several at a time.
+        """
+        cell = _Cell(tuple(name.lower() for name in names), tuple(addresses), load)
+        self._cells |= dict.fromkeys(cell.addresses, cell)
+        try:
+            yield
+        finally:
+            for address in cell.addresses:
+                if self._cells.get(address) is cell:
+                    del self._cells[address]
+
+    async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Listen on UDP and TCP, and answer until cancelled; started once questions are heard.
+
+        Raises:
+            ResolverError: An address cannot be listened on.
+        """
+        await to_thread.run_sync(load_record_types)
+        async with AsyncExitStack() as stack:
+            datagrams = [
+                await stack.enter_async_context(
+                    await UDPSocket.from_socket(self._bound(address, socket.SOCK_DGRAM))
+                )
+                for address in self._listen
+            ]
+            listeners = [
+                await stack.enter_async_context(
+                    await SocketListener.from_socket(self._bound(address, socket.SOCK_STREAM))
+                )
+                for address in self._listen
+            ]
+            async with anyio.create_task_group() as group:
+                for one in datagrams:
+                    group.start_soon(self._serve_datagrams, one, group)
+                for listener in listeners:
+                    group.start_soon(self._serve_streams, listener, group)
+                task_status.started()
+
+    def _bound(self, address: Address, kind: socket.SocketKind) -> socket.socket:
+        try:
+            return _bound(address, self._port, kind)
+        except OSError as error:
+            hint = "only root may listen there" if isinstance(error, PermissionError) else None
+            if error.errno == errno.EADDRINUSE:
+                hint = (
+                    f"another program has port {self._port} of every address"
+                    f" (`ss -lnp 'sport = {self._port}'`): let it listen on those it needs"
+                )
+            raise ResolverError(
+                f"the resolver of policy {self._policy.name!r} cannot listen on"
+                f" {address}, port {self._port}: {error.strerror}",
+                hint=hint,
+            ) from error
+
+    async def _serve_datagrams(self, datagrams: UDPSocket, group: TaskGroup) -> None:
+        sending = anyio.Lock()
+        async for wire, place in datagrams:
+            client = ip_address(place[0])
+            # What is dropped is asked again, as any datagram that got lost.
+            if client in self._cells and self._admits(client):
+                self._queries[client] += 1
+                group.start_soon(self._answer_datagram, datagrams, sending, wire, place, client)
+
+    def _admits(self, client: Address) -> bool:
+        return self._queries[client] < _QUERIES_OF_ONE and self._queries.total() < _QUERIES
+
+    async def _answer_datagram(
+        self,
+        datagrams: UDPSocket,
+        sending: anyio.Lock,
+        wire: bytes,
+        place: tuple[str, int],
+        client: Address,
+    ) -> None:
+        try:
+            answer = await self._answer(client, wire, stream=False)
+            if answer is not None:
+                with anyio.move_on_after(_SEND_SECONDS):
+                    async with sending:
+                        await datagrams.send((answer, place))
+        finally:
+            _count_down(self._queries, client)
+
+    async def _serve_streams(self, listener: SocketListener, group: TaskGroup) -> None:
+        while True:
+            async with AsyncExitStack() as stack:
+                await self._connections.acquire()
+                stack.callback(self._connections.release)
+                try:
+                    stream = await listener.accept()
+                except OSError:
+                    # The client has gone, or this process has no descriptor to spare.
+                    await anyio.sleep(_BREATH_SECONDS)
+                    continue
+                group.start_soon(self._serve_stream, stream, stack.pop_all())
+
+    async def _serve_stream(self, stream: SocketStream, held: AsyncExitStack) -> None:
+        async with held, stream:
+            try:
+                client = ip_address(stream.extra(SocketAttribute.remote_address)[0])  # noqa: S610 - not Django's
+                if client not in self._cells or self._streams[client] >= _STREAMS_OF_ONE:
+                    return
+                self._streams[client] += 1
+                held.callback(_count_down, self._streams, client)
+                while await self._answer_message(stream, client):
+                    pass
+            except (OSError, anyio.EndOfStream, anyio.BrokenResourceError):
+                return
+
+    async def _answer_message(self, stream: SocketStream, client: Address) -> bool:
+        """Answer the next question of a stream and tell whether there may be another one."""
+        wire: bytes | None = None
+        with anyio.move_on_after(_IDLE_SECONDS):
+            wire = await receive_message(stream, LONGEST_QUERY)
+        answer = None if wire is None else await self._answer(client, wire, stream=True)
+        if answer is None:
+            return False
+        with anyio.move_on_after(_SEND_SECONDS) as sending:
+            await send_message(stream, answer)
+        return not sending.cancelled_caught
+
+    async def _answer(self, client: Address, wire: bytes, *, stream: bool) -> bytes | None:
+        """Return what to answer a client, `None` for nothing."""
+        cell = self._cells.get(client)
+        query = read_query(wire)
+        if cell is None or not isinstance(query, Query):
+            return query if isinstance(query, bytes) else None
+        try:
+            return await self._of_cell(cell, query) or await self._of_server(
+                cell, query, stream=stream
+            )
+        except (BarasyncError, Unreadable):
+            # The cell has ended meanwhile, or its rules do not take the addresses: they stay shut.
+            return query.answer(Rcode.SERVFAIL)
+
+    async def _of_cell(self, cell: _Cell, query: Query) -> bytes | None:
+        """Return the answer to a question about a cell of the network, `None` for other ones."""
+        about = query.reversed_address
+        if about in self._cells and self._cells[about].names:
+            return query.answer_with_name(self._cells[about].names[0])
+        cells = dict.fromkeys(self._cells.values())
+        found = [one for one in cells if query.name in one.names]
+        if not found:
+            return None
+        addresses = [address for one in found for address in one.addresses]
+        await self._feed(cell, query.name, [Lifetime(one, OWN_SECONDS) for one in addresses])
+        return query.answer_with(addresses)
+
+    async def _of_server(self, cell: _Cell, query: Query, *, stream: bool) -> bytes:
+        decided = treatment(self._policy, query.name, query.type)
+        if decided is Treatment.REFUSED:
+            return query.answer(Rcode.REFUSED)
+        if decided is Treatment.EMPTY:
+            return query.answer(Rcode.NOERROR)
+        answer = await self._upstream.ask(query, stream=stream)
+        if answer is None:
+            return query.answer(Rcode.SERVFAIL)
+        if decided is Treatment.FED:
+            await self._feed(cell, query.name, lifetimes(answer))
+        return answer
+
+    async def _feed(self, cell: _Cell, name: str, known: Iterable[Lifetime]) -> None:
+        """Have the rules of a cell hold what a name was answered with, before it is answered."""
+        now = anyio.current_time()
+        lacking = [one for one in known if cell.lacks(name, one, now)]
+        text = feeding(self._policy, name, lacking, self._host)
+        if not text:
+            return
+        async with self._feeds:
+            now = anyio.current_time()
+            await cell.load(text)
+        for lifetime in lacking:
+            cell.note(name, lifetime, now)
+
+
+def _count_down(counts: Counter[Address], client: Address) -> None:
+    counts[client] -= 1
+    if counts[client] == 0:
+        del counts[client]
+
+
+def _bound(address: Address, port: int, kind: socket.SocketKind) -> socket.socket:
+    """Return a socket at an address that need not be there yet (`ip(7)`, IP_FREEBIND)."""
+    version4 = isinstance(address, IPv4Address)
+    family = socket.AF_INET if version4 else socket.AF_INET6
+    bound = socket.socket(family, kind | socket.SOCK_NONBLOCK)
+    try:
+        if version4:
+            bound.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        else:
+            bound.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if kind is socket.SOCK_STREAM:
+            # Those of a run that has just ended may still wait for late packets.
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((str(address), port))
+        if kind is socket.SOCK_STREAM:
+            bound.listen(_STREAMS)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
