@@ -66,7 +66,10 @@ def test_a_snapshot_under_no_name_for_an_image_is_refused_without_podman(
         ('[defaults]\nmemory = "2 quarts"\n', ["defaults.memory", "2 quarts"]),
         ('[matrix]\narch = ["amd46"]\n', ["matrix.arch[0]", "did you mean 'amd64'"]),
         ('network = "none"\n', ["network: expected a table", "belongs at barasync.toml: defaults"]),
-        ('[network.a]\nallow = ["443"]\n', ["network.a.allow[0]", "no protocol", "'443/tcp'"]),
+        (
+            '[network.a]\nallow = ["443"]\n',
+            ["network.a.allow[0]", "without a protocol", "'443/tcp'"],
+        ),
         ("[matrix\n", ["line 1", "not TOML"]),
     ],
 )
@@ -98,6 +101,7 @@ def test_without_a_file_the_next_step_is_said(barasync: Barasync) -> None:
         (("--timeout", "-1"), 2, "--timeout"),
         (("--env", "A"), 2, "--env: 'A' is not NAME=VALUE"),
         (("--network", "pubic"), 2, "--network: there is no network 'pubic'; did you mean 'public"),
+        (("--network", "local", "--cap-add", "net_raw"), 2, "--cap-add: with NET_RAW cell "),
         (("--network", "host"), 2, "hint: allow that with --allow-host-network"),
         (("--url", "tcp://far:1"), 2, "tcp:// is not supported"),
         (("--select", "nope*"), 3, "--select 'nope*' matches no cell"),

@@ -296,6 +296,15 @@ def test_a_table_cannot_be_called_what_means_something_else(name: str, message: 
     assert message in str(problem(f"[network.{name}]\n"))
 
 
+def test_the_setting_in_the_place_of_the_tables_is_sent_where_it_belongs() -> None:
+    error = problem('network = "local"')
+
+    assert str(error) == (
+        "barasync.toml: network: expected a table of tables, got the string 'local'"
+    )
+    assert error.hint == "the setting belongs at barasync.toml: defaults.network"
+
+
 def test_what_is_denied_within_an_allowed_range_is_no_contradiction() -> None:
     text = '[network.x]\nallow = ["10.0.0.0/8"]\ndeny = ["10.1.0.0/16", "22/tcp", "x.example"]'
 
