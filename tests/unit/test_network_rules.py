@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import pytest
 
-from barasync.networks import ruleset
+from barasync.networks import feed, ruleset
 from tests.network_policies import GOLDEN, POLICIES
 
 
@@ -14,4 +16,40 @@ def test_the_rules_of_a_policy_are_those_of_its_file(name: str) -> None:
 
 
 def test_every_file_of_rules_has_its_policy() -> None:
-    assert {path.stem for path in GOLDEN.iterdir()} == POLICIES.keys()
+    assert {path.stem for path in GOLDEN.glob("*.nft")} == POLICIES.keys()
+
+
+def test_a_name_feeds_the_sets_of_its_entries_however_it_is_spelled() -> None:
+    policy, _ = POLICIES["rich"]
+    address = ipaddress.ip_address("192.0.2.9")
+
+    assert feed(policy, "registry.EXAMPLE.org", address, 35) == (
+        "add element inet barasync allow1_names_ip { 192.0.2.9 }\n"
+        "delete element inet barasync allow1_names_ip { 192.0.2.9 }\n"
+        "add element inet barasync allow1_names_ip { 192.0.2.9 timeout 35s }\n"
+    )
+    assert feed(policy, "other.example", address, 35) == ""
+
+
+def test_a_mapped_address_of_a_name_is_one_of_ipv4() -> None:
+    policy, _ = POLICIES["rich"]
+
+    fed = feed(policy, "registry.example.org.", ipaddress.ip_address("::ffff:192.0.2.9"), 35)
+
+    assert "allow1_names_ip { 192.0.2.9 }" in fed
+    assert "ip6" not in fed
+
+
+def test_a_name_that_is_denied_takes_every_address_and_its_translation() -> None:
+    policy, _ = POLICIES["rich"]
+
+    fed = feed(policy, "tracker.example", ipaddress.ip_address("127.0.0.1"), 35)
+
+    assert "add element inet barasync deny1_names_ip { 127.0.0.1 timeout 35s }\n" in fed
+    assert "add element inet barasync deny1_names_ip6 { 64:ff9b::7f00:1 timeout 35s }\n" in fed
+
+
+def test_a_name_that_is_allowed_opens_no_metadata() -> None:
+    policy, _ = POLICIES["rich"]
+
+    assert feed(policy, "registry.example.org", ipaddress.ip_address("169.254.169.254"), 35) == ""

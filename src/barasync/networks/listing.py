@@ -14,14 +14,14 @@ from typing import Any
 
 import msgspec
 
-from barasync.errors import BarasyncError
+from barasync.errors import EngineUnavailable
 from barasync.networks.nftables import PROTOCOLS, Set, Span, Table, merged, one_of
 
 LONGEST = 16 * 1024**2
 """Bytes of a listing that are read: several times what all sets of a policy can hold."""
 
 
-class ListingError(BarasyncError):
+class ListingError(EngineUnavailable):
     """What was to be a listing of nft is none, or is too long to be one."""
 
 
@@ -37,7 +37,7 @@ def entries(listing: bytes, kind: str) -> list[dict[str, Any]]:
         raise ListingError(f"nft listed more than {LONGEST} bytes of rules")
     try:
         every = msgspec.json.decode(listing, type=dict[str, list[Entry]])["nftables"]
-    except (msgspec.DecodeError, KeyError) as error:
+    except (msgspec.DecodeError, KeyError, RecursionError) as error:
         raise ListingError(
             f"nft listed its rules in words that are unknown here: {error}",
             hint="nft 1.0.6 to 1.1.3 are known to work.",

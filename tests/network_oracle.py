@@ -1,0 +1,177 @@
+"""What a policy says about a packet, by its meaning alone, and policies and packets by chance."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+from hypothesis import strategies as st
+
+from barasync.config.policies import (
+    Address,
+    Default,
+    Destination,
+    Policy,
+    Ports,
+    Preset,
+    Protocol,
+    Range,
+)
+from barasync.networks import Surroundings
+from barasync.networks.presets import base
+from tests.network_policies import AROUND
+
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+ADDRESSES: tuple[Address, ...] = tuple(
+    ipaddress.ip_address(text)
+    for text in (
+        *("10.89.0.1", "10.1.2.3", "172.16.9.9", "192.168.7.7", "127.0.0.1", "169.254.169.254"),
+        *("100.64.0.1", "168.63.129.16", "198.51.100.9", "203.0.113.50", "203.0.113.51"),
+        *("fd00:1::1", "fd00:9::9", "fd00:ec2::254", "::1", "2001:db8::9", "2001:db8:5::1"),
+        *("64:ff9b::a01:203", "64:ff9b::c633:6409", "2002:a01:203::1", "2002:c633:6409::1"),
+    )
+)
+PORTS = (22, 53, 80, 443, 8080)
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """The first packet of a connection; no port where it has none."""
+
+    address: Address
+    protocol: Protocol
+    port: int
+
+    @property
+    def over_loopback(self) -> bool:
+        return self.address.is_loopback
+
+
+Known = Mapping[str, Collection[Address]]
+"""The addresses that a resolver has told for each name, in small letters without a root."""
+
+
+def may_go(policy: Policy, around: Surroundings, packet: Packet, known: Known) -> bool:
+    """Say whether a container may send it: the first who decides, in the order of the policies."""
+    begin = base(policy.base, around.host)
+    asks = packet.port == 53 and packet.protocol in {Protocol.TCP, Protocol.UDP}
+    if any(_meets(entry, packet, known, denies=True) for entry in policy.deny):
+        return False
+    if any(_meets(entry, packet, known, denies=False) for entry in policy.allow):
+        return True
+    if policy.resolves and asks and not packet.over_loopback:
+        return packet.address in around.resolvers
+    if around.loopback and packet.over_loopback:
+        return True
+    if _within(packet.address, begin.deny):
+        return False
+    return _within(packet.address, begin.allow) or policy.default is Default.ACCEPT
+
+
+def may_come(policy: Policy, packet: Packet, known: Known) -> bool:
+    """Say whether a container takes it, from its address to its port, over no loopback."""
+    if any(
+        (port.protocol, port.container) == (packet.protocol, packet.port) for port in policy.ports
+    ):
+        return True
+    denied = any(
+        not entry.ports and _meets(entry, packet, known, denies=True) for entry in policy.deny
+    )
+    begin = base(policy.base, ())
+    return (
+        policy.base is Preset.PRIVATE
+        and not denied
+        and not _within(packet.address, begin.deny)
+        and _within(packet.address, begin.allow)
+    )
+
+
+def _meets(entry: Destination, packet: Packet, known: Known, *, denies: bool) -> bool:
+    if entry.ports and not any(
+        ports.protocol is packet.protocol
+        and (packet.protocol is Protocol.ICMP or ports.first <= packet.port <= ports.last)
+        for ports in entry.ports
+    ):
+        return False
+    meant = [packet.address, *(_hidden(packet.address) if denies else ())]
+    if entry.name is not None:
+        # A name is about addresses; 6to4 has a network for each.
+        meant = [each for each in meant if each is packet.address or packet.address in NAT64]
+        return any(each in known.get(entry.name, ()) for each in meant)
+    return entry.range is None or any(each in _real(entry.range) for each in meant)
+
+
+def _hidden(address: Address) -> list[IPv4Address]:
+    """The IPv4 address that a translator or relay makes of one of IPv6."""
+    if not isinstance(address, IPv6Address):
+        return []
+    if address in NAT64:
+        return [IPv4Address(int(address) & 0xFFFFFFFF)]
+    return [address.sixtofour] if address.sixtofour is not None else []
+
+
+def _real(given: Range) -> Range:
+    mapped = getattr(given.network_address, "ipv4_mapped", None)
+    if mapped is None or given.prefixlen < 96:
+        return given
+    return ipaddress.ip_network((int(mapped), given.prefixlen - 96))
+
+
+def _within(address: Address, ranges: Collection[Range]) -> bool:
+    return any(address in each for each in ranges)
+
+
+def _range(address: Address, bits: int) -> Range:
+    length = max(0, address.max_prefixlen - bits)
+    return ipaddress.ip_network((int(address), length), strict=False)
+
+
+def _mapped(given: Range) -> Range:
+    if given.version == 6:
+        return given
+    text = f"::ffff:{given.network_address}/{96 + given.prefixlen}"
+    return ipaddress.ip_network(text)
+
+
+addresses = st.sampled_from(ADDRESSES)
+packets = st.builds(Packet, addresses, st.sampled_from(Protocol), st.sampled_from(PORTS)).map(
+    lambda each: Packet(
+        each.address, each.protocol, 0 if each.protocol is Protocol.ICMP else each.port
+    )
+)
+ranges = st.builds(_range, addresses, st.sampled_from([0, 0, 4, 8, 16, 24, 96, 128]))
+any_ranges = st.one_of(ranges, ranges.map(_mapped))
+_spans = st.tuples(st.sampled_from(PORTS), st.sampled_from(PORTS)).map(sorted)
+ports = st.one_of(
+    st.just(Ports(Protocol.ICMP)),
+    st.builds(
+        lambda protocol, span: Ports(protocol, *span),
+        st.sampled_from([Protocol.TCP, Protocol.UDP]),
+        _spans,
+    ),
+)
+NAMES = ("one.example", "two.example")
+_port_lists = st.lists(ports, max_size=3).map(tuple)
+_destinations = st.one_of(
+    st.builds(Destination, st.just("range"), range=any_ranges, ports=_port_lists),
+    st.builds(Destination, st.just("name"), name=st.sampled_from(NAMES), ports=_port_lists),
+    st.builds(
+        Destination, st.just("ports"), ports=st.lists(ports, min_size=1, max_size=3).map(tuple)
+    ),
+)
+_entries = st.lists(_destinations, max_size=3).map(tuple)
+policies = st.builds(
+    Policy,
+    name=st.just("any"),
+    base=st.sampled_from(Preset),
+    allow=_entries,
+    deny=_entries,
+    default=st.sampled_from(Default),
+    log=st.booleans(),
+)
+surroundings = st.sampled_from(
+    [AROUND, Surroundings(), Surroundings(loopback=True, host=AROUND.host)]
+)
