@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import anyio
 import pytest
 
-from barasync.aiopodman import Conflict, Mount, NotFound, Podman
-from tests.contract.running import created, shell
-from tests.rig import libpod
+from barasync.aiopodman import (
+    Conflict,
+    ContainerSpec,
+    Mount,
+    NoFreeSubnet,
+    NotFound,
+    Podman,
+    PortInUse,
+    PublishedPort,
+    ServerError,
+    Subnet,
+    SubnetInUse,
+)
+from tests.contract.running import created, printed, run, shell
+from tests.rig import libpod, networks
 from tests.rig.services import RigService
 
 pytestmark = pytest.mark.anyio
+
+Subnets = tuple[ipaddress.IPv4Network, ...]
 
 NAME = "barasync-test"
 LABELS = {"test.a": "1", "test.b": "2"}
@@ -23,9 +39,24 @@ LABELS = {"test.a": "1", "test.b": "2"}
 async def nothing_is_left(podman: Podman) -> AsyncIterator[None]:
     yield
     with anyio.move_on_after(30, shield=True):
+        for network in await podman.networks.list():
+            if network.name.startswith(NAME):
+                await podman.networks.remove(network.name)
         for suffix in ("", "-2"):
-            await podman.networks.remove(NAME + suffix, missing_ok=True)
             await podman.volumes.remove(NAME + suffix, missing_ok=True)
+
+
+@pytest.fixture
+def subnets(service: RigService) -> Subnets:
+    """Subnets that nobody else on this host has, and that podman would choose last."""
+    place = networks.place_of(service.directory)
+    assert place is not None
+    return tuple(place.pool.subnets(new_prefix=27))[::-1]
+
+
+def on(image: str, script: str, *aliases: str) -> ContainerSpec:
+    """A container on the network of the tests, that runs a script."""
+    return replace(shell(image, script), network="bridge", networks={NAME: aliases})
 
 
 async def test_a_network_is_made_found_by_its_labels_and_removed(podman: Podman) -> None:
@@ -83,23 +114,168 @@ async def test_a_volume_that_a_container_uses_is_not_removed(podman: Podman, bus
     await podman.volumes.remove(NAME)
 
 
-async def test_a_network_that_a_container_uses_is_not_removed(
-    podman: Podman, service: RigService, busybox: str
-) -> None:
-    socket_path = service.endpoint.socket_path
-    body = {"image": busybox, "command": ["true"], "netns": {"nsmode": "bridge"}}
+async def test_a_network_that_a_container_uses_is_not_removed(podman: Podman, busybox: str) -> None:
     await podman.networks.create(NAME)
-    container = libpod.request(
-        socket_path, "POST", "containers/create", body={**body, "Networks": {NAME: {}}}
-    )["Id"]
 
-    try:
+    async with created(podman, on(busybox, "true")):
         with pytest.raises(Conflict):
             await podman.networks.remove(NAME)
-    finally:
-        libpod.remove_container(socket_path, container)
 
     await podman.networks.remove(NAME)
+
+
+async def test_a_network_is_all_that_was_asked_for(podman: Podman, subnets: Subnets) -> None:
+    ipv4, other, *_ = subnets
+    ipv6 = f"fd00:{other.network_address.packed[2:].hex()}::/64"
+    wanted = [
+        Subnet(subnet=str(ipv4), gateway=str(ipv4[9])),
+        Subnet(subnet=str(other), gateway=str(other[1])),
+        Subnet(subnet=ipv6, gateway=ipv6.replace("/64", "5")),
+    ]
+    assert not await podman.networks.exists(NAME)
+
+    await podman.networks.create(
+        NAME, labels=LABELS, subnets=wanted, internal=True, ipv6=True, dns=True, interface="bstest"
+    )
+    found = await podman.networks.inspect(NAME)
+
+    assert await podman.networks.exists(NAME)
+    assert found.subnets == wanted
+    assert (found.interface, found.labels) == ("bstest", LABELS)
+    assert (found.internal, found.ipv6_enabled, found.dns_enabled) == (True, True, True)
+    assert found in await podman.networks.list()
+
+
+async def test_podman_chooses_subnets_of_both_versions(podman: Podman) -> None:
+    one = await podman.networks.create(NAME, ipv6=True)
+    two = await podman.networks.create(f"{NAME}-2")
+
+    assert [":" in subnet.subnet for subnet in one.subnets] == [False, True]
+    assert [":" in subnet.subnet for subnet in two.subnets] == [False]
+    assert one.subnets[0].subnet != two.subnets[0].subnet
+    assert all(subnet.gateway for subnet in one.subnets + two.subnets)
+
+
+async def test_an_overlapping_subnet_is_refused(podman: Podman, subnets: Subnets) -> None:
+    first, *_ = subnets
+    await podman.networks.create(NAME, subnets=[Subnet(subnet=str(first))])
+
+    for wrong in (first, first.supernet(new_prefix=24), "127.0.0.0/8"):
+        with pytest.raises(SubnetInUse):
+            await podman.networks.create(f"{NAME}-2", subnets=[Subnet(subnet=str(wrong))])
+
+
+async def test_there_are_only_so_many_subnets(podman: Podman, subnets: Subnets) -> None:
+    async def use_up() -> None:
+        for number in range(len(subnets)):
+            await podman.networks.create(f"{NAME}-{number}")
+
+    with pytest.raises(NoFreeSubnet):
+        await use_up()
+
+
+async def test_the_name_of_an_interface_is_used_once(podman: Podman) -> None:
+    await podman.networks.create(NAME, interface="bstest")
+
+    with pytest.raises(Conflict, match="bridge name bstest already in use"):
+        await podman.networks.create(f"{NAME}-2", interface="bstest")
+
+
+async def test_interface_names_are_not_checked__the_network_cannot_be_used(
+    podman: Podman, busybox: str, service: RigService
+) -> None:
+    body = {"name": NAME, "network_interface": "sixteen--letters"}
+    libpod.request(service.endpoint.socket_path, "POST", "networks/create", body=body)
+
+    async with created(podman, on(busybox, "true")) as container:
+        with pytest.raises(ServerError):
+            await container.init()
+
+
+async def test_a_container_tells_its_place_on_the_network_before_it_starts(
+    podman: Podman, busybox: str
+) -> None:
+    network = await podman.networks.create(NAME, ipv6=True, dns=True)
+    script = "ip addr show dev eth0; cat /etc/resolv.conf"
+
+    async with created(podman, on(busybox, script)) as container:
+        assert (await container.inspect()).network_settings.networks[NAME].addresses == ()
+        await container.init()
+        found = await container.inspect()
+        output = b"".join((await printed(container)).values()).decode()
+
+    place = found.network_settings.networks[NAME]
+    assert found.state.pid > 0
+    assert [str(gateway) for gateway in place.gateways] == [one.gateway for one in network.subnets]
+    assert [address.version for address in place.addresses] == [4, 6]
+    assert all(f" {address}/" in output for address in place.addresses)
+    assert f"nameserver {place.gateway}\n" in output
+
+
+async def test_containers_find_each_other_by_name_and_by_what_they_are_called(
+    podman: Podman, busybox: str
+) -> None:
+    await podman.networks.create(NAME, dns=True)
+    server = replace(on(busybox, "echo ready; sleep 60", "db", "cache"), name=f"{NAME}-server")
+    script = f"for name in db cache {NAME}-server; do nslookup $name || exit; done"
+
+    async with created(podman, server) as container, container.start_attached() as chunks:
+        await anext(chunks)
+        place = (await container.inspect()).network_settings.networks[NAME]
+        ended = await run(podman, on(busybox, script))
+
+    assert ended.state.state.exit_code == 0, ended.stdout.decode()
+    assert ended.stdout.decode().count(f"Address: {place.ipv4}\n") == len(("db", "cache", NAME))
+
+
+async def test_a_container_joins_the_network_of_another(podman: Podman, busybox: str) -> None:
+    await podman.networks.create(NAME)
+
+    async with created(podman, on(busybox, "echo ready; sleep 60")) as owner:
+        async with owner.start_attached() as chunks:
+            await anext(chunks)
+        theirs = (await owner.inspect()).network_settings.networks[NAME]
+        spec = replace(shell(busybox, "ip addr"), network=f"container:{owner.id}")
+        ended = await run(podman, spec)
+
+    assert f" {theirs.ipv4}/" in ended.stdout.decode()
+
+
+async def test_names_resolvers_and_capabilities_are_as_asked_for(
+    podman: Podman, busybox: str
+) -> None:
+    await podman.networks.create(NAME)
+    script = "cat /etc/hosts /etc/resolv.conf; grep CapEff /proc/self/status"
+    spec = replace(
+        on(busybox, script),
+        extra_hosts={"mirror": "192.0.2.9", "mirror6": "2001:db8::9"},
+        dns_servers=("192.0.2.53",),
+        cap_add=("SYS_TIME",),
+        cap_drop=("NET_ADMIN", "NET_RAW"),
+    )
+
+    output = (await run(podman, spec)).stdout.decode()
+
+    assert {"192.0.2.9\tmirror", "2001:db8::9\tmirror6"} <= set(output.splitlines())
+    assert "nameserver 192.0.2.53\n" in output
+    capabilities = int(output.rpartition("CapEff:")[2], 16)
+    assert [capabilities >> bit & 1 for bit in (12, 13, 25)] == [0, 0, 1]
+
+
+async def test_a_port_is_published_where_nobody_listens(podman: Podman, busybox: str) -> None:
+    await podman.networks.create(NAME)
+    spec = replace(on(busybox, "true"), publish=(PublishedPort(80, address="127.0.0.1"),))
+
+    async with created(podman, spec) as container:
+        (published,) = (await container.inspect()).network_settings.ports["80/tcp"]
+        await container.init()
+    assert published.address == "127.0.0.1"
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        clash = PublishedPort(80, listener.getsockname()[1], address="127.0.0.1")
+        async with created(podman, replace(spec, publish=(clash,))) as container:
+            with pytest.raises(PortInUse):
+                await container.init()
 
 
 async def test_what_is_missing_is_not_found(podman: Podman) -> None:

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from barasync.aiopodman import Conflict, NotFound
-from tests.unit.recorded import answering, refusing
+from barasync.aiopodman import Attachment, Conflict, HostPort, NotFound, Subnet
+from tests.unit.recorded import ID, answering, refusing
 
 pytestmark = pytest.mark.anyio
 
@@ -16,7 +16,9 @@ NETWORK = {
     "name": "n1",
     "id": "181a",
     "driver": "bridge",
-    "subnets": [{"subnet": "10.89.0.0/24"}],
+    "network_interface": "b1",
+    "subnets": [{"subnet": "10.89.0.0/24", "gateway": "10.89.0.1"}],
+    "ipv6_enabled": False,
     "internal": True,
     "dns_enabled": False,
     "labels": LABELS,
@@ -48,15 +50,77 @@ async def test_networks_are_listed_by_label() -> None:
     assert service.only.filters == {"label": ["barasync.run"]}
 
 
-async def test_a_network_is_made_with_its_labels() -> None:
+async def test_a_network_is_inspected_by_name() -> None:
+    service = answering(200, json={**NETWORK, "labels": None})
+
+    async with service.client() as podman:
+        network = await podman.networks.inspect("n1")
+
+    assert network.interface == "b1"
+    assert network.subnets == [Subnet(subnet="10.89.0.0/24", gateway="10.89.0.1")]
+    assert network.labels == {}
+    assert service.only.path == "/libpod/networks/n1/json"
+
+
+async def test_a_network_is_there_or_is_not() -> None:
+    service = answering(204)
+    async with service.client() as podman:
+        assert await podman.networks.exists("n1")
+    assert (service.only.method, service.only.path) == ("GET", "/libpod/networks/n1/exists")
+
+    async with refusing(404, "network not found").client() as podman:
+        assert not await podman.networks.exists("n1")
+
+
+async def test_a_network_is_made_with_all_that_is_asked_for() -> None:
     service = answering(200, json=NETWORK)
 
     async with service.client() as podman:
-        network = await podman.networks.create("n1", labels=LABELS, internal=True)
+        network = await podman.networks.create(
+            "n1",
+            labels=LABELS,
+            subnets=(
+                Subnet(subnet="10.89.0.0/24"),
+                Subnet(subnet="fd00:1::/64", gateway="fd00:1::9"),
+            ),
+            internal=True,
+            ipv6=True,
+            dns=True,
+            interface="b1",
+        )
 
     assert network.id == "181a"
     assert (service.only.method, service.only.path) == ("POST", "/libpod/networks/create")
-    assert json.loads(service.only.body) == {"name": "n1", "labels": LABELS, "internal": True}
+    assert json.loads(service.only.body) == {
+        "name": "n1",
+        "labels": LABELS,
+        "internal": True,
+        "ipv6_enabled": True,
+        "dns_enabled": True,
+        "subnets": [
+            {"subnet": "10.89.0.0/24"},
+            {"subnet": "fd00:1::/64", "gateway": "fd00:1::9"},
+        ],
+        "network_interface": "b1",
+    }
+
+
+async def test_by_default_podman_chooses_the_subnet_and_the_interface() -> None:
+    service = answering(200, json=NETWORK)
+
+    async with service.client() as podman:
+        await podman.networks.create("n1")
+
+    asked = json.loads(service.only.body)
+    assert asked["subnets"] == []
+    assert "network_interface" not in asked
+
+
+async def test_interface_names_are_not_checked__one_that_is_too_long_is_refused_before() -> None:
+    async with answering(200, json=NETWORK).client() as podman:
+        await podman.networks.create("n1", interface="fifteen-letters")
+        with pytest.raises(ValueError, match="sixteen--letters has over 15 characters"):
+            await podman.networks.create("n1", interface="sixteen--letters")
 
 
 async def test_a_network_is_removed_by_name() -> None:
@@ -67,6 +131,33 @@ async def test_a_network_is_removed_by_name() -> None:
 
     assert (service.only.method, service.only.path) == ("DELETE", "/libpod/networks/n1")
     assert service.only.query == {}
+
+
+async def test_a_container_tells_its_addresses_and_its_published_ports() -> None:
+    told = {
+        "Ports": {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "46821"}], "81/udp": None},
+        "Networks": {
+            "n1": {
+                "Gateway": "10.89.0.1",
+                "IPAddress": "10.89.0.2",
+                "IPv6Gateway": "fd00:1::1",
+                "GlobalIPv6Address": "fd00:1::2",
+                "Aliases": ["db"],
+            },
+            "n2": {"Gateway": "", "IPAddress": "10.90.0.2", "GlobalIPv6Address": ""},
+        },
+    }
+    answer = {"Id": ID, "State": {"Pid": 4711}, "NetworkSettings": told}
+
+    async with answering(200, json=answer).client() as podman:
+        found = await podman.containers.handle(ID).inspect()
+
+    assert found.state.pid == 4711
+    both, other = found.network_settings.networks.values()
+    assert [str(address) for address in both.addresses] == ["10.89.0.2", "fd00:1::2"]
+    assert [str(address) for address in both.gateways] == ["10.89.0.1", "fd00:1::1"]
+    assert (other, other.gateways) == (Attachment(ipv4="10.90.0.2"), ())
+    assert found.network_settings.ports == {"80/tcp": [HostPort(address="0.0.0.0", port="46821")]}
 
 
 async def test_a_network_in_use_is_a_conflict_and_stays() -> None:

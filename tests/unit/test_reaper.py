@@ -18,7 +18,7 @@ from barasync.aiopodman import (
     ContainerSummary,
     ImageInspect,
     ImageSummary,
-    NetworkSummary,
+    NetworkInspect,
     Podman,
     PodmanError,
     SecretSpec,
@@ -108,7 +108,7 @@ class Store:
             self.containers.found.append(
                 ContainerSummary(id=f"{run}-c", names=["c"], state="running", labels=cell)
             )
-            self.networks.found.append(NetworkSummary(name=f"{run}-n", labels=labels))
+            self.networks.found.append(NetworkInspect(name=f"{run}-n", labels=labels))
             self.volumes.found.append(VolumeSummary(name=f"{run}-v", labels=labels))
             spec = SecretSpec(name=f"{run}-s", labels=labels)
             self.secrets.found.append(SecretSummary(id="545b", spec=spec))

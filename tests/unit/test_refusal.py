@@ -10,9 +10,12 @@ from barasync.aiopodman.errors import (
     CommandNotFound,
     Conflict,
     DatabaseError,
+    NoFreeSubnet,
     NotFound,
     OCIRuntimeError,
+    PortInUse,
     ServerError,
+    SubnetInUse,
 )
 from barasync.aiopodman.wire.refusal import MAX_TEXT, refusal
 
@@ -52,6 +55,20 @@ def refused(status: int, cause: str, message: str = "") -> APIError:
         (409, "volume is being used", "volume v is being used by …", Conflict),
         (500, "volume already exists", "volume with name v already exists: …", Conflict),
         (409, "network already exists", "network name n already used: …", Conflict),
+        (500, "bridge name b1 already in use", "bridge name b1 already in use", Conflict),
+        (
+            500,
+            "subnet 10.89.0.0/24 is already used on the host or by another config",
+            "subnet 10.89.0.0/24 is already used on the host or by another config",
+            SubnetInUse,
+        ),
+        (500, "could not find free subnet from subnet pools", "…", NoFreeSubnet),
+        (
+            500,
+            "address already in use",
+            "cannot listen on the UDP port: listen udp4 127.0.0.1:1: bind: address already in use",
+            PortInUse,
+        ),
         (404, "no such volume", 'no volume with name "v" found: no such volume', NotFound),
         (404, "network not found", "unable to find network with name or ID n: …", NotFound),
         (404, "no such container", "…", NotFound),

@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from barasync.aiopodman.spec import LOG_BYTES, ContainerSpec, Mount, Rlimit, SecretFile
+from barasync.aiopodman.spec import (
+    LOG_BYTES,
+    ContainerSpec,
+    Mount,
+    PublishedPort,
+    Rlimit,
+    SecretFile,
+)
 
 BARE = ContainerSpec(image="1f3a")
 
@@ -37,6 +44,12 @@ def test_a_full_spec_says_it_all() -> None:
         cpus=1.5,
         pids_limit=100,
         network="bridge",
+        networks={"policy": ("db", "database"), "other": ()},
+        dns_servers=("10.89.0.1", "fd00::1"),
+        extra_hosts={"mirror": "192.0.2.9", "mirror6": "2001:db8::9"},
+        publish=(PublishedPort(80), PublishedPort(53, 5353, "udp", "127.0.0.1")),
+        cap_add=("SYS_TIME",),
+        cap_drop=("NET_ADMIN", "NET_RAW"),
         mounts=(Mount("/src", "/dst", ("ro",)), Mount("cache", "/cache")),
         overlays=(Mount("/project", "/workspace"),),
         hidden=("/workspace/record",),
@@ -70,6 +83,15 @@ def test_a_full_spec_says_it_all() -> None:
             "pids": {"limit": 100},
         },
         "netns": {"nsmode": "bridge"},
+        "networks": {"policy": {"aliases": ["db", "database"]}, "other": {"aliases": []}},
+        "dns_server": ["10.89.0.1", "fd00::1"],
+        "hostadd": ["mirror:192.0.2.9", "mirror6:2001:db8::9"],
+        "portmappings": [
+            {"container_port": 80, "host_port": 0, "protocol": "tcp", "host_ip": ""},
+            {"container_port": 53, "host_port": 5353, "protocol": "udp", "host_ip": "127.0.0.1"},
+        ],
+        "cap_add": ["SYS_TIME"],
+        "cap_drop": ["NET_ADMIN", "NET_RAW"],
         "log_configuration": {"driver": "k8s-file", "size": LOG_BYTES},
         "mounts": [
             {
@@ -128,3 +150,24 @@ def test_only_a_source_that_is_no_path_is_a_named_volume() -> None:
     spec = replace(BARE, mounts=(Mount("/a", "/b"), Mount("cache", "/c")))
 
     assert spec.named_volumes == (Mount("cache", "/c"),)
+
+
+def test_the_namespace_of_another_container_is_joined_by_its_id() -> None:
+    body = replace(BARE, network="container:90e4").to_body()
+
+    assert body["netns"] == {"nsmode": "container", "value": "90e4"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"network": "pasta"}, "there is no network 'pasta'"),
+        ({"network": "container:"}, "there is no network 'container:'"),
+        ({"networks": {"policy": ()}}, "'none' a container is on no network by name"),
+        ({"network": "host", "networks": {"policy": ()}}, "'host' a container is on no network"),
+    ],
+    ids=["unknown", "of nobody", "named without", "named on the host"],
+)
+def test_a_network_that_cannot_be_is_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(BARE, **wrong)

@@ -36,15 +36,18 @@ from barasync.aiopodman.errors import (
     DatabaseError,
     FrameError,
     LogIncomplete,
+    NoFreeSubnet,
     NotFound,
     OCIRuntimeError,
     OutputLost,
     PodmanError,
+    PortInUse,
     ProtocolError,
     RequestTimeout,
     ServerError,
     ServiceError,
     StreamTruncated,
+    SubnetInUse,
     TransportError,
 )
 from barasync.aiopodman.images import (
@@ -87,7 +90,6 @@ from barasync.aiopodman.models import (
     LogConfig,
     ManifestEntry,
     ManifestPlatform,
-    NetworkSummary,
     ProgramInfo,
     SecretSpec,
     SecretSummary,
@@ -98,7 +100,15 @@ from barasync.aiopodman.models import (
     VersionComponent,
     VolumeSummary,
 )
+from barasync.aiopodman.network_models import (
+    Attachment,
+    HostPort,
+    NetworkInspect,
+    NetworkSettings,
+    Subnet,
+)
 from barasync.aiopodman.networks import (
+    MAX_INTERFACE,
     Networks,
 )
 from barasync.aiopodman.output import (
@@ -117,7 +127,7 @@ from barasync.aiopodman.secrets import (
 from barasync.aiopodman.spec import (
     ContainerSpec,
     Mount,
-    Network,
+    PublishedPort,
     Rlimit,
     SecretFile,
 )
@@ -147,7 +157,9 @@ from barasync.aiopodman.wire.reference import (
 )
 
 __all__ = [
+    "MAX_INTERFACE",
     "APIError",
+    "Attachment",
     "BadRequest",
     "BuildSpec",
     "Builds",
@@ -173,6 +185,7 @@ __all__ = [
     "FrameError",
     "HostConfig",
     "HostInfo",
+    "HostPort",
     "ImageConfig",
     "ImageInspect",
     "ImageSummary",
@@ -189,9 +202,10 @@ __all__ = [
     "Manifests",
     "Member",
     "Mount",
-    "Network",
-    "NetworkSummary",
+    "NetworkInspect",
+    "NetworkSettings",
     "Networks",
+    "NoFreeSubnet",
     "NotFound",
     "OCIRuntimeError",
     "OutputLost",
@@ -199,9 +213,11 @@ __all__ = [
     "Podman",
     "PodmanError",
     "PodmanVersion",
+    "PortInUse",
     "Presence",
     "ProgramInfo",
     "ProtocolError",
+    "PublishedPort",
     "PullPolicy",
     "Quirk",
     "Received",
@@ -220,6 +236,8 @@ __all__ = [
     "StoreInfo",
     "Stream",
     "StreamTruncated",
+    "Subnet",
+    "SubnetInUse",
     "System",
     "TransportError",
     "Version",

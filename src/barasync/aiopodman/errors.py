@@ -14,10 +14,13 @@ PodmanError
     ├── BadRequest            400
     ├── NotFound              404, and 500 where an old podman means "no such …"
     ├── Conflict              409, and 500 where an old podman means a wrong state
+    │   └── SubnetInUse       a network of such addresses is there already
     ├── OCIRuntimeError       the OCI runtime could not make the container's process
     │   └── CommandNotFound   because the image has no such command
     └── ServerError           everything else
-        └── DatabaseError     podman could not read or write its database
+        ├── DatabaseError     podman could not read or write its database
+        ├── NoFreeSubnet      no addresses are left for another network
+        └── PortInUse         another program listens where a port is to be published
 """
 
 from __future__ import annotations
@@ -105,6 +108,10 @@ class Conflict(APIError):
     """The object is in a state that does not allow this."""
 
 
+class SubnetInUse(Conflict):
+    """The host, or another network of podman's, has some of a network's addresses."""
+
+
 class OCIRuntimeError(APIError):
     """The OCI runtime could not make the container's process (podman's CLI exits with 126).
 
@@ -122,3 +129,14 @@ class ServerError(APIError):
 
 class DatabaseError(ServerError):
     """Podman could not read or write its database; whether it did what was asked is unknown."""
+
+
+class NoFreeSubnet(ServerError):
+    """All subnets that podman gives to networks are in use (`default_subnet_pools`)."""
+
+
+class PortInUse(ServerError):
+    """Another program listens on the port of the host where one was to be published.
+
+    It is met by whatever request makes the process first: attach, init or start.
+    """

@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 from msgspec import field
 
+from barasync.aiopodman.network_models import NetworkSettings
+
 
 class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     """A document whose members podman names in Go's style."""
@@ -149,6 +151,7 @@ class ContainerInspect(_Wire, frozen=True, kw_only=True):
     state: ContainerState = ContainerState()
     config: ContainerConfig = ContainerConfig()
     host_config: HostConfig = HostConfig()
+    network_settings: NetworkSettings = NetworkSettings()
     mounts: list[MountInspect] = []
     size_rw: int | None = None
 
@@ -258,17 +261,6 @@ class BuildProgress(msgspec.Struct, frozen=True, kw_only=True):
 
     stream: str = ""
     error: str = ""
-
-
-class NetworkSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A network in a list."""
-
-    name: str
-    id: str = ""
-    driver: str = ""
-    internal: bool = False
-    dns_enabled: bool = False
-    labels: dict[str, str] = {}
 
 
 class VolumeSummary(_Wire, frozen=True, kw_only=True):

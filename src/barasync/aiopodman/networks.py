@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from barasync.aiopodman.errors import NotFound
 from barasync.aiopodman.libpod import Libpod, encode_filters, label_filters, segment
-from barasync.aiopodman.models import NetworkSummary
+from barasync.aiopodman.network_models import NetworkInspect, Subnet
 from barasync.aiopodman.wire.documents import decode_document
+
+MAX_INTERFACE = 15
+"""Characters of the name of an interface. Source: `IFNAMSIZ` of linux/if.h, with its NUL."""
 
 
 class Networks:
@@ -17,7 +20,7 @@ class Networks:
     def __init__(self, libpod: Libpod) -> None:
         self._libpod = libpod
 
-    async def list(self, *, labels: Mapping[str, str | None] | None = None) -> list[NetworkSummary]:
+    async def list(self, *, labels: Mapping[str, str | None] | None = None) -> list[NetworkInspect]:
         """Return the networks that carry every one of `labels`, all of them by default.
 
         A label whose value is `None` matches whatever its value is.
@@ -25,31 +28,80 @@ class Networks:
         Source: `GET /libpod/networks/json`.
         """
         query = {"filters": encode_filters({"label": label_filters(labels)})}
-        return await self._libpod.get("networks/json", list[NetworkSummary], query)
+        return await self._libpod.get("networks/json", list[NetworkInspect], query)
+
+    async def inspect(self, name: str) -> NetworkInspect:
+        """Return a network, by name or ID.
+
+        Raises:
+            NotFound: It does not exist.
+
+        Source: `GET /libpod/networks/{name}/json`.
+        """
+        return await self._libpod.get(f"networks/{segment(name)}/json", NetworkInspect)
+
+    async def exists(self, name: str) -> bool:
+        """Tell whether there is a network of that name or ID.
+
+        Source: `GET /libpod/networks/{name}/exists`.
+        """
+        try:
+            await self._libpod.ask(f"networks/{segment(name)}/exists")
+        except NotFound:
+            return False
+        return True
 
     async def create(
         self,
         name: str,
         *,
         labels: Mapping[str, str] = MappingProxyType({}),
+        subnets: Sequence[Subnet] = (),
         internal: bool = False,
-    ) -> NetworkSummary:
+        ipv6: bool = False,
+        dns: bool = False,
+        interface: str | None = None,
+    ) -> NetworkInspect:
         """Make a bridge network; an `internal` one leads nowhere but to its containers.
+
+        Without `subnets` podman takes one that is free, with `ipv6` a unique local one beside it.
+        Subnets of version 6 make `ipv6` of it. With `dns` a resolver at the gateways knows the
+        names of its containers. `interface` is the name of the bridge, of `MAX_INTERFACE`
+        characters at most; podman counts from `podman1` otherwise, and does not know of those of
+        another service on the host.
 
         When cancelled in flight, podman may have made it all the same: shield the call, or find it
         by its labels.
 
         Raises:
-            Conflict: The name is in use.
+            Conflict: The name or the interface is in use.
+            NoFreeSubnet: All of podman's own choice are in use.
+            SubnetInUse: The host, or another network of podman's, has some of the addresses.
+            ValueError: The interface's name is too long: podman would fail when it is used.
 
         Source: `POST /libpod/networks/create`.
         """
-        body = {"name": name, "labels": dict(labels), "internal": internal}
+        if interface is not None and len(interface) > MAX_INTERFACE:
+            raise ValueError(
+                f"the interface's name {interface} has over {MAX_INTERFACE} characters"
+            )
+        body: dict[str, object] = {
+            "name": name,
+            "labels": dict(labels),
+            "internal": internal,
+            "ipv6_enabled": ipv6,
+            "dns_enabled": dns,
+            "subnets": list(subnets),
+        }
+        if interface is not None:
+            body["network_interface"] = interface
         answer = await self._libpod.post("networks/create", body=body)
-        return decode_document(answer.body, NetworkSummary)
+        return decode_document(answer.body, NetworkInspect)
 
     async def remove(self, name: str, *, missing_ok: bool = False) -> None:
         """Remove a network, by name or ID.
+
+        Podman would remove its containers as well, but gives each of them ten seconds to end.
 
         Raises:
             Conflict: A container uses it.

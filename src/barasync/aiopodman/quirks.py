@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from barasync.aiopodman.container_quirks import *
 from barasync.aiopodman.image_quirks import *
+from barasync.aiopodman.network_quirks import *
 from barasync.aiopodman.output_quirks import *
 from barasync.aiopodman.quirk import Quirk
 from barasync.aiopodman.service_quirks import *

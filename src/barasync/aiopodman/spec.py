@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
-
-Network = Literal["none", "bridge", "host"]
 
 LOG_BYTES = 32 * 1024 * 1024
 """What podman keeps of a container's output, with 45 bytes around each line; older lines go.
@@ -19,6 +16,7 @@ be some hundred KiB ahead.
 """
 
 _CPU_PERIOD_MICROSECONDS = 100_000
+_NETWORKS = frozenset({"none", "bridge", "host"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +58,20 @@ class Rlimit:
     hard: int
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedPort:
+    """A port of a container that is reached through a port of the service's host.
+
+    Podman looks for a free `host` port where that is 0, when the container is created. `address` is
+    that of the host on which it listens, all of them where it is empty.
+    """
+
+    container: int
+    host: int = 0
+    protocol: str = "tcp"
+    address: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
     """A container that does not exist yet.
@@ -89,10 +101,17 @@ class ContainerSpec:
     `secret_env` maps a variable to the name of the secret that it holds; the secret has to be there
     when the container starts, that of a file when it is created.
 
+    `network` is `none`, `bridge`, `host`, or `container:ID` for the network namespace of another
+    one, which has to be removed after this. A bridge is podman's default network, unless `networks`
+    says which ones, each with the further names by which its other containers find this one.
+    `dns_servers` are asked instead of the network's own; `extra_hosts` are names and their
+    addresses in `/etc/hosts`. A joined namespace comes with all of these, and with what is
+    published. Capabilities have no prefix, such as `NET_RAW`.
+
     `None` and empty values leave a setting to podman.
 
     Raises:
-        ValueError: A number is not positive.
+        ValueError: A number is not positive, or a network does not exist, or has no such settings.
     """
 
     image: str
@@ -111,7 +130,13 @@ class ContainerSpec:
     memory_bytes: int | None = None
     cpus: float | None = None
     pids_limit: int | None = None
-    network: Network = "none"
+    network: str = "none"
+    networks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    dns_servers: tuple[str, ...] = ()
+    extra_hosts: Mapping[str, str] = field(default_factory=dict)
+    publish: tuple[PublishedPort, ...] = ()
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
     overlays: tuple[Mount, ...] = ()
     hidden: tuple[str, ...] = ()
@@ -129,6 +154,11 @@ class ContainerSpec:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be positive, not {value}")
+        mode, _, container = self.network.partition(":")
+        if self.network not in _NETWORKS and not (mode == "container" and container):
+            raise ValueError(f"there is no network {self.network!r}")
+        if self.networks and self.network != "bridge":
+            raise ValueError(f"with {self.network!r} a container is on no network by name")
 
     @property
     def named_volumes(self) -> tuple[Mount, ...]:
@@ -157,6 +187,14 @@ class ContainerSpec:
             "volumes": [_volume(mount) for mount in self.named_volumes],
             "secrets": [_secret(file) for file in self.secret_files],
             "secret_env": dict(self.secret_env),
+            "networks": {
+                name: {"aliases": list(aliases)} for name, aliases in self.networks.items()
+            },
+            "dns_server": list(self.dns_servers),
+            "hostadd": [f"{name}:{address}" for name, address in self.extra_hosts.items()],
+            "portmappings": [_published(port) for port in self.publish],
+            "cap_add": list(self.cap_add),
+            "cap_drop": list(self.cap_drop),
             "cgroup_parent": self.cgroup_parent,
             "cgroups_mode": "no-conmon" if self.monitor_stays else None,
             "r_limits": [
@@ -173,8 +211,11 @@ class ContainerSpec:
             given["manage_password"] = False
         # The service's default may be a log that nobody can read, or one that fills the disk.
         log = {"driver": "k8s-file", "size": LOG_BYTES}
-        netns = {"nsmode": self.network}
-        return {"image": self.image, "netns": netns, "log_configuration": log, **given}
+        return {"image": self.image, "netns": self._namespace(), "log_configuration": log, **given}
+
+    def _namespace(self) -> dict[str, str]:
+        mode, _, container = self.network.partition(":")
+        return {"nsmode": mode, "value": container} if container else {"nsmode": mode}
 
     def _resource_limits(self) -> dict[str, object]:
         limits: dict[str, object] = {}
@@ -218,3 +259,12 @@ def _secret(file: SecretFile) -> dict[str, object]:
 
 def _volume(mount: Mount) -> dict[str, object]:
     return {"Name": mount.source, "Dest": mount.destination, "Options": list(mount.options)}
+
+
+def _published(port: PublishedPort) -> dict[str, object]:
+    return {
+        "container_port": port.container,
+        "host_port": port.host,
+        "protocol": port.protocol,
+        "host_ip": port.address,
+    }

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import anyio
 
-from barasync.aiopodman import ContainerSpec, Mount, Network, Podman, Reference, Rlimit
+from barasync.aiopodman import ContainerSpec, Mount, Podman, Reference, Rlimit
 from barasync.artifacts.place import Place
 from barasync.config.volumes import parse_volume
 from barasync.engine.caches import users_label
@@ -102,7 +101,7 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         cpus=settings.cpus,
         pids_limit=settings.pids,
         # Nothing enforces a policy yet; without a network nothing is reached that it denies.
-        network="none" if job.cell.policy else cast("Network", settings.network),
+        network="none" if job.cell.policy else settings.network,
         mounts=(
             *(mount(volume) for volume in settings.volumes),
             *job.caches,

@@ -22,9 +22,12 @@ from barasync.aiopodman.errors import (
     CommandNotFound,
     Conflict,
     DatabaseError,
+    NoFreeSubnet,
     NotFound,
     OCIRuntimeError,
+    PortInUse,
     ServerError,
+    SubnetInUse,
 )
 
 MAX_TEXT = 2000
@@ -47,11 +50,18 @@ _BY_CAUSE: tuple[tuple[str, type[APIError]], ...] = (
     ("that name is already in use", Conflict),
     ("image is in use by a container", Conflict),
     ("network is being used", Conflict),
+    ("network already exists", Conflict),
+    ("bridge name ", Conflict),
+    ("could not find free subnet", NoFreeSubnet),
+    ("address already in use", PortInUse),
     ("volume is being used", Conflict),
     ("volume already exists", Conflict),
     ("secret name in use", Conflict),
     ("disk I/O error", DatabaseError),
     ("database is locked", DatabaseError),
+)
+_BY_ENDING: tuple[tuple[str, type[APIError]], ...] = (
+    ("is already used on the host or by another config", SubnetInUse),
 )
 _BY_STATUS: dict[int, type[APIError]] = {400: BadRequest, 404: NotFound, 409: Conflict}
 
@@ -99,6 +109,9 @@ def refusal(
 def _classify(status: int, cause: str, message: str) -> type[APIError]:
     for beginning, kind in _BY_CAUSE:
         if cause.startswith(beginning):
+            return kind
+    for ending, kind in _BY_ENDING:
+        if cause.endswith(ending):
             return kind
     # Attach makes the container first; what podman 4.3.1 calls a conflict there is a failure.
     if status == 409 and message.startswith("preparing container"):  # noqa: PLR2004 HTTP's number
