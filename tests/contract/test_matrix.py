@@ -309,6 +309,21 @@ def test_cpus_and_pids_are_limited_inside(barasync: Barasync) -> None:
     assert pids == "77"
 
 
+def test_a_cell_has_the_capability_that_it_asks_for_and_keeps_the_others(
+    barasync: Barasync,
+) -> None:
+    rule(barasync, "grep CapEff /proc/self/status")
+
+    def capabilities(*words: str) -> int:
+        ended = barasync("matrix", "tests", "--config", "debug", *words)
+        assert ended.code == 0, ended.err
+        return int(barasync.log(f"{NATIVE}-debug").split()[1], 16)
+
+    usual = capabilities()
+
+    assert capabilities("--cap-add", "cap_syslog") == usual | 1 << 34
+
+
 def test_no_network_is_the_default(barasync: Barasync) -> None:
     rule(barasync, "ls /sys/class/net")
     barasync("matrix", "tests", "--config", "debug")

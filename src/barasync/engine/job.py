@@ -102,6 +102,7 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         pids_limit=settings.pids,
         # Nothing enforces a policy yet; without a network nothing is reached that it denies.
         network="none" if job.cell.policy else settings.network,
+        cap_add=settings.cap_add,
         mounts=(
             *(mount(volume) for volume in settings.volumes),
             *job.caches,

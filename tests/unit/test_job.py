@@ -1,0 +1,39 @@
+"""What podman is asked to create for a cell."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import cast
+
+from barasync.aiopodman import ContainerSpec, Podman
+from barasync.artifacts.place import Place
+from barasync.config.schema import WorkspaceMode
+from barasync.engine.job import Job, Session, container_spec
+from tests.unit.world import cell
+
+
+def spec_of(**settings: object) -> ContainerSpec:
+    job = Job(
+        cell=cell("a", workspace=WorkspaceMode.NONE, **settings),
+        number=1,
+        image="image",
+        command=("tests",),
+        environment={},
+        artifacts=Place(-1, Path("/nonexistent")),
+    )
+    session = Session(
+        podman=cast("Podman", None),
+        run="run1",
+        labels={},
+        project=Path("/nonexistent"),
+        cgroup=None,
+        rlimits=(),
+        clock=time.monotonic,
+    )
+    return container_spec(job, session)
+
+
+def test_the_capabilities_of_a_cell_are_added_to_podmans() -> None:
+    assert spec_of().cap_add == ()
+    assert spec_of(cap_add=("SYSLOG", "ALL")).cap_add == ("SYSLOG", "ALL")
