@@ -175,3 +175,4 @@ policies = st.builds(
 surroundings = st.sampled_from(
     [AROUND, Surroundings(), Surroundings(loopback=True, host=AROUND.host)]
 )
+known_names = st.dictionaries(st.sampled_from(NAMES), st.sets(addresses, max_size=3))

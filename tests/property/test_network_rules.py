@@ -13,10 +13,9 @@ from barasync.config.policies import Address, Policy, Protocol, PublishedPort
 from barasync.networks import Surroundings, feed, ruleset
 from barasync.networks.addresses import may_be_named
 from tests.network_oracle import (
-    NAMES,
     PORTS,
     Packet,
-    addresses,
+    known_names,
     may_come,
     may_go,
     packets,
@@ -108,7 +107,6 @@ def facts(packet: Packet, side: str, interface: str) -> Facts:
     return found
 
 
-known_names = st.dictionaries(st.sampled_from(NAMES), st.sets(addresses, max_size=3))
 published = st.lists(st.builds(PublishedPort, st.sampled_from(PORTS)), max_size=2).map(tuple)
 
 
