@@ -67,6 +67,9 @@ class Attachment:
 class Container:
     """A container; `body` is what it was created with, `secret_env` what that asks for by name.
 
+    `places` is what `inspect` tells of each of its networks while it has a process, `ports` where
+    its ports are published.
+
     `changed` is replaced and set whenever the state changes or output comes.
     """
 
@@ -75,6 +78,8 @@ class Container:
     body: Mapping[str, Any]
     secret_env: Mapping[str, str]
     shows_secrets: bool
+    places: Mapping[str, Mapping[str, Any]]
+    ports: Mapping[str, Any]
     image: Image
     root: Path
     report: Report
@@ -135,8 +140,10 @@ class Container:
         Raises:
             Refusal: the command cannot be executed.
         """
-        executable(self.command[0], self._work_dir(), self._env().get("PATH", PATH))
-        self.exit_code, self.process, self.finished = 0, None, None
+        env, work_dir = self._env(), self._work_dir()
+        program = executable(self.command[0], work_dir, env.get("PATH", PATH))
+        self.process = Process(self.command, program=program, work_dir=work_dir, env=env)
+        self.exit_code, self.finished = 0, None
         self.change("initialized")
 
     def start(self, group: TaskGroup) -> None:
@@ -147,9 +154,8 @@ class Container:
         """
         if self.status != "initialized":
             self.init()
-        env, work_dir = self._env(), self._work_dir()
-        program = executable(self.command[0], work_dir, env.get("PATH", PATH))
-        self.process = Process(self.command, program=program, work_dir=work_dir, env=env)
+        assert self.process is not None
+        self.process.start()
         self.started = datetime.now(UTC)
         self._monitor = anyio.CancelScope()
         self.change("running")
@@ -174,6 +180,8 @@ class Container:
                 self.process.reap()
             else:
                 await self.stop(grace)
+        elif self.process is not None and self.status == "initialized":
+            self.process.end_waiting()
         self.change("removed")
         shutil.rmtree(self.root)
         self.report(self, "remove")
@@ -204,7 +212,7 @@ class Container:
 
     def inspect(self, *, size: bool = False) -> dict[str, Any]:
         """Return what `inspect` tells; with `size` how much there is."""
-        running = self.status == "running" and self.process is not None
+        running = self.status == "running"
         written = sum(path.lstat().st_size for path in self.root.rglob("*") if path.is_file())
         return {
             **({"SizeRw": written} if size else {}),
@@ -218,7 +226,7 @@ class Container:
                 "Running": running,
                 "ExitCode": self.exit_code,
                 "OOMKilled": False,
-                "Pid": self.process.pid if running and self.process is not None else 0,
+                "Pid": self._pid,
                 "Error": "",
                 "StartedAt": self.started.isoformat() if self.started else _NEVER,
                 "FinishedAt": self.finished.isoformat() if self.finished else _NEVER,
@@ -232,6 +240,13 @@ class Container:
                 "WorkingDir": self._place(),
                 "Timeout": self.body.get("timeout", 0),
             },
+            "NetworkSettings": {
+                "Ports": self.ports,
+                "Networks": {
+                    name: place if self.is_alive else {"NetworkID": place["NetworkID"]}
+                    for name, place in self.places.items()
+                },
+            },
         }
 
     def summary(self) -> dict[str, Any]:
@@ -244,7 +259,7 @@ class Container:
             "State": self.status,
             "ExitCode": self.exit_code,
             "Labels": self.labels,
-            "Pid": self.process.pid if self.process and self.status == "running" else 0,
+            "Pid": self._pid,
         }
 
     def inside(self, path: str) -> Path:
@@ -299,6 +314,15 @@ class Container:
         self.wake()
         for attachment in list(self.attachments):
             await attachment.pass_on(framed(stream, data))
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has a process."""
+        return self.status in {"initialized", "running"}
+
+    @property
+    def _pid(self) -> int:
+        return self.process.pid if self.process is not None and self.is_alive else 0
 
     def _place(self) -> str:
         return str(self.body.get("work_dir") or self.image.work_dir or "/")

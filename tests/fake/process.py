@@ -21,6 +21,7 @@ READ_BYTES = 8192
 TIMED_OUT = -1
 
 _SIGNAL_BASE = 128
+_WAIT = 'unset PWD OLDPWD; read -r _ && exec "$0" "$@" </dev/null'
 _NOT_FOUND = "OCI runtime attempted to invoke a command that was not found"
 
 
@@ -44,17 +45,19 @@ def executable(name: str, work_dir: Path, path: str) -> str:
 
 
 class Process:
-    """A command of this host in a session of its own; whoever starts it has to `watch` it."""
+    """A command of this host in a session of its own, which waits to be started.
+
+    Whoever starts it has to `watch` it, else `end_waiting` is due.
+    """
 
     def __init__(
         self, command: Sequence[str], *, program: str, work_dir: Path, env: Mapping[str, str]
     ) -> None:
         self._process = subprocess.Popen(
-            list(command),
-            executable=program,
+            ["/bin/sh", "-c", _WAIT, program, *command[1:]],
             cwd=work_dir,
             env=dict(env),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
@@ -64,6 +67,20 @@ class Process:
     def pid(self) -> int:
         """The process ID of the command."""
         return self._process.pid
+
+    def start(self) -> None:
+        """Execute the command."""
+        assert self._process.stdin is not None
+        with self._process.stdin as told:
+            told.write(b"\n")
+
+    def end_waiting(self) -> None:
+        """End what was never started."""
+        self.kill_all()
+        self.reap()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            assert pipe is not None
+            pipe.close()
 
     def send(self, number: int) -> None:
         """Send a signal to the command, which was not reaped yet."""

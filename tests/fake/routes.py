@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tests.fake import api_builds, api_containers, api_images, api_manifests, api_secrets
+from tests.fake import (
+    api_builds,
+    api_containers,
+    api_images,
+    api_manifests,
+    api_networks,
+    api_secrets,
+)
 from tests.fake.container import Container
 from tests.fake.faults import Effect, Refuses
 from tests.fake.images import native_architecture
@@ -24,6 +31,10 @@ _ROUTES = (
     ("GET", r"info", "info"),
     ("GET", r"events", "events"),
     ("GET", r"networks/json", "networks"),
+    ("POST", r"networks/create", "network-create"),
+    ("GET", r"networks/(?P<name>[^/]+)/json", "network-inspect"),
+    ("GET", r"networks/(?P<name>[^/]+)/exists", "network-exists"),
+    ("DELETE", r"networks/(?P<name>[^/]+)", "network-delete"),
     ("GET", r"volumes/json", "volumes"),
     ("POST", r"commit", "commit"),
     ("POST", r"containers/create", "create"),
@@ -71,6 +82,9 @@ _OF_CONTAINERS = {
 _OF_NAMED = {
     "secret-inspect": api_secrets.inspect,
     "secret-delete": api_secrets.delete,
+    "network-inspect": api_networks.inspect,
+    "network-exists": api_networks.exists,
+    "network-delete": api_networks.delete,
     "image-inspect": api_images.inspect,
     "image-tag": api_images.tag,
     "image-untag": api_images.untag,
@@ -86,6 +100,8 @@ _OTHERS = {
     "commit": api_containers.commit,
     "create": api_containers.create,
     "list": api_containers.listed,
+    "networks": api_networks.listed,
+    "network-create": api_networks.create,
     "secret-create": api_secrets.create,
     "secret-list": api_secrets.listed,
     "image-list": api_images.listed,
@@ -142,7 +158,7 @@ async def perform(state: State, request: Request, found: Route, effect: Effect |
         return await _OTHERS[operation](state, request)
     if operation in _OF_NAMED:
         return await _OF_NAMED[operation](state, found.name, request)
-    if operation in {"ping", "version", "info", "events", "networks", "volumes"}:
+    if operation in {"ping", "version", "info", "events", "volumes"}:
         return _about_itself(state, request, operation)
     return await _of_container(state, state.container(found.name), request, operation, effect)
 
@@ -184,8 +200,6 @@ def _about_itself(state: State, request: Request, operation: str) -> Answer:
             return Answer(body=records)
         case "volumes":
             return Answer.of([])
-        case "networks":
-            return Answer.of([{"name": "podman", "id": "0" * 64, "driver": "bridge"}])
         case _:
             return Answer.of(_info(state))
 

@@ -115,6 +115,17 @@ class FakeService:
         self._portal.call(lambda: self._state.images.find(image).change(changes))
 
     @property
+    def networks(self) -> list[dict[str, Any]]:
+        """What is told of every network but podman's default one."""
+        return self._portal.call(
+            lambda: [
+                dict(each)
+                for name, each in self._state.networks.documents.items()
+                if name != "podman"
+            ]
+        )
+
+    @property
     def secrets(self) -> list[str]:
         """The names of the secrets that are kept."""
         return self._portal.call(lambda: list(self._state.secrets))

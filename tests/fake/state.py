@@ -18,6 +18,7 @@ from barasync.aiopodman.quirk import Quirk
 from barasync.aiopodman.version import negotiate
 from tests.fake.container import Container
 from tests.fake.images import Images
+from tests.fake.networks import Networks
 from tests.fake.wire import Refusal
 
 
@@ -33,7 +34,7 @@ class Secret:
 
 @dataclass(slots=True)
 class State:
-    """The images, containers, secrets and events of a podman of one version.
+    """The images, containers, networks, secrets and events of a podman of one version.
 
     `monitors` is where containers are watched; `happened` is replaced and set at every event.
     `scratches` are the architectures that Containerfiles without a base were built for.
@@ -44,6 +45,7 @@ class State:
     monitors: TaskGroup
     images: Images = field(init=False)
     containers: dict[str, Container] = field(default_factory=dict)
+    networks: Networks = field(default_factory=Networks)
     secrets: dict[str, Secret] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     happened: anyio.Event = field(default_factory=anyio.Event)
@@ -63,7 +65,7 @@ class State:
         """Make a container of a create body; `secret_env` are the variables that are secret.
 
         Raises:
-            Refusal: the image does not exist, or the name is in use.
+            Refusal: the image or a network does not exist, or the name is in use.
         """
         image = self.images.find(body["image"], missing_status=missing_status)
         self._made += 1
@@ -80,6 +82,8 @@ class State:
             body=body,
             secret_env=secret_env,
             shows_secrets=self.has(quirks.SECRET_ENV_IS_SHOWN),
+            places=self._places(body),
+            ports=self.networks.ports(body),
             image=image,
             root=self.directory / "containers" / identity[:12],
             report=self.report,
@@ -87,6 +91,12 @@ class State:
         self.containers[identity] = container
         self.report(container, "create")
         return container
+
+    def _places(self, body: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        namespace = body.get("netns", {})
+        if namespace.get("nsmode") == "container":
+            return self.container(namespace["value"]).places
+        return self.networks.places(body)
 
     def container(self, name: str) -> Container:
         """Return a container by name, ID, or the beginning of an ID.
