@@ -7,9 +7,9 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
+from barasync.config.bounds import BadValue
 from barasync.config.destinations import covers, parse_entry
 from barasync.config.publishing import clash, parse_published
-from barasync.config.values import BadValue
 
 LIKELY = st.from_regex(r"[0-9a-f.:/\[\]tcpudm -]{0,30}", fullmatch=True)
 NUMBERS = st.integers(1, 70_000)

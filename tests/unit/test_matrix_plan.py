@@ -413,6 +413,7 @@ def test_a_plan_as_data_has_each_value_with_its_source() -> None:
                     "artifacts_timeout": {"value": 600.0, "source": "built-in"},
                     "retries": {"value": 0, "source": "built-in"},
                     "retry_on": {"value": ["infra"], "source": "built-in"},
+                    "services": {"value": [], "source": "built-in"},
                 },
             }
         ],

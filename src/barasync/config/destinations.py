@@ -6,9 +6,9 @@ import ipaddress
 import re
 from itertools import combinations
 
+from barasync.config.bounds import BadValue
 from barasync.config.policies import PRESETS, Address, Destination, Ports, Protocol, Range
 from barasync.config.spelling import did_you_mean
-from barasync.config.values import BadValue
 
 _FORMS = (
     "an entry reads '10.0.0.0/8', '443/tcp', 'icmp' or 'registry.example.org 443/tcp 8000-8100/udp'"

@@ -10,12 +10,13 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
+from barasync.config.bounds import BadValue, check_timeout
 from barasync.config.copies import Copy, parse_copies
 from barasync.config.cycles import check_cycles
 from barasync.config.origin import Origin, Place
 from barasync.config.schema import BootstrapVariant, ImageTable
 from barasync.config.spelling import closest
-from barasync.config.values import CELL_VARIABLES, BadValue, check_image_name, check_timeout
+from barasync.config.values import CELL_VARIABLES, check_image_name
 from barasync.errors import ConfigError
 
 _BASES = ("from", "bootstrap", "containerfile")

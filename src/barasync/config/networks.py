@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from msgspec import UNSET
 
+from barasync.config.bounds import BadValue
 from barasync.config.destinations import (
     covers,
     parse_address,
@@ -34,7 +35,6 @@ from barasync.config.policies import (
 from barasync.config.publishing import clash, parse_published
 from barasync.config.schema import Document, NetworkTable
 from barasync.config.spelling import did_you_mean
-from barasync.config.values import BadValue
 from barasync.errors import ConfigError
 
 HOST = "host"

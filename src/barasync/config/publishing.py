@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from ipaddress import IPv6Address
 
+from barasync.config.bounds import BadValue
 from barasync.config.destinations import parse_address, port_number
 from barasync.config.policies import Address, Protocol, PublishedPort
 from barasync.config.spelling import did_you_mean
-from barasync.config.values import BadValue
 
 _FORMS = "'8080:80', '127.0.0.1:8080:80/udp', '[::1]::80' or '80', for a port of the host's choice"
 _PROTOCOLS = (Protocol.TCP.value, Protocol.UDP.value)

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from barasync.config.policies import Default
+from barasync.config.services import Service, ServiceTable
 
 WORKSPACE = "/workspace"
 """Where the project's files are in a cell."""
@@ -107,6 +108,7 @@ class CellTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only
     artifacts_timeout: float | UnsetType = UNSET
     retries: int | UnsetType = UNSET
     retry_on: list[RetryOn] | UnsetType = UNSET
+    services: list[ServiceTable] | UnsetType = UNSET
 
 
 class IncludeTable(CellTable, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -252,7 +254,7 @@ class CellSettings:
     `caches` keep their written form, checked. `artifacts` are paths or patterns in
     the container, relative ones below the workspace. All that is collected of a cell is bounded
     together: `artifacts_size` in bytes, `artifacts_files` in members of archives,
-    `artifacts_timeout` in seconds.
+    `artifacts_timeout` in seconds. `services` run beside it, and are started in this order.
     """
 
     image: str = ""
@@ -276,3 +278,4 @@ class CellSettings:
     artifacts_timeout: float = 600.0
     retries: int = 0
     retry_on: tuple[RetryOn, ...] = (RetryOn.INFRA,)
+    services: tuple[Service, ...] = ()

@@ -55,6 +55,17 @@ def check(data: object, kind: inspect.Type, place: Place, *path: str | int) -> N
             f"{place(*path)}: expected {describe(kind)}, got {_shown(data)}",
             hint=_spelling_hint(data, kind),
         )
+    _check_inside(data, _chosen(data, kind), place, *path)
+
+
+def _chosen(data: object, kind: inspect.Type) -> inspect.Type:
+    """Return which one of several types fits the data."""
+    if not isinstance(kind, inspect.UnionType):
+        return kind
+    return next(item for item in kind.types if _fits(data, item))
+
+
+def _check_inside(data: object, kind: inspect.Type, place: Place, *path: str | int) -> None:
     if isinstance(kind, inspect.StructType) and _is_table(data):
         _check_keys(data, kind, place, *path)
         for item in kind.fields:

@@ -9,12 +9,25 @@ from typing import Any
 
 from msgspec import UNSET
 
+from barasync.config.bounds import (
+    MOST_BYTES,
+    BadValue,
+    check_bytes,
+    check_cpus,
+    check_duration,
+    check_image,
+    check_memory,
+    check_timeout,
+    check_variables,
+    check_words,
+    refuse_nul,
+)
 from barasync.config.caches import Cache, parse_cache
 from barasync.config.capabilities import parse_capability
 from barasync.config.origin import Place
 from barasync.config.schema import CellTable, RetryOn
 from barasync.config.secrets import parse_secret
-from barasync.config.sizes import parse_size
+from barasync.config.services import parse_services
 from barasync.config.volumes import Volume, parse_volume
 from barasync.errors import ConfigError
 
@@ -24,19 +37,10 @@ SETTINGS: tuple[str, ...] = CellTable.__struct_fields__
 CELL_VARIABLES = ("BARASYNC_RUN", "BARASYNC_CELL", "BARASYNC_ARCH", "BARASYNC_CONFIG")
 """Environment variables that every cell gets from barasync; a file cannot set them."""
 
-_LONGEST_TIMEOUT = 365 * 24 * 3600.0
-"""A year; conmon, which enforces the server-side timeout, keeps its seconds in 32 bits."""
 _LONGEST_GRACE = 3600.0
 _MOST_RETRIES = 100
 _MOST_FILES = 10_000_000
 """The manifest holds each; that many take some GiB of memory."""
-_LEAST_MEMORY = 512 * 1024
-"""Less cannot hold a process, and `memory = 2` was meant as something else."""
-_MOST_BYTES = 2**63 - 1
-_LEAST_CPUS = 0.01
-"""The kernel refuses a CFS quota below 1 ms in the 100 ms period that podman uses."""
-_MOST_CPUS = 8192.0
-"""`NR_CPUS` of the largest Linux configuration."""
 _MOST_PIDS = 4_194_304
 """`PID_MAX_LIMIT` of a 64-bit Linux; its pids controller refuses more."""
 
@@ -45,15 +49,6 @@ _UPWARDS_BEHIND_WILDCARD = re.compile(r"[*?\[].*/\.\.(?:/|$)")
 _OWN_IMAGES = frozenset({"idle", "list", "probe", "pulled", "step", "workspace"})
 """Repositories below `localhost/barasync`, where declared images get names as well."""
 _IMAGE_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
-
-
-class BadValue(ValueError):
-    """A value that a setting cannot have; `keys` lead to it below the setting."""
-
-    def __init__(self, message: str, *keys: str | int, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.keys = keys
-        self.hint = hint
 
 
 def parse_settings(table: CellTable, place: Place) -> dict[str, Any]:
@@ -104,34 +99,6 @@ def check_image_name(name: str, where: str) -> None:
         )
 
 
-def _image(text: str) -> str:
-    if not text or text.startswith("-") or any(c.isspace() or not c.isprintable() for c in text):
-        raise BadValue(f"{text!r} is neither the name of a declared image nor a reference")
-    return text
-
-
-def _command(words: list[str]) -> tuple[str, ...]:
-    if not words or not words[0]:
-        raise BadValue("a command needs at least the name of a program")
-    for index, word in enumerate(words):
-        _refuse_nul(word, index)
-    return tuple(words)
-
-
-def check_timeout(seconds: float) -> float | None:
-    """Return a time limit, `None` for none.
-
-    Raises:
-        BadValue: it is negative, or too long for podman.
-    """
-    if not 0 <= seconds <= _LONGEST_TIMEOUT:
-        raise BadValue(
-            f"{seconds:.12g} is not a number of seconds between 0 and {_LONGEST_TIMEOUT:.0f}",
-            hint="0 means no limit",
-        )
-    return float(seconds) or None
-
-
 def _stop_grace(seconds: float) -> float:
     if not 0 <= seconds <= _LONGEST_GRACE:
         raise BadValue(
@@ -139,33 +106,6 @@ def _stop_grace(seconds: float) -> float:
             hint="0 means SIGKILL at once",
         )
     return float(seconds)
-
-
-def _memory(size: str | int) -> int | None:
-    number = _bytes(size)
-    if number and not _LEAST_MEMORY <= number <= _MOST_BYTES:
-        meant = "; a bare number is bytes" if 0 < number < _LEAST_MEMORY else ""
-        raise BadValue(
-            f"{size!r} is not a limit between '512k' and 8 EiB{meant}",
-            hint="write a size such as '512m' or '2g'; 0 means no limit",
-        )
-    return number or None
-
-
-def _bytes(size: str | int) -> int:
-    try:
-        return parse_size(size) if isinstance(size, str) else size
-    except ValueError as error:
-        raise BadValue(str(error)) from None
-
-
-def _cpus(cores: float) -> float | None:
-    if cores != 0 and not (_LEAST_CPUS <= cores <= _MOST_CPUS):
-        raise BadValue(
-            f"{cores:.12g} is not a number of cores between {_LEAST_CPUS:g} and {_MOST_CPUS:g}",
-            hint="0 means no limit",
-        )
-    return float(cores) or None
 
 
 def _pids(number: int) -> int | None:
@@ -189,13 +129,11 @@ def _cap_add(names: list[str]) -> tuple[str, ...]:
 
 
 def _env(variables: Mapping[str, str]) -> dict[str, str]:
-    for name, value in variables.items():
-        if not name or "=" in name or "\0" in name:
-            raise BadValue(f"{name!r} cannot name an environment variable", name)
+    checked = check_variables(variables)
+    for name in checked:
         if name in CELL_VARIABLES:
             raise BadValue(f"{name} is set by barasync for every cell", name)
-        _refuse_nul(value, name)
-    return dict(variables)
+    return checked
 
 
 def _secrets(texts: list[str]) -> tuple[str, ...]:
@@ -243,7 +181,7 @@ def _artifacts(paths: list[str]) -> tuple[str, ...]:
     for index, path in enumerate(paths):
         if not path:
             raise BadValue("the path is empty", index)
-        _refuse_nul(path, index)
+        refuse_nul(path, index)
         if posixpath.normpath(path).split("/", 1)[0] == "..":
             raise BadValue(
                 f"{path!r} leaves the workspace", index, hint="write the absolute path instead"
@@ -254,8 +192,8 @@ def _artifacts(paths: list[str]) -> tuple[str, ...]:
 
 
 def _artifacts_size(size: str | int) -> int:
-    number = _bytes(size)
-    if not 0 < number <= _MOST_BYTES:
+    number = check_bytes(size)
+    if not 0 < number <= MOST_BYTES:
         raise BadValue(
             f"{size!r} is not a size between 1 byte and 8 EiB",
             hint="`artifacts = []` collects nothing",
@@ -267,14 +205,6 @@ def _artifacts_files(number: int) -> int:
     if not 0 < number <= _MOST_FILES:
         raise BadValue(f"{number} is not a number of files between 1 and {_MOST_FILES}")
     return number
-
-
-def _artifacts_timeout(seconds: float) -> float:
-    if not 0 < seconds <= _LONGEST_TIMEOUT:
-        raise BadValue(
-            f"{seconds:.12g} is not a number of seconds above 0 and up to {_LONGEST_TIMEOUT:.0f}"
-        )
-    return float(seconds)
 
 
 def _retries(number: int) -> int:
@@ -289,18 +219,13 @@ def _retry_on(kinds: list[RetryOn]) -> tuple[RetryOn, ...]:
     return tuple(dict.fromkeys(kinds))
 
 
-def _refuse_nul(text: str, key: str | int) -> None:
-    if "\0" in text:
-        raise BadValue(f"{text!r} contains a NUL character", key)
-
-
 _PARSERS: Mapping[str, Callable[[Any], object]] = {
-    "image": _image,
-    "command": _command,
+    "image": check_image,
+    "command": check_words,
     "timeout": check_timeout,
     "stop_grace": _stop_grace,
-    "memory": _memory,
-    "cpus": _cpus,
+    "memory": check_memory,
+    "cpus": check_cpus,
     "pids": _pids,
     "network": lambda name: name,  # `networks` knows what is declared
     "cap_add": _cap_add,
@@ -313,8 +238,9 @@ _PARSERS: Mapping[str, Callable[[Any], object]] = {
     "artifacts_on": lambda when: when,
     "artifacts_size": _artifacts_size,
     "artifacts_files": _artifacts_files,
-    "artifacts_timeout": _artifacts_timeout,
+    "artifacts_timeout": check_duration,
     "retries": _retries,
     "retry_on": _retry_on,
+    "services": parse_services,
 }
 assert tuple(_PARSERS) == SETTINGS, "every setting has a parser"

@@ -81,6 +81,8 @@ def _setting(cell: Cell, name: str) -> dict[str, Any]:
             key: {"value": text, "source": cell.provenance[f"env.{key}"]}
             for key, text in value.items()
         }
+    if name == "services":
+        value = tuple(service.as_data() for service in value)
     plain = list(value) if isinstance(value, tuple) else value
     return {
         "value": str(plain) if isinstance(plain, StrEnum) else plain,

@@ -34,6 +34,7 @@ from barasync.matrix.command import VERBATIM, expand, uses
 from barasync.matrix.networks import require_networks
 from barasync.matrix.platforms import Platform, short_name
 from barasync.matrix.selection import select
+from barasync.matrix.services import require_services
 
 _MOUNTED: tuple[tuple[str, str, Callable[[str], Volume | Cache]], ...] = (
     ("volumes", "volume", parse_volume),
@@ -104,6 +105,7 @@ def plan(request: Request) -> Plan:
     _require_images(cells, document, request.origin)
     _require_commands(cells, request)
     require_networks(cells, allow_host=request.allow_host_network)
+    require_services(cells)
     _require_room(cells)
     _require_places(cells)
     notes = (
@@ -141,6 +143,7 @@ def plan_run(request: Request, image: str, command: Sequence[str]) -> Plan:
     settings = _Settings(document, request, run=(image, command))
     cell = settings.cell(_id(combination), combination)
     require_networks((cell,), allow_host=request.allow_host_network)
+    require_services((cell,))
     _require_room((cell,))
     _require_places((cell,))
     return Plan(
@@ -296,7 +299,7 @@ def _require_places(cells: Iterable[Cell]) -> None:
 def _image_notes(cells: Iterable[Cell], document: Document) -> list[str]:
     """Note an image that is not declared but nearly: it would be looked for in a registry."""
     notes = []
-    for image in dict.fromkeys(cell.settings.image for cell in cells):
+    for image in dict.fromkeys(_images_of(cells)):
         if image in document.images or any(mark in image for mark in "/:@"):
             continue
         meant = closest(image, document.images, similarity=0.8)
@@ -306,6 +309,12 @@ def _image_notes(cells: Iterable[Cell], document: Document) -> list[str]:
                 f"did you mean '{meant}'?"
             )
     return notes
+
+
+def _images_of(cells: Iterable[Cell]) -> Iterable[str]:
+    for cell in cells:
+        yield cell.settings.image
+        yield from (service.image for service in cell.settings.services)
 
 
 def _argument_notes(cells: Iterable[Cell], args: Sequence[str]) -> list[str]:
