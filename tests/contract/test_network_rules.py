@@ -72,13 +72,23 @@ def listing(place: Namespace, nft: Sequence[str] = HOST) -> bytes:
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_the_kernel_has_what_was_loaded__again_and_again(nft: Sequence[str], name: str) -> None:
+def test_the_kernel_has_what_was_loaded(nft: Sequence[str], name: str) -> None:
     rules = ruleset(*POLICIES[name])
 
     with namespace() as place:
         load(place, rules.text, nft)
-        load(place, rules.text, nft)
 
+        assert missing(rules, listing(place, nft)) is None
+
+
+def test_rules_are_not_added_to_others(nft: Sequence[str]) -> None:
+    rules = ruleset(*POLICIES["rich"])
+
+    with namespace() as place:
+        load(place, rules.text, nft)
+        done = place.command([*nft, "-f", "-"], ruleset(*POLICIES["public"]).text)
+
+        assert b"File exists" in done.stderr
         assert missing(rules, listing(place, nft)) is None
 
 

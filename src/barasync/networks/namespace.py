@@ -20,10 +20,8 @@ import anyio
 from anyio import to_thread
 
 from barasync.errors import EngineUnavailable
+from barasync.networks.rules import TABLE
 from barasync.terminal_text import one_line
-
-TABLE = "barasync"
-"""The table of family `inet` that holds all of the rules."""
 
 _SECONDS = 10.0
 _PROC = Path("/proc")

@@ -83,11 +83,13 @@ class Table:
 
     @property
     def text(self) -> str:
-        """One transaction that replaces whatever table of that name there is."""
-        # To delete what is not there fails; `destroy` is not known to nft 1.0.6.
-        begin = f"table inet {self.name}\ndelete table inet {self.name}\n"
+        """One transaction, which fails where there is a table of that name.
+
+        To replace one would take 15 ms in place of 5, measured with Linux 6.18: the kernel waits
+        before it frees what is deleted, although that was made a moment ago.
+        """
         blocks = "".join([*(each.text for each in self.sets), *(each.text for each in self.chains)])
-        return f"{begin}table inet {self.name} {{\n{blocks}}}\n"
+        return f"create table inet {self.name}\ntable inet {self.name} {{\n{blocks}}}\n"
 
 
 def _block(head: str, lines: Iterable[str]) -> str:

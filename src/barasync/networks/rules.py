@@ -104,7 +104,7 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
-    """Rules as `nft -f -` reads them: `text` is one transaction that replaces what was there."""
+    """Rules as `nft -f -` reads them: `text` is one transaction, for a namespace without rules."""
 
     table: Table
 
