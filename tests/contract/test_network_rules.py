@@ -395,8 +395,9 @@ def test_a_name_is_reached_until_its_time_is_over() -> None:
     old, new = "198.51.100.10", "198.51.100.11"
 
     with cell(policy) as (inside, _):
-        load(inside, feed(policy, "one.example", ip_address(old), 1))
+        load(inside, feed(policy, "one.example", ip_address(old), 600))
         send(inside, old, 80)
+        load(inside, feed(policy, "one.example", ip_address(old), 1))
         load(inside, feed(policy, "one.example", ip_address(new), 600))
         wait_until_refused(inside, old, 80)
         send(inside, new, 80)

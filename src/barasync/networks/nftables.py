@@ -1,7 +1,7 @@
 """A table of nftables, and how nft reads it: nft(8).
 
-Only what both nft 1.0.6 (Debian 12) and 1.1.3 (Debian 13) read is used. Rules are spelled as
-`listing.py` spells what the kernel has, so that the two can be compared: `listing.py` says how.
+Only what nft reads since 1.0.2 (Ubuntu 22.04) is used. Rules are spelled as `listing.py` spells
+what the kernel has, so that the two can be compared.
 """
 
 from __future__ import annotations
