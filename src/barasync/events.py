@@ -83,12 +83,17 @@ class CellStarted(Event, tag="cell.started", frozen=True, kw_only=True):
 
 
 class ContainerStarted(Event, tag="container.started", frozen=True, kw_only=True):
-    """The cell's command runs; `image` is the ID it was created from."""
+    """The cell's command runs; `image` is the ID it was created from.
+
+    `ports` are those of the container that are published, such as `80/tcp`, each with its places on
+    the host, such as `127.0.0.1:4711`.
+    """
 
     cell: str
     attempt: int
     container: str
     image: str
+    ports: Mapping[str, tuple[str, ...]] = {}
 
 
 class AttemptEnded(Event, frozen=True, kw_only=True):

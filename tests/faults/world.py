@@ -12,6 +12,7 @@ from typing import Any
 from barasync.aiopodman import Chunk, Podman, Stream
 from barasync.artifacts.collect import Collection
 from barasync.artifacts.place import Place, below
+from barasync.config.policies import Policy
 from barasync.config.schema import CellSettings
 from barasync.engine.caches import Caches
 from barasync.engine.claims import Capacity
@@ -28,6 +29,7 @@ from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import Outcome, OutputCounts
 from barasync.matrix.plan import Plan
 from barasync.matrix.platforms import Platform
+from barasync.networks.namespace import Enter, enter
 from barasync.workspace.copies import CopySource
 from tests.fake.images import native_architecture
 from tests.fake.service import FakeService
@@ -124,12 +126,15 @@ async def run(
     fail_fast: bool = False,
     interrupted_at: str | None = None,
     client_seconds: float = CLIENT_SECONDS,
+    policy: Policy | None = None,
+    enter: Enter = enter,
     **settings: Any,
 ) -> Ran:
     """Run a shell script per cell, or one in the cell `a`, all at once or `jobs` at a time.
 
     The run is interrupted when the cell `interrupted_at` starts. Artifacts go below `destination`;
     a service that is away is waited for `outage` seconds, and an answer for `client_seconds`.
+    `enter` reaches the namespaces of cells under a `policy`.
     """
     cells = {"a": scripts} if isinstance(scripts, str) else scripts
     image = service.image("localhost/cell")
@@ -153,12 +158,13 @@ async def run(
             masker=masker or Masker(),
             copies=copies,
             proxies=proxies or {},
+            enter=enter,
             snapshots={} if snapshot is None else snapshots_of(snapshot, tuple(cells)),
         )
         plan = Plan(
             rule="tests",
             args=(),
-            cells=tuple(_cell(name, script, settings) for name, script in cells.items()),
+            cells=tuple(_cell(name, script, policy, settings) for name, script in cells.items()),
         )
         preparation = Preparation(
             images=Once(lambda key: prepared(*key)),
@@ -187,7 +193,7 @@ async def run(
         return Ran(await started.execute(), record)
 
 
-def _cell(name: str, script: str, settings: Mapping[str, Any]) -> Cell:
+def _cell(name: str, script: str, policy: Policy | None, settings: Mapping[str, Any]) -> Cell:
     given = {"image": "image", "command": ("sh", "-c", script), "timeout": None, **settings}
     return Cell(
         id=name,
@@ -196,4 +202,5 @@ def _cell(name: str, script: str, settings: Mapping[str, Any]) -> Cell:
         config=name,
         settings=CellSettings(**given),
         provenance={},
+        policy=policy,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,10 +68,14 @@ class FakeContainer:
     ended: anyio.Event = field(default_factory=anyio.Event)
 
     @asynccontextmanager
-    async def start_attached(self, received: Received) -> AsyncIterator[AsyncIterator[Chunk]]:
+    async def start_attached(
+        self, received: Received, *, before_start: Callable[[], Awaitable[None]] | None = None
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
         self.podman.check()
         if self.script.refuses is not None:
             raise self.script.refuses
+        if before_start is not None:
+            await before_start()
         yield self._chunks(received)
 
     async def _chunks(self, received: Received) -> AsyncIterator[Chunk]:

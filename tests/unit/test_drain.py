@@ -37,7 +37,9 @@ class Survivor:
         self.status = "running"
 
     @asynccontextmanager
-    async def start_attached(self, received: Received) -> AsyncIterator[AsyncIterator[Chunk]]:
+    async def start_attached(
+        self, received: Received, **_hooks: object
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
         async def chunks() -> AsyncIterator[Chunk]:
             chunk = Chunk(Stream.STDOUT, b"before ")
             received.add(chunk)
@@ -91,7 +93,9 @@ class Killed:
     """Was killed by somebody, and is still there."""
 
     @asynccontextmanager
-    async def start_attached(self, _received: Received) -> AsyncIterator[AsyncIterator[Chunk]]:
+    async def start_attached(
+        self, _received: Received, **_hooks: object
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
         async def nothing() -> AsyncIterator[Chunk]:
             return
             yield
@@ -124,7 +128,9 @@ class CutShort:
         self.logs_read = 0
 
     @asynccontextmanager
-    async def start_attached(self, received: Received) -> AsyncIterator[AsyncIterator[Chunk]]:
+    async def start_attached(
+        self, received: Received, **_hooks: object
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
         chunks = [Chunk(Stream.STDOUT, self.came)] if self.came else []
         for chunk in chunks:
             received.add(chunk)

@@ -6,7 +6,7 @@ the end and check against the log, inspect, archive, remove.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from datetime import datetime
 from typing import Literal
@@ -273,9 +273,15 @@ class Container:
 
     @asynccontextmanager
     async def start_attached(
-        self, received: Received | None = None
+        self,
+        received: Received | None = None,
+        *,
+        before_start: Callable[[], Awaitable[None]] | None = None,
     ) -> AsyncIterator[AsyncIterator[Chunk]]:
         """Start the container, which has not run yet, and yield all that it prints until it ends.
+
+        `before_start` is awaited once the container's namespaces and its waiting process are there;
+        where that raises, nothing is started.
 
         `received` counts what was yielded; whoever gives one compares it with podman's log himself
         when the container has ended, by `is_as_long_as_its_log` and `remaining_output`. When podman
@@ -293,6 +299,8 @@ class Container:
         Source: `POST /libpod/containers/{id}/attach` and `start`, `GET …/logs`.
         """
         async with self.attach() as chunks:
+            if before_start is not None:
+                await before_start()
             await self.start()
             output = complete(chunks, self.logs, received or Received(), check_end=received is None)
             async with aclosing(output):

@@ -6,7 +6,7 @@ pass is data; every podman error becomes an `Outcome` in `_infrastructure_error`
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -19,10 +19,12 @@ from barasync.engine.collection import Cancellable, needs_overlay
 from barasync.engine.drain import Drain, Sink
 from barasync.engine.ended import Ended, outcome_of
 from barasync.engine.ending import NoVerdict
+from barasync.engine.enforcement import enforced
 from barasync.engine.job import Job, Session, cgroup_of, container_spec
 from barasync.engine.not_begun import ImageGone, NotBegun
 from barasync.engine.phases import Phases
 from barasync.engine.place import FreshPlace
+from barasync.engine.ports import where
 from barasync.engine.reaper import Kind
 from barasync.engine.sweep import Left
 from barasync.engine.verdict import Verdict, judge_refused_start
@@ -33,6 +35,10 @@ from barasync.workspace.live import mount_hint
 
 # The cause that podman gives.
 _NO_CONTAINER = "no such container"
+
+
+OnStart = Callable[[str, Mapping[str, tuple[str, ...]]], None]
+"""Hears of a container whose command runs: its ID, and where its ports are on the host."""
 
 
 class OutputLog(Sink, Protocol):
@@ -57,14 +63,14 @@ async def attempt(
     log: Sink,
     *,
     phases: Phases,
-    on_start: Callable[[str], None],
+    on_start: OnStart,
     on_release: Callable[[], None],
     keep_manifest: KeepManifest,
     cancellable: Cancellable,
 ) -> Taken:
     """Run one attempt and say what became of it; its error where a copy changed or has no place.
 
-    `on_start` is called with the container's ID once its command runs, `on_release` when it has
+    `on_start` is called once the container's command runs, `on_release` when it has
     ended and what is left are its artifacts and its snapshot: the cell takes nothing of the host
     then. When a scope of `cancellable` is cancelled before the end, the outcome is `CANCELLED`,
     without a reason: the caller knows it. Afterwards only artifacts and a snapshot are given up
@@ -114,8 +120,9 @@ async def attempt(
                     with phases.measure("copy"):
                         mounted = mounted_in(job.cell.settings)
                         await send_copies(container, session.copies, mounted)
-                drain = _drain(container, job, session, log)
-                ended = await _execute(container, job, drain, phases, on_start)
+                ended = await _execute(
+                    container, job, session, log, phases=phases, on_start=on_start
+                )
             if not scope.cancelled_caught:
                 ended = await aftermath.of(container, ended, place.writes)
         if not scope.cancelled_caught:
@@ -143,14 +150,37 @@ def _refused(error: BarasyncError) -> Outcome:
 
 
 async def _execute(
-    container: Container, job: Job, drain: Drain, phases: Phases, on_start: Callable[[str], None]
+    container: Container,
+    job: Job,
+    session: Session,
+    log: Sink,
+    *,
+    phases: Phases,
+    on_start: OnStart,
+) -> Ended:
+    """Run the container with its network policy in force."""
+    async with enforced(job.cell.policy, job.network, session.enter) as enforcement:
+
+        async def enforce() -> None:
+            await enforcement.apply(container)
+
+        async def started() -> None:
+            await enforcement.confirm(container)
+            on_start(container.id, where(enforcement.published))
+
+        drain = _drain(container, job, session, log, enforce)
+        return await enforcement.settle(await _run(job, drain, phases, started))
+
+
+async def _run(
+    job: Job, drain: Drain, phases: Phases, on_start: Callable[[], Awaitable[None]]
 ) -> Ended:
     """Attach, start, drain, and read the state the container ended in."""
     try:
         async with AsyncExitStack() as stack:
             with phases.measure("start"):
                 await drain.start(stack)
-            on_start(container.id)
+            await on_start()
             with phases.measure("run"):
                 state = await drain.run()
     except OCIRuntimeError as error:
@@ -175,7 +205,13 @@ async def _execute(
     )
 
 
-def _drain(container: Container, job: Job, session: Session, log: Sink) -> Drain:
+def _drain(
+    container: Container,
+    job: Job,
+    session: Session,
+    log: Sink,
+    before_start: Callable[[], Awaitable[None]],
+) -> Drain:
     settings = job.cell.settings
     return Drain(
         session.podman,
@@ -185,6 +221,7 @@ def _drain(container: Container, job: Job, session: Session, log: Sink) -> Drain
         grace=settings.stop_grace,
         gate=session.gates.start,
         hurry=session.hurry,
+        before_start=before_start,
     )
 
 

@@ -7,7 +7,7 @@ After a podman that died, the output is completed from podman's log.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Protocol
@@ -53,7 +53,8 @@ class Drain:
 
     `gate` bounds how many are started at once. `timeout` and `grace` are in seconds: the
     container's deadline, and what it gets between SIGTERM and SIGKILL, there and when the drain is
-    cancelled; `hurry` cuts that short.
+    cancelled; `hurry` cuts that short. `before_start` is awaited once the container is initialised;
+    where it raises, the command is not executed.
 
     Afterwards `deadline_hit` says that the deadline came and the container was to be killed,
     `terminated` that it took SIGTERM then, `problem` why its output is not complete, `doubt` why
@@ -71,6 +72,7 @@ class Drain:
         grace: float,
         gate: Gate,
         hurry: anyio.Event,
+        before_start: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.deadline_hit = False
         self.terminated = False
@@ -89,6 +91,7 @@ class Drain:
         self._grace = grace
         self._gate = gate
         self._hurry = hurry
+        self._before_start = before_start
         self._ended = anyio.Event()
         self._reading = CancelScope()
 
@@ -97,6 +100,7 @@ class Drain:
 
         Raises:
             OCIRuntimeError, PodmanError: as `Container.start_attached`.
+            Exception: as `before_start`.
         """
         async with self._gate.passed():
             self._presence = await self._podman.presence.count()
@@ -140,7 +144,7 @@ class Drain:
         return state
 
     async def _attach(self, stack: AsyncExitStack) -> None:
-        attached = self._container.start_attached(self._received)
+        attached = self._container.start_attached(self._received, before_start=self._before_start)
         self._chunks = await stack.enter_async_context(attached)
 
     async def _read(self) -> ContainerInspect:

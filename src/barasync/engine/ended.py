@@ -9,6 +9,7 @@ from barasync.engine.job import Job, timeout_of_service
 from barasync.engine.retry import is_retried
 from barasync.engine.verdict import Observation, Verdict, judge, remark
 from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Snapshot, Status
+from barasync.networks.refused import Refusal
 
 _KILLED = 137
 
@@ -33,6 +34,7 @@ class Ended:
     collected: tuple[Collected, ...] = ()
     manifest: str | None = None
     snapshot: Snapshot | None = None
+    refused: tuple[Refusal, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -78,6 +80,7 @@ def outcome_of(ended: Ended, job: Job, version: PodmanVersion, oom_kills: int | 
         artifacts=ended.collected,
         manifest=ended.manifest,
         snapshot=ended.snapshot,
+        refused=ended.refused,
     )
 
 

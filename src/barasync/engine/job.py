@@ -15,12 +15,14 @@ from barasync.engine.caches import users_label
 from barasync.engine.gate import Gates
 from barasync.engine.identity import ATTEMPT, CELL, WORKSPACE_MODE
 from barasync.engine.memory import LookAtMemory
+from barasync.engine.networks import CellNetwork, with_policy
 from barasync.engine.place import SERVER_GRACE_SECONDS, server_timeout
 from barasync.engine.sampler import Sampler
 from barasync.engine.secrets import secret_env, secret_files
 from barasync.engine.usage import CellCgroup, RunCgroup
 from barasync.masking.masker import Masker
 from barasync.matrix.cells import Cell
+from barasync.networks.namespace import Enter, enter
 from barasync.workspace.copies import CopySource
 from barasync.workspace.live import with_workspace
 
@@ -29,6 +31,7 @@ from barasync.workspace.live import with_workspace
 class Job:
     """One attempt that is ready to run: the cell, its image's ID and its final command.
 
+    `network` is that of the cell's policy, if it has one.
     `snapshot` is the name of the image that is to be made of its container once that has ended.
     """
 
@@ -38,6 +41,7 @@ class Job:
     command: tuple[str, ...]
     environment: Mapping[str, str]
     artifacts: Place
+    network: CellNetwork = field(default_factory=CellNetwork)
     caches: tuple[Mount, ...] = ()
     snapshot: Reference | None = None
 
@@ -55,6 +59,7 @@ class Session:
     be seen. `gates` bound what podman is asked at once.
     `proxies` are variables for cells that have a network, where they do not set them themselves.
     `secrets` are podman's names of the secrets, by source, and `masker` knows what they hold.
+    `enter` reaches the network namespaces of containers.
     `hurry` is set when nobody wants to wait for the grace of cells any more.
     """
 
@@ -73,6 +78,7 @@ class Session:
     proxies: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     masker: Masker = field(default_factory=Masker)
+    enter: Enter = enter
     hurry: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -100,7 +106,7 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         memory_bytes=settings.memory,
         cpus=settings.cpus,
         pids_limit=settings.pids,
-        # Nothing enforces a policy yet; without a network nothing is reached that it denies.
+        # Of a policy's cells it follows from the policy.
         network="none" if job.cell.policy else settings.network,
         cap_add=settings.cap_add,
         mounts=(
@@ -113,13 +119,16 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         monitor_stays=cgroup is not None,
         rlimits=session.rlimits,
     )
+    if job.cell.policy is not None:
+        spec = with_policy(spec, job.cell.policy, job.network, alias=job.cell.id)
     return with_workspace(spec, settings.workspace, session.project)
 
 
 def _proxies(cell: Cell, session: Session) -> Mapping[str, str]:
+    """Return the proxies for a cell that reaches anything beyond itself."""
     policy = cell.policy
-    has_network = cell.settings.network != "none" if policy is None else policy.needs_network
-    return session.proxies if has_network else {}
+    connected = cell.settings.network != "none" if policy is None else policy.needs_network
+    return session.proxies if connected else {}
 
 
 def timeout_of_service(job: Job) -> int | None:

@@ -23,6 +23,7 @@ from barasync.engine.aftermath import NOT_THE_LAST
 from barasync.engine.attempt import leaked
 from barasync.engine.job import Session
 from barasync.engine.memory import LookAtMemory
+from barasync.engine.networks import Networks
 from barasync.engine.phases import Phases
 from barasync.engine.reaper import Kind
 from barasync.engine.retry import is_retried
@@ -130,7 +131,10 @@ class Run:
         self._fail_fast = fail_fast
         self._deadline = deadline
         self._now = wall_clock
-        self._turns = Turns(plan, session, preparation, recorder, wall_clock=wall_clock)
+        self._networks = Networks(session.podman, session.run, session.labels)
+        self._turns = Turns(
+            plan, session, preparation, recorder, networks=self._networks, wall_clock=wall_clock
+        )
         self._scheduler = scheduler
         self._progress = _Progress()
 
@@ -156,10 +160,12 @@ class Run:
             await self._run_cells()
         finally:
             remains = await sweep(self._session.podman, self._session.run, self._session.cgroup)
+            kept = await self._networks.remove()
         for left in (*remains.containers, *remains.volumes):
             self._blame(left)
         interrupted = self._progress.interrupted
-        kept = () if clear_up is None else await clear_up()
+        if clear_up is not None:
+            kept = (*kept, *await clear_up())
         seconds = self._session.clock() - started
         return self._finish(seconds, remains, kept, interrupted=interrupted)
 

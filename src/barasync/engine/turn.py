@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
+
+from anyio import to_thread
 
 from barasync.aiopodman import Mount
 from barasync.artifacts.collect import Collection
@@ -19,9 +21,11 @@ from barasync.engine.collection import Cancellable
 from barasync.engine.images import ImageSource
 from barasync.engine.job import Job, Session
 from barasync.engine.masking import masked_error, masked_outcome, masked_sink
+from barasync.engine.networks import CellNetwork, Networks
 from barasync.engine.not_begun import ImageGone, NotBegun
 from barasync.engine.once import Once
 from barasync.engine.phases import Phases
+from barasync.engine.ports import require_free
 from barasync.errors import BarasyncError
 from barasync.events import AnyEvent, ContainerStarted, ImageProgress
 from barasync.images.failures import WrongPlatform
@@ -95,12 +99,14 @@ class Turns:
         preparation: Preparation,
         recorder: Recorder,
         *,
+        networks: Networks,
         wall_clock: Callable[[], float],
     ) -> None:
         self._plan = plan
         self._session = session
         self._preparation = preparation
         self._recorder = recorder
+        self._networks = networks
         self._now = wall_clock
         self._images = preparation.images
         self._layers: Once[tuple[str, Platform], str] = Once(
@@ -150,16 +156,19 @@ class Turns:
             try:
                 with turn.cancellable() as scope:
                     made = await self._made(turn.cell, turn.phases)
+                    network = await self._network(turn.cell, turn.phases)
                     caches = await self._hold_caches(turn.cell, made, stack, turn.phases)
             except BarasyncError as error:
                 return Taken(outcome=_not_prepared(error), error=error)
             if scope.cancelled_caught:
                 return Taken(outcome=Outcome(status=Status.CANCELLED))
-            return await self._attempt(turn, made, caches)
+            job = replace(
+                self._job(turn.cell, turn.number, made.image), network=network, caches=caches
+            )
+            return await self._attempt(turn, made, job)
 
-    async def _attempt(self, turn: _Turn, made: _Made, caches: tuple[Mount, ...]) -> Taken:
+    async def _attempt(self, turn: _Turn, made: _Made, job: Job) -> Taken:
         cell = turn.cell
-        job = self._job(cell, turn.number, made.image, caches)
         async with (
             self._recorder.open_log(cell.id, turn.number) as log,
             masked_sink(log, self._session.masker) as sink,
@@ -192,6 +201,13 @@ class Turns:
         with phases.measure("workspace"):
             return _Made(base, await self._layers.get((base, cell.platform)))
 
+    async def _network(self, cell: Cell, phases: Phases) -> CellNetwork:
+        if cell.policy is None:
+            return CellNetwork()
+        with phases.measure("network"):
+            await to_thread.run_sync(require_free, cell.policy.ports)
+            return await self._networks.get(cell.policy)
+
     async def _hold_caches(
         self, cell: Cell, made: _Made, stack: AsyncExitStack, phases: Phases
     ) -> tuple[Mount, ...]:
@@ -222,7 +238,7 @@ class Turns:
         self._layers.forget((made.base, cell.platform), made.image)
         self._images.forget((cell.settings.image, cell.platform), made.base)
 
-    def _job(self, cell: Cell, number: int, image: str, caches: tuple[Mount, ...]) -> Job:
+    def _job(self, cell: Cell, number: int, image: str) -> Job:
         calls_bar = not cell.settings.command
         has_bar = calls_bar and self._preparation.has_bar(cell.settings.workspace)
         return Job(
@@ -232,11 +248,10 @@ class Turns:
             command=expand(cell, rule=self._plan.rule, args=self._plan.args, has_bar=has_bar),
             environment={**environment(cell, run=self._session.run), **cell.settings.env},
             artifacts=self._recorder.artifacts(cell.id, number),
-            caches=caches,
             snapshot=self._session.snapshots.get(cell.id),
         )
 
-    def _announce(self, job: Job, container: str) -> None:
+    def _announce(self, job: Job, container: str, ports: Mapping[str, tuple[str, ...]]) -> None:
         self._recorder.emit(
             ContainerStarted(
                 at=self._now(),
@@ -244,6 +259,7 @@ class Turns:
                 attempt=job.number,
                 container=container,
                 image=job.image,
+                ports=ports,
             )
         )
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
+from barasync.networks.refused import Refusal
+
 
 class Status(StrEnum):
     """The verdict on one attempt of a cell."""
@@ -89,7 +91,8 @@ class Outcome:
     maps a phase's name to its duration in seconds. `flaky` marks a cell that passed only after an
     earlier attempt did not. `manifest` is the list of all files in `artifacts`, relative to the
     run's directory; `None` where nothing was asked for or the list could not be written. `snapshot`
-    is `None` where none was asked for.
+    is `None` where none was asked for. `refused` is what the cell's network did not let out, where
+    its policy counts that.
     """
 
     status: Status
@@ -104,6 +107,7 @@ class Outcome:
     artifacts: tuple[Collected, ...] = ()
     manifest: str | None = None
     snapshot: Snapshot | None = None
+    refused: tuple[Refusal, ...] = ()
     flaky: bool = False
 
     @property

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import anyio
 from anyio import to_thread
@@ -36,13 +37,44 @@ class NamespaceError(EngineUnavailable):
     """A network policy cannot be enforced: the namespace is out of reach, or its rules are."""
 
 
+class Entered(Protocol):
+    """A network namespace that is held open; see `Namespace`."""
+
+    @property
+    def lives(self) -> bool:
+        """Whether the process by which it was entered lives."""
+
+    async def load(self, text: str) -> None:
+        """Carry out one transaction of nft's."""
+
+    async def listing(self) -> bytes:
+        """Return the table of our rules, as JSON."""
+
+
+Enter = Callable[[int, str], AbstractAsyncContextManager[Entered]]
+"""Holds the namespace of a container, known by its first process and its ID; see `enter`."""
+
+
 class Namespace:
     """A container's network namespace, held open; `enter` makes it."""
 
-    def __init__(self, entering: tuple[str, ...], descriptors: tuple[int, ...], nft: str) -> None:
+    def __init__(
+        self, entering: tuple[str, ...], descriptors: tuple[int, ...], nft: str, process: int = -1
+    ) -> None:
+        self._process = process
         self._entering = entering
         self._descriptors = descriptors
         self._nft = nft
+
+    @property
+    def lives(self) -> bool:
+        """Whether the process by which it was entered lives; the container may go on with others.
+
+        Source: pidfd_open(2).
+        """
+        poll = select.poll()
+        poll.register(self._process, select.POLLIN)
+        return not poll.poll(0)
 
     async def load(self, text: str) -> None:
         """Carry out one transaction of nft's, all of it or nothing.
@@ -95,13 +127,13 @@ async def enter(pid: int, container_id: str) -> AsyncIterator[Namespace]:
             shared with this process; or a program is missing.
     """
     nsenter, nft = [await to_thread.run_sync(_program, name) for name in _PACKAGES]
-    held, net, user = await to_thread.run_sync(_open, pid, container_id)
+    held, process, net, user = await to_thread.run_sync(_open, pid, container_id)
     with held:
         entering = [nsenter, f"--net=/proc/self/fd/{net}"]
         if user is not None:
             entering += [f"--user=/proc/self/fd/{user}", "--preserve-credentials"]
         descriptors = (net,) if user is None else (net, user)
-        yield Namespace(tuple(entering), descriptors, nft)
+        yield Namespace(tuple(entering), descriptors, nft, process)
 
 
 def _program(name: str) -> str:
@@ -114,14 +146,18 @@ def _program(name: str) -> str:
     return found
 
 
-def _open(pid: int, container_id: str) -> tuple[ExitStack, int, int | None]:
-    """Open a container's network namespace, and the user namespace to enter first, if any.
+def _open(pid: int, container_id: str) -> tuple[ExitStack, int, int, int | None]:
+    """Open a process, its network namespace, and the user namespace to enter first, if any.
 
     The caller closes what is returned. The proof comes after the opening: a process that ends
     meanwhile makes room for none of the same container.
     """
+    if pid <= 0:
+        _refuse("podman tells no process of it")
     with ExitStack() as stack:
         try:
+            process = os.pidfd_open(pid)
+            stack.callback(os.close, process)
             net = os.open(_PROC / str(pid) / "ns/net", os.O_RDONLY)
         except (FileNotFoundError, ProcessLookupError):
             _refuse(f"no process {pid} can be seen from here")
@@ -139,7 +175,7 @@ def _open(pid: int, container_id: str) -> tuple[ExitStack, int, int | None]:
         user = _owner(net)
         if user is not None:
             stack.callback(os.close, user)
-        return stack.pop_all(), net, user
+        return stack.pop_all(), process, net, user
 
 
 def is_of_container(proc: Path, pid: int, container_id: str) -> bool:

@@ -105,7 +105,9 @@ class Board:
                 self._cells.setdefault(event.cell, _CellState(event.cell)).outcome = event.outcome
             case CellRetried():
                 self._cells[event.cell] = _CellState(event.cell)
-            case ContainerStarted() | RunFinished():
+            case ContainerStarted():
+                self._message = notice(event, Style()) or ""
+            case RunFinished():
                 self._message = ""
 
     def attempt(self, cell: str) -> int | None:

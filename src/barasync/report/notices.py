@@ -35,7 +35,14 @@ def notice(event: AnyEvent, style: Style) -> str | None:
         case AttemptEnded() | CellLeaked():
             return style.paint(ended_line(event), verdict_colour(event.outcome.status))
         case ImageResolved() | ContainerStarted() | RunFinished():
-            return None
+            return _published(event) if isinstance(event, ContainerStarted) else None
+
+
+def _published(event: ContainerStarted) -> str | None:
+    if not event.ports:
+        return None
+    places = "; ".join(f"{port} is at {', '.join(where)}" for port, where in event.ports.items())
+    return f"{event.cell}: its port {places}"
 
 
 def _admission(event: AdmissionHeld) -> str:

@@ -22,6 +22,7 @@ from barasync.events import (
     RunStarted,
 )
 from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Snapshot, Status, Usage
+from barasync.networks.refused import Refusal
 from barasync.report import jsonl
 from barasync.report.files import OUTPUT_LOG, STDERR_LOG, STDOUT_LOG, cell_logs
 
@@ -60,7 +61,8 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
     the project's files if it has one. `phases` maps a phase to its seconds.
     `retried` are the attempts before the last one, and `flaky` says that the last one passed where
     they did not. `manifest` is the list of all files in `artifacts` (`report.manifests`), relative
-    to the run's directory.
+    to the run's directory. `ports` are where those of the container were published on the host
+    (`events.ContainerStarted`), and `refused` is what its network did not let out.
     """
 
     id: str
@@ -87,6 +89,8 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
     artifacts: tuple[Collected, ...] = ()
     manifest: str | None = None
     snapshot: Snapshot | None = None
+    ports: Mapping[str, tuple[str, ...]] = {}
+    refused: tuple[Refusal, ...] = ()
     flaky: bool = False
     retried: tuple[AttemptResult, ...] = ()
 
@@ -194,7 +198,9 @@ def _advance(
                 logs=_logs(event.cell, event.attempt),
             )
         case ContainerStarted():
-            return msgspec.structs.replace(cell, image_id=event.image, container_id=event.container)
+            return msgspec.structs.replace(
+                cell, image_id=event.image, container_id=event.container, ports=event.ports
+            )
         case CellRetried():
             return msgspec.structs.replace(cell, retried=(*cell.retried, _retried(event)))
         case AttemptEnded():
@@ -232,6 +238,7 @@ def _concluded(cell: CellResult, outcome: Outcome, seconds: float | None) -> Cel
         artifacts=outcome.artifacts,
         manifest=outcome.manifest,
         snapshot=outcome.snapshot,
+        refused=outcome.refused,
         warnings=outcome.warnings,
         flaky=outcome.flaky,
         # The last of them was to be followed by another one, and the run ended before.

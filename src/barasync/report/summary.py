@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from barasync.matrix.outcome import Status
+from barasync.report.refusals import refused_line
 from barasync.report.result import CellResult, ResultDocument
 from barasync.report.terminal import Style
 from barasync.report.words import count, duration, size, tally, verdict, verdict_colour
@@ -125,6 +126,7 @@ def _snapshots(cells: Sequence[CellResult]) -> Iterator[str]:
 def _remarks(document: ResultDocument, problems: Sequence[str], style: Style) -> Iterator[str]:
     """Say what the verdicts do not tell."""
     remarks: list[str] = [*_warnings(document.cells), *_without_snapshots(document.cells)]
+    remarks += _refused(document.cells)
     for cell in document.cells:
         refused = [member for item in cell.artifacts for member in item.refused]
         if refused:
@@ -158,6 +160,11 @@ def _without_snapshots(cells: Sequence[CellResult]) -> Iterator[str]:
         for cell in cells
         if cell.snapshot and cell.snapshot.problem and cell.status is not Status.SNAPSHOT_FAILED
     )
+
+
+def _refused(cells: Sequence[CellResult]) -> Iterator[str]:
+    """Say what the networks of cells did not let out."""
+    yield from _said_once((cell.id, refused_line(cell.refused)) for cell in cells if cell.refused)
 
 
 def _said_once(remarks: Iterable[tuple[str, str]]) -> Iterator[str]:

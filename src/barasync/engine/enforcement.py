@@ -1,0 +1,122 @@
+"""A cell's network policy: in force before its first instruction, or the cell does not start.
+
+The rules are loaded between the making of the container's namespaces and its start, and read back:
+what nft accepted is not yet what the kernel has. The namespace is held until the container has
+ended, because its counters tell what was refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+
+from anyio import to_thread
+
+from barasync.aiopodman import Container, HostPort
+from barasync.config.policies import Policy
+from barasync.engine.ended import Ended
+from barasync.engine.networks import CellNetwork
+from barasync.errors import EngineUnavailable
+from barasync.networks.host import addresses
+from barasync.networks.namespace import Enter, Entered, NamespaceError
+from barasync.networks.refused import refusals
+from barasync.networks.rules import Surroundings, missing, ruleset
+
+
+class Enforcement:
+    """What a policy takes of one container; nothing where there is none.
+
+    `apply` comes before the start, `confirm` after it, `settle` after the end.
+    """
+
+    def __init__(
+        self, policy: Policy | None, network: CellNetwork, enter: Enter, stack: AsyncExitStack
+    ) -> None:
+        self.published: dict[str, list[HostPort]] = {}
+        self._policy = policy
+        self._network = network
+        self._enter = enter
+        self._stack = stack
+        self._namespace: Entered | None = None
+        self._pid = 0
+
+    async def apply(self, container: Container) -> None:
+        """Put the rules in place in a container that is initialised, and see that they are.
+
+        May be called once more, where podman died over the start. `published` has then where the
+        container's ports are on the host.
+
+        Raises:
+            NamespaceError: the container must not be started.
+            PodmanError: podman does not tell of the container.
+        """
+        policy = self._policy
+        if policy is None:
+            return
+        self._namespace = None
+        await self._stack.aclose()
+        found = await container.inspect()
+        self._pid = found.state.pid
+        self.published = dict(found.network_settings.ports)
+        try:
+            entering = self._enter(self._pid, container.id)
+            namespace = await self._stack.enter_async_context(entering)
+            await self._load(policy, namespace)
+        except NamespaceError as error:
+            raise NamespaceError(
+                f"network '{policy.name}' cannot be enforced, so the cell was not started: {error}",
+                hint=error.hint,
+            ) from error
+        self._namespace = namespace
+
+    async def confirm(self, container: Container) -> None:
+        """Make sure that what was started is what has the rules.
+
+        Podman makes a container anew that it is to start and that has ended, as when somebody has
+        stopped it meanwhile.
+
+        Raises:
+            NamespaceError: the container runs without rules, and must be ended.
+            PodmanError: podman does not tell of the container.
+        """
+        if self._policy is None or self._namespace is None or self._namespace.lives:
+            return
+        if (await container.inspect()).state.pid not in {0, self._pid}:
+            raise NamespaceError(
+                f"network '{self._policy.name}' was not enforced, so the cell was ended: its"
+                " container was stopped and made anew just before the start"
+            )
+
+    async def settle(self, ended: Ended) -> Ended:
+        """Add to how a container ended what its policy refused, where that is counted."""
+        if self._namespace is None or self._policy is None or not self._policy.log:
+            return ended
+        try:
+            refused = refusals(await self._namespace.listing())
+        except EngineUnavailable as error:
+            note = f"what its network refused is not known: {error}"
+            return replace(ended, notes=(*ended.notes, note))
+        return replace(ended, refused=refused)
+
+    async def _load(self, policy: Policy, namespace: Entered) -> None:
+        around = Surroundings(
+            resolvers=self._network.resolvers, host=await to_thread.run_sync(addresses)
+        )
+        rules = ruleset(policy, around)
+        await namespace.load(rules.text)
+        lacking = missing(rules, await namespace.listing())
+        if lacking is not None:
+            raise NamespaceError(
+                f"the rules are not as they were loaded: {lacking}",
+                hint="`nft --version` and `uname --kernel-release` belong into a report of this",
+            )
+
+
+@asynccontextmanager
+async def enforced(
+    policy: Policy | None, network: CellNetwork, enter: Enter
+) -> AsyncIterator[Enforcement]:
+    """Enforce a policy on the container that is started in the block, and give it up afterwards."""
+    async with AsyncExitStack() as stack:
+        yield Enforcement(policy, network, enter, stack)

@@ -1,0 +1,167 @@
+"""The networks of a run: one of podman's for each policy, made when its first cell needs it.
+
+Address pools are finite, so that cells share one. What separates them are their rules.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+
+import anyio
+from anyio import to_thread
+
+from barasync.aiopodman import (
+    ContainerSpec,
+    NetworkInspect,
+    NotFound,
+    Podman,
+    PodmanError,
+    PublishedPort,
+    Subnet,
+    answered,
+)
+from barasync.config.policies import Address, Policy
+from barasync.engine.once import Once
+from barasync.errors import EngineUnavailable
+from barasync.networks.host import has_ipv6
+
+_CREATE_SECONDS = 120.0
+_CREATE_SECONDS_WHEN_CANCELLED = 5.0
+_REMOVE_SECONDS = 30.0
+_INTERFACE_DIGITS = 12
+_CAPABILITIES = ("NET_ADMIN", "NET_RAW")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellNetwork:
+    """Where the cells of a policy are: on podman's network `name`, without an interface if `None`.
+
+    `resolvers` are the servers that they ask for names, on port 53.
+    """
+
+    name: str | None = None
+    resolvers: tuple[Address, ...] = ()
+
+
+class Networks:
+    """Makes the networks of a run as they are asked for, and removes them."""
+
+    def __init__(self, podman: Podman, run: str, labels: Mapping[str, str]) -> None:
+        self._podman = podman
+        self._run = run
+        self._labels = labels
+        self._asked: set[str] = set()
+        self._made: Once[str, CellNetwork] = Once(self._make)
+        self._policies: dict[str, Policy] = {}
+
+    async def get(self, policy: Policy) -> CellNetwork:
+        """Return the network of a policy, made now if no cell has needed it before.
+
+        Raises:
+            EngineUnavailable: podman cannot make it, or has none of the name that is to be joined.
+        """
+        if not policy.needs_network:
+            return CellNetwork()
+        self._policies[policy.name] = policy
+        return await self._made.get(policy.name)
+
+    async def remove(self) -> tuple[str, ...]:
+        """Remove what was made, whoever cancels us; return sentences on what is left.
+
+        Bounded by 30 s for all of them. Also a network whose making nobody has confirmed is gone.
+        """
+        left = dict.fromkeys(sorted(self._asked), "podman did not answer in time")
+        with anyio.move_on_after(_REMOVE_SECONDS, shield=True):
+            for name in tuple(left):
+                try:
+                    await self._podman.networks.remove(name, missing_ok=True)
+                except PodmanError as error:
+                    left[name] = str(error)
+                else:
+                    del left[name]
+        return tuple(
+            f"network {name} could not be removed: {reason}; `podman network rm {name}`,"
+            " or later `barasync clean`"
+            for name, reason in left.items()
+        )
+
+    async def _make(self, name: str) -> CellNetwork:
+        policy = self._policies[name]
+        try:
+            found = await (self._create(policy) if policy.join is None else self._join(policy.join))
+        except TimeoutError:
+            raise EngineUnavailable(
+                f"network '{name}' cannot be made: podman does not answer"
+            ) from None
+        except PodmanError as error:
+            raise EngineUnavailable(f"network '{name}' cannot be made: {error}") from error
+        return CellNetwork(name=found.name, resolvers=_resolvers(policy, found))
+
+    async def _create(self, policy: Policy) -> NetworkInspect:
+        """Make a network; once the request is made, cancellation waits for the answer, a while."""
+        name = f"barasync-{self._run}-{policy.name}"
+        ipv6 = policy.ipv6 and await to_thread.run_sync(has_ipv6)
+        self._asked.add(name)
+        return await answered(
+            lambda: self._podman.networks.create(
+                name,
+                labels=self._labels,
+                subnets=tuple(Subnet(subnet=str(each)) for each in policy.subnets),
+                internal=policy.internal,
+                ipv6=ipv6,
+                dns=not policy.dns,
+                interface=_interface(name),
+            ),
+            within=_CREATE_SECONDS,
+            cancelled=_CREATE_SECONDS_WHEN_CANCELLED,
+        )
+
+    async def _join(self, name: str) -> NetworkInspect:
+        try:
+            return await self._podman.networks.inspect(name)
+        except NotFound:
+            raise EngineUnavailable(
+                f"there is no network {name} to join",
+                hint=f"`barasync network create {name}` makes it; without `join` a run makes one",
+            ) from None
+
+
+def with_policy(
+    spec: ContainerSpec, policy: Policy, network: CellNetwork, *, alias: str
+) -> ContainerSpec:
+    """Return `spec` on the network of a policy, where others find it as `alias`.
+
+    It has no capability to change its rules, nor to make packets that they do not see as they are.
+    """
+    return replace(
+        spec,
+        network="none" if network.name is None else "bridge",
+        networks={} if network.name is None else {network.name: (alias,)},
+        dns_servers=tuple(map(str, policy.dns)),
+        extra_hosts={name: str(address) for name, address in policy.hosts.items()},
+        publish=tuple(
+            PublishedPort(
+                container=port.container,
+                host=port.host,
+                protocol=port.protocol.value,
+                address="" if port.address is None else str(port.address),
+            )
+            for port in policy.ports
+        ),
+        cap_drop=(*spec.cap_drop, *_CAPABILITIES),
+    )
+
+
+def _interface(name: str) -> str:
+    """Return a name for the bridge of a network that no other network of this host has."""
+    return f"bs{hashlib.sha256(name.encode()).hexdigest()[:_INTERFACE_DIGITS]}"
+
+
+def _resolvers(policy: Policy, network: NetworkInspect) -> tuple[Address, ...]:
+    """Return whom the cells ask for names: podman's resolver listens on the gateways."""
+    if policy.dns or not network.dns_enabled:
+        return policy.dns
+    return tuple(ip_address(subnet.gateway) for subnet in network.subnets if subnet.gateway)

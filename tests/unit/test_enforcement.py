@@ -1,0 +1,73 @@
+"""What was started is what has the rules: told by the process that they were loaded for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from barasync.aiopodman import ContainerInspect, ContainerState
+from barasync.config.policies import PRESETS
+from barasync.engine.enforcement import enforced
+from barasync.engine.networks import CellNetwork
+from barasync.networks.namespace import NamespaceError
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class Namespace:
+    """A namespace with whatever was loaded."""
+
+    lives: bool
+
+    async def load(self, text: str) -> None:
+        pass
+
+    async def listing(self) -> bytes:
+        return b""
+
+
+@dataclass
+class Container:
+    """A container whose first process podman tells."""
+
+    pid: int
+    id: str = "c"
+
+    async def inspect(self) -> ContainerInspect:
+        return ContainerInspect(id=self.id, state=ContainerState(pid=self.pid))
+
+
+@pytest.fixture(autouse=True)
+def all_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("barasync.engine.enforcement.missing", lambda _rules, _listing: None)
+
+
+async def confirm(*, lives: bool, pid_then: int) -> None:
+    @asynccontextmanager
+    async def enter(_pid: int, _container_id: str) -> AsyncIterator[Namespace]:
+        yield Namespace(lives)
+
+    container: Any = Container(pid=42)
+    async with enforced(PRESETS["local"], CellNetwork(), enter) as enforcement:
+        await enforcement.apply(container)
+        container.pid = pid_then
+        await enforcement.confirm(container)
+
+
+async def test_a_process_that_lives_is_the_one_with_the_rules() -> None:
+    await confirm(lives=True, pid_then=0)
+
+
+@pytest.mark.parametrize("pid", [0, 42])
+async def test_a_command_may_have_ended_by_then_whether_podman_knows_it_or_not(pid: int) -> None:
+    await confirm(lives=False, pid_then=pid)
+
+
+async def test_another_process_is_without_rules() -> None:
+    with pytest.raises(NamespaceError, match="'local' was not enforced, so the cell was ended"):
+        await confirm(lives=False, pid_then=43)
