@@ -106,6 +106,15 @@ async def wait(state: State, container: Container, request: Request) -> Answer:
     return Answer(body=b"%d\n" % container.exit_code)
 
 
+async def healthcheck(_state: State, container: Container, _request: Request) -> Answer:
+    if container.status != "running":
+        text = f"container {container.id} is not running: {_IMPROPER}"
+        raise Refusal(409, _IMPROPER, text)
+    healthy = await container.check_health()
+    report = {"Status": "healthy" if healthy else "unhealthy", "FailingStreak": 0, "Log": None}
+    return Answer.of(report)
+
+
 async def attach(state: State, container: Container, effect: Effect | None) -> Answer:
     if container.status in {"created", "exited"}:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from tests.fake.wire import Refusal
 
 _REMOVE_SECONDS = 5.0
 _MAX_LINKS = 40
+_HEALTH_CHARACTERS = 500
 _NEVER = "0001-01-01T00:00:00Z"
 
 Report = Callable[["Container", str], None]
@@ -88,6 +90,7 @@ class Container:
     started: datetime | None = None
     finished: datetime | None = None
     mounts: int = 0
+    health: list[dict[str, Any]] = field(default_factory=list)
     attachments: list[Attachment] = field(default_factory=list)
     changed: anyio.Event = field(default_factory=anyio.Event)
     log: Log = field(init=False)
@@ -141,7 +144,12 @@ class Container:
             Refusal: the command cannot be executed.
         """
         env, work_dir = self._env(), self._work_dir()
-        program = executable(self.command[0], work_dir, env.get("PATH", PATH))
+        own = self.root / self.command[0].lstrip("/")
+        program = (
+            str(own)
+            if self.command[0].startswith("/") and own.is_file()
+            else executable(self.command[0], work_dir, env.get("PATH", PATH))
+        )
         self.process = Process(self.command, program=program, work_dir=work_dir, env=env)
         self.exit_code, self.finished = 0, None
         self.change("initialized")
@@ -205,6 +213,21 @@ class Container:
             cause = "given PID did not die within timeout"
             raise Refusal(500, cause, f"cannot remove container {self.id}: {cause}")
 
+    async def check_health(self) -> bool:
+        """Execute the health check, and tell whether it ended with 0."""
+        command = self.body["healthconfig"]["Test"][1:]
+        env = {"PATH": PATH, **self._env()}
+        try:
+            done = await anyio.run_process(
+                command, check=False, cwd=self._work_dir(), env=env, stderr=subprocess.STDOUT
+            )
+        except FileNotFoundError:
+            self.health.append({"ExitCode": 1, "Output": ""})
+            return False
+        output = done.stdout.decode(errors="replace")[:_HEALTH_CHARACTERS]
+        self.health.append({"ExitCode": int(done.returncode != 0), "Output": output})
+        return done.returncode == 0
+
     async def until_ended(self) -> None:
         """Wait until it has ended, or is gone."""
         while self.status not in {"exited", "removed"}:
@@ -231,6 +254,7 @@ class Container:
                 "StartedAt": self.started.isoformat() if self.started else _NEVER,
                 "FinishedAt": self.finished.isoformat() if self.finished else _NEVER,
                 "CgroupPath": "",
+                "Health": {"Status": "starting", "FailingStreak": 0, "Log": self.health[-5:]},
             },
             "Config": {
                 "Image": self.body["image"],

@@ -4,13 +4,13 @@
     service.inject(Fault("archive", EndsAfter(700), labels={"barasync.cell": "a"}))
 
 An operation is named by the last part of its endpoint: `create`, `list`, `inspect`, `init`,
-`attach`, `start`, `stop`, `kill`, `wait`, `logs`, `archive`, `export`, `put-archive`, `stat`,
-`mount`, `unmount`, `commit`, `delete`; `ping`, `version`, `info`, `events`, `networks`, `volumes`;
-`network-create`, `network-inspect`, `network-exists`, `network-delete`; `image-inspect`,
-`image-list`, `image-import`, `image-pull`, `image-tag`, `image-untag`, `image-delete`, `build`;
-`manifest`, `manifest-exists`, `manifest-create`, `manifest-add`, `manifest-push`,
-`manifest-delete`; `secret-create`, `secret-list`, `secret-inspect`, `secret-delete`. `any` is every
-one of them.
+`attach`, `start`, `stop`, `kill`, `wait`, `healthcheck`, `logs`, `archive`, `export`,
+`put-archive`, `stat`, `mount`, `unmount`, `commit`, `delete`; `ping`, `version`, `info`, `events`,
+`networks`, `volumes`; `network-create`, `network-inspect`, `network-exists`, `network-delete`;
+`image-inspect`, `image-list`, `image-import`, `image-pull`, `image-tag`, `image-untag`,
+`image-delete`, `build`; `manifest`, `manifest-exists`, `manifest-create`, `manifest-add`,
+`manifest-push`, `manifest-delete`; `secret-create`, `secret-list`, `secret-inspect`,
+`secret-delete`. `any` is every one of them.
 """
 
 from __future__ import annotations

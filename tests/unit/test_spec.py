@@ -47,6 +47,8 @@ def test_a_full_spec_says_it_all() -> None:
         networks={"policy": ("db", "database"), "other": ()},
         dns_servers=("10.89.0.1", "fd00::1"),
         extra_hosts={"mirror": "192.0.2.9", "mirror6": "2001:db8::9"},
+        image_hosts=True,
+        health_check=("pg_isready", "-q"),
         publish=(PublishedPort(80), PublishedPort(53, 5353, "udp", "127.0.0.1")),
         cap_add=("SYS_TIME",),
         cap_drop=("NET_ADMIN", "NET_RAW"),
@@ -86,6 +88,13 @@ def test_a_full_spec_says_it_all() -> None:
         "networks": {"policy": {"aliases": ["db", "database"]}, "other": {"aliases": []}},
         "dns_server": ["10.89.0.1", "fd00::1"],
         "hostadd": ["mirror:192.0.2.9", "mirror6:2001:db8::9"],
+        "use_image_hosts": True,
+        "healthconfig": {
+            "Test": ["CMD", "pg_isready", "-q"],
+            "Interval": 0,
+            "Timeout": 3_600_000_000_000,
+            "Retries": 1,
+        },
         "portmappings": [
             {"container_port": 80, "host_port": 0, "protocol": "tcp", "host_ip": ""},
             {"container_port": 53, "host_port": 5353, "protocol": "udp", "host_ip": "127.0.0.1"},

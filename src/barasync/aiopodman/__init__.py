@@ -20,7 +20,6 @@ from barasync.aiopodman.client import (
     Podman,
 )
 from barasync.aiopodman.containers import (
-    Condition,
     Container,
     Containers,
 )
@@ -74,6 +73,7 @@ from barasync.aiopodman.manifests import (
     Member,
 )
 from barasync.aiopodman.models import (
+    Condition,
     ContainerConfig,
     ContainerInspect,
     ContainerState,
@@ -81,6 +81,8 @@ from barasync.aiopodman.models import (
     ContainerSummary,
     Event,
     EventActor,
+    Health,
+    HealthResult,
     HostConfig,
     HostInfo,
     ImageConfig,
@@ -183,6 +185,8 @@ __all__ = [
     "EventActor",
     "Followed",
     "FrameError",
+    "Health",
+    "HealthResult",
     "HostConfig",
     "HostInfo",
     "HostPort",

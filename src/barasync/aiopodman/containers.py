@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from datetime import datetime
-from typing import Literal
 
 import anyio
 
@@ -23,8 +22,10 @@ from barasync.aiopodman.errors import (
     ServerError,
     TransportError,
 )
+from barasync.aiopodman.health import is_healthy
 from barasync.aiopodman.libpod import Libpod, encode_filters, label_filters, segment
 from barasync.aiopodman.models import (
+    Condition,
     ContainerInspect,
     ContainerSummary,
     Created,
@@ -40,17 +41,6 @@ from barasync.aiopodman.wire.documents import decode_document
 from barasync.aiopodman.wire.frames import Chunk, FrameDecoder, RawDecoder
 from barasync.aiopodman.wire.reference import parse_reference
 
-Condition = Literal[
-    "configured",
-    "created",
-    "initialized",
-    "running",
-    "paused",
-    "stopping",
-    "stopped",
-    "exited",
-    "removing",
-]
 _MILLISECONDS = 1000
 
 
@@ -218,6 +208,17 @@ class Container:
         """
         query = {"size": size or None}
         return await self._libpod.get(self._path("json"), ContainerInspect, query)
+
+    async def check_health(self) -> bool:
+        """Execute the check that the container was made with; tell whether it ended with 0.
+
+        Lasts as long as that does, and podman waits for it as well when cancelled: put a deadline
+        around it. What it printed is in the `health` that `inspect` tells.
+
+        Raises:
+            APIError: The container does not run, or has no check.
+        """
+        return await is_healthy(self._libpod, self._path())
 
     async def wait(
         self,
@@ -449,9 +450,12 @@ class Container:
         force: bool = False,
         timeout: int | None = None,  # noqa: ASYNC109 podman's grace period, not a deadline
         volumes: bool = False,
+        dependents: bool = False,
         missing_ok: bool = False,
     ) -> None:
         """Remove the container; with `force` even while it runs, with `volumes` its anonymous ones.
+
+        With `dependents` those go first that are in its namespaces: podman refuses otherwise.
 
         `timeout` is how many seconds a running container gets between its stop signal and SIGKILL,
         podman's 10 by default: say 0 in a cleanup.
@@ -463,6 +467,8 @@ class Container:
         Source: `DELETE /libpod/containers/{id}`.
         """
         query = {"force": force, "timeout": timeout, "volumes": volumes}
+        if dependents:
+            query["depend"] = True
         path = self._path()
         try:
             answer = await self._libpod.delete(path, query, patience=timeout or 0)

@@ -35,9 +35,18 @@ class Libpod:
         """Tell whether this podman has a trap of the table in `quirks`."""
         return quirk.is_active(self.version.release)
 
-    async def get(self, path: str, as_type: type[T], query: Query = _NO_QUERY) -> T:
-        """GET a JSON document."""
-        answer = await self.transport.request("GET", self._full(path), query=query)
+    async def get(
+        self,
+        path: str,
+        as_type: type[T],
+        query: Query = _NO_QUERY,
+        *,
+        patience: float | None = 0.0,
+    ) -> T:
+        """GET a JSON document; `patience` as in the transport."""
+        answer = await self.transport.request(
+            "GET", self._full(path), query=query, patience=patience
+        )
         return decode_document(answer.body, as_type)
 
     async def ask(self, path: str) -> None:

@@ -81,6 +81,8 @@ async def create_shielded(containers: Containers, spec: ContainerSpec) -> Contai
 async def remove_persistently(container: Container) -> None:
     """Kill and remove a container whatever it does; where podman refuses, try a few times.
 
+    Those that are in its namespaces go as well.
+
     That podman does not know it is no proof after it had no space: it then forgets a container
     whose files stay, for `podman rm --storage` alone (measured on 4.3.1).
 
@@ -125,7 +127,7 @@ async def remove_shielded(container: Container) -> bool:
 
 
 async def _remove(container: Container) -> None:
-    await container.remove(force=True, timeout=0, volumes=True)
+    await container.remove(force=True, timeout=0, volumes=True, dependents=True)
 
 
 @asynccontextmanager

@@ -7,12 +7,25 @@ in the year 1 means *never*.
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import field
 
 from barasync.aiopodman.network_models import NetworkSettings
+
+Condition = Literal[
+    "configured",
+    "created",
+    "initialized",
+    "running",
+    "paused",
+    "stopping",
+    "stopped",
+    "exited",
+    "removing",
+]
+"""A state of a container that can be waited for."""
 
 
 class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
@@ -64,6 +77,28 @@ class StatsReport(_Wire, frozen=True, kw_only=True):
     stats: list[ContainerStats] | None = None
 
 
+class HealthResult(_Wire, frozen=True, kw_only=True):
+    """What a health check came to: its exit code, 1 for any other than 0, and what it printed.
+
+    Podman keeps the first 500 characters, and knows nothing of a program that is not there.
+    """
+
+    exit_code: int = 0
+    output: str = ""
+
+
+class Health(_Wire, frozen=True, kw_only=True):
+    """The last health checks of a container, the latest at the end."""
+
+    log: list[HealthResult] = []
+
+
+class HealthReport(_Wire, frozen=True, kw_only=True):
+    """The answer to `healthcheck`: podman's word for what the check came to."""
+
+    status: str = ""
+
+
 class ContainerState(_Wire, frozen=True, kw_only=True):
     """The state of a container; `exit_code` means something once `ended` is true.
 
@@ -81,6 +116,7 @@ class ContainerState(_Wire, frozen=True, kw_only=True):
     started_at: dt.datetime | None = None
     finished_at: dt.datetime | None = None
     cgroup_path: str = ""
+    health: Health = Health()
 
     @property
     def started(self) -> bool:

@@ -16,6 +16,8 @@ be some hundred KiB ahead.
 """
 
 _CPU_PERIOD_MICROSECONDS = 100_000
+# Podman does not enforce it (measured on 4.3.1 and 5.4.2), but it has to be there.
+_HEALTH_NANOSECONDS = 3600 * 10**9
 _NETWORKS = frozenset({"none", "bridge", "host"})
 
 
@@ -106,7 +108,11 @@ class ContainerSpec:
     says which ones, each with the further names by which its other containers find this one.
     `dns_servers` are asked instead of the network's own; `extra_hosts` are names and their
     addresses in `/etc/hosts`. A joined namespace comes with all of these, and with what is
-    published. Capabilities have no prefix, such as `NET_RAW`.
+    published, unless the namespace has no interface (measured on 4.3.1 and 5.4.2). With
+    `image_hosts` podman leaves the image's `/etc/hosts` alone. Capabilities have no prefix, such as
+    `NET_RAW`.
+
+    `health_check` is the command of `Container.check_health`, which nothing else executes.
 
     `None` and empty values leave a setting to podman.
 
@@ -134,6 +140,8 @@ class ContainerSpec:
     networks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     dns_servers: tuple[str, ...] = ()
     extra_hosts: Mapping[str, str] = field(default_factory=dict)
+    image_hosts: bool = False
+    health_check: tuple[str, ...] = ()
     publish: tuple[PublishedPort, ...] = ()
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
@@ -192,6 +200,8 @@ class ContainerSpec:
             },
             "dns_server": list(self.dns_servers),
             "hostadd": [f"{name}:{address}" for name, address in self.extra_hosts.items()],
+            "use_image_hosts": self.image_hosts,
+            "healthconfig": _health(self.health_check) if self.health_check else None,
             "portmappings": [_published(port) for port in self.publish],
             "cap_add": list(self.cap_add),
             "cap_drop": list(self.cap_drop),
@@ -259,6 +269,11 @@ def _secret(file: SecretFile) -> dict[str, object]:
 
 def _volume(mount: Mount) -> dict[str, object]:
     return {"Name": mount.source, "Dest": mount.destination, "Options": list(mount.options)}
+
+
+def _health(command: tuple[str, ...]) -> dict[str, object]:
+    # Without an interval podman has systemd start nothing; it demands a number of retries.
+    return {"Test": ["CMD", *command], "Interval": 0, "Timeout": _HEALTH_NANOSECONDS, "Retries": 1}
 
 
 def _published(port: PublishedPort) -> dict[str, object]:

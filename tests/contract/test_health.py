@@ -1,0 +1,119 @@
+"""Health checks of real podmans, and containers in the network namespace of another one."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from barasync.aiopodman import APIError, ContainerSpec, NotFound, Podman, Stream
+from tests.contract.running import created, printed, shell
+
+pytestmark = pytest.mark.anyio
+
+
+def checked(image: str, *command: str) -> ContainerSpec:
+    """A container that waits, with a health check."""
+    return ContainerSpec(image=image, command=("sleep", "60"), health_check=command)
+
+
+@pytest.mark.also_fake
+@pytest.mark.parametrize(
+    ("script", "healthy", "output"),
+    [
+        ("echo well", True, "well"),
+        ("echo out; echo err >&2; exit 3", False, "out\nerr"),
+    ],
+)
+async def test_a_check_tells_whether_it_ended_with_0_and_what_it_printed(
+    podman: Podman, busybox: str, script: str, healthy: bool, output: str
+) -> None:
+    async with created(podman, checked(busybox, "sh", "-c", script)) as container:
+        await container.start()
+        assert await container.check_health() is healthy
+        (result,) = (await container.inspect()).state.health.log
+
+    assert (result.exit_code, result.output.strip()) == (int(not healthy), output)
+
+
+@pytest.mark.also_fake
+async def test_of_what_a_check_prints_the_beginning_is_kept(podman: Podman, busybox: str) -> None:
+    async with created(podman, checked(busybox, "seq", "10000")) as container:
+        await container.start()
+        assert await container.check_health()
+        (result,) = (await container.inspect()).state.health.log
+
+    assert result.output.startswith("1\n2\n")
+    assert len(result.output) <= 500
+
+
+@pytest.mark.also_fake
+async def test_a_check_whose_program_is_not_there_fails(podman: Podman, busybox: str) -> None:
+    async with created(podman, checked(busybox, "/no/such/program")) as container:
+        await container.start()
+        assert not await container.check_health()
+
+
+@pytest.mark.also_fake
+async def test_a_container_that_does_not_run_is_not_checked(podman: Podman, busybox: str) -> None:
+    async with created(podman, checked(busybox, "true")) as container:
+        with pytest.raises(APIError, match="not running"):
+            await container.check_health()
+
+
+async def test_nothing_is_left_of_a_check_that_was_given_up(podman: Podman, busybox: str) -> None:
+    async with created(podman, checked(busybox, "sleep", "50")) as container:
+        await container.start()
+        with anyio.move_on_after(0.3) as waiting:
+            await container.check_health()
+        assert waiting.cancelled_caught
+    processes = await anyio.run_process(["ps", "axww", "-o", "args"])
+
+    assert container.id.encode() not in processes.stdout
+
+
+async def hosts_file(text: str) -> AsyncIterator[bytes]:
+    """An archive of a file `hosts`."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("hosts")
+        member.size, member.mode = len(text), 0o644
+        archive.addfile(member, io.BytesIO(text.encode()))
+    yield buffer.getvalue()
+
+
+@pytest.mark.parametrize("network", ["none", "bridge"])
+async def test_a_container_that_joins_another_has_the_hosts_that_were_put_into_it(
+    podman: Podman, busybox: str, network: str
+) -> None:
+    owner = ContainerSpec(image=busybox, command=("sleep", "60"), network=network)
+    async with created(podman, owner) as other:
+        await other.start()
+        script = "cat /etc/hosts; wget -q -O - http://db:1/ 2>&1 | grep -o 'host (.*'"
+        spec = replace(shell(busybox, script), network=f"container:{other.id}", image_hosts=True)
+        async with created(podman, spec) as container:
+            await container.put_archive("/etc", hosts_file("127.0.0.1 db\n"))
+            output = await printed(container)
+
+    assert output[Stream.STDOUT] == b"127.0.0.1 db\nhost (127.0.0.1): Connection refused\n"
+
+
+async def test_a_container_that_others_have_joined_is_removed_with_them(
+    podman: Podman, busybox: str
+) -> None:
+    owner = ContainerSpec(image=busybox, command=("sleep", "60"))
+    async with created(podman, owner) as other:
+        await other.start()
+        joined = replace(shell(busybox, "sleep 60"), network=f"container:{other.id}")
+        async with created(podman, joined) as container:
+            await container.start()
+            with pytest.raises(APIError, match="dependent"):
+                await other.remove(force=True, timeout=0)
+            await other.remove(force=True, timeout=0, dependents=True)
+            for gone in (container, other):
+                with pytest.raises(NotFound):
+                    await gone.inspect()
