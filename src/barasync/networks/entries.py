@@ -17,6 +17,7 @@ from barasync.networks.nftables import (
     VERSIONS,
     Set,
     Span,
+    header_of,
     merged,
     port_set,
     range_sets,
@@ -32,32 +33,32 @@ PortsByProtocol = tuple[tuple[Protocol, tuple[Span, ...]], ...]
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Entries with the same `ports`: addresses, host names in small letters, or `everywhere`.
+    """Entries with the same `ports`; without any they are about every protocol.
 
-    Without `ports` they are about every protocol.
+    What is denied is denied by way of its addresses that are embedded in IPv6 as well.
     """
 
     name: str
     ports: PortsByProtocol
-    ranges: tuple[Range, ...]
-    names: frozenset[str]
-    everywhere: bool
+    entries: tuple[Destination, ...]
+    denies: bool
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The host names, as `spelled`."""
+        return frozenset(spelled(each.name) for each in self.entries if each.name is not None)
 
     @property
     def sets(self) -> Iterator[Set]:
         """The sets that its rules look into."""
-        yield from self._address_sets
-        for protocol, spans in self.ports:
-            if protocol is not Protocol.ICMP:
-                yield port_set(f"{self.name}_{protocol}", spans)
-
-    @property
-    def _address_sets(self) -> Iterator[Set]:
-        yield from range_sets(self.name, self.ranges)
+        yield from range_sets(self.name, self._ranges())
         if self.names:
             for header, kind in VERSIONS:
                 options = (f"size {FED}", "flags timeout")
                 yield Set(f"{self.name}_names_{header}", kind, None, options)
+        for protocol, spans in self.ports:
+            if protocol is not Protocol.ICMP:
+                yield port_set(f"{self.name}_{protocol}", spans)
 
     def rules(self, verdict: str) -> list[str]:
         """Rules for packets to its addresses and ports."""
@@ -72,15 +73,22 @@ class Group:
         """Rules for packets with its addresses on a `side`, `saddr` or `daddr`, whatever ports."""
         return list(dict.fromkeys(f"{where}{verdict}" for _, where in self._places(side)))
 
+    def _ranges(self) -> tuple[Range, ...]:
+        found = tuple(addresses.plain(each.range) for each in self.entries if each.range)
+        return addresses.with_embedded(found) if self.denies else found
+
     def _places(self, side: str) -> Iterator[tuple[str, str]]:
-        made = {each.name for each in self._address_sets}
+        everywhere = any(each.range is None and each.name is None for each in self.entries)
+        headers = {header_of(each) for each in self._ranges()}
+        names = self.names
         for header, _ in VERSIONS:
-            if self.everywhere:
+            if everywhere:
                 yield header, ""
                 continue
-            for name in (f"{self.name}_{header}", f"{self.name}_names_{header}"):
-                if name in made:
-                    yield header, f"{header} {side} @{name} "
+            if header in headers:
+                yield header, f"{header} {side} @{self.name}_{header} "
+            if names:
+                yield header, f"{header} {side} @{self.name}_names_{header} "
 
     def _port_matches(self, header: str) -> Iterator[str]:
         if not self.ports:
@@ -93,28 +101,13 @@ class Group:
 
 
 def groups(kind: str, entries: Iterable[Destination]) -> tuple[Group, ...]:
-    """Gather the entries of a list; `kind` is `deny` or `allow`, and begins the groups' names.
-
-    What is denied is denied by way of its addresses that are embedded in IPv6 as well.
-    """
+    """Gather the entries of a list; `kind` is `deny` or `allow`, and begins the groups' names."""
     by_ports: defaultdict[PortsByProtocol, list[Destination]] = defaultdict(list)
     for entry in entries:
         by_ports[_ports(entry)].append(entry)
     return tuple(
-        _group(f"{kind}{number}", ports, members, denies=kind == "deny")
+        Group(f"{kind}{number}", ports, tuple(members), kind == "deny")
         for number, (ports, members) in enumerate(by_ports.items(), start=1)
-    )
-
-
-def _group(name: str, ports: PortsByProtocol, members: list[Destination], *, denies: bool) -> Group:
-    ranges = [addresses.plain(each.range) for each in members if each.range is not None]
-    everywhere = any(each.range is None and each.name is None for each in members)
-    return Group(
-        name=name,
-        ports=ports,
-        ranges=addresses.with_embedded(ranges) if denies else tuple(ranges),
-        names=frozenset(spelled(each.name) for each in members if each.name is not None),
-        everywhere=everywhere,
     )
 
 

@@ -125,8 +125,8 @@ def _span(element: Any) -> Span:
         case {"elem": {"val": value}}:
             return _span(value)
         case {"prefix": {"addr": str(address), "len": int(length)}}:
-            network = ipaddress.ip_network(f"{address}/{length}")
-            return int(network.network_address), int(network.broadcast_address)
+            low = ipaddress.ip_address(address)
+            return int(low), int(low) + 2 ** (low.max_prefixlen - length) - 1
         case {"range": [first, last]}:
             return _number(first), _number(last)
         case _:
