@@ -273,6 +273,8 @@ def serving(place: Path, greeting: str) -> Iterator[Path]:
         ("artifact", "fetch"),
         ("container",),
         ("container", "export"),
+        ("network",),
+        ("network", "show"),
         ("clean",),
         ("doctor",),
     ],

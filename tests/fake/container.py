@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup
 from barasync.aiopodman import Stream
 from tests.fake.images import Image
 from tests.fake.log import Log, framed
+from tests.fake.networks import networks_of
 from tests.fake.process import PATH, Process, executable
 from tests.fake.wire import Refusal
 
@@ -283,6 +284,7 @@ class Container:
             "State": self.status,
             "ExitCode": self.exit_code,
             "Labels": self.labels,
+            "Networks": list(networks_of(self.body)),
             "Pid": self._pid,
         }
 

@@ -50,7 +50,10 @@ class Removed(_Wire, frozen=True, kw_only=True):
 
 
 class ContainerSummary(_Wire, frozen=True, kw_only=True):
-    """A container in a list; `state` is podman's word for it, such as `running`."""
+    """A container in a list; `state` is podman's word for it, such as `running`.
+
+    `networks` are by name; one that has joined another container's namespace has none.
+    """
 
     id: str
     names: list[str] = []
@@ -59,6 +62,7 @@ class ContainerSummary(_Wire, frozen=True, kw_only=True):
     state: str = ""
     exit_code: int = 0
     labels: dict[str, str] = {}
+    networks: list[str] = []
     pid: int = 0
 
 

@@ -27,6 +27,7 @@ _COMMANDS = {
     "arch": "barasync.cli.arch:app",
     "artifact": "barasync.cli.artifact:app",
     "container": "barasync.cli.container:app",
+    "network": "barasync.cli.network:app",
 }
 
 app = typer.Typer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -268,7 +268,7 @@ def cell_table(
         pids=UNSET if pids is None else pids,
         network=UNSET if network is None else network,
         cap_add=cap_add or UNSET,
-        env=parse_env(env) if env else UNSET,
+        env=parse_pairs("--env", env) if env else UNSET,
         secrets=secret or UNSET,
         volumes=volume or UNSET,
         caches=cache or UNSET,
@@ -330,8 +330,8 @@ def parse_bytes(option: str, size: str | None) -> int | None:
     return number
 
 
-def parse_env(assignments: list[str]) -> dict[str, str]:
-    """Read `NAME=VALUE` pairs.
+def parse_pairs(option: str, assignments: Iterable[str]) -> dict[str, str]:
+    """Read the `NAME=VALUE` pairs of an option.
 
     Raises:
         ConfigError: one of them has no `=` or no name.
@@ -340,7 +340,7 @@ def parse_env(assignments: list[str]) -> dict[str, str]:
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals or not name:
-            raise ConfigError(f"--env: {assignment!r} is not NAME=VALUE")
+            raise ConfigError(f"{option}: {assignment!r} is not NAME=VALUE")
         pairs[name] = value
     return pairs
 

@@ -221,7 +221,12 @@ def _address(text: str) -> Address:
         raise BadValue(str(error), hint=hint) from None
 
 
-def _subnets(texts: list[str]) -> tuple[Range, ...]:
+def parse_subnets(texts: list[str]) -> tuple[Range, ...]:
+    """Return the subnets of a network, at most one of each version.
+
+    Raises:
+        BadValue: One of them cannot be; `keys` has its index.
+    """
     subnets = _each(texts, parse_range)
     for index, subnet in enumerate(subnets):
         if subnet.num_addresses < _LEAST_HOSTS:
@@ -329,7 +334,7 @@ _PARSERS: Mapping[str, Callable[[Any], object]] = {
     "ports": _ports,
     "hosts": _hosts,
     "dns": _dns,
-    "subnets": _subnets,
+    "subnets": parse_subnets,
     "internal": bool,
     "ipv6": bool,
     "join": _join,

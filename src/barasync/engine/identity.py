@@ -18,20 +18,22 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-_OWNER = "barasync."
+OWNER = "barasync."
+"""What the name of every label of ours begins with."""
+
 _MAKER = "barasync.maker."
 
-RUN = f"{_OWNER}run"
-CELL = f"{_OWNER}cell"
-ATTEMPT = f"{_OWNER}attempt"
-WORKSPACE_MODE = f"{_OWNER}workspace"
-CACHES = f"{_OWNER}caches"
+RUN = f"{OWNER}run"
+CELL = f"{OWNER}cell"
+ATTEMPT = f"{OWNER}attempt"
+WORKSPACE_MODE = f"{OWNER}workspace"
+CACHES = f"{OWNER}caches"
 
-_HOST = f"{_OWNER}host"
-_BOOT = f"{_OWNER}boot"
-_NAMESPACE = f"{_OWNER}pidns"
-_PID = f"{_OWNER}pid"
-_START = f"{_OWNER}start"
+_HOST = f"{OWNER}host"
+_BOOT = f"{OWNER}boot"
+_NAMESPACE = f"{OWNER}pidns"
+_PID = f"{OWNER}pid"
+_START = f"{OWNER}start"
 
 _CGROUP = re.compile(
     r"barasync-(?P<run>.+)\.(?P<namespace>\d{1,20})\.(?P<pid>\d{1,10})\.(?P<start>\d{1,20})"
@@ -93,7 +95,7 @@ class Identity:
     def maker_labels(self, run: str) -> dict[str, str]:
         """Return the labels of every image that `run` makes; `of_maker` reads them."""
         return {
-            _MAKER + name.removeprefix(_OWNER): value for name, value in self.labels(run).items()
+            _MAKER + name.removeprefix(OWNER): value for name, value in self.labels(run).items()
         }
 
     def cgroup(self, run: str) -> str:
@@ -139,7 +141,7 @@ class Identity:
 def of_maker(labels: Mapping[str, str]) -> dict[str, str]:
     """Return the labels of the run that made an image, from those of the image."""
     return {
-        _OWNER + name.removeprefix(_MAKER): value
+        OWNER + name.removeprefix(_MAKER): value
         for name, value in labels.items()
         if name.startswith(_MAKER)
     }

@@ -1,0 +1,150 @@
+"""`barasync network`: networks of podman's, and what presets and tables of the file allow."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from barasync.cli import options
+from barasync.cli.commands import group_of
+
+_COMMANDS = {
+    "create": "barasync.cli.network:create",
+    "list": "barasync.cli.network:list_",
+    "show": "barasync.cli.network:show",
+    "remove": "barasync.cli.network:remove",
+    "exists": "barasync.cli.network:exists",
+}
+
+app = typer.Typer(
+    cls=group_of(_COMMANDS), help="Networks of cells and of podman.", no_args_is_help=True
+)
+
+_Name = Annotated[str, typer.Argument(metavar="NAME", show_default=False)]
+_Names = Annotated[list[str], typer.Argument(metavar="NAME…", show_default=False)]
+
+
+@app.callback()
+def networks() -> None:
+    """Networks of cells and of podman."""
+
+
+def create(
+    name: _Name,
+    *,
+    subnet: Annotated[
+        list[str] | None,
+        typer.Option("--subnet", help="Its addresses; podman's choice by default.", metavar="CIDR"),
+    ] = None,
+    gateway: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--gateway", help="That of the subnet it is in; the first by default.", metavar="ADDR"
+        ),
+    ] = None,
+    internal: Annotated[bool, typer.Option("--internal", help="Without a way out of it.")] = False,
+    ipv6: Annotated[bool, typer.Option("--ipv6", help="With addresses of IPv6 as well.")] = False,
+    no_dns: Annotated[
+        bool, typer.Option("--no-dns", help="Without the names of its containers.")
+    ] = False,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", help="A label of it.", metavar="NAME=VALUE")
+    ] = None,
+    url: options.Url = None,
+) -> None:
+    """Make a bridge network of podman's that stays until it is removed; a table can `join` it."""
+    from barasync.cli.interrupts import finish  # noqa: PLC0415 - keeps `--help` quick
+    from barasync.cli.network_making import create_network, wanted  # noqa: PLC0415 - likewise
+
+    network = wanted(
+        name,
+        subnets=subnet or (),
+        gateways=gateway or (),
+        labels=label or (),
+        internal=internal,
+        ipv6=ipv6,
+        dns=not no_dns,
+    )
+    finish(lambda _interrupts: create_network(network, url=url, environ=os.environ))
+
+
+def list_(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    url: options.Url = None,
+) -> None:
+    """List the networks of the service, and who has made each."""
+    from barasync.cli.interrupts import finish  # noqa: PLC0415 - keeps `--help` quick
+    from barasync.cli.networks import list_networks  # noqa: PLC0415 - likewise
+
+    finish(lambda _interrupts: list_networks(as_json=as_json, url=url, environ=os.environ))
+
+
+def show(
+    name: _Name,
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="A network of the service as JSON.")
+    ] = False,
+    rules: Annotated[
+        bool, typer.Option("--rules", help="The nftables rules of a preset or table.")
+    ] = False,
+    url: options.Url = None,
+) -> None:
+    """Say what a preset or a table of the file allows and denies, or what a network is.
+
+    The name of a cell's network means the preset or table; any other is looked for at the service.
+    """
+    from pathlib import Path  # noqa: PLC0415 - keeps `--help` quick
+
+    from barasync.cli.interrupts import finish  # noqa: PLC0415 - likewise
+    from barasync.cli.network_words import (  # noqa: PLC0415 - likewise
+        MODES,
+        as_rules,
+        declared_policies,
+        in_words,
+    )
+    from barasync.cli.networks import show_network  # noqa: PLC0415 - likewise
+    from barasync.errors import ConfigError  # noqa: PLC0415 - likewise
+
+    policies = declared_policies(Path.cwd())
+    policy = policies.get(name)
+    if name in MODES and not (as_json or rules):
+        typer.echo(MODES[name])
+        return
+    if policy is not None:
+        if as_json:
+            raise ConfigError(
+                f"--json is for networks of the service, and {name} is a preset or a table",
+                hint="`--rules` prints what nftables gets",
+            )
+        typer.echo(as_rules(policy) if rules else in_words(policy))
+        return
+    if rules:
+        raise ConfigError(
+            f"{name} is no preset and no table of a barasync.toml here, and has no rules",
+            hint=f"there are {', '.join(policies)}",
+        )
+    finish(
+        lambda _interrupts: show_network(
+            name, policies, as_json=as_json, url=url, environ=os.environ
+        )
+    )
+
+
+def remove(names: _Names, *, url: options.Url = None) -> None:
+    """Remove networks that `create` made, and no others; one that a container uses stays."""
+    from barasync.cli.interrupts import finish  # noqa: PLC0415 - keeps `--help` quick
+    from barasync.cli.networks import remove_networks  # noqa: PLC0415 - likewise
+
+    finish(lambda _interrupts: remove_networks(names, url=url, environ=os.environ))
+
+
+def exists(name: _Name, *, url: options.Url = None) -> None:
+    """End with 0 if the service has a network of that name, else with 1; say nothing."""
+    from barasync.cli.interrupts import finish  # noqa: PLC0415 - keeps `--help` quick
+    from barasync.cli.networks import network_exists  # noqa: PLC0415 - likewise
+
+    finish(lambda _interrupts: network_exists(name, url=url, environ=os.environ))

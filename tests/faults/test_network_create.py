@@ -1,0 +1,43 @@
+"""What `barasync network create` says where podman refuses a network."""
+
+from __future__ import annotations
+
+import pytest
+
+from barasync.cli.network_making import Wanted, create_network
+from barasync.errors import BarasyncError, ConfigError, EngineUnavailable
+from tests.fake.faults import Fault, Refuses
+from tests.fake.service import FakeService
+
+pytestmark = pytest.mark.anyio
+
+SHOP = Wanted(name="shop", subnets=(), labels={}, internal=False, ipv6=False, dns=True)
+IN_USE = "subnet 10.90.0.0/24 is already used on the host or by another config"
+TAKEN = "network already exists"
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind", "said", "hint"),
+    [
+        (IN_USE, ConfigError, f"--subnet: {IN_USE}", "`ip route` shows the host's own"),
+        (TAKEN, ConfigError, f"shop was not made: {TAKEN}", None),
+        (
+            "could not find free subnet from subnet pools",
+            EngineUnavailable,
+            "podman has no addresses left for another network",
+            "name some with --subnet",
+        ),
+    ],
+    ids=["subnet in use", "name in use", "no subnet left"],
+)
+async def test_a_network_that_podman_refuses_is_said_with_what_to_do(
+    service: FakeService, cause: str, kind: type[BarasyncError], said: str, hint: str | None
+) -> None:
+    service.inject(Fault("network-create", Refuses(cause)))
+
+    with pytest.raises(kind) as caught:
+        await create_network(SHOP, url=service.endpoint.url, environ={})
+
+    assert str(caught.value) == said
+    assert (caught.value.hint or "").startswith(hint or "")
+    assert service.networks == []
