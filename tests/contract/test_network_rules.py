@@ -92,6 +92,15 @@ def test_rules_are_not_added_to_others(nft: Sequence[str]) -> None:
         assert missing(rules, listing(place, nft)) is None
 
 
+def test_rules_take_the_place_of_others_or_of_none(nft: Sequence[str]) -> None:
+    with namespace() as place:
+        for name in ("rich", "public"):
+            rules = ruleset(*POLICIES[name])
+            load(place, rules.replacement, nft)
+
+            assert missing(rules, listing(place, nft)) is None
+
+
 CHANGES = {
     "table inet barasync { flags dormant; }": "table barasync has the flags",
     "chain inet barasync output { policy accept; }": "chain output is .*policy accept",

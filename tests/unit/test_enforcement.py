@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -20,12 +20,15 @@ pytestmark = pytest.mark.anyio
 
 @dataclass
 class Namespace:
-    """A namespace with whatever was loaded."""
+    """A namespace with whatever was loaded; a table that is there cannot be created."""
 
     lives: bool
+    loaded: list[str] = field(default_factory=list)
 
     async def load(self, text: str) -> None:
-        pass
+        if self.loaded and text.startswith("create "):
+            raise NamespaceError("File exists")
+        self.loaded.append(text)
 
     async def listing(self) -> bytes:
         return b""
@@ -71,3 +74,18 @@ async def test_a_command_may_have_ended_by_then_whether_podman_knows_it_or_not(p
 async def test_another_process_is_without_rules() -> None:
     with pytest.raises(NamespaceError, match="'local' was not enforced, so the cell was ended"):
         await confirm(lives=False, pid_then=43)
+
+
+async def test_rules_of_an_earlier_try_are_replaced() -> None:
+    namespace = Namespace(lives=True)
+
+    @asynccontextmanager
+    async def enter(_pid: int, _container_id: str) -> AsyncIterator[Namespace]:
+        yield namespace
+
+    container: Any = Container(pid=42)
+    async with enforced(PRESETS["local"], CellNetwork(), enter) as enforcement:
+        await enforcement.apply(container)
+        await enforcement.apply(container)
+
+    assert len(namespace.loaded) == 2

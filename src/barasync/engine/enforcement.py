@@ -54,6 +54,7 @@ class Enforcement:
         policy = self._policy
         if policy is None:
             return
+        again = self._pid != 0
         self._namespace = None
         await self._stack.aclose()
         found = await container.inspect()
@@ -62,7 +63,7 @@ class Enforcement:
         try:
             entering = self._enter(self._pid, container.id)
             namespace = await self._stack.enter_async_context(entering)
-            await self._load(policy, namespace)
+            await self._load(policy, namespace, again=again)
         except NamespaceError as error:
             raise NamespaceError(
                 f"network '{policy.name}' cannot be enforced, so the cell was not started: {error}",
@@ -99,12 +100,12 @@ class Enforcement:
             return replace(ended, notes=(*ended.notes, note))
         return replace(ended, refused=refused)
 
-    async def _load(self, policy: Policy, namespace: Entered) -> None:
+    async def _load(self, policy: Policy, namespace: Entered, *, again: bool) -> None:
         around = Surroundings(
             resolvers=self._network.resolvers, host=await to_thread.run_sync(addresses)
         )
         rules = ruleset(policy, around)
-        await namespace.load(rules.text)
+        await namespace.load(rules.replacement if again else rules.text)
         lacking = missing(rules, await namespace.listing())
         if lacking is not None:
             raise NamespaceError(

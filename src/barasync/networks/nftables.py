@@ -83,13 +83,19 @@ class Table:
 
     @property
     def text(self) -> str:
-        """One transaction, which fails where there is a table of that name.
-
-        To replace one would take 15 ms in place of 5, measured with Linux 6.18: the kernel waits
-        before it frees what is deleted, although that was made a moment ago.
-        """
+        """One transaction, which fails where there is a table of that name."""
         blocks = "".join([*(each.text for each in self.sets), *(each.text for each in self.chains)])
         return f"create table inet {self.name}\ntable inet {self.name} {{\n{blocks}}}\n"
+
+    @property
+    def replacement(self) -> str:
+        """One transaction, which takes the place of a table of that name if there is one.
+
+        That takes 15 ms in place of 5, measured with Linux 6.18, even where there was none: the
+        kernel waits before it frees what is deleted.
+        """
+        # To delete what is not there fails; `destroy` is not known before nft 1.0.7.
+        return f"table inet {self.name}\ndelete table inet {self.name}\n{self.text}"
 
 
 def _block(head: str, lines: Iterable[str]) -> str:

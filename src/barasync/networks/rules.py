@@ -104,14 +104,19 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
-    """Rules as `nft -f -` reads them: `text` is one transaction, for a namespace without rules."""
+    """Rules as `nft -f -` reads them."""
 
     table: Table
 
     @property
     def text(self) -> str:
-        """The transaction."""
+        """One transaction for a namespace without rules; it fails where there are some."""
         return self.table.text
+
+    @property
+    def replacement(self) -> str:
+        """One transaction for a namespace that may have rules, which it replaces; takes longer."""
+        return self.table.replacement
 
 
 def ruleset(policy: Policy, around: Surroundings) -> Ruleset:
