@@ -17,7 +17,7 @@ import pytest
 from barasync.config.policies import Address, Destination, Policy, Preset
 from barasync.errors import BarasyncError
 from barasync.networks.resolver import Resolver, ResolverError
-from barasync.networks.upstream import Server
+from barasync.networks.upstream import Server, send_message
 from tests.unit.dns_zone import (
     LOOPBACK,
     Records,
@@ -88,15 +88,20 @@ def texts(answer: dns.message.Message) -> list[str]:
 
 
 async def test_an_answer_comes_when_the_rules_have_its_address() -> None:
-    rules = Rules()
-    async with resolving(policy("www.example.org"), zone()) as (resolver, port):
-        with resolver.cell(["db"], [CLIENT], rules.load):
-            answer = await ask(question("www.example.org"), port)
-            assert texts(answer) == ["198.51.100.7"]
-            (text,) = rules.loaded
+    order: list[str] = []
 
-    assert "198.51.100.7" in text
-    assert "65s" in text
+    async def load(text: str) -> None:
+        assert "{ 198.51.100.7 timeout 65s }" in text
+        await anyio.wait_all_tasks_blocked()
+        order.append("loaded")
+
+    async with resolving(policy("www.example.org"), zone()) as (resolver, port):
+        with resolver.cell(["db"], [CLIENT], load):
+            answer = await ask(question("www.example.org"), port)
+            order.append("answered")
+
+    assert texts(answer) == ["198.51.100.7"]
+    assert order == ["loaded", "answered"]
 
 
 async def test_a_rule_that_cannot_be_loaded_is_no_answer() -> None:
@@ -347,6 +352,29 @@ async def test_a_flood_is_dropped_and_others_are_answered(monkeypatch: pytest.Mo
             assert texts(await ask(question("flood"), port, client=str(OTHER))) == [LOOPBACK]
             await upstream.wait_for(3)
             assert len(upstream.asked) == 3
+
+
+async def test_what_is_going_on_ends_with_the_resolver() -> None:
+    upstream = zone(silent=True)
+    async with serving(upstream):
+        port = next(PORTS)
+        for _ in range(2):
+            resolver = Resolver(
+                policy("www.example.org"),
+                listen=[CLIENT],
+                host=(),
+                servers=[upstream.server],
+                port=port,
+            )
+            upstream.asked.clear()
+            async with anyio.create_task_group() as group:
+                await group.start(resolver.serve)
+                with resolver.cell(["db"], [CLIENT], Rules().load):
+                    async with await stream_to(port) as stream, await datagrams_to(port) as udp:
+                        await send_message(stream, question("www.example.org"))
+                        await udp.send(question("www.example.org"))
+                        await upstream.wait_for(2)
+                        group.cancel_scope.cancel()
 
 
 async def test_a_port_that_another_program_has_is_an_error_with_a_hint() -> None:

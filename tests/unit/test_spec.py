@@ -46,6 +46,7 @@ def test_a_full_spec_says_it_all() -> None:
         network="bridge",
         networks={"policy": ("db", "database"), "other": ()},
         dns_servers=("10.89.0.1", "fd00::1"),
+        dns_search=(".",),
         extra_hosts={"mirror": "192.0.2.9", "mirror6": "2001:db8::9"},
         image_hosts=True,
         health_check=("pg_isready", "-q"),
@@ -87,6 +88,7 @@ def test_a_full_spec_says_it_all() -> None:
         "netns": {"nsmode": "bridge"},
         "networks": {"policy": {"aliases": ["db", "database"]}, "other": {"aliases": []}},
         "dns_server": ["10.89.0.1", "fd00::1"],
+        "dns_search": ["."],
         "hostadd": ["mirror:192.0.2.9", "mirror6:2001:db8::9"],
         "use_image_hosts": True,
         "healthconfig": {

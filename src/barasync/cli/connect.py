@@ -39,7 +39,8 @@ class Connection:
     """A podman service in use.
 
     `rlimits` are what its containers have to be created with on this host. `local` says that it
-    runs on this machine: a socket may be forwarded from another one. `pid` is a process that sees
+    runs on this machine: a socket may be forwarded from another one; `rootful` that it does so as
+    root, as this process does. `pid` is a process that sees
     what the service sees of it, `None` where there is none here. `cgroups` is `None` where the
     service's cgroups cannot be seen or named from here: then usage is not exact. `host` is what
     podman tells of the machine.
@@ -50,6 +51,7 @@ class Connection:
     host: HostInfo
     rlimits: tuple[Rlimit, ...]
     local: bool
+    rootful: bool
     pid: int | None
     cgroups: CgroupMounts | None
     notes: tuple[str, ...] = ()
@@ -128,15 +130,16 @@ def _connection(
     else:
         pid = listener_pid(endpoint.socket_path) if local else None
         rlimits = () if pid is None else service_rlimits(pid)
-    visible = local and os.geteuid() == 0 and not info.host.security.rootless
+    rootful = local and os.geteuid() == 0 and not info.host.security.rootless
     return Connection(
         podman=podman,
         endpoint=endpoint,
         host=info.host,
         rlimits=rlimits,
         local=local,
+        rootful=rootful,
         pid=pid,
-        cgroups=_cgroups() if visible and info.host.cgroup_manager == "cgroupfs" else None,
+        cgroups=_cgroups() if rootful and info.host.cgroup_manager == "cgroupfs" else None,
         notes=() if service is None else service.notes,
     )
 

@@ -159,7 +159,8 @@ async def _execute(
     on_start: OnStart,
 ) -> Ended:
     """Run the container with its network policy in force."""
-    async with enforced(job.cell.policy, job.network, session.enter) as enforcement:
+    enforcing = enforced(job.cell.policy, job.network, session.enter, alias=job.cell.id)
+    async with enforcing as enforcement:
 
         async def enforce() -> None:
             await enforcement.apply(container)

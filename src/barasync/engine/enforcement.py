@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from anyio import to_thread
 
-from barasync.aiopodman import Container, HostPort
+from barasync.aiopodman import Container, HostPort, NetworkSettings
 from barasync.config.policies import Policy
 from barasync.engine.ended import Ended
 from barasync.engine.networks import CellNetwork
@@ -31,13 +31,19 @@ class Enforcement:
     """
 
     def __init__(
-        self, policy: Policy | None, network: CellNetwork, enter: Enter, stack: AsyncExitStack
+        self,
+        policy: Policy | None,
+        network: CellNetwork,
+        enter: Enter,
+        stack: AsyncExitStack,
+        alias: str,
     ) -> None:
         self.published: dict[str, list[HostPort]] = {}
         self._policy = policy
         self._network = network
         self._enter = enter
         self._stack = stack
+        self._alias = alias
         self._namespace: Entered | None = None
         self._pid = 0
 
@@ -64,12 +70,20 @@ class Enforcement:
             entering = self._enter(self._pid, container.id)
             namespace = await self._stack.enter_async_context(entering)
             await self._load(policy, namespace, again=again)
+            self._name(found.network_settings, namespace)
         except NamespaceError as error:
             raise NamespaceError(
                 f"network '{policy.name}' cannot be enforced, so the cell was not started: {error}",
                 hint=error.hint,
             ) from error
         self._namespace = namespace
+
+    def _name(self, settings: NetworkSettings, namespace: Entered) -> None:
+        """Have the container's questions for names answered, and its own name known to others."""
+        names, network = self._network.names, self._network.name
+        if names is not None and network is not None:
+            addresses = settings.networks[network].addresses
+            self._stack.enter_context(names.cell([self._alias], addresses, namespace.load))
 
     async def confirm(self, container: Container) -> None:
         """Make sure that what was started is what has the rules.
@@ -116,8 +130,11 @@ class Enforcement:
 
 @asynccontextmanager
 async def enforced(
-    policy: Policy | None, network: CellNetwork, enter: Enter
+    policy: Policy | None, network: CellNetwork, enter: Enter, *, alias: str
 ) -> AsyncIterator[Enforcement]:
-    """Enforce a policy on the container that is started in the block, and give it up afterwards."""
+    """Enforce a policy on the container that is started in the block, and give it up afterwards.
+
+    `alias` is its name for others on the network.
+    """
     async with AsyncExitStack() as stack:
-        yield Enforcement(policy, network, enter, stack)
+        yield Enforcement(policy, network, enter, stack, alias)

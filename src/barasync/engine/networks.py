@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio import to_thread
@@ -24,9 +25,13 @@ from barasync.aiopodman import (
     answered,
 )
 from barasync.config.policies import Address, Policy
+from barasync.engine.names import Resolvers
 from barasync.engine.once import Once
 from barasync.errors import EngineUnavailable
 from barasync.networks.host import has_ipv6
+
+if TYPE_CHECKING:
+    from barasync.networks.resolver import Resolver
 
 _CREATE_SECONDS = 120.0
 _CREATE_SECONDS_WHEN_CANCELLED = 5.0
@@ -39,20 +44,28 @@ _CAPABILITIES = ("NET_ADMIN", "NET_RAW")
 class CellNetwork:
     """Where the cells of a policy are: on podman's network `name`, without an interface if `None`.
 
-    `resolvers` are the servers that they ask for names, on port 53.
+    `resolvers` are the servers that they ask for names, on port 53; `names` is behind them where
+    the policy names hosts.
     """
 
     name: str | None = None
     resolvers: tuple[Address, ...] = ()
+    names: Resolver | None = None
 
 
 class Networks:
-    """Makes the networks of a run as they are asked for, and removes them."""
+    """Makes the networks of a run as they are asked for, and removes them.
 
-    def __init__(self, podman: Podman, run: str, labels: Mapping[str, str]) -> None:
+    `resolvers` starts those of policies that name hosts.
+    """
+
+    def __init__(
+        self, podman: Podman, run: str, labels: Mapping[str, str], resolvers: Resolvers
+    ) -> None:
         self._podman = podman
         self._run = run
         self._labels = labels
+        self._resolvers = resolvers
         self._asked: set[str] = set()
         self._made: Once[str, CellNetwork] = Once(self._make)
         self._policies: dict[str, Policy] = {}
@@ -61,7 +74,8 @@ class Networks:
         """Return the network of a policy, made now if no cell has needed it before.
 
         Raises:
-            EngineUnavailable: podman cannot make it, or has none of the name that is to be joined.
+            EngineUnavailable: podman cannot make it, or has none of the name that is to be joined,
+                or its host names cannot be resolved.
         """
         if not policy.needs_network:
             return CellNetwork()
@@ -90,6 +104,8 @@ class Networks:
 
     async def _make(self, name: str) -> CellNetwork:
         policy = self._policies[name]
+        if policy.names:
+            self._resolvers.require(policy)
         try:
             found = await (self._create(policy) if policy.join is None else self._join(policy.join))
         except TimeoutError:
@@ -98,7 +114,17 @@ class Networks:
             ) from None
         except PodmanError as error:
             raise EngineUnavailable(f"network '{name}' cannot be made: {error}") from error
-        return CellNetwork(name=found.name, resolvers=_resolvers(policy, found))
+        if not policy.names:
+            return CellNetwork(name=found.name, resolvers=_resolvers(policy, found))
+        if found.dns_enabled:
+            raise EngineUnavailable(
+                f"network '{name}' names hosts, and on {found.name} podman's own resolver has the"
+                " place of the one that would open their addresses",
+                hint="join a network without DNS, or leave `join` out",
+            )
+        gateways = _gateways(found)
+        names = await self._resolvers.start(policy, gateways)
+        return CellNetwork(name=found.name, resolvers=gateways, names=names)
 
     async def _create(self, policy: Policy) -> NetworkInspect:
         """Make a network; once the request is made, cancellation waits for the answer, a while."""
@@ -112,7 +138,7 @@ class Networks:
                 subnets=tuple(Subnet(subnet=str(each)) for each in policy.subnets),
                 internal=policy.internal,
                 ipv6=ipv6,
-                dns=not policy.dns,
+                dns=not (policy.dns or policy.names),
                 interface=_interface(name),
             ),
             within=_CREATE_SECONDS,
@@ -140,7 +166,9 @@ def with_policy(
         spec,
         network="none" if network.name is None else "bridge",
         networks={} if network.name is None else {network.name: (alias,)},
-        dns_servers=tuple(map(str, policy.dns)),
+        dns_servers=tuple(map(str, policy.dns if network.names is None else network.resolvers[:1])),
+        # With the host's search domains, the C library gives up at the first name that is refused.
+        dns_search=() if network.names is None else (".",),
         extra_hosts={name: str(address) for name, address in policy.hosts.items()},
         publish=tuple(
             PublishedPort(
@@ -164,4 +192,8 @@ def _resolvers(policy: Policy, network: NetworkInspect) -> tuple[Address, ...]:
     """Return whom the cells ask for names: podman's resolver listens on the gateways."""
     if policy.dns or not network.dns_enabled:
         return policy.dns
+    return _gateways(network)
+
+
+def _gateways(network: NetworkInspect) -> tuple[Address, ...]:
     return tuple(ip_address(subnet.gateway) for subnet in network.subnets if subnet.gateway)

@@ -23,6 +23,7 @@ from barasync.engine.aftermath import NOT_THE_LAST
 from barasync.engine.attempt import leaked
 from barasync.engine.job import Session
 from barasync.engine.memory import LookAtMemory
+from barasync.engine.names import Resolvers
 from barasync.engine.networks import Networks
 from barasync.engine.phases import Phases
 from barasync.engine.reaper import Kind
@@ -131,7 +132,8 @@ class Run:
         self._fail_fast = fail_fast
         self._deadline = deadline
         self._now = wall_clock
-        self._networks = Networks(session.podman, session.run, session.labels)
+        self._resolvers = Resolvers(here=session.gateways_here)
+        self._networks = Networks(session.podman, session.run, session.labels, self._resolvers)
         self._turns = Turns(
             plan, session, preparation, recorder, networks=self._networks, wall_clock=wall_clock
         )
@@ -189,6 +191,7 @@ class Run:
 
     def _watch(self, group: TaskGroup, wake: Callable[[], None]) -> None:
         """Start what goes on beside the cells and is to end with them."""
+        group.start_soon(self._resolvers.serve)
         if self._deadline is not None:
             group.start_soon(self._enforce_deadline, self._deadline)
         if self._session.sampler is not None:

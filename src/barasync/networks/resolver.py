@@ -176,8 +176,8 @@ class Resolver:
             hint = "only root may listen there" if isinstance(error, PermissionError) else None
             if error.errno == errno.EADDRINUSE:
                 hint = (
-                    f"another program has port {self._port} of every address"
-                    f" (`ss -lnp 'sport = {self._port}'`): let it listen on those it needs"
+                    f"`ss -lnp 'sport = {self._port}'` shows who has that port there, or of every"
+                    " address: let it listen on the addresses that it needs"
                 )
             raise ResolverError(
                 f"the resolver of policy {self._policy.name!r} cannot listen on"

@@ -1,0 +1,79 @@
+"""The resolvers of a run: one for each network whose policy names hosts, while it has cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio import to_thread
+from anyio.abc import TaskGroup
+
+from barasync.config.policies import Address, Policy
+from barasync.errors import EngineUnavailable
+from barasync.networks import host
+from barasync.networks.resolv_conf import host_servers
+
+if TYPE_CHECKING:
+    from barasync.networks.resolver import Resolver
+
+_DNS = 53
+
+
+class Resolvers:
+    """Starts resolvers, which answer as long as `serve` runs.
+
+    `here` says that the networks of the service are this machine's, and that this process may
+    listen on their gateways.
+    """
+
+    def __init__(self, *, here: bool, port: int = _DNS) -> None:
+        self._here = here
+        self._port = port
+        self._group: TaskGroup | None = None
+        self._serving = anyio.Event()
+
+    async def serve(self) -> None:
+        """Answer until cancelled."""
+        async with anyio.create_task_group() as group:
+            self._group = group
+            self._serving.set()
+            await anyio.sleep_forever()
+
+    def require(self, policy: Policy) -> None:
+        """Raise `EngineUnavailable` where the hosts that a policy names cannot be resolved."""
+        if not self._here:
+            raise EngineUnavailable(
+                f"network '{policy.name}' names hosts, which takes a resolver on its gateway, and"
+                " that is out of reach: the podman service is rootless, or on another machine",
+                hint="use a rootful podman service on this machine, as root,"
+                " or give the hosts by their addresses",
+            )
+
+    async def start(self, policy: Policy, gateways: Sequence[Address]) -> Resolver:
+        """Return the resolver of a network, which answers on its gateways from now on.
+
+        Raises:
+            EngineUnavailable: this process cannot listen there, or there is nobody to ask.
+        """
+        resolver = await to_thread.run_sync(partial(_resolver, policy, gateways, self._port))
+        await self._serving.wait()
+        assert self._group is not None, "it serves"
+        await self._group.start(resolver.serve)
+        return resolver
+
+
+def _resolver(policy: Policy, gateways: Sequence[Address], port: int) -> Resolver:
+    """Make a resolver; blocks, for small files and modules that runs without names do without."""
+    from barasync.networks.resolver import Resolver  # noqa: PLC0415 - as said
+    from barasync.networks.upstream import Server  # noqa: PLC0415 - as said
+
+    servers = policy.dns or host_servers()
+    return Resolver(
+        policy,
+        listen=gateways,
+        host=host.addresses(),
+        servers=[Server(one) for one in servers],
+        port=port,
+    )
