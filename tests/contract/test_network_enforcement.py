@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import socket
+import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.rig import libpod
 from tests.rig.busybox import native_architecture
-from tests.rig.command import Barasync
+from tests.rig.command import Barasync, read_until
 from tests.rig.services import RigService
 
 BASE = f"localhost/busybox:{native_architecture()}"
@@ -22,7 +29,9 @@ for each in "$@"; do
 done
 """
 # It has its port when it puts itself in the background.
-SERVER = "httpd -p 8000 -h /tmp; "
+SERVER = "mkdir /tmp/www; echo hello >/tmp/www/index.html; httpd -p 8000 -h /tmp/www; "
+GATEWAY = "gateway=$(ip route | sed -n 's/default via \\([^ ]*\\) .*/\\1/p'); "
+CELLS = 20
 
 
 @pytest.fixture
@@ -41,19 +50,40 @@ def networks(service: RigService) -> set[str]:
     return {network["name"] for network in found}
 
 
-def run(barasync: Barasync, network: str, script: str, *options: str) -> str:
+def run(barasync: Barasync, network: str, script: str, *options: str) -> list[str]:
+    """Run a script in a cell that passes; return the lines that it prints."""
     ended = barasync(
         *("run", BASE, "--workspace", "none", "--network", network, *options),
         *("--", "sh", "-c", script),
     )
     assert ended.code == 0, ended.out + ended.err
-    return ended.out
+    return ended.out.splitlines()
+
+
+@contextmanager
+def listening() -> Iterator[int]:
+    """A port of the host on which somebody listens, and hangs up, on all of its addresses."""
+    with socket.create_server(("", 0)) as server, ThreadPoolExecutor() as pool:
+
+        def hang_up() -> None:
+            with suppress(OSError):
+                while True:
+                    server.accept()[0].close()
+
+        pool.submit(hang_up)
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+
+
+# What passes
 
 
 def test_an_isolated_cell_does_not_even_reach_itself(barasync: Barasync) -> None:
     script = f"{SERVER} set -- '127.0.0.1 8000' '::1 8000'; {CONNECT}"
 
-    assert run(barasync, "isolated", script) == "127.0.0.1 8000 closed\n::1 8000 closed\n"
+    assert run(barasync, "isolated", script) == ["127.0.0.1 8000 closed", "::1 8000 closed"]
 
 
 def test_a_local_cell_reaches_itself_and_has_no_interface_to_anything_else(
@@ -62,11 +92,251 @@ def test_a_local_cell_reaches_itself_and_has_no_interface_to_anything_else(
     places = "'127.0.0.1 8000' '::1 8000' '198.51.100.9 80'"
     script = f"{SERVER} set -- {places}; {CONNECT} ls /sys/class/net"
 
-    printed = run(barasync, "local", script)
-
-    assert printed.splitlines() == [
+    assert run(barasync, "local", script) == [
         "127.0.0.1 8000 open",
         "::1 8000 open",
         "198.51.100.9 80 closed",
         "lo",
     ]
+
+
+@pytest.mark.parametrize(("preset", "near"), [("private", "open"), ("public", "closed")])
+def test_a_cell_with_a_network_resolves_names_and_reaches_what_is_near_unless_it_is_public(
+    barasync: Barasync, preset: str, near: str
+) -> None:
+    with listening() as port:
+        script = (
+            f"{GATEWAY} nslookup $BARASYNC_CELL $gateway >/dev/null && echo resolved;"
+            f" set -- '127.0.0.1 8000' \"$gateway {port}\"; {SERVER} {CONNECT}"
+        )
+        printed = run(barasync, preset, script)
+
+    assert [line.rpartition(" ")[2] for line in printed] == ["resolved", near, near]
+
+
+def test_cells_of_a_private_network_find_each_other_by_name(barasync: Barasync) -> None:
+    script = """
+        if [ $BARASYNC_CONFIG = a ]; then echo hello | nc -l -p 8000
+        else until timeout 2 nc $1 8000 | grep hello; do sleep 0.2; done; fi
+    """
+    barasync.configure(
+        f"""
+        [defaults]
+        image = "{BASE}"
+        network = "private"
+        workspace = "none"
+        [matrix]
+        config = ["a", "b"]
+        [config.a]
+        command = ["sh", "-c", '''{script}''']
+        [config.b]
+        command = ["sh", "-c", '''{script}''', "sh", "{native_architecture()}-a"]
+        """
+    )
+
+    ended = barasync("matrix", "tests", "--jobs", "2", "--timeout", "30")
+
+    assert ended.code == 0, ended.err
+    assert barasync.log(f"{native_architecture()}-b", "stdout.log") == "hello\n"
+
+
+# Nothing, where it cannot be enforced
+
+
+def test_without_nft_nothing_starts_and_the_package_is_named(barasync: Barasync) -> None:
+    nft = shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin")
+    assert nft is not None
+    hidden = 'mount --bind /dev/null "$0" && exec "$@"'
+    unshare = ("/usr/bin/unshare", "--mount", "--propagation", "private")
+    without = replace(barasync, within=(*unshare, "/bin/sh", "-c", hidden, nft))
+
+    ended = without(
+        *("run", BASE, "--workspace", "none", "--network", "local", "--", "echo", "started")
+    )
+
+    assert ended.code == 4, ended.err
+    assert ended.out == ""
+    assert "the cell was not started: nft is not installed" in ended.err
+    assert "nftables" in ended.err
+    (cell,) = barasync.result()["cells"]
+    assert cell["status"] == "infrastructure_error"
+
+
+def test_root_in_a_cell_cannot_lift_its_rules_nor_make_packets_of_its_own(
+    barasync: Barasync,
+) -> None:
+    script = (
+        f"{SERVER} ip link set lo down 2>&1 | sed 's/.*: //'; ip route flush table all 2>/dev/null;"
+        f" ping -c 1 -W 1 127.0.0.1 >/dev/null 2>&1 || echo no ping;"
+        f" grep CapBnd /proc/self/status; set -- '127.0.0.1 8000'; {CONNECT}"
+    )
+
+    printed = run(barasync, "isolated", script)
+
+    assert (printed[0], printed[1], printed[-1]) == (
+        "Operation not permitted",
+        "no ping",
+        "127.0.0.1 8000 closed",
+    )
+    bounding = int(printed[2].split()[1], 16)
+    assert bounding & (1 << 12 | 1 << 13) == 0
+
+
+# What was refused, and what is published
+
+
+def test_what_was_refused_is_in_the_result_and_is_told_with_what_would_let_it_through(
+    barasync: Barasync,
+) -> None:
+    barasync.configure('[network.counted]\nbase = "private"\nlog = true\n')
+    script = f"set -- '198.51.100.9 443' '198.51.100.9 443'; {CONNECT}"
+
+    ended = barasync(
+        *("run", BASE, "--workspace", "none", "--network", "counted", "--", "sh", "-c", script)
+    )
+
+    assert ended.code == 0, ended.err
+    (cell,) = barasync.result()["cells"]
+    (refused,) = cell["refused"]
+    assert (refused["address"], refused["protocol"], refused["port"]) == (
+        "198.51.100.9",
+        "tcp",
+        443,
+    )
+    assert refused["packets"] >= 2
+
+
+def test_a_port_is_published_where_the_host_has_one_free_and_that_is_told(
+    barasync: Barasync,
+) -> None:
+    barasync.configure_script(
+        BASE,
+        SERVER + "echo ready; sleep 1000",
+        'network = "served"\n[network.served]\nports = ["127.0.0.1::8000"]',
+    )
+
+    with barasync.running("matrix", "tests") as process:
+        read_until(process, "| ready", 1)
+        ports = next(re.finditer(r'"8000/tcp":\["127\.0\.0\.1:(\d+)"\]', events(barasync)), None)
+        assert ports is not None, events(barasync)
+        with urllib.request.urlopen(f"http://127.0.0.1:{ports[1]}/", timeout=5) as answer:
+            text = answer.read()
+        process.terminate()
+        process.communicate()
+
+    assert text == b"hello\n"
+
+
+def events(barasync: Barasync) -> str:
+    return (barasync.record() / "events.jsonl").read_text()
+
+
+def test_a_port_that_the_host_has_in_use_is_told_before_anything_is_made(
+    barasync: Barasync,
+) -> None:
+    with listening() as port:
+        barasync.configure(f'[network.served]\nports = ["{port}:80"]\n')
+        ended = barasync(
+            *("run", BASE, "--workspace", "none", "--network", "served", "--", "echo", "started")
+        )
+
+    assert (ended.code, ended.out) == (4, ""), ended.err
+    assert f"port 0.0.0.0:{port}/tcp of this host, to publish port 80" in ended.err
+
+
+def test_hosts_and_servers_of_a_policy_are_those_of_its_cells(barasync: Barasync) -> None:
+    barasync.configure(
+        """
+        [network.named]
+        base = "private"
+        dns = ["198.51.100.53"]
+        hosts = { db = "10.1.2.3" }
+        """
+    )
+    script = "grep -w db /etc/hosts; grep nameserver /etc/resolv.conf"
+
+    printed = run(barasync, "named", script)
+
+    assert [line.split() for line in printed] == [
+        ["10.1.2.3", "db"],
+        ["nameserver", "198.51.100.53"],
+    ]
+
+
+# The networks of a run
+
+
+def test_the_cells_of_a_policy_share_a_network_which_is_gone_afterwards(
+    barasync: Barasync, service: RigService
+) -> None:
+    barasync.configure_script(
+        BASE,
+        "ip route | grep default",
+        f'network = "private"\n[matrix]\nconfig = {[f"c{number}" for number in range(CELLS)]}',
+    )
+    before = networks(service)
+
+    ended = barasync("matrix", "tests")
+
+    assert ended.code == 0, ended.err
+    lines = {barasync.log(cell) for cell in barasync.statuses()}
+    assert len(barasync.statuses()) == CELLS
+    assert len(lines) == 1
+    assert networks(service) == before
+
+
+def test_a_network_that_is_there_is_joined_and_stays(
+    barasync: Barasync, service: RigService
+) -> None:
+    socket_path = service.endpoint.socket_path
+    body = {"name": "barasync-test-joined", "dns_enabled": True}
+    made = libpod.request(socket_path, "POST", "networks/create", body=body)
+    try:
+        barasync.configure('[network.team]\nbase = "private"\njoin = "barasync-test-joined"\n')
+        printed = run(barasync, "team", f"{GATEWAY} echo $gateway")
+        assert "barasync-test-joined" in networks(service)
+    finally:
+        libpod.request(socket_path, "DELETE", "networks/barasync-test-joined")
+
+    assert printed == [made["subnets"][0]["gateway"]]
+
+
+def test_a_network_that_is_not_there_cannot_be_joined(barasync: Barasync) -> None:
+    barasync.configure('[network.team]\nbase = "private"\njoin = "barasync-test-nobody"\n')
+
+    ended = barasync("run", BASE, "--workspace", "none", "--network", "team", "--", "true")
+
+    assert ended.code == 4
+    assert "there is no network barasync-test-nobody to join" in ended.err
+
+
+def test_a_killed_run_leaves_a_network_that_clean_removes(
+    barasync: Barasync, service: RigService
+) -> None:
+    barasync.configure_script(BASE, "echo ready; sleep 1000", 'network = "private"')
+    before = networks(service)
+    with barasync.running("matrix", "tests") as process:
+        read_until(process, "| ready", 1)
+        (made,) = networks(service) - before
+        process.kill()
+        process.wait()
+    assert made == f"barasync-{barasync.record().name}-private"
+
+    ended = barasync("clean")
+
+    assert ended.code == 0, ended.err
+    assert f"network {made} " in ended.out
+    assert networks(service) == before
+
+
+def test_an_interrupted_run_leaves_no_network(barasync: Barasync, service: RigService) -> None:
+    barasync.configure_script(BASE, "echo ready; sleep 1000", 'network = "private"')
+    before = networks(service)
+
+    with barasync.running("matrix", "tests") as process:
+        read_until(process, "| ready", 1)
+        process.terminate()
+        process.communicate()
+
+    assert process.returncode == 130
+    assert networks(service) == before

@@ -56,7 +56,7 @@ async def confirm(*, lives: bool, pid_then: int) -> None:
         yield Namespace(lives)
 
     container: Any = Container(pid=42)
-    async with enforced(PRESETS["local"], CellNetwork(), enter) as enforcement:
+    async with enforced(PRESETS["local"], CellNetwork(), enter, alias="c") as enforcement:
         await enforcement.apply(container)
         container.pid = pid_then
         await enforcement.confirm(container)
@@ -84,7 +84,7 @@ async def test_rules_of_an_earlier_try_are_replaced() -> None:
         yield namespace
 
     container: Any = Container(pid=42)
-    async with enforced(PRESETS["local"], CellNetwork(), enter) as enforcement:
+    async with enforced(PRESETS["local"], CellNetwork(), enter, alias="c") as enforcement:
         await enforcement.apply(container)
         await enforcement.apply(container)
 
