@@ -22,9 +22,12 @@ from barasync.aiopodman import (
     ServerError,
     Subnet,
     SubnetInUse,
+    quirks,
+    remove_persistently,
 )
+from tests.contract.conftest import Rig
 from tests.contract.running import created, printed, run, shell
-from tests.rig import libpod, networks
+from tests.rig import libpod, networks, services
 from tests.rig.services import RigService
 
 pytestmark = pytest.mark.anyio
@@ -250,6 +253,58 @@ async def test_containers_find_each_other_by_name_and_by_what_they_are_called(
 
     assert result.state.state.exit_code == 0, result.stdout.decode()
     assert result.stdout.decode().count(f"Address: {place.ipv4}\n") == len(("db", "cache", NAME))
+
+
+async def test_joined_container_stays__it_is_removed_with_who_has_joined_it(
+    podman: Podman, busybox: str
+) -> None:
+    async with created(podman, shell(busybox, "sleep 60")) as owner:
+        await owner.start()
+        spec = replace(shell(busybox, "true"), network=f"container:{owner.id}")
+        async with created(podman, spec) as guest:
+            with pytest.raises(ServerError, match="has dependent containers"):
+                await owner.remove(force=True, timeout=0)
+            await remove_persistently(owner)
+            for each in (owner, guest):
+                with pytest.raises(NotFound):
+                    await each.inspect()
+
+
+async def test_network_removal_waits__the_containers_go_first(podman: Podman, busybox: str) -> None:
+    await podman.networks.create(NAME)
+
+    async with created(podman, on(busybox, "trap '' TERM; echo ready; sleep 60")) as container:
+        async with container.start_attached() as chunks:
+            await anext(chunks)
+        with anyio.fail_after(8):
+            await container.remove(force=True, timeout=0)
+            await podman.networks.remove(NAME)
+
+
+async def test_interfaces_are_counted_apart__two_services_name_theirs_alike(rig: Rig) -> None:
+    made = []
+    for installation in (services.host_podman(), services.trixie_podman()):
+        async with Podman(rig.service(installation).endpoint) as podman:
+            made.append(await podman.networks.create(NAME))
+            await podman.networks.remove(NAME)
+
+    one, two = made
+    assert one.interface == two.interface
+
+
+async def test_dns_servers_go_to_the_resolver__without_names_they_are_the_containers_own(
+    podman: Podman, busybox: str
+) -> None:
+    await podman.networks.create(NAME, dns=True)
+    await podman.networks.create(f"{NAME}-2")
+    spec = replace(on(busybox, "cat /etc/resolv.conf"), dns_servers=("192.0.2.53",))
+    told = "nameserver 192.0.2.53"
+
+    with_names = (await run(podman, spec)).stdout.decode()
+    without = (await run(podman, replace(spec, networks={f"{NAME}-2": ()}))).stdout.decode()
+
+    has_quirk = quirks.DNS_SERVERS_GO_TO_THE_RESOLVER in quirks.active(podman.version)
+    assert (told in with_names, told in without) == (not has_quirk, True)
 
 
 async def test_a_container_joins_the_network_of_another(podman: Podman, busybox: str) -> None:

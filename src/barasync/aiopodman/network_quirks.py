@@ -10,3 +10,28 @@ INTERFACE_NAMES_ARE_NOT_CHECKED = Quirk(
     workaround="networks.create refuses a name of more than 15 characters",
     evidence="measured on 4.3.1 and 5.4.2",
 )
+INTERFACES_ARE_COUNTED_APART = Quirk(
+    name="interfaces-are-counted-apart",
+    trap="each service of a host calls its bridges podman1, podman2, …, whatever others have",
+    workaround="the caller names the interface by the network",
+    evidence="measured on 4.3.1 and 5.4.2",
+)
+NETWORK_REMOVAL_WAITS = Quirk(
+    name="network-removal-waits",
+    trap="a network removed by force gives each container ten seconds, whatever it is asked for",
+    workaround="the caller removes the containers first; networks.remove never forces",
+    evidence="measured on 4.3.1 and 5.4.2: 10.1 to 10.4 s with a timeout of 0, 1 and none",
+)
+JOINED_CONTAINER_STAYS = Quirk(
+    name="joined-container-stays",
+    trap="a container whose namespace another has joined cannot be removed before it, not by force",
+    workaround="remove takes `dependents`; remove_persistently asks for them",
+    evidence="measured on 4.3.1 and 5.4.2",
+)
+DNS_SERVERS_GO_TO_THE_RESOLVER = Quirk(
+    name="dns-servers-go-to-the-resolver",
+    trap="on a network with names, the network's resolver asks a container's servers, outside",
+    workaround="the caller makes a network without names for containers with servers of their own",
+    evidence="measured on 5.4.2",
+    since=(5, 0, 0),
+)

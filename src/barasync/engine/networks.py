@@ -5,7 +5,6 @@ Address pools are finite, so that cells share one. What separates them are their
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
@@ -29,6 +28,7 @@ from barasync.engine.names import Resolvers
 from barasync.engine.once import Once
 from barasync.errors import EngineUnavailable
 from barasync.networks.host import has_ipv6
+from barasync.networks.interface import interface_name
 
 if TYPE_CHECKING:
     from barasync.networks.resolver import Resolver
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 _CREATE_SECONDS = 120.0
 _CREATE_SECONDS_WHEN_CANCELLED = 5.0
 _REMOVE_SECONDS = 30.0
-_INTERFACE_DIGITS = 12
 _CAPABILITIES = ("NET_ADMIN", "NET_RAW")
 
 
@@ -139,7 +138,7 @@ class Networks:
                 internal=policy.internal,
                 ipv6=ipv6,
                 dns=not (policy.dns or policy.names),
-                interface=_interface(name),
+                interface=interface_name(name),
             ),
             within=_CREATE_SECONDS,
             cancelled=_CREATE_SECONDS_WHEN_CANCELLED,
@@ -181,11 +180,6 @@ def with_policy(
         ),
         cap_drop=(*spec.cap_drop, *_CAPABILITIES),
     )
-
-
-def _interface(name: str) -> str:
-    """Return a name for the bridge of a network that no other network of this host has."""
-    return f"bs{hashlib.sha256(name.encode()).hexdigest()[:_INTERFACE_DIGITS]}"
 
 
 def _resolvers(policy: Policy, network: NetworkInspect) -> tuple[Address, ...]:
