@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
+
 from barasync.aiopodman import Chunk, Podman, Stream
 from barasync.artifacts.collect import Collection
 from barasync.artifacts.place import Place, below
@@ -67,6 +69,7 @@ class Record:
 
     def __init__(self, root: Place) -> None:
         self.outputs: dict[str, Output] = {}
+        self.services: dict[tuple[str, int, str], Output] = {}
         self.events: list[AnyEvent] = []
         self.collections: dict[str, Collection] = {}
         self.on_event: Callable[[AnyEvent], None] = lambda _event: None
@@ -80,6 +83,13 @@ class Record:
     async def open_log(self, cell: str, _number: int) -> AsyncIterator[Output]:
         self.outputs[cell] = Output()
         yield self.outputs[cell]
+
+    @asynccontextmanager
+    async def open_service_log(self, cell: str, number: int, service: str) -> AsyncIterator[Output]:
+        self.services[cell, number, service] = Output()
+        # As that on disk: tasks within it end when it is closed.
+        async with anyio.create_task_group():
+            yield self.services[cell, number, service]
 
     def artifacts(self, cell: str, _number: int) -> Place:
         return self._root / cell

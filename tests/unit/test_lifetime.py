@@ -134,6 +134,11 @@ class Podmans:
         if answer is not None:
             raise answer
 
+    async def inspect(self) -> None:
+        """Answer as long as it is there, which it is until the last answer."""
+        if not self.answers:
+            raise GONE
+
 
 def failed(kind: type[ServerError | NotFound], cause: str) -> PodmanError:
     return kind(status=500, cause=cause, message="", method="DELETE", path="/x")
@@ -144,7 +149,9 @@ BUSY = failed(ServerError, "container is in use")
 FULL = failed(ServerError, "write /db.sql: no space left on device")
 
 
-@pytest.mark.parametrize("answers", [(None,), (GONE,), (BUSY, None), (BUSY, GONE), (FULL, None)])
+@pytest.mark.parametrize(
+    "answers", [(None,), (GONE,), (BUSY, None), (BUSY, GONE), (FULL, None), (GONE, None)]
+)
 async def test_a_container_that_podman_has_removed_or_does_not_know_is_gone(
     answers: tuple[PodmanError | None, ...],
 ) -> None:

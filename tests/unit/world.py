@@ -68,6 +68,12 @@ class MemoryRecorder:
         self.logs[cell] = MemoryLog()
         yield self.logs[cell]
 
+    @asynccontextmanager
+    async def open_service_log(
+        self, _cell: str, _number: int, _service: str
+    ) -> AsyncIterator[MemoryLog]:
+        yield MemoryLog()
+
     def artifacts(self, cell: str, _number: int) -> Place:
         return self.root / cell
 

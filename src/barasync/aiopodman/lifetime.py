@@ -9,7 +9,7 @@ from typing import TypeVar
 import anyio
 
 from barasync.aiopodman.containers import Container, Containers
-from barasync.aiopodman.errors import NotFound, PodmanError
+from barasync.aiopodman.errors import Conflict, NotFound, PodmanError
 from barasync.aiopodman.spec import ContainerSpec
 
 CREATE_SECONDS = 120.0
@@ -127,7 +127,19 @@ async def remove_shielded(container: Container) -> bool:
 
 
 async def _remove(container: Container) -> None:
-    await container.remove(force=True, timeout=0, volumes=True, dependents=True)
+    try:
+        await container.remove(force=True, timeout=0, volumes=True, dependents=True)
+    except NotFound as error:
+        # Podman says so as well where one in its namespaces has just been removed by others
+        # (measured on 5.4.2), and then removes nothing.
+        await container.inspect()
+        raise Conflict(
+            status=error.status,
+            cause=error.cause,
+            message=str(error),
+            method="DELETE",
+            path=error.path,
+        ) from error
 
 
 @asynccontextmanager

@@ -44,9 +44,16 @@ def capacity(
 
 
 def claim(settings: CellSettings) -> Claim:
-    """Return what a cell takes: its limits, one CPU without one, no memory without one."""
+    """Return what a cell takes: its limits, one CPU without one, no memory without one.
+
+    Its services add theirs; one without a limit of CPUs mostly waits for the cell.
+    """
     cpus = _CPUS_WITHOUT_LIMIT if settings.cpus is None else settings.cpus
-    return Claim(cpus=cpus, memory_bytes=settings.memory or 0)
+    services = settings.services
+    return Claim(
+        cpus=cpus + sum(service.cpus or 0.0 for service in services),
+        memory_bytes=(settings.memory or 0) + sum(service.memory or 0 for service in services),
+    )
 
 
 def uses(cell: Cell) -> Uses:

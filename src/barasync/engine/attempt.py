@@ -19,13 +19,14 @@ from barasync.engine.collection import Cancellable, needs_overlay
 from barasync.engine.drain import Drain, Sink
 from barasync.engine.ended import Ended, outcome_of
 from barasync.engine.ending import NoVerdict
-from barasync.engine.enforcement import enforced
 from barasync.engine.job import Job, Session, cgroup_of, container_spec
 from barasync.engine.not_begun import ImageGone, NotBegun
 from barasync.engine.phases import Phases
 from barasync.engine.place import FreshPlace
 from barasync.engine.ports import where
 from barasync.engine.reaper import Kind
+from barasync.engine.service import ServiceFailed
+from barasync.engine.services import OpenLog, Services
 from barasync.engine.sweep import Left
 from barasync.engine.verdict import Verdict, judge_refused_start
 from barasync.errors import BarasyncError, ConfigError
@@ -63,6 +64,7 @@ async def attempt(
     log: Sink,
     *,
     phases: Phases,
+    open_service_log: OpenLog,
     on_start: OnStart,
     on_release: Callable[[], None],
     keep_manifest: KeepManifest,
@@ -70,6 +72,7 @@ async def attempt(
 ) -> Taken:
     """Run one attempt and say what became of it; its error where a copy changed or has no place.
 
+    `open_service_log` opens the log of a service that runs beside the cell.
     `on_start` is called once the container's command runs, `on_release` when it has
     ended and what is left are its artifacts and its snapshot: the cell takes nothing of the host
     then. When a scope of `cancellable` is cancelled before the end, the outcome is `CANCELLED`,
@@ -96,6 +99,8 @@ async def attempt(
         keeps_overlays=needs_overlay(job.cell.settings),
     )
 
+    services = Services(job, session, open_service_log, phases)
+
     def release() -> None:
         place.ended()
         on_release()
@@ -113,35 +118,42 @@ async def attempt(
     outcome = Outcome(status=Status.CANCELLED, output=OutputCounts(complete=False))
     try:
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(services)
             with cancellable() as scope:
+                await services.start()
                 container = await stack.enter_async_context(place)
                 container_id = container.id
+                await services.introduce(container)
                 if session.copies:
                     with phases.measure("copy"):
                         mounted = mounted_in(job.cell.settings)
                         await send_copies(container, session.copies, mounted)
                 ended = await _execute(
-                    container, job, session, log, phases=phases, on_start=on_start
+                    container, job, session, log, services, phases=phases, on_start=on_start
                 )
+                await services.end()
             if not scope.cancelled_caught:
                 ended = await aftermath.of(container, ended, place.writes)
         if not scope.cancelled_caught:
             outcome = outcome_of(ended, job, session.podman.version, place.oom_kills)
     except (PodmanError, TimeoutError) as error:
         not_begun = _not_begun(error, created=container_id is not None)
-        if not_begun is not None and place.leaked is None:
+        if not_begun is not None and place.leaked is None and services.leaked is None:
             raise not_begun from error
         outcome = _infrastructure_error(error, created=container_id is not None)
     except BarasyncError as error:
-        refused, outcome = error, _refused(error)
+        # Another attempt has other services.
+        refused = None if isinstance(error, ServiceFailed) else error
+        outcome = _refused(error)
     outcome = replace(
         outcome,
         container_id=container_id,
-        warnings=(*place.warnings, *outcome.warnings),
+        warnings=(*place.warnings, *services.warnings, *outcome.warnings),
         usage=_usage(place.usage, container_id, session),
     )
-    if place.leaked is not None:
-        outcome = leaked(outcome, Left(id=place.leaked, cell=job.cell.id))
+    left = place.leaked or services.leaked
+    if left is not None:
+        outcome = leaked(outcome, Left(id=left, cell=job.cell.id))
     return Taken(outcome=outcome, error=refused)
 
 
@@ -154,13 +166,13 @@ async def _execute(
     job: Job,
     session: Session,
     log: Sink,
+    services: Services,
     *,
     phases: Phases,
     on_start: OnStart,
 ) -> Ended:
     """Run the container with its network policy in force."""
-    enforcing = enforced(job.cell.policy, job.network, session.enter, alias=job.cell.id)
-    async with enforcing as enforcement:
+    async with services.enforced() as enforcement:
 
         async def enforce() -> None:
             await enforcement.apply(container)

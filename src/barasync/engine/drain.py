@@ -113,6 +113,15 @@ class Drain:
                 if not state.state.started:
                     await self._attach(stack)
 
+    async def kill(self) -> None:
+        """Kill the container, as at its deadline: `run` returns its last state then.
+
+        Raises:
+            PodmanError: podman did not; `Conflict` where it has ended by itself.
+        """
+        self.deadline_hit = True
+        await self._container.kill("SIGKILL")
+
     async def run(self) -> ContainerInspect:
         """Take the output to its end and return the state the container ended in.
 

@@ -21,7 +21,7 @@ from barasync.errors import EngineUnavailable
 from barasync.networks.host import addresses
 from barasync.networks.namespace import Enter, Entered, NamespaceError
 from barasync.networks.refused import refusals
-from barasync.networks.rules import Surroundings, missing, ruleset
+from barasync.networks.rules import Ruleset, Surroundings, missing, ruleset
 
 
 class Enforcement:
@@ -36,14 +36,20 @@ class Enforcement:
         network: CellNetwork,
         enter: Enter,
         stack: AsyncExitStack,
+        *,
         alias: str,
+        loopback: bool,
+        joins: Enforcement | None,
     ) -> None:
+        self.rules: Ruleset | None = None
         self.published: dict[str, list[HostPort]] = {}
         self._policy = policy
         self._network = network
         self._enter = enter
         self._stack = stack
         self._alias = alias
+        self._loopback = loopback
+        self._joins = joins
         self._namespace: Entered | None = None
         self._pid = 0
 
@@ -65,7 +71,9 @@ class Enforcement:
         await self._stack.aclose()
         found = await container.inspect()
         self._pid = found.state.pid
-        self.published = dict(found.network_settings.ports)
+        self.published = (
+            dict(found.network_settings.ports) if self._joins is None else self._joins.published
+        )
         try:
             entering = self._enter(self._pid, container.id)
             namespace = await self._stack.enter_async_context(entering)
@@ -81,7 +89,7 @@ class Enforcement:
     def _name(self, settings: NetworkSettings, namespace: Entered) -> None:
         """Have the container's questions for names answered, and its own name known to others."""
         names, network = self._network.names, self._network.name
-        if names is not None and network is not None:
+        if names is not None and network is not None and self._joins is None:
             addresses = settings.networks[network].addresses
             self._stack.enter_context(names.cell([self._alias], addresses, namespace.load))
 
@@ -115,11 +123,16 @@ class Enforcement:
         return replace(ended, refused=refused)
 
     async def _load(self, policy: Policy, namespace: Entered, *, again: bool) -> None:
-        around = Surroundings(
-            resolvers=self._network.resolvers, host=await to_thread.run_sync(addresses)
-        )
-        rules = ruleset(policy, around)
-        await namespace.load(rules.replacement if again else rules.text)
+        rules = None if self._joins is None else self._joins.rules
+        if rules is None:
+            around = Surroundings(
+                resolvers=self._network.resolvers,
+                host=await to_thread.run_sync(addresses),
+                loopback=self._loopback,
+            )
+            rules = ruleset(policy, around)
+            await namespace.load(rules.replacement if again else rules.text)
+        self.rules = rules
         lacking = missing(rules, await namespace.listing())
         if lacking is not None:
             raise NamespaceError(
@@ -130,11 +143,21 @@ class Enforcement:
 
 @asynccontextmanager
 async def enforced(
-    policy: Policy | None, network: CellNetwork, enter: Enter, *, alias: str
+    policy: Policy | None,
+    network: CellNetwork,
+    enter: Enter,
+    *,
+    alias: str,
+    loopback: bool = False,
+    joins: Enforcement | None = None,
 ) -> AsyncIterator[Enforcement]:
     """Enforce a policy on the container that is started in the block, and give it up afterwards.
 
-    `alias` is its name for others on the network.
+    `alias` is its name for others on the network. With `loopback` it may use that interface,
+    whatever the policy says. Of one that `joins` the namespace of another container the rules of
+    that are looked for, and none are loaded.
     """
     async with AsyncExitStack() as stack:
-        yield Enforcement(policy, network, enter, stack, alias)
+        yield Enforcement(
+            policy, network, enter, stack, alias=alias, loopback=loopback, joins=joins
+        )

@@ -10,12 +10,13 @@ import anyio
 
 from barasync.aiopodman import ContainerSpec, Mount, Podman, Reference, Rlimit
 from barasync.artifacts.place import Place
+from barasync.config.services import Service
 from barasync.config.volumes import parse_volume
 from barasync.engine.caches import users_label
 from barasync.engine.gate import Gates
 from barasync.engine.identity import ATTEMPT, CELL, WORKSPACE_MODE
 from barasync.engine.memory import LookAtMemory
-from barasync.engine.networks import CellNetwork, with_policy
+from barasync.engine.networks import CellNetwork, joined, with_policy
 from barasync.engine.place import SERVER_GRACE_SECONDS, server_timeout
 from barasync.engine.sampler import Sampler
 from barasync.engine.secrets import secret_env, secret_files
@@ -31,7 +32,8 @@ from barasync.workspace.live import with_workspace
 class Job:
     """One attempt that is ready to run: the cell, its image's ID and its final command.
 
-    `network` is that of the cell's policy, if it has one.
+    `network` is that of the cell's policy, if it has one. `services` are those of the cell, each
+    with the ID of its image.
     `snapshot` is the name of the image that is to be made of its container once that has ended.
     """
 
@@ -43,6 +45,7 @@ class Job:
     artifacts: Place
     network: CellNetwork = field(default_factory=CellNetwork)
     caches: tuple[Mount, ...] = ()
+    services: tuple[tuple[Service, str], ...] = ()
     snapshot: Reference | None = None
 
 
@@ -96,7 +99,7 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         image=job.image,
         name=f"barasync-{session.run}-{job.cell.id}-{job.number}",
         command=job.command,
-        env={**_proxies(job.cell, session), **job.environment},
+        env={**proxies_for(job.cell, session), **job.environment},
         labels={
             **session.labels,
             **users_label(job.caches),
@@ -123,14 +126,27 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
     )
     if job.cell.policy is not None:
         spec = with_policy(spec, job.cell.policy, job.network, alias=job.cell.id)
+    if job.services:
+        spec = joined(spec, owner_of(job, session.run))
     return with_workspace(spec, settings.workspace, session.project)
 
 
-def _proxies(cell: Cell, session: Session) -> Mapping[str, str]:
-    """Return the proxies for a cell that reaches anything beyond itself."""
+def owner_of(job: Job, run: str) -> str:
+    """Return the name of the container whose network namespace a cell with services has."""
+    return f"barasync-{run}-{job.cell.id}-{job.number}-beside"
+
+
+def proxies_for(cell: Cell, session: Session) -> Mapping[str, str]:
+    """Return the proxies for a cell that reaches anything beyond itself; not for its services."""
     policy = cell.policy
     connected = cell.settings.network != "none" if policy is None else policy.needs_network
-    return session.proxies if connected else {}
+    if not connected or not session.proxies or not cell.settings.services:
+        return session.proxies if connected else {}
+    names = ["localhost", *(service.name for service in cell.settings.services)]
+    proxies = dict(session.proxies)
+    for variable in ("no_proxy", "NO_PROXY"):
+        proxies[variable] = ",".join(filter(None, (proxies.get(variable), *names)))
+    return proxies
 
 
 def timeout_of_service(job: Job) -> int | None:

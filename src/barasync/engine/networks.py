@@ -182,6 +182,25 @@ def with_policy(
     )
 
 
+def joined(spec: ContainerSpec, owner: str) -> ContainerSpec:
+    """Return `spec` in the network namespace of the container `owner`, with its network."""
+    return replace(unconnected(spec), network=f"container:{owner}", image_hosts=True)
+
+
+def unconnected(spec: ContainerSpec) -> ContainerSpec:
+    """Return `spec` without any network."""
+    return replace(
+        spec,
+        network="none",
+        networks={},
+        dns_servers=(),
+        dns_search=(),
+        extra_hosts={},
+        publish=(),
+        image_hosts=False,
+    )
+
+
 def _resolvers(policy: Policy, network: NetworkInspect) -> tuple[Address, ...]:
     """Return whom the cells ask for names: podman's resolver listens on the gateways."""
     if policy.dns or not network.dns_enabled:

@@ -2,11 +2,10 @@
 
 Podman unmounts an overlay when the container's process ends, and throws away what was written. Here
 it goes to volumes instead, and after the end another container with the same overlay shows it to
-the archive endpoint, which sees what is mounted in a container only while that runs. A program of
-some 130 bytes that does nothing is all that runs in it, from an image of its own, because that of
-the cell need not have any. (`docs/podman.md` says how long that takes.) What the kernel merges
-needs no reader of whiteouts and opaque directories, and a volume is removed by podman whoever owns
-what is in it.
+the archive endpoint, which sees what is mounted in a container only while that runs. Nothing else
+happens in it (`idle`; `docs/podman.md` says how long that takes). What the kernel merges needs no
+reader of whiteouts and opaque directories, and a volume is removed by podman whoever owns what is
+in it.
 
 Source: podman-run(1), `--volume`, option `O` with `upperdir` and `workdir`, which have to be on one
 file system; kernel documentation, "Overlay Filesystem".
@@ -14,7 +13,6 @@ file system; kernel documentation, "Overlay Filesystem".
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -31,9 +29,8 @@ from barasync.aiopodman import (
     remove_shielded,
 )
 from barasync.engine.gate import Gates
-from barasync.images.elf import idle_executable
-from barasync.images.program import Program, program_image
-from barasync.matrix.platforms import native
+from barasync.engine.idle import idle
+from barasync.engine.networks import unconnected
 
 _MAKE_SECONDS = 30.0
 _REMOVE_SECONDS = 20.0
@@ -79,15 +76,12 @@ class OverlayWrites:
             PodmanError, TimeoutError: podman could not start it.
         """
         # No other machine can have an overlay of our directory.
-        platform = native(os.uname().machine)
-        idle = Program(kind="idle", platform=platform, content=idle_executable(platform))
-        async with self._gates.images:
-            image = await program_image(self._podman, idle)
+        program = await idle(self._podman, self._gates)
         spec = replace(
-            self.spec,
+            unconnected(self.spec),
             name=f"{self.spec.name}-files",
-            image=image,
-            entrypoint=(idle.path,),
+            image=program.image,
+            entrypoint=(program.path,),
             command=(),
             env={},
             mounts=tuple(map(_as_it_is, self.spec.mounts)),
@@ -96,7 +90,6 @@ class OverlayWrites:
             timeout=max(1, round(seconds)),
             memory_bytes=None,
             cpus=None,
-            network="none",
             cgroup_parent=None,
         )
         async with self._gates.create.passed():

@@ -18,6 +18,7 @@ from barasync.engine.aftermath import with_snapshot
 from barasync.engine.attempt import OutputLog, Taken, attempt
 from barasync.engine.caches import Caches
 from barasync.engine.collection import Cancellable
+from barasync.engine.drain import Sink
 from barasync.engine.images import ImageSource
 from barasync.engine.job import Job, Session
 from barasync.engine.masking import masked_error, masked_outcome, masked_sink
@@ -44,6 +45,11 @@ class Recorder(Protocol):
 
     def open_log(self, cell: str, number: int) -> AbstractAsyncContextManager[OutputLog]:
         """Open the log files of an attempt."""
+
+    def open_service_log(
+        self, cell: str, number: int, service: str
+    ) -> AbstractAsyncContextManager[Sink]:
+        """Open the log file of a service of an attempt."""
 
     def artifacts(self, cell: str, number: int) -> Place:
         """Return the place for the artifacts of an attempt; it need not exist."""
@@ -72,10 +78,14 @@ class Preparation:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """The ID of a cell's image, and of what it runs in: a layer on top, or the image itself."""
+    """The ID of a cell's image, and of what it runs in: a layer on top, or the image itself.
+
+    `services` are the IDs of the images of its services, in their order.
+    """
 
     base: str
     image: str
+    services: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +173,10 @@ class Turns:
             if scope.cancelled_caught:
                 return Taken(outcome=Outcome(status=Status.CANCELLED))
             job = replace(
-                self._job(turn.cell, turn.number, made.image), network=network, caches=caches
+                self._job(turn.cell, turn.number, made.image),
+                network=network,
+                caches=caches,
+                services=tuple(zip(turn.cell.settings.services, made.services, strict=True)),
             )
             return await self._attempt(turn, made, job)
 
@@ -179,6 +192,7 @@ class Turns:
                     self._session,
                     sink,
                     phases=turn.phases,
+                    open_service_log=partial(self._recorder.open_service_log, cell.id, turn.number),
                     on_start=partial(self._announce, job),
                     on_release=turn.on_release,
                     keep_manifest=partial(self._recorder.keep_manifest, cell.id, turn.number),
@@ -196,10 +210,16 @@ class Turns:
     async def _made(self, cell: Cell, phases: Phases) -> _Made:
         with phases.measure("image"):
             base = await self._images.get((cell.settings.image, cell.platform))
+            services = tuple(
+                [
+                    await self._images.get((service.image, cell.platform))
+                    for service in cell.settings.services
+                ]
+            )
         if cell.settings.workspace is not WorkspaceMode.LAYER:
-            return _Made(base, base)
+            return _Made(base, base, services)
         with phases.measure("workspace"):
-            return _Made(base, await self._layers.get((base, cell.platform)))
+            return _Made(base, await self._layers.get((base, cell.platform)), services)
 
     async def _network(self, cell: Cell, phases: Phases) -> CellNetwork:
         if cell.policy is None:
@@ -234,9 +254,11 @@ class Turns:
                 raise
 
     def _forget(self, cell: Cell, made: _Made) -> None:
-        """Have both made anew: what is below a layer that is gone may be gone as well."""
+        """Have all made anew: what is below a layer that is gone may be gone as well."""
         self._layers.forget((made.base, cell.platform), made.image)
         self._images.forget((cell.settings.image, cell.platform), made.base)
+        for service, image in zip(cell.settings.services, made.services, strict=True):
+            self._images.forget((service.image, cell.platform), image)
 
     def _job(self, cell: Cell, number: int, image: str) -> Job:
         calls_bar = not cell.settings.command

@@ -12,6 +12,7 @@
             ├── events.jsonl  result.json
             ├── images/NAME-ARCH.log  the same, of images that the run made
             ├── cells/CELL/           stdout.log  stderr.log  output.log  artifacts.json
+            ├── cells/CELL/services/  NAME.log, of what runs beside it
             ├── cells/CELL/attempt-2/ the same, for a later attempt
             └── artifacts/CELL/
 
@@ -34,6 +35,7 @@ STDOUT_LOG = "stdout.log"
 STDERR_LOG = "stderr.log"
 OUTPUT_LOG = "output.log"
 MANIFEST = "artifacts.json"
+SERVICES = "services"
 LATEST = "latest"
 
 _STATE_DIRECTORY = ".barasync"

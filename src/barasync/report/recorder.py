@@ -12,7 +12,7 @@ from anyio import to_thread
 from barasync.artifacts.collect import Collection
 from barasync.artifacts.place import Place
 from barasync.events import AnyEvent
-from barasync.report.files import MANIFEST, RunDirectory, cell_logs
+from barasync.report.files import MANIFEST, SERVICES, RunDirectory, cell_logs
 from barasync.report.jsonl import EventLog
 from barasync.report.manifests import write_manifest
 from barasync.report.result import ResultDocument, reduce_events
@@ -81,6 +81,13 @@ class Recorder:
         self._cell_logs.append((cell, log))
         return log
 
+    def open_service_log(self, cell: str, number: int, service: str) -> CellLog:
+        """Return the log of a service of an attempt, to be opened by `async with`."""
+        directory = self._directory.logs(cell, number) / SERVICES
+        log = CellLog(directory, cell, on_written=_nobody, only=f"{service}.log")
+        self._cell_logs.append((f"{cell}, service {service}", log))
+        return log
+
     def artifacts(self, cell: str, number: int) -> Place:  # noqa: ARG002 - the last attempt's stay
         """Return the place for the artifacts of a cell; it need not exist."""
         return self._artifacts / cell
@@ -137,6 +144,10 @@ class Recorder:
         if self._log.problem is not None:
             problems.append(f"the record of this run is incomplete: {self._log.problem}")
         return tuple(problems)
+
+
+def _nobody(_cell: str) -> None:
+    """Show nothing: the output of services is for those who look for it."""
 
 
 def _remove(places: Iterable[Place]) -> list[OSError]:

@@ -32,6 +32,8 @@ _FILE_MODE = 0o666
 class CellLog:
     """The three log files of an attempt: `stdout.log`, `stderr.log`, and both in `output.log`.
 
+    Or one for both, by the name `only`.
+
     Writing happens behind the reader, in a worker thread, in batches: while one batch is written
     the next one gathers, and only when that is full (1 MiB) does `write` wait. Small pieces gather
     for up to 20 ms, because handing a batch to a thread costs more than writing it: 16 cells of
@@ -45,10 +47,17 @@ class CellLog:
     that was taken is written before it exits, cancelled or not.
     """
 
-    def __init__(self, directory: Path, cell: str, *, on_written: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        cell: str,
+        *,
+        on_written: Callable[[str], None],
+        only: str | None = None,
+    ) -> None:
         self._cell = cell
         self._on_written = on_written
-        self._files = _LogFiles(directory)
+        self._files = _LogFiles(directory, only)
         self._taken = {Stream.STDOUT: 0, Stream.STDERR: 0}
         self._batch: list[Chunk] = []
         self._batch_bytes = 0
@@ -137,16 +146,18 @@ class CellLog:
 class _LogFiles:
     """The files themselves; every method blocks and none raises `OSError`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, only: str | None) -> None:
         self.problem: OSError | None = None
         self._directory = directory
+        self._streams = () if only else (STDOUT_LOG, STDERR_LOG)
+        self._both = only or OUTPUT_LOG
         self._open = ExitStack()
         self._descriptors: dict[str, int] = {}
 
     def open(self) -> None:
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            for name in (STDOUT_LOG, STDERR_LOG, OUTPUT_LOG):
+            for name in (*self._streams, self._both):
                 flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
                 descriptor = os.open(self._directory / name, flags, _FILE_MODE)
                 self._open.callback(os.close, descriptor)
@@ -161,11 +172,11 @@ class _LogFiles:
         stderr = [chunk.data for chunk in batch if chunk.stream is Stream.STDERR]
         stdout = [chunk.data for chunk in batch if chunk.stream is not Stream.STDERR]
         try:
-            if stdout:
+            if stdout and self._streams:
                 self._write(STDOUT_LOG, b"".join(stdout))
-            if stderr:
+            if stderr and self._streams:
                 self._write(STDERR_LOG, b"".join(stderr))
-            self._write(OUTPUT_LOG, b"".join([chunk.data for chunk in batch]))
+            self._write(self._both, b"".join([chunk.data for chunk in batch]))
         except OSError as error:
             self.problem = error
 

@@ -1,0 +1,214 @@
+"""Services beside cells on real podmans, as a person uses them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.rig import libpod
+from tests.rig.busybox import native_architecture
+from tests.rig.command import Barasync, read_until
+from tests.rig.services import RigService
+
+NATIVE = native_architecture()
+BASE = f"localhost/busybox:{NATIVE}"
+SERVES = "mkdir /www; echo $CONTENT >/www/x; echo serving; exec httpd -f -v -p 8000 -h /www"
+FORWARDS = "mkdir /got; wget -q -O /got/x http://web:8000/x; exec httpd -f -p 9000 -h /got"
+SERVICES = f"""
+[[defaults.services]]
+image = "{BASE}"
+name = "web"
+command = ["sh", "-c", "{SERVES}"]
+env = {{ CONTENT = "hello" }}
+ready = "wget -q -O /dev/null http://127.0.0.1:8000/x"
+"""
+
+
+@pytest.fixture
+def barasync(service: RigService, busybox: str, tmp_path: Path) -> Iterator[Barasync]:
+    """The command line in an empty project; afterwards no network is there that was not before."""
+    assert busybox
+    before = networks(service)
+    project = tmp_path / "project"
+    project.mkdir()
+    yield Barasync(project, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
+    assert networks(service) == before
+
+
+def networks(service: RigService) -> set[str]:
+    found = libpod.request(service.endpoint.socket_path, "GET", "networks/json")
+    return {network["name"] for network in found}
+
+
+def containers(service: RigService) -> dict[str, str]:
+    return libpod.containers(service.endpoint.socket_path)
+
+
+def configure(barasync: Barasync, script: str, network: str = "local", more: str = "") -> None:
+    """Make the cells run a script beside the service `web`."""
+    barasync.configure(
+        f"""
+        [defaults]
+        image = "{BASE}"
+        command = ["sh", "-c", '''{script}''']
+        workspace = "none"
+        timeout = 60
+        network = "{network}"
+        {SERVICES if "services" not in more else ""}
+        {more}
+        """
+    )
+
+
+@pytest.mark.parametrize("network", ["none", "local", "private", "bridge"])
+def test_a_cell_finds_its_service_by_name_whatever_its_network(
+    barasync: Barasync, service: RigService, network: str
+) -> None:
+    configure(barasync, "wget -q -O - http://web:8000/x", network)
+
+    ended = barasync("matrix", "tests")
+
+    assert ended.code == 0, ended.out + ended.err
+    assert barasync.log(NATIVE) == "hello\n"
+    log = barasync.log(NATIVE, "services/web.log")
+    assert log.startswith("serving\n")
+    assert log.count("response:200") >= 2
+    assert containers(service) == {}
+
+
+def test_services_are_started_in_their_order_and_know_each_other(
+    barasync: Barasync, service: RigService
+) -> None:
+    configure(
+        barasync,
+        "wget -q -O - http://db:9000/x",
+        more=SERVICES
+        + f"""
+        [[defaults.services]]
+        image = "{BASE}"
+        name = "db"
+        command = ["sh", "-c", "{FORWARDS}"]
+        ready = "wget -q -O /dev/null http://db:9000/x"
+        """,
+    )
+
+    ended = barasync("matrix", "tests")
+
+    assert ended.code == 0, ended.out + ended.err
+    assert barasync.log(NATIVE) == "hello\n"
+    assert containers(service) == {}
+
+
+def test_cells_at_the_same_time_have_services_of_their_own(
+    barasync: Barasync, service: RigService
+) -> None:
+    """Each waits until the other one runs: its service has the same name and the same port."""
+    (barasync.directory / "shared").mkdir()
+    script = """
+    touch /shared/$BARASYNC_CONFIG
+    until test -e /shared/a && test -e /shared/b; do sleep 0.1; done
+    wget -q -O - http://web:8000/x
+    """
+    more = f"""
+        volumes = ["./shared:/shared"]
+        [matrix]
+        config = ["a", "b"]
+        [config.a]
+        services = [{{ {entry("first")} }}]
+        [config.b]
+        services = [{{ {entry("second")} }}]
+        """
+    configure(barasync, script, "private", more)
+
+    ended = barasync("matrix", "tests", "--jobs", "2")
+
+    assert ended.code == 0, ended.out + ended.err
+    assert barasync.log(f"{NATIVE}-a") == "first\n"
+    assert barasync.log(f"{NATIVE}-b") == "second\n"
+    assert containers(service) == {}
+
+
+def entry(content: str) -> str:
+    return (
+        f'image = "{BASE}", name = "web", command = ["sh", "-c", "{SERVES}"],'
+        f' env = {{ CONTENT = "{content}" }},'
+        ' ready = "wget -q -O /dev/null http://127.0.0.1:8000/x"'
+    )
+
+
+def test_two_services_on_one_port_are_said_with_what_the_second_one_printed(
+    barasync: Barasync, service: RigService
+) -> None:
+    second = SERVICES.replace('"web"', '"other"')
+    configure(barasync, "echo ran", more=SERVICES + second)
+
+    ended = barasync("matrix", "tests")
+
+    assert ended.code == 1
+    (cell,) = barasync.result()["cells"]
+    assert cell["status"] == "infrastructure_error"
+    assert cell["reason"].startswith("service 'other' ended with exit code 1 before it was ready;")
+    assert "Address already in use" in cell["reason"]
+    assert cell["hint"].startswith("the services of a cell share its ports")
+    assert barasync.log(NATIVE, "services/other.log").startswith("serving\n")
+    assert containers(service) == {}
+
+
+def test_a_service_without_an_image_is_an_image_that_is_missing(
+    barasync: Barasync, service: RigService
+) -> None:
+    configure(barasync, "echo ran", more='services = [{ image = "localhost/nothing", name = "a" }]')
+
+    ended = barasync("matrix", "tests", "--pull", "never")
+
+    assert ended.code == 5
+    assert "localhost/nothing" in ended.out + ended.err
+    assert containers(service) == {}
+
+
+def test_an_interruption_leaves_nothing(barasync: Barasync, service: RigService) -> None:
+    configure(barasync, "echo ready; sleep 1000")
+
+    with barasync.running("matrix", "tests") as process:
+        read_until(process, "| ready", 1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=40)
+
+    assert process.returncode == 130, (out + err).decode()
+    assert containers(service) == {}
+
+
+def test_an_interruption_while_a_service_is_not_ready_leaves_nothing(
+    barasync: Barasync, service: RigService
+) -> None:
+    configure(barasync, "echo ran", more=SERVICES.replace("wget -q", "sleep 1000; wget -q"))
+
+    with barasync.running("matrix", "tests") as process:
+        log = None
+        while log is None or "serving" not in log.read_text():
+            log = next(barasync.directory.glob(".barasync/runs/*/cells/*/services/web.log"), None)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=40)
+
+    assert process.returncode == 130, (out + err).decode()
+    assert containers(service) == {}
+
+
+def test_clean_removes_what_a_killed_run_left_beside_its_cell(
+    barasync: Barasync, service: RigService
+) -> None:
+    configure(barasync, "echo ready; sleep 1000", "private")
+
+    with barasync.running("matrix", "tests") as process:
+        read_until(process, "| ready", 1)
+        process.kill()
+    left = containers(service)
+    ended = barasync("clean")
+
+    assert len(left) == 3
+    assert ended.code == 0, ended.out + ended.err
+    assert containers(service) == {}

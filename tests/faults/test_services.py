@@ -1,0 +1,262 @@
+"""Services beside a cell: ready before it starts, or the cell does not start; nothing is left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from barasync.aiopodman import Stream
+from barasync.config.policies import PRESETS
+from barasync.config.schema import RetryOn
+from barasync.config.services import Service
+from barasync.masking.masker import Masker
+from barasync.masking.value import SecretValue
+from barasync.matrix.outcome import Status
+from tests.fake.faults import Fault, Hangs, Refuses
+from tests.fake.service import FakeService
+from tests.faults.test_enforcement import Kernel
+from tests.faults.world import IMPATIENT_SECONDS, Ran, run
+
+pytestmark = pytest.mark.anyio
+
+NO_SPACE = "no space left on device"
+DB = Service(
+    image="db",
+    name="db",
+    command=("sh", "-c", "echo starting; touch ready; echo up >&2; sleep 60"),
+    ready=("test", "-e", "ready"),
+)
+ENDS = replace(DB, command=("sh", "-c", "echo cannot; echo bind: address in use; exit 3"))
+NEVER = replace(DB, ready=("sh", "-c", "echo not yet; exit 1"), ready_timeout=0.3)
+
+
+def service_log(ran: Ran, name: str = "db", number: int = 1) -> bytes:
+    """What a service has printed, of both streams."""
+    return b"".join(ran.record.services["a", number, name].streams.values())
+
+
+def failed(ran: Ran, service: FakeService) -> str:
+    """Return the reason of a cell that was not started and has left nothing."""
+    outcome = ran.outcome()
+    assert outcome.status is Status.INFRASTRUCTURE_ERROR
+    assert (ran.stdout(), outcome.container_id) == (b"", None)
+    assert service.containers == {}
+    return outcome.reason
+
+
+async def test_a_cell_starts_once_its_services_are_ready_and_nothing_is_left(
+    service: FakeService,
+) -> None:
+    ran = await run(service, "echo ran", services=(DB, replace(DB, name="queue")))
+
+    assert ran.outcome().status is Status.PASSED, ran.outcome().reason
+    assert ran.outcome().warnings == ()
+    assert ran.stdout() == b"ran\n"
+    for name in ("db", "queue"):
+        assert ran.record.services["a", 1, name].streams[Stream.STDOUT] == b"starting\n"
+        assert ran.record.services["a", 1, name].streams[Stream.STDERR] == b"up\n"
+    assert "services" in ran.outcome().phases
+    assert service.containers == {}
+
+
+async def test_a_service_without_a_check_is_ready_as_soon_as_it_runs(service: FakeService) -> None:
+    ran = await run(service, "echo ran", services=(replace(DB, ready=()),))
+
+    assert ran.outcome().status is Status.PASSED
+    assert service.containers == {}
+
+
+async def test_the_cell_and_its_services_know_each_other_by_name(service: FakeService) -> None:
+    prints = replace(DB, command=("sh", "-c", "cat etc/hosts; touch ready; sleep 60"))
+
+    ran = await run(service, "cat ../etc/hosts", services=(prints, replace(DB, name="queue")))
+
+    for hosts in (ran.stdout(), service_log(ran)):
+        assert b"127.0.0.1 localhost\n" in hosts
+        assert b"127.0.0.1 db\n127.0.0.1 queue\n" in hosts
+
+
+async def test_a_service_that_ends_before_it_is_ready_is_named_with_its_last_words(
+    service: FakeService,
+) -> None:
+    ran = await run(service, "echo ran", services=(replace(DB, name="queue"), ENDS))
+
+    assert failed(ran, service) == (
+        "service 'db' ended with exit code 3 before it was ready; it printed last: cannot |"
+        " bind: address in use"
+    )
+    assert ran.outcome().hint == (
+        "the services of a cell share its ports, each for one of them; its output is in"
+        " services/db.log, beside the logs of the cell"
+    )
+    assert service_log(ran) == b"cannot\nbind: address in use\n"
+
+
+async def test_a_service_that_does_not_become_ready_is_given_up(service: FakeService) -> None:
+    ran = await run(service, "echo ran", services=(NEVER,))
+
+    assert failed(ran, service) == (
+        "service 'db' was not ready within 0.3 s: its check fails, and prints not yet; it printed"
+        " last: starting | up"
+    )
+
+
+async def test_a_check_that_does_not_end_is_given_up(service: FakeService) -> None:
+    hangs = replace(NEVER, ready=("sleep", "60"))
+
+    ran = await run(service, "echo ran", services=(hangs,))
+
+    assert "was not ready within 0.3 s: its check did not end" in failed(ran, service)
+
+
+async def test_a_program_that_is_not_in_the_image_is_said(service: FakeService) -> None:
+    missing = replace(DB, command=("no-such-program",))
+
+    ran = await run(service, "echo ran", services=(missing,))
+
+    reason = failed(ran, service)
+    assert reason.startswith("service 'db' cannot be started: ")
+    assert "no-such-program" in reason
+
+
+async def test_a_service_that_ends_while_the_cell_runs_is_a_warning(service: FakeService) -> None:
+    dies = replace(DB, command=("sh", "-c", "touch ready; sleep 0.3; exit 4"))
+
+    ran = await run(service, "sleep 1.5; echo ran", services=(dies,))
+
+    assert ran.outcome().status is Status.PASSED
+    assert ran.outcome().warnings == ("service 'db' ended with exit code 4 while the cell ran",)
+    assert service.containers == {}
+
+
+async def test_another_attempt_has_other_services(service: FakeService) -> None:
+    ran = await run(
+        service,
+        "exit 1",
+        services=(DB,),
+        retries=1,
+        retry_on=(RetryOn.FAILED,),
+    )
+
+    assert ran.outcome().status is Status.FAILED
+    assert service_log(ran, number=2) == service_log(ran, number=1) == b"starting\nup\n"
+    assert service.containers == {}
+
+
+async def test_a_service_that_failed_is_tried_again_as_podmans_failures_are(
+    service: FakeService,
+) -> None:
+    ran = await run(service, "echo ran", services=(ENDS,), retries=1, retry_on=(RetryOn.INFRA,))
+
+    failed(ran, service)
+    assert ("a", 2, "db") in ran.record.services
+
+
+@pytest.mark.parametrize("operation", ["create", "put-archive", "attach", "start"])
+@pytest.mark.parametrize("skip", [0, 1])
+async def test_whatever_podman_refuses_nothing_is_left(
+    service: FakeService, operation: str, skip: int
+) -> None:
+    service.inject(Fault(operation, Refuses(NO_SPACE), skip=skip))
+
+    ran = await run(service, "echo ran", services=(DB,))
+
+    assert ran.outcome().status is Status.INFRASTRUCTURE_ERROR
+    assert NO_SPACE in ran.outcome().reason
+    assert service.containers == {}
+
+
+async def test_a_podman_that_refuses_checks_is_named_in_the_end(service: FakeService) -> None:
+    service.inject(Fault("healthcheck", Refuses(NO_SPACE)))
+
+    ran = await run(service, "echo ran", services=(replace(DB, ready_timeout=1),))
+
+    assert f"was not ready within 1 s: podman: {NO_SPACE}" in failed(ran, service)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_podman_that_does_not_remove_a_service_is_a_leak(service: FakeService) -> None:
+    service.inject(Fault("delete", Refuses(NO_SPACE)))
+
+    ran = await run(service, "echo ran", services=(DB,))
+
+    assert ran.outcome().status is Status.LEAKED
+    assert len(service.containers) == 3
+
+
+async def test_a_podman_that_forgets_to_answer_is_given_up(service: FakeService) -> None:
+    service.inject(Fault("attach", Hangs()))
+
+    ran = await run(service, "echo ran", services=(DB,), client_seconds=IMPATIENT_SECONDS)
+
+    assert "service 'db' cannot be started: podman: " in failed(ran, service)
+
+
+async def test_an_interruption_leaves_nothing(service: FakeService) -> None:
+    ran = await run(
+        service,
+        {"a": "sleep 60", "b": "sleep 60"},
+        services=(DB,),
+        jobs=1,
+        interrupted_at="a",
+    )
+
+    assert ran.outcome().status is Status.CANCELLED
+    assert service.containers == {}
+
+
+async def test_secrets_are_masked_in_the_logs_of_services_and_in_what_is_said(
+    service: FakeService,
+) -> None:
+    tells = replace(DB, command=("sh", "-c", "echo hunter2-hunter2; exit 1"))
+
+    ran = await run(
+        service, "echo ran", services=(tells,), masker=Masker([SecretValue(b"hunter2-hunter2")])
+    )
+
+    assert failed(ran, service).endswith("it printed last: ***")
+    assert service_log(ran) == b"***\n"
+
+
+# Policies
+
+
+@pytest.fixture
+def all_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel lists is what was loaded: comparing is the affair of other tests."""
+    monkeypatch.setattr("barasync.engine.enforcement.missing", lambda _rules, _listing: None)
+
+
+@pytest.mark.usefixtures("all_there")
+async def test_rules_are_loaded_once_and_looked_for_in_every_container(
+    service: FakeService,
+) -> None:
+    kernel = Kernel()
+
+    ran = await run(
+        service, "echo ran", services=(DB,), policy=PRESETS["local"], enter=kernel.enter
+    )
+
+    assert ran.outcome().status is Status.PASSED, ran.outcome().reason
+    assert len(kernel.loaded) == 1
+    assert len(set(kernel.entered)) == 3
+    assert kernel.entered[-1] == ran.outcome().container_id
+    assert (service.containers, kernel.open) == ({}, 0)
+
+
+async def test_a_service_that_is_not_where_the_rules_are_is_not_started(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel, answers = Kernel(), iter([None, "there is no table"])
+    monkeypatch.setattr(
+        "barasync.engine.enforcement.missing", lambda _rules, _listing: next(answers)
+    )
+
+    ran = await run(
+        service, "echo ran", services=(DB,), policy=PRESETS["local"], enter=kernel.enter
+    )
+
+    assert "the rules are not as they were loaded: there is no table" in failed(ran, service)
+    assert service_log(ran) == b""
+    assert kernel.open == 0
