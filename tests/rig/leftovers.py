@@ -19,7 +19,6 @@ GRACE_SECONDS = 10.0
 _POLL_SECONDS = 0.05
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
-NETWORKS = Path("/run/netns")
 
 
 def clear(directory: Path) -> list[str]:
@@ -129,7 +128,7 @@ def network_namespaces() -> set[str]:
                 lines = (process / "mountinfo").read_text().splitlines()
                 mounted.update(line.split()[4] for line in lines)
                 seen.add(namespace)
-    return {str(path) for path in NETWORKS.glob("*") if str(path) not in mounted}
+    return {str(path) for path in networks.NAMESPACES.glob("*") if str(path) not in mounted}
 
 
 def clear_network_namespaces(before: Collection[str]) -> list[str]:

@@ -15,7 +15,7 @@ import re
 import socket
 import subprocess
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,9 @@ _POOL_SIZE = 26
 
 _CHAIN = re.compile(r"NETAVARK-(?:DN-)?(?P<hash>[0-9A-F]{13})$|nv_(?P<id>[0-9a-f]{8})_")
 """The chains that netavark makes for one network: before version 1.10, and since."""
+
+NAMESPACES = Path("/run/netns")
+"""Where podman mounts the network namespaces of containers, in all mount namespaces at once."""
 
 _AIDS = Path("/run/containers/networks/aardvark-dns")
 """One file for each network with names; all rootful podmans of a host have them here."""
@@ -156,6 +159,7 @@ def left_of(place: Place) -> list[str]:
         *(f"bridge {name}" for name, found in bridges.items() if _is_of(place, name, found)),
         *(f"rule of {rule.family} {rule.table} {rule.chain}: {_said(rule)}" for rule in going),
         *(f"chain {' '.join(chain)}" for chain in empty),
+        *(f"namespace {path}" for path in _namespaces(place)),
         *(f"names {path.name}" for path in _served(place)),
     ]
 
@@ -176,6 +180,9 @@ def remove(place: Place) -> None:
     for name, found in bridges.items():
         if _is_of(place, name, found):
             subprocess.run(["ip", "link", "delete", name], check=True)
+    for path in _namespaces(place):
+        subprocess.run(["umount", path], check=True)
+        path.unlink()
     for path in _served(place):
         path.unlink(missing_ok=True)
 
@@ -217,11 +224,11 @@ def _is_of(place: Place, name: str, found: Iterable[Prefix]) -> bool:
 
 def _bridges() -> dict[str, list[Prefix]]:
     """Return the bridges of this host, with the ranges they have addresses of."""
-    done = subprocess.run(
-        ["ip", "-json", "address", "show", "type", "bridge"],
-        capture_output=True,
-        check=True,
-    )
+    return _interfaces("ip", "-json", "address", "show", "type", "bridge")
+
+
+def _interfaces(*command: str) -> dict[str, list[Prefix]]:
+    done = subprocess.run(command, capture_output=True, check=True)
     found: dict[str, list[Prefix]] = {}
     for link in json.loads(done.stdout or "[]"):
         if "ifname" in link:
@@ -315,6 +322,20 @@ def _going(
 
 def _said(rule: _Rule) -> str:
     return " ".join(sorted([*map(str, rule.prefixes), *rule.words]))[:200]
+
+
+def _namespaces(place: Place) -> list[Path]:
+    """Return the mounts by which podman keeps namespaces that have addresses of a place."""
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        path = Path(line.split()[4])
+        if path.parent == NAMESPACES:
+            # It may be gone by now.
+            with suppress(subprocess.CalledProcessError):
+                inside = _interfaces("nsenter", f"--net={path}", "ip", "-json", "address")
+                if any(_owner(each) == place for on in inside.values() for each in on):
+                    found.append(path)
+    return found
 
 
 def _served(place: Place) -> list[Path]:
