@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from barasync.aiopodman import Podman
 from tests.rig import leftovers, libpod, networks, services
 from tests.rig.busybox import native_architecture
 from tests.rig.services import RigService
+from tests.rig.waiting import wait_until
 
 NO_NETWORK = {"netns": {"nsmode": "none"}}
 
@@ -103,3 +106,27 @@ def test_of_the_networks_of_a_killed_podman_nothing_is_left(
     assert len(ranges) == 2
     assert [each for each in ranges if each in str(left)] == ranges
     assert [each for each in ranges if each in ruleset.decode()] == []
+
+
+def test_an_internet_ends_with_who_has_made_it_even_when_that_is_killed() -> None:
+    script = """
+from tests.rig.internet import internet
+with internet() as world:
+    print(world.interface, flush=True)
+    input()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=services.PROJECT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as maker:
+        assert maker.stdout is not None
+        interface = Path("/sys/class/net", maker.stdout.readline().strip())
+        there = interface.exists()
+        maker.kill()
+        maker.communicate()
+
+    assert there
+    wait_until(lambda: not interface.exists(), "the interface goes with its namespace")

@@ -203,9 +203,10 @@ def _containers_conf(directory: Path, *, default_ulimits: bool) -> str:
     if directory.stat().st_uid == 0:
         lines += [f'tmp_dir = "{directory}/tmp"']
         lines += ["[network]", *networks.settings(directory)]
+    # As in the file of the package, in whose place this one is: who may ping has no capability.
+    lines += ["[containers]", 'default_sysctls = ["net.ipv4.ping_group_range=0 0"]']
     if default_ulimits:
         files = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 1048576)
-        lines += ["[containers]"]
         lines += [f'default_ulimits = ["nofile={files}:{files}", "nproc=32768:32768"]']
     return "\n".join(lines) + "\n"
 

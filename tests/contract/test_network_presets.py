@@ -1,0 +1,397 @@
+"""What presets of networks promise about packets, with packets, from the first instruction on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.rig import libpod, probe
+from tests.rig.busybox import native_architecture
+from tests.rig.command import Barasync
+from tests.rig.internet import Internet, asked_for_names, internet
+from tests.rig.probe import Probe
+from tests.rig.services import RigService
+from tests.rig.waiting import wait_until
+
+NATIVE = native_architecture()
+PRESETS = ("public", "private", "local", "isolated")
+NAME = "host.internet.test"
+
+REACHED: dict[str, set[str]] = {
+    "public": {"public"},
+    "private": {"private", "gateways", "loopback"},
+    "local": {"loopback"},
+    "isolated": set(),
+}
+"""Which destinations a preset leads to; to all others it does not."""
+
+REFUSED = {"tcp": {"closed"}, "udp": {"EPERM"}, "icmp": {"EPERM", "EACCES"}}
+"""How a refusal is met, at once: by TCP's reset, or by the error of a system call."""
+OFFLINE = {"ENETUNREACH", "unknown"}
+"""How it is met where there is no interface."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """An internet, what is tried to reach it, and what became of that by network.
+
+    `destinations` has what is tried by the kind of address.
+    """
+
+    internet: Internet
+    destinations: Mapping[str, tuple[Probe, ...]]
+    answers: Mapping[str, Mapping[Probe, str]]
+
+
+@pytest.fixture(scope="session")
+def online() -> Iterator[Internet]:
+    with internet() as world:
+        world.name({NAME: [world.public[0], world.public[2]]})
+        yield world
+
+
+@pytest.fixture(scope="session")
+def worlds() -> dict[str, World]:
+    """What has been tried already, by the name of the service: once for all tests."""
+    return {}
+
+
+@pytest.fixture
+def world(
+    service: RigService,
+    online: Internet,
+    worlds: dict[str, World],
+    tmp_path: Path,
+) -> World:
+    if service.name not in worlds:
+        with asking(service, online):
+            worlds[service.name] = attempted(service, online, tmp_path)
+    return worlds[service.name]
+
+
+@pytest.fixture
+def barasync(service: RigService, online: Internet, tmp_path: Path) -> Iterator[Barasync]:
+    """The command line in a project; the cells' network asks the internet's name server."""
+    with asking(service, online):
+        yield in_project(service, tmp_path)
+
+
+@contextmanager
+def asking(service: RigService, online: Internet) -> Iterator[None]:
+    probe.make_image(service.endpoint.socket_path)
+    with asked_for_names(online, service):
+        yield
+
+
+def in_project(service: RigService, directory: Path) -> Barasync:
+    project = directory / "project"
+    project.mkdir()
+    return Barasync(project, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
+
+
+def destinations(world: Internet) -> dict[str, tuple[Probe, ...]]:
+    hosts = (("tcp", 80), ("tcp", 8080), ("udp", 443), ("icmp", 0))
+    return {
+        "public": tried(world.public, *hosts),
+        "private": (
+            *tried(world.private, *hosts),
+            *tried((f"::ffff:{world.private[0]}",), ("tcp", 80), ("udp", 443)),
+        ),
+        "refused": tried(world.refused, *hosts),
+        "this host": tried(world.here, *hosts, ("tcp", world.any_port)),
+        "gateways": tried(
+            *(("gateway4", "gateway6"), ("tcp", world.any_port), ("udp", world.any_port))
+        ),
+        "loopback": tried(("127.0.0.1", "::1"), ("tcp", 9000), ("udp", 9000), ("icmp", 0)),
+        "resolvers": tried((*world.public, *world.private), ("tcp", 53), ("udp", 53)),
+    }
+
+
+LINK = (
+    *(("tcp", "fe80::1%eth0", 80), ("udp", "fe80::1%eth0", 80), ("icmp", "fe80::1%eth0", 0)),
+    *(("udp", "ff02::fb%eth0", 5353), ("udp", "224.0.0.251", 5353)),
+    *(("udp", "239.255.0.1", 5353), ("icmp", "224.0.0.1", 0)),
+)
+"""Of the container's own link, where none of them answers."""
+
+NAMES = (("name", NAME, 0), ("name", "nobody.internet.test", 0))
+
+
+def tried(addresses: tuple[str, ...], *ways: tuple[str, int]) -> tuple[Probe, ...]:
+    return tuple((protocol, each, port) for each in addresses for protocol, port in ways)
+
+
+def attempted(service: RigService, online: Internet, directory: Path) -> World:
+    """Try everything in a cell of each preset, all at once."""
+    barasync = in_project(service, directory)
+    kinds = destinations(online)
+    probes = [*(each for kind in kinds.values() for each in kind), *LINK, *NAMES]
+    probes.append(("bulk", online.public[0], 8080))
+    probes.append(("bulk", online.private[3], 8080))
+    barasync.configure(
+        settings(probe.command(probes))
+        + f"[matrix]\nconfig = {json.dumps(PRESETS)}\n"
+        + "".join(f'[config.{each}]\nnetwork = "{each}"\n' for each in PRESETS)
+    )
+    ended = barasync("matrix", "tests", "--jobs", "4")
+    assert ended.code == 0, ended.out + ended.err
+    answers = {
+        each: dict(zip(probes, json.loads(barasync.log(f"{NATIVE}-{each}")), strict=True))
+        for each in PRESETS
+    }
+    return World(online, kinds, answers)
+
+
+def shell(words: list[str]) -> str:
+    return " ".join(map(shlex.quote, words))
+
+
+def settings(command: list[str]) -> str:
+    # An array of JSON is one of TOML.
+    return (
+        f'[defaults]\nimage = "{probe.IMAGE}"\nworkspace = "none"\n'
+        f"command = {json.dumps(command)}\n"
+    )
+
+
+def test_without_a_policy_all_of_it_is_reached(service: RigService, online: Internet) -> None:
+    """Else what follows would prove nothing."""
+    socket_path = service.endpoint.socket_path
+    probes = [each for kind in destinations(online).values() for each in kind]
+    probe.make_image(socket_path)
+    network = {"name": "unfiltered", "ipv6_enabled": True, "dns_enabled": True}
+    libpod.request(socket_path, "POST", "networks/create", body=network)
+    try:
+        with asked_for_names(online, service):
+            code, log = libpod.run_container(
+                socket_path,
+                image=probe.IMAGE,
+                command=probe.command([*probes, *NAMES]),
+                netns={"nsmode": "bridge"},
+                networks={"unfiltered": {}},
+            )
+    finally:
+        libpod.request(socket_path, "DELETE", "networks/unfiltered")
+
+    answers = json.loads(log[log.index(b"[") :])
+    names = answers[len(probes) :]
+    assert code == 0
+    assert {
+        each: answer for each, answer in zip(probes, answers, strict=False) if answer != "reached"
+    } == {}
+    assert names == [" ".join((online.public[0], online.public[2])), "unknown"]
+
+
+KINDS = ("public", "private", "refused", "this host", "gateways", "loopback")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_leads_where_it_says_and_nowhere_else(
+    world: World, preset: str, kind: str
+) -> None:
+    tried = world.destinations[kind]
+    answers = {each: world.answers[preset][each] for each in tried}
+
+    if kind in REACHED[preset]:
+        assert answers == dict.fromkeys(tried, "reached")
+    else:
+        assert not_refused(preset, answers) == {}
+
+
+def not_refused(preset: str, answers: Mapping[Probe, str]) -> dict[Probe, str]:
+    offline = OFFLINE if preset in {"local", "isolated"} else set()
+    return {
+        each: answer
+        for each, answer in answers.items()
+        if not REFUSED[each[0]] | offline >= set(answer.split())
+    }
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_no_preset_leads_to_others_of_the_link_or_to_groups(world: World, preset: str) -> None:
+    answers = {each: world.answers[preset][each] for each in LINK}
+
+    assert not_refused(preset, answers) == {}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_port_53_is_that_of_the_networks_resolver_alone(world: World, preset: str) -> None:
+    """Nor does another port of the resolver become one: see `gateways`."""
+    answers = {each: world.answers[preset][each] for each in world.destinations["resolvers"]}
+
+    assert not_refused(preset, answers) == {}
+
+
+def test_names_are_resolved_where_there_is_a_network_to_reach_them(world: World) -> None:
+    addresses = f"{world.internet.public[0]} {world.internet.public[2]}"
+
+    found = {each: tuple(world.answers[each][name] for name in NAMES) for each in PRESETS}
+
+    assert found == {
+        **dict.fromkeys(("public", "private"), (addresses, "unknown")),
+        **dict.fromkeys(("local", "isolated"), ("unknown", "unknown")),
+    }
+
+
+def test_what_is_allowed_passes_in_any_amount(world: World) -> None:
+    public, private = (each for each in world.answers["public"] if each[0] == "bulk")
+
+    assert world.answers["public"][public] == "reached"
+    assert world.answers["private"][private] == "reached"
+
+
+def test_nothing_passes_before_the_rules_are_there(barasync: Barasync, online: Internet) -> None:
+    """Fifty containers whose first program connects at once."""
+    barasync.configure(
+        settings(["nc", "-w", "5", online.private[0], "80"])
+        + f'network = "public"\n[matrix]\nconfig = {json.dumps([f"c{n}" for n in range(50)])}\n'
+    )
+
+    ended = barasync("matrix", "tests", "--jobs", "8")
+
+    statuses = barasync.statuses()
+    assert len(statuses) == 50, ended.err
+    assert set(statuses.values()) == {"failed"}
+    said = {barasync.log(cell) for cell in statuses}
+    assert said == {f"nc: can't connect to remote host ({online.private[0]}): Connection refused\n"}
+
+
+ATTEMPTS = """
+ip link set eth0 down
+ip address add 10.1.2.3/8 dev eth0
+ip route add 10.0.0.0/8 dev eth0
+ip link add dummy0 type dummy
+ip link set lo netns 1
+unshare -n true
+nsenter --net=/proc/1/ns/net true
+nsenter -t 1 -n true
+mount -t sysfs sysfs /sys
+mount -o remount,rw /proc/sys
+echo 1 >/proc/sys/net/ipv4/ip_forward
+sysctl -w net.ipv4.conf.all.accept_local=1
+arping -c 1 -I eth0 10.0.0.1
+chroot / unshare -n true
+busybox setpriv --ambient-caps +net_admin ip link set eth0 down
+"""
+
+
+def test_root_of_a_container_cannot_lift_the_rules(barasync: Barasync, online: Internet) -> None:
+    forbidden = [("tcp", online.private[0], 80), ("udp", online.private[0], 443)]
+    probes = [*forbidden, ("tcp", online.public[0], 80)]
+    attempts = "".join(
+        f'if ({line}) >/dev/null 2>&1; then echo "done: {line}"; fi\n'
+        for line in ATTEMPTS.strip().splitlines()
+    )
+    python = shell([*probe.PYTHON])
+    script = (
+        f"{attempts}{python} /tamper.py; unshare -r {python} /tamper.py 2>/dev/null\n"
+        f"grep ^Cap /proc/self/status\n{python} /probe.py '{json.dumps(probes)}'\n"
+    )
+    barasync.configure(settings(["sh", "-c", script]) + 'network = "public"\n')
+
+    ended = barasync("matrix", "tests")
+
+    assert ended.code == 0, ended.err
+    said = barasync.log(NATIVE).splitlines()
+    assert [line for line in said if line.startswith("done: ")] == []
+    capabilities = {
+        name: int(mask, 16) for name, mask in (line.split(":") for line in said if "Cap" in line)
+    }
+    assert len(capabilities) == 5
+    assert {name: mask & 0x3000 for name, mask in capabilities.items() if mask & 0x3000} == {}
+    assert json.loads(said[-1]) == ["closed", "EPERM", "reached"]
+    # Another user namespace can be had, where podman's profile of system calls is not in force.
+    assert {line for line in said if "tamp" in line} == {"tampering: EPERM EPERM EPERM"}
+
+
+def test_the_attempt_to_delete_the_rules_would_succeed_with_the_capability() -> None:
+    """Else that it fails in a container would prove nothing."""
+    python = " ".join(probe.PYTHON)
+    script = f"nft add table inet barasync; {python} {probe.TAMPERING}; nft list tables"
+
+    done = subprocess.run(
+        ["unshare", "--net", "sh", "-c", script], capture_output=True, check=True, text=True
+    )
+
+    assert done.stdout == "tampering: done done done\n"
+
+
+def awaited(name: str) -> str:
+    return f"for i in $(seq 300); do test -e /shared/{name} && break; sleep 0.1; done"
+
+
+SERVER = f"{shell([*probe.PYTHON])} /probe.py --serve /shared/up & {awaited('over')}"
+
+
+@pytest.mark.parametrize("preset", ["public", "private"])
+def test_cells_reach_each_other_by_name_where_private_addresses_are_reached(
+    barasync: Barasync, tmp_path: Path, preset: str
+) -> None:
+    """One answers on a port until the other has tried to reach it, who says what became of that."""
+    (tmp_path / "shared").mkdir()
+    tried = [(each, f"{NATIVE}-server", 9000) for each in ("tcp", "udp", "icmp", "name")]
+    client = f"{awaited('up')}; {shell(probe.command(tried))}; touch /shared/over"
+    barasync.configure(
+        f"""
+        [defaults]
+        image = "{probe.IMAGE}"
+        workspace = "none"
+        network = "{preset}"
+        volumes = ["{tmp_path}/shared:/shared"]
+        [matrix]
+        config = ["server", "client"]
+        [config.server]
+        command = {json.dumps(["sh", "-c", SERVER])}
+        [config.client]
+        command = {json.dumps(["sh", "-c", client])}
+        """
+    )
+
+    ended = barasync("matrix", "tests", "--jobs", "2")
+
+    assert ended.code == 0, ended.out + ended.err
+    tcp, udp, icmp, addresses = json.loads(barasync.log(f"{NATIVE}-client"))
+    assert len(addresses.split()) == 2
+    if preset == "private":
+        assert (tcp, udp, icmp) == ("reached", "reached", "reached")
+    else:
+        assert not_refused(preset, dict(zip(tried, (tcp, udp, icmp), strict=False))) == {}
+
+
+@pytest.mark.parametrize("preset", ["public", "private"])
+def test_new_connections_come_in_from_private_addresses_with_private_alone(
+    barasync: Barasync, tmp_path: Path, preset: str
+) -> None:
+    """This host has a private address on the network of its cells."""
+    (tmp_path / "shared").mkdir()
+    barasync.configure(
+        settings(["sh", "-c", f"hostname -i >/shared/address; {SERVER}"])
+        + f'network = "{preset}"\nvolumes = ["{tmp_path}/shared:/shared"]\n'
+    )
+    with barasync.running("matrix", "tests") as process:
+        wait_until((tmp_path / "shared/up").exists, "the cell serves")
+        addresses = (tmp_path / "shared/address").read_text().split()
+        said = [entered(address) for address in addresses]
+        (tmp_path / "shared/over").touch()
+        process.communicate(timeout=40)
+
+    assert addresses
+    assert said == ["here" if preset == "private" else "silence"] * len(addresses)
+
+
+def entered(address: str) -> str:
+    try:
+        with socket.create_connection((address, 9000), timeout=2) as connection:
+            return connection.recv(100).decode().strip()
+    except TimeoutError:
+        return "silence"
