@@ -10,7 +10,7 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from barasync.aiopodman import APIError, ContainerSpec, NotFound, Podman, Stream
+from barasync.aiopodman import APIError, ContainerSpec, NotFound, Podman, ServerError, Stream
 from tests.contract.running import created, printed, shell
 
 pytestmark = pytest.mark.anyio
@@ -87,7 +87,7 @@ async def hosts_file(text: str) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("network", ["none", "bridge"])
-async def test_a_container_that_joins_another_has_the_hosts_that_were_put_into_it(
+async def test_joined_container_has_no_hosts__but_those_that_were_put_into_it(
     podman: Podman, busybox: str, network: str
 ) -> None:
     owner = ContainerSpec(image=busybox, command=("sleep", "60"), network=network)
@@ -95,6 +95,10 @@ async def test_a_container_that_joins_another_has_the_hosts_that_were_put_into_i
         await other.start()
         script = "cat /etc/hosts; wget -q -O - http://db:1/ 2>&1 | grep -o 'host (.*'"
         spec = replace(shell(busybox, script), network=f"container:{other.id}", image_hosts=True)
+        with pytest.raises(ServerError, match="extra host entries"):
+            await podman.containers.create(
+                replace(spec, image_hosts=False, extra_hosts={"db": "127.0.0.1"})
+            )
         async with created(podman, spec) as container:
             await container.put_archive("/etc", hosts_file("127.0.0.1 db\n"))
             output = await printed(container)

@@ -15,7 +15,9 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize(("status", "healthy"), [("healthy", True), ("unhealthy", False)])
-async def test_a_health_check_is_executed_when_it_is_asked_for(status: str, healthy: bool) -> None:
+async def test_exec_leaves_monitors__so_a_command_is_executed_as_a_health_check(
+    status: str, healthy: bool
+) -> None:
     service = answering(200, json={"Status": status, "FailingStreak": 0, "Log": None})
 
     async with service.client() as podman:

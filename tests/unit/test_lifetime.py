@@ -149,9 +149,15 @@ BUSY = failed(ServerError, "container is in use")
 FULL = failed(ServerError, "write /db.sql: no space left on device")
 
 
-@pytest.mark.parametrize(
-    "answers", [(None,), (GONE,), (BUSY, None), (BUSY, GONE), (FULL, None), (GONE, None)]
-)
+async def test_removal_of_dependents_races__so_that_it_is_gone_is_looked_at() -> None:
+    podmans = Podmans(GONE, None)
+
+    await remove_persistently(cast("Container", podmans))
+
+    assert not podmans.answers
+
+
+@pytest.mark.parametrize("answers", [(None,), (GONE,), (BUSY, None), (BUSY, GONE), (FULL, None)])
 async def test_a_container_that_podman_has_removed_or_does_not_know_is_gone(
     answers: tuple[PodmanError | None, ...],
 ) -> None:

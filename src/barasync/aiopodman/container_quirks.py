@@ -80,6 +80,13 @@ ANONYMOUS_VOLUMES_STAY = Quirk(
     workaround="the caller removes with volumes",
     evidence="podman #27093, #14195",
 )
+EXEC_LEAVES_MONITORS = Quirk(
+    name="exec-leaves-monitors",
+    trap="an exec session leaves two conmons for five minutes, also when its container is removed",
+    workaround="check_health executes a command as a health check, of which nothing is left",
+    evidence="measured on 4.3.1 and 5.4.2",
+    on_demand=False,
+)
 STOPPING_FOR_EVER = Quirk(
     name="stopping-for-ever",
     trap="a container can stay `stopping` for ever when podman and conmon were killed",

@@ -28,6 +28,21 @@ JOINED_CONTAINER_STAYS = Quirk(
     workaround="remove takes `dependents`; remove_persistently asks for them",
     evidence="measured on 4.3.1 and 5.4.2",
 )
+JOINED_CONTAINER_HAS_NO_HOSTS = Quirk(
+    name="joined-container-has-no-hosts",
+    trap="a joined namespace comes with the owner's `/etc/hosts` only if it has an interface, and"
+    " entries for the one that joins are refused",
+    workaround="the caller creates with `image_hosts` and puts a file into the container",
+    evidence="measured on 4.3.1 and 5.4.2",
+)
+REMOVAL_OF_DEPENDENTS_RACES = Quirk(
+    name="removal-of-dependents-races",
+    trap="removed with its dependents while those are removed, a container stays, with a 404",
+    workaround="remove_persistently looks whether it is there, and tries again",
+    evidence="measured on 5.4.2",
+    on_demand=False,
+    since=(5, 0, 0),
+)
 DNS_SERVERS_GO_TO_THE_RESOLVER = Quirk(
     name="dns-servers-go-to-the-resolver",
     trap="on a network with names, the network's resolver asks a container's servers, outside",
