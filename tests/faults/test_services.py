@@ -185,6 +185,17 @@ async def test_a_podman_that_does_not_remove_a_service_is_a_leak(service: FakeSe
     assert len(service.containers) == 3
 
 
+async def test_a_service_that_podman_does_not_kill_is_removed_all_the_same(
+    service: FakeService,
+) -> None:
+    service.inject(Fault("kill", Refuses(NO_SPACE)))
+
+    ran = await run(service, "echo ran", services=(DB,))
+
+    assert (ran.outcome().status, ran.outcome().warnings) == (Status.PASSED, ())
+    assert service.containers == {}
+
+
 async def test_a_podman_that_forgets_to_answer_is_given_up(service: FakeService) -> None:
     service.inject(Fault("attach", Hangs()))
 

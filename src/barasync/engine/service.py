@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from barasync.aiopodman import (
     Chunk,
+    Conflict,
     Container,
     ContainerInspect,
     DatabaseError,
@@ -123,12 +124,21 @@ class RunningService:
 
     async def end(self) -> None:
         """Kill it, and wait until the last of its output is in its log, for a while."""
-        if self._ready and (self._state is not None or self._problem):
-            self.warning = f"service '{self._service.name}' {self._how} while the cell ran"
+        by_itself = self._began and self._ended.is_set()
         with anyio.move_on_after(_END_SECONDS), suppress(PodmanError):
-            if self._began and not self._ended.is_set():
-                await self._drain.kill()
+            if self._began and not by_itself:
+                by_itself = not await self._killed()
                 await self._ended.wait()
+        if self._ready and by_itself:
+            self.warning = f"service '{self._service.name}' {self._how} while the cell ran"
+
+    async def _killed(self) -> bool:
+        """Kill it; tell whether it ran until then."""
+        try:
+            await self._drain.kill()
+        except Conflict:
+            return False
+        return True
 
     async def _follow(self, *, task_status: TaskStatus[None]) -> None:
         try:
