@@ -99,20 +99,23 @@ def rootless_service(rig: Rig) -> AnyService:
 
 
 @pytest.fixture(autouse=True)
-def no_container_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail a test after which a container is there that was not there before, and remove it."""
+def nothing_is_left_in_podman(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a container or a network which was not there before; remove it."""
     names = {"service", "rootless_service"} & set(request.fixturenames)
     used = [request.getfixturevalue(name) for name in sorted(names)]
     sockets = [service.endpoint.socket_path for service in used]
-    before = [libpod.containers(socket_path) for socket_path in sockets]
+    before = [(libpod.containers(path), libpod.networks(path)) for path in sockets]
     yield
     forgotten = []
-    for socket_path, old in zip(sockets, before, strict=True):
+    for socket_path, (containers, networks) in zip(sockets, before, strict=True):
         new = libpod.containers(socket_path)
-        for container in new.keys() - old.keys():
-            forgotten.append(f"{new[container]} ({container[:12]})")
-            libpod.remove_container(socket_path, container)
-    assert not forgotten, f"the test left containers: {', '.join(forgotten)}"
+        left = new.keys() - containers.keys()
+        forgotten += [f"container {new[each]} ({each[:12]})" for each in left]
+        libpod.remove_containers(socket_path, left)
+        for network in libpod.networks(socket_path) - networks:
+            forgotten.append(f"network {network}")
+            libpod.request(socket_path, "DELETE", f"networks/{network}")
+    assert not forgotten, f"the test left {', '.join(forgotten)}"
 
 
 @pytest.fixture

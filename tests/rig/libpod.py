@@ -87,9 +87,22 @@ def is_of_rig(names: Iterable[str] | None) -> bool:
     return any(name.startswith("localhost/busybox:") for name in names or ())
 
 
+def networks(socket_path: str) -> frozenset[str]:
+    """Return the names of all networks."""
+    return frozenset(entry["name"] for entry in request(socket_path, "GET", "networks/json"))
+
+
 def remove_container(socket_path: str, container: str) -> None:
-    query = {"force": "true", "timeout": "0", "volumes": "true"}
+    """Remove a container, and those that are in its namespaces before it."""
+    query = {"force": "true", "timeout": "0", "volumes": "true", "depend": "true"}
     request(socket_path, "DELETE", f"containers/{container}", query=query)
+
+
+def remove_containers(socket_path: str, doomed: Iterable[str]) -> None:
+    for container in doomed:
+        # It may have gone with one whose namespace it had joined.
+        if container in containers(socket_path):
+            remove_container(socket_path, container)
 
 
 def import_image(socket_path: str, archive: bytes, *, reference: str, architecture: str) -> str:

@@ -283,6 +283,5 @@ def _end(holder: subprocess.Popen[bytes]) -> None:
 
 def _remove_containers(service: RigService) -> list[str]:
     found = libpod.containers(service.endpoint.socket_path)
-    for container in found:
-        libpod.remove_container(service.endpoint.socket_path, container)
+    libpod.remove_containers(service.endpoint.socket_path, found)
     return sorted(found.values())
