@@ -1,0 +1,165 @@
+"""The networks of a run when podman fails at them: said, and nothing left that is not said."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import ip_network
+
+import anyio
+import pytest
+
+from barasync.aiopodman import Podman
+from barasync.config.policies import PRESETS, Policy, Preset
+from barasync.engine.names import Resolvers
+from barasync.engine.networks import Networks
+from barasync.errors import EngineUnavailable
+from barasync.matrix.outcome import Status
+from tests.fake.faults import Fault, Hangs, Refuses
+from tests.fake.service import FakeService
+from tests.faults.test_enforcement import Kernel
+from tests.faults.world import run
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("all_there")]
+
+PRIVATE = PRESETS["private"]
+NAME = "barasync-run1-private"
+LABELS = {"barasync.run": "run1"}
+
+
+@pytest.fixture
+def all_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("barasync.engine.enforcement.missing", lambda _rules, _listing: None)
+
+
+@asynccontextmanager
+async def networks(service: FakeService) -> AsyncIterator[tuple[Podman, Networks]]:
+    async with Podman(service.endpoint, timeout=5) as podman:
+        yield podman, Networks(podman, "run1", LABELS, Resolvers(here=False))
+
+
+async def names(service: FakeService) -> list[str]:
+    async with Podman(service.endpoint, timeout=5) as podman:
+        return [each.name for each in await podman.networks.list(labels={"barasync.run": None})]
+
+
+async def test_cells_of_a_policy_share_a_network_that_is_gone_with_the_run(
+    service: FakeService,
+) -> None:
+    seen: list[list[str]] = []
+
+    class Looking(Kernel):
+        async def load(self, text: str) -> None:
+            await super().load(text)
+            seen.append(await names(service))
+
+    kernel = Looking()
+    scripts = dict.fromkeys("abcd", "true")
+
+    ran = await run(service, scripts, policy=PRIVATE, enter=kernel.enter)
+
+    assert ran.result.exit_code == 0, ran.result.problem
+    assert seen == [[NAME]] * 4
+    assert await names(service) == []
+
+
+async def test_a_network_is_labelled_and_is_what_its_policy_says(service: FakeService) -> None:
+    policy = Policy(
+        name="own", base=Preset.PRIVATE, subnets=(ip_network("10.77.0.0/24"),), internal=True
+    )
+    async with networks(service) as (podman, made):
+        network = await made.get(policy)
+        again = await made.get(policy)
+        (found,) = await podman.networks.list(labels=dict(LABELS))
+
+    assert network is again
+    assert (found.name, found.internal, found.dns_enabled) == ("barasync-run1-own", True, True)
+    assert found.subnets[0].subnet == "10.77.0.0/24"
+    assert [str(each) for each in network.resolvers] == [
+        each.gateway for each in found.subnets if each.gateway
+    ]
+
+
+async def test_a_policy_that_reaches_nothing_beyond_the_cell_needs_no_network(
+    service: FakeService,
+) -> None:
+    async with networks(service) as (_, made):
+        assert (await made.get(PRESETS["local"])).name is None
+        assert await made.remove() == ()
+
+    assert await names(service) == []
+
+
+async def test_a_network_that_podman_refuses_starts_no_cell_and_is_asked_for_once(
+    service: FakeService,
+) -> None:
+    service.inject(Fault("network-create", Refuses("all subnets are in use")))
+    kernel = Kernel()
+
+    ran = await run(service, {"a": "true", "b": "true"}, policy=PRIVATE, enter=kernel.enter)
+
+    assert ran.result.exit_code == 4
+    for cell in ("a", "b"):
+        assert ran.outcome(cell).status is Status.INFRASTRUCTURE_ERROR
+        assert "network 'private' cannot be made" in ran.outcome(cell).reason
+    assert kernel.entered == []
+
+
+async def test_a_network_that_stays_is_said_with_what_removes_it(service: FakeService) -> None:
+    service.inject(Fault("network-delete", Refuses("it is nailed down")))
+
+    ran = await run(service, "true", policy=PRIVATE, enter=Kernel().enter)
+
+    assert ran.outcome().passed
+    assert ran.result.exit_code == 1
+    assert ran.result.problem is not None
+    assert f"network {NAME} could not be removed" in ran.result.problem
+    assert f"`podman network rm {NAME}`, or later `barasync clean`" in ran.result.problem
+
+
+async def test_a_podman_that_does_not_answer_a_removal_is_not_waited_for(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("barasync.engine.networks._REMOVE_SECONDS", 0.1)
+    async with networks(service) as (_, made):
+        await made.get(PRIVATE)
+        service.inject(Fault("network-delete", Hangs()))
+        (said,) = await made.remove()
+        service.heal()
+
+    assert said.startswith(f"network {NAME} could not be removed: podman did not answer in time")
+
+
+async def test_a_network_whose_making_nobody_confirmed_is_removed(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("barasync.engine.networks._CREATE_SECONDS", 0.2)
+    service.inject(Fault("network-create", Hangs(performed=True)))
+    async with networks(service) as (_, made):
+        with pytest.raises(EngineUnavailable, match="podman does not answer"):
+            await made.get(PRIVATE)
+        service.heal()
+        assert await names(service) == [NAME]
+
+        assert await made.remove() == ()
+
+    assert await names(service) == []
+
+
+async def test_a_run_that_is_cancelled_from_outside_leaves_no_network(
+    service: FakeService,
+) -> None:
+    async with anyio.create_task_group() as group:
+
+        class Cancelling(Kernel):
+            async def load(self, text: str) -> None:
+                await super().load(text)
+                group.cancel_scope.cancel()
+
+        kernel = Cancelling()
+        await run(service, "sleep 1000", policy=PRIVATE, enter=kernel.enter)
+
+    assert len(kernel.loaded) == 1
+    assert kernel.open == 0
+    assert service.containers == {}
+    assert await names(service) == []
