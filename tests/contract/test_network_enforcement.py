@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import socket
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from barasync.aiopodman import Podman, ServerError
+from barasync.config.policies import PRESETS
+from barasync.engine.enforcement import enforced
+from barasync.engine.networks import CellNetwork
+from barasync.networks.namespace import NamespaceError, enter
+from tests.contract.running import created, shell
 from tests.rig import libpod
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync, read_until
@@ -180,6 +187,32 @@ def test_root_in_a_cell_cannot_lift_its_rules_nor_make_packets_of_its_own(
     )
     bounding = int(printed[2].split()[1], 16)
     assert bounding & (1 << 12 | 1 << 13) == 0
+
+
+@pytest.mark.anyio
+async def test_a_container_that_has_ended_before_its_start_does_not_run_without_rules(
+    podman: Podman, busybox: str
+) -> None:
+    spec = shell(busybox, "sleep 1000")
+    async with (
+        created(podman, spec) as container,
+        enforced(PRESETS["local"], CellNetwork(), enter, alias="a") as enforcement,
+    ):
+
+        async def enforce_and_end() -> None:
+            await enforcement.apply(container)
+            os.kill((await container.inspect()).state.pid, signal.SIGKILL)
+            await container.wait()
+
+        async def start() -> None:
+            async with container.start_attached(before_start=enforce_and_end):
+                await enforcement.confirm(container)
+
+        # 5.4.2 has the runtime start what is not there any more, and refuses.
+        with pytest.raises(
+            (NamespaceError, ServerError), match=r"made anew|start [0-9a-f]+` failed"
+        ):
+            await start()
 
 
 # What was refused, and what is published

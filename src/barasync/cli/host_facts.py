@@ -18,7 +18,8 @@ _PROGRAMS = {
     "git": "tells which files belong to the project; without it all of them do",
     "mmdebstrap": "makes images from Debian packages (package mmdebstrap)",
     "iptables": "netavark needs it for the network `bridge` before podman 5 (package iptables)",
-    "nft": "will enforce network presets (package nftables)",
+    "nft": "enforces presets and policies of networks (package nftables)",
+    "nsenter": "reaches the network namespaces of containers for it (package util-linux)",
 }
 
 
