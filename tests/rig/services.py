@@ -122,11 +122,17 @@ def _this_host(_: Path) -> tuple[str, ...]:
 
 def _trixie(scratch: Path) -> tuple[str, ...]:
     root = debian.root_with_podman()
-    visible = dict.fromkeys((tempfile.gettempdir(), str(PROJECT)))
+    visible = dict.fromkeys((tempfile.gettempdir(), str(PROJECT), *_interpreter()))
     return (
         *("unshare", "--mount", "--propagation", "private", str(ENTER_ROOT)),
         *(str(root), str(scratch), *visible, "--"),
     )
+
+
+def _interpreter() -> Iterator[str]:
+    """Give the directory of the Python of these tests, where it is beside that of the system."""
+    if Path(sys.base_prefix) != Path("/usr"):
+        yield sys.base_prefix
 
 
 @contextmanager

@@ -11,15 +11,18 @@ from barasync.cli import findings
 from barasync.cli.findings import Finding
 from barasync.cli.host_facts import (
     HostFacts,
+    InstalledHook,
     OpenFiles,
     Space,
     TaskLimit,
     host_facts,
+    installed_hook,
     parse_cgroup,
     parse_open_files,
 )
 from barasync.images.emulation import Check, Emulator, State
 from barasync.matrix.platforms import Platform
+from barasync.networks.hook_files import HookFiles, install
 
 GIBIBYTE = 1024**3
 AMD64, ARM64 = Platform("amd64"), Platform("arm64")
@@ -216,6 +219,40 @@ def test_the_host_is_told_with_what_is_missing() -> None:
     assert not found[""].well
     assert found["git"].well
     assert (found["nft"].well, found["nft"].text) == (False, "missing; it will enforce")
+
+
+@pytest.mark.parametrize(
+    ("damage", "well", "text"),
+    [(None, True, "whole"), ("/gone is not there", False, "/gone is not there")],
+)
+def test_an_installed_hook_is_told_with_what_is_wrong_with_it(
+    damage: str | None, well: bool, text: str
+) -> None:
+    facts = HostFacts(
+        open_files=OpenFiles(1, 1),
+        tasks=(),
+        directory="/project",
+        space=Space(GIBIBYTE, GIBIBYTE),
+        programs={},
+        hook=InstalledHook(Path("/hooks/x.json"), damage),
+    )
+
+    *_, found = findings.host(facts)
+
+    assert (found.subject, found.well) == ("hook", well)
+    assert found.text.startswith(f"/hooks/x.json: {text}")
+
+
+def test_a_hook_is_looked_for_and_looked_at(tmp_path: Path) -> None:
+    files = HookFiles(tmp_path)
+    assert installed_hook(files) is None
+
+    install(files, python="/gone/python", log=tmp_path / "log", tables={})
+
+    found = installed_hook(files)
+    assert found is not None
+    assert found.path == files.hook
+    assert "/gone/python" in str(found.damage)
 
 
 def test_the_facts_of_this_host_are_there(tmp_path: Path) -> None:

@@ -163,6 +163,14 @@ def host(facts: HostFacts) -> Iterator[Finding]:
     yield from tasks(facts.tasks)
     for program, (path, purpose) in facts.programs.items():
         yield Finding(program, path or f"missing; it {purpose}", well=path is not None)
+    if facts.hook is not None:
+        yield Finding(
+            "hook",
+            f"{facts.hook.path}: "
+            + (facts.hook.damage or "whole; what it refuses podman does not start"),
+            well=facts.hook.damage is None,
+            fix="no container with the annotation starts: `barasync network install-hook` again",
+        )
 
 
 def architectures(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from barasync.aiopodman.service_host import listener_pid
 from barasync.config.load import find
+from barasync.networks.hook_files import DEFAULT_DIRECTORY, HookFiles, damage
 
 _SYSTEMD = 1
 _UNLIMITED = 2**63 - 1
@@ -48,11 +49,19 @@ class TaskLimit:
     used: int
 
 
+@dataclass(frozen=True, slots=True)
+class InstalledHook:
+    """The OCI hook that root's podman finds; `damage` is what of it is not whole."""
+
+    path: Path
+    damage: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
     """What can be known without a service; `programs` maps a name to its path and its purpose.
 
-    `directory` is where the record of runs goes.
+    `directory` is where the record of runs goes, `hook` is `None` where none is installed.
     """
 
     open_files: OpenFiles
@@ -60,6 +69,7 @@ class HostFacts:
     directory: str
     space: Space
     programs: Mapping[str, tuple[str | None, str]]
+    hook: InstalledHook | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +94,13 @@ def host_facts(directory: Path, path: str | None) -> HostFacts:
         directory=str(runs),
         space=_space(runs) or Space(0, 0),
         programs={name: (shutil.which(name, path=path), why) for name, why in _PROGRAMS.items()},
+        hook=installed_hook(HookFiles(DEFAULT_DIRECTORY)),
     )
+
+
+def installed_hook(files: HookFiles) -> InstalledHook | None:
+    """Look at the hook of `barasync network install-hook` in a directory of hooks."""
+    return InstalledHook(files.hook, damage(files)) if files.is_installed() else None
 
 
 def service_facts(socket_path: str, graph_root: str) -> ServiceFacts:

@@ -16,6 +16,8 @@ _COMMANDS = {
     "show": "barasync.cli.network:show",
     "remove": "barasync.cli.network:remove",
     "exists": "barasync.cli.network:exists",
+    "install-hook": "barasync.cli.network_hook:install_hook",
+    "uninstall-hook": "barasync.cli.network_hook:uninstall_hook",
 }
 
 app = typer.Typer(

@@ -1,0 +1,286 @@
+"""The OCI hook: what it makes of a container's state, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from barasync.config.policies import PRESETS, Policy, Preset
+from barasync.networks import hook
+from barasync.networks.hook import (
+    Bundle,
+    HookError,
+    check_container,
+    main,
+    parse_links,
+    parse_served,
+    policy_of,
+    resolvers,
+)
+from barasync.networks.hook_files import HookFiles, install
+from barasync.networks.namespace import NamespaceError
+
+ID = "0123456789abcdef" * 4
+PUBLIC, LOCAL = PRESETS["public"], PRESETS["local"]
+OWN = {"type": "network", "path": "/run/netns/netns-1"}
+
+
+def bundle(*, policy: str = "local", capabilities: object = None, namespace: object = OWN) -> bytes:
+    return json.dumps(
+        {
+            "ociVersion": "1.0.2",
+            "process": {"args": ["true"], "capabilities": capabilities},
+            "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
+            "linux": {"namespaces": [{"type": "pid"}, *([namespace] if namespace else [])]},
+            "annotations": {"barasync.network": policy, "other": "1"},
+        }
+    ).encode()
+
+
+def parsed(**changes: object) -> Bundle:
+    return msgspec.json.decode(bundle(**changes), type=Bundle)  # type: ignore[arg-type]
+
+
+# Which policy
+
+
+def test_the_annotation_names_a_preset_or_a_table() -> None:
+    web = Policy(name="web", base=Preset.LOCAL)
+
+    assert policy_of(parsed(policy="public"), {}) is PUBLIC
+    assert policy_of(parsed(policy="web"), {"web": web}) is web
+
+
+@pytest.mark.parametrize("name", ["", "Public", "publik", "none", "host", "bridge"])
+def test_a_name_of_no_policy_is_refused_with_those_there_are(name: str) -> None:
+    with pytest.raises(HookError, match=f"names the policy '{name}'") as refused:
+        policy_of(parsed(policy=name), {})
+
+    assert "public, private, local, isolated" in str(refused.value.hint)
+
+
+# Which containers
+
+
+def test_an_ordinary_container_is_taken() -> None:
+    usual = ["CAP_CHOWN", "CAP_NET_BIND_SERVICE"]
+
+    check_container(parsed(capabilities={"bounding": usual, "ambient": None}), PUBLIC)
+    check_container(parsed(), LOCAL)
+    check_container(parsed(namespace={"type": "network"}), LOCAL)
+
+
+@pytest.mark.parametrize("kind", ["bounding", "effective", "permitted", "inheritable", "ambient"])
+@pytest.mark.parametrize("name", ["NET_ADMIN", "NET_RAW", "SYS_ADMIN"])
+def test_a_capability_that_lifts_rules_is_refused(kind: str, name: str) -> None:
+    with pytest.raises(HookError, match=f"it has {name}, which no policy bears") as refused:
+        check_container(parsed(capabilities={kind: ["CAP_CHOWN", f"CAP_{name}"]}), LOCAL)
+
+    assert f"--cap-drop={name}" in str(refused.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "policy", "why"),
+    [
+        (None, LOCAL, "network of the host"),
+        ({"type": "network", "path": "/proc/7/ns/net"}, LOCAL, "network of another container"),
+        ({"type": "network"}, PUBLIC, "no network yet"),
+    ],
+)
+def test_a_network_that_is_not_the_containers_own_is_refused(
+    namespace: object, policy: Policy, why: str
+) -> None:
+    with pytest.raises(HookError, match=why):
+        check_container(parsed(namespace=namespace), policy)
+
+
+# Who resolves names
+
+LINKS = (ip_network("10.89.0.0/24"), ip_network("fd00:1::/64"))
+HOSTS_OWN = ip_address("10.255.255.53")
+
+
+def test_what_answers_in_the_network_is_its_resolver_and_the_hosts_servers_are_not() -> None:
+    gateway, gateway6 = ip_address("10.89.0.1"), ip_address("fd00:1::1")
+
+    assert resolvers([gateway], [], LINKS, PUBLIC) == (gateway,)
+    assert resolvers([], [gateway, HOSTS_OWN, gateway6], LINKS, PUBLIC) == (gateway, gateway6)
+
+
+def test_a_network_without_a_resolver_is_refused_where_names_are_resolved() -> None:
+    with pytest.raises(HookError, match="the container's network has no resolver") as refused:
+        resolvers([], [HOSTS_OWN], LINKS, PUBLIC)
+
+    assert "podman network create" in str(refused.value.hint)
+    assert resolvers([], [HOSTS_OWN], LINKS, LOCAL) == ()
+
+
+def test_the_servers_of_a_policy_are_in_place_of_the_networks() -> None:
+    policy = Policy(name="p", base=Preset.PUBLIC, dns=(HOSTS_OWN,))
+
+    assert resolvers([ip_address("10.89.0.1")], [], LINKS, policy) == (HOSTS_OWN,)
+
+
+ROUTE = """\
+Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+eth0\t00000000\t0188620A\t0003\t0\t0\t100\t00000000\t0\t0\t0
+eth0\t0088620A\t00000000\t0001\t0\t0\t0\tC0FFFFFF\t0\t0\t0
+eth1\t00006E0A\t00000000\t0000\t0\t0\t0\t00FFFFFF\t0\t0\t0
+"""
+ZERO = "0" * 32
+ROUTE6 = f"""\
+fd00000100000000{"0" * 16} 40 {ZERO} 00 {ZERO} 00000100 00000001 00000000 00000001     eth0
+{ZERO} 00 {ZERO} 00 fd00000100000000{"0" * 15}1 00000064 00000001 00000000 00000003     eth0
+{"0" * 31}1 80 {ZERO} 00 {ZERO} 00000000 00000002 00000000 80200001       lo
+ff{"0" * 30} 08 {ZERO} 00 {ZERO} 00000100 00000003 00000000 00000001     eth0
+{ZERO} 00 {ZERO} 00 {ZERO} ffffffff 00000001 00000000 00200200       lo
+"""
+
+
+def test_ranges_without_a_gateway_are_read_of_the_kernels_routes() -> None:
+    assert parse_links(ROUTE, ROUTE6) == [
+        ip_network("10.98.136.0/26"),
+        ip_network("fd00:1::/64"),
+    ]
+    assert parse_links("", "") == []
+
+
+def test_podmans_resolver_is_that_of_a_network_with_the_container_in_it() -> None:
+    text = f"10.89.0.1,fd00:1::1 9.9.9.9\n{ID} 10.89.0.2 fd00:1::2 web,0123\n"
+
+    assert parse_served(text, ID) == [ip_address("10.89.0.1"), ip_address("fd00:1::1")]
+    assert parse_served(text, "f" * 64) == []
+    assert parse_served("", ID) == []
+
+
+# The program
+
+
+class Loaded:
+    """Stands in for a container's namespace: `listing` is what the kernel says it has."""
+
+    def __init__(self, listing: bytes) -> None:
+        self.text = ""
+        self._listing = listing
+
+    async def load(self, text: str) -> None:
+        self.text = text
+
+    async def listing(self) -> bytes:
+        return self._listing
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> HookFiles:
+    files = HookFiles(tmp_path / "hooks.d")
+    install(files, python=sys.executable, log=tmp_path / "log", tables={})
+    return files
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: HookFiles, *, told: bytes, config: bytes
+) -> tuple[int, str]:
+    """Run the program for a container; return its exit code and what is in its log."""
+    (tmp_path / "config.json").write_bytes(config)
+    (tmp_path / "told").write_bytes(told)
+    logs = [str(tmp_path / "absent/log"), str(tmp_path / "log")]
+    with (tmp_path / "told").open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        monkeypatch.setattr(sys, "argv", ["hook", str(files.policies), *logs])
+        code = main()
+    log = tmp_path / "log"
+    return code, log.read_text() if log.exists() else ""
+
+
+def state(directory: Path) -> bytes:
+    return json.dumps(
+        {"ociVersion": "1.0", "id": ID, "pid": os.getpid(), "bundle": str(directory)}
+    ).encode()
+
+
+def test_rules_that_are_not_in_force_after_loading_keep_the_container_from_its_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: HookFiles
+) -> None:
+    kernel = Loaded(b'{"nftables": []}')
+
+    @asynccontextmanager
+    async def enter(pid: int, container_id: str) -> AsyncIterator[Loaded]:
+        assert (pid, container_id) == (os.getpid(), ID)
+        yield kernel
+
+    monkeypatch.setattr(hook, "enter", enter)
+    code, log = run(monkeypatch, tmp_path, files, told=state(tmp_path), config=bundle())
+
+    assert "table inet barasync" in kernel.text
+    assert code != 0
+    assert "container 0123456789ab start: the rules are not in force" in log
+
+
+def test_a_namespace_that_cannot_be_entered_keeps_the_container_from_its_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: HookFiles
+) -> None:
+    @asynccontextmanager
+    async def enter(_pid: int, _id: str) -> AsyncIterator[Loaded]:
+        raise NamespaceError("nft is not installed", hint="install it")
+        yield
+
+    monkeypatch.setattr(hook, "enter", enter)
+    code, log = run(monkeypatch, tmp_path, files, told=state(tmp_path), config=bundle())
+
+    assert code != 0
+    assert "nft is not installed; install it" in log
+
+
+@pytest.mark.parametrize("told", [b"", b"{}", b"[1]", b'{"id":"x","pid":"1","bundle":"/"}'])
+def test_a_state_that_is_not_understood_keeps_the_container_from_its_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: HookFiles, told: bytes
+) -> None:
+    code, log = run(monkeypatch, tmp_path, files, told=told, config=bundle())
+
+    assert code != 0
+    assert "nothing of the container that is known" in log
+
+
+def test_a_defect_keeps_the_container_from_its_start_and_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: HookFiles
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no such luck")
+
+    monkeypatch.setattr(hook, "apply", broken)
+    code, log = run(monkeypatch, tmp_path, files, told=state(tmp_path), config=bundle())
+
+    assert code == 70
+    assert "a defect of barasync: RuntimeError: no such luck" in log
+
+
+def test_policies_that_are_gone_keep_the_container_from_its_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: HookFiles
+) -> None:
+    files.policies.unlink()
+
+    code, log = run(monkeypatch, tmp_path, files, told=state(tmp_path), config=bundle())
+
+    assert code != 0
+    assert "install-hook` writes it anew" in log
+
+
+def test_the_log_is_private_has_a_line_each_and_does_not_grow_for_ever(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: HookFiles
+) -> None:
+    bad = bundle(policy="a\nb\x1b[31m")
+    (tmp_path / "log").write_text("x" * 300_000)
+
+    _, log = run(monkeypatch, tmp_path, files, told=state(tmp_path), config=bad)
+    _, log = run(monkeypatch, tmp_path, files, told=state(tmp_path), config=bad)
+
+    assert len(log.splitlines()) == 2
+    assert "\x1b" not in log
