@@ -22,6 +22,13 @@ NETWORK_REMOVAL_WAITS = Quirk(
     workaround="the caller removes the containers first; networks.remove never forces",
     evidence="measured on 4.3.1 and 5.4.2: 10.1 to 10.4 s with a timeout of 0, 1 and none",
 )
+BRIDGE_CHANGES_ITS_ADDRESS = Quirk(
+    name="bridge-changes-its-address",
+    trap="a bridge changes its address as containers come and go; others lose packets for seconds",
+    workaround="engine.enforcement has the bridge keep the address that it has",
+    evidence="measured on 4.3.1: a connection took longer than 5 s; 5.4.2 sets the address",
+    fixed=(5, 0, 0),
+)
 JOINED_CONTAINER_STAYS = Quirk(
     name="joined-container-stays",
     trap="a container whose namespace another has joined cannot be removed before it, not by force",

@@ -18,6 +18,7 @@ from barasync.config.policies import Policy
 from barasync.engine.ended import Ended
 from barasync.engine.networks import CellNetwork
 from barasync.errors import EngineUnavailable
+from barasync.networks.bridge import keep_address
 from barasync.networks.host import addresses
 from barasync.networks.namespace import Enter, Entered, NamespaceError
 from barasync.networks.refused import refusals
@@ -74,6 +75,8 @@ class Enforcement:
         self.published = (
             dict(found.network_settings.ports) if self._joins is None else self._joins.published
         )
+        if self._network.bridge is not None:
+            await to_thread.run_sync(keep_address, self._network.bridge)
         try:
             entering = self._enter(self._pid, container.id)
             namespace = await self._stack.enter_async_context(entering)

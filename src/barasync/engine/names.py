@@ -29,7 +29,7 @@ class Resolvers:
     """
 
     def __init__(self, *, here: bool, port: int = _DNS) -> None:
-        self._here = here
+        self.here = here
         self._port = port
         self._group: TaskGroup | None = None
         self._serving = anyio.Event()
@@ -43,7 +43,7 @@ class Resolvers:
 
     def require(self, policy: Policy) -> None:
         """Raise `EngineUnavailable` where the hosts that a policy names cannot be resolved."""
-        if not self._here:
+        if not self.here:
             raise EngineUnavailable(
                 f"network '{policy.name}' names hosts, which takes a resolver on its gateway, and"
                 " that is out of reach: the podman service is rootless, or on another machine",

@@ -44,12 +44,13 @@ class CellNetwork:
     """Where the cells of a policy are: on podman's network `name`, without an interface if `None`.
 
     `resolvers` are the servers that they ask for names, on port 53; `names` is behind them where
-    the policy names hosts.
+    the policy names hosts. `bridge` is the network's interface, where it is on this machine.
     """
 
     name: str | None = None
     resolvers: tuple[Address, ...] = ()
     names: Resolver | None = None
+    bridge: str | None = None
 
 
 class Networks:
@@ -113,8 +114,10 @@ class Networks:
             ) from None
         except PodmanError as error:
             raise EngineUnavailable(f"network '{name}' cannot be made: {error}") from error
+        bridge = found.interface if self._resolvers.here else None
         if not policy.names:
-            return CellNetwork(name=found.name, resolvers=_resolvers(policy, found))
+            resolvers = _resolvers(policy, found)
+            return CellNetwork(name=found.name, resolvers=resolvers, bridge=bridge)
         if found.dns_enabled:
             raise EngineUnavailable(
                 f"network '{name}' names hosts, and on {found.name} podman's own resolver has the"
@@ -123,7 +126,7 @@ class Networks:
             )
         gateways = _gateways(found)
         names = await self._resolvers.start(policy, gateways)
-        return CellNetwork(name=found.name, resolvers=gateways, names=names)
+        return CellNetwork(name=found.name, resolvers=gateways, names=names, bridge=bridge)
 
     async def _create(self, policy: Policy) -> NetworkInspect:
         """Make a network; once the request is made, cancellation waits for the answer, a while."""

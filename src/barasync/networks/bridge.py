@@ -1,0 +1,34 @@
+"""The bridge of a network, whose address its containers know as their gateway's."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+from contextlib import suppress
+from pathlib import Path
+
+_INTERFACES = Path("/sys/class/net")
+_SET_BY_SOMEBODY = "3"  # NET_ADDR_SET
+_SIOCSIFHWADDR = 0x8924
+_ETHERNET = 1  # ARPHRD_ETHER
+
+
+def keep_address(interface: str) -> None:
+    """Have a bridge keep the address that it has; blocking, two small files.
+
+    A bridge takes the lowest address of its ports, until somebody gives it one. With netavark 1.4
+    nobody does: whenever a container comes or goes it may get another one, and what the others send
+    to their gateway is lost until they ask for it again, 5 s and more (measured with podman 4.3.1).
+
+    A bridge that is not there, or not this process's to change, is left as it is.
+
+    Source: `br_stp_recalculate_bridge_id` of the kernel, netdevice(7).
+    """
+    place = _INTERFACES / interface
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        if (place / "addr_assign_type").read_text().strip() == _SET_BY_SOMEBODY:
+            return
+        address = bytes.fromhex((place / "address").read_text().strip().replace(":", ""))
+        request = struct.pack("16sH14s", interface.encode(), _ETHERNET, address)
+        fcntl.ioctl(any_socket, _SIOCSIFHWADDR, request)
