@@ -111,7 +111,7 @@ def _labels(texts: Iterable[str]) -> Mapping[str, str]:
 
 
 async def create_network(network: Wanted, *, url: str | None, environ: Mapping[str, str]) -> int:
-    """Make a network, and say what it is.
+    """Make a network, and say what it is; cancelled in flight, podman may have made it.
 
     Raises:
         ConfigError: its name or its addresses are in use.
