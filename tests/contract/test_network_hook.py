@@ -230,3 +230,22 @@ def test_without_the_hook_the_annotation_is_nothing(
     assert "WITHOUT any rules" in installed.out
     assert f"removed {hooks}/barasync-network.json" in removed.out
     assert done.stdout == "started\n"
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("mapped", [(), ("--uidmap=0:100000:5000", "--gidmap=0:100000:5000")])
+def test_rules_hold_without_an_interface_and_in_a_user_namespace(
+    by_hand: ByHand, mapped: tuple[str, ...]
+) -> None:
+    def loops(policy: str) -> str:
+        done = by_hand(
+            "--network=none",
+            *mapped,
+            f"--annotation=barasync.network={policy}",
+            script="httpd -p 127.0.0.1:8080 && echo started; " + CONNECT,
+            argument="127.0.0.1",
+        )
+        return done.stdout
+
+    assert loops("local") == "started\nconnected\n", by_hand.said()
+    assert loops("isolated") == "started\n", by_hand.said()
