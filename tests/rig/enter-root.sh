@@ -1,9 +1,9 @@
 #!/bin/sh
 # Becomes a command inside another root file system:
-#     unshare --mount enter-root.sh ROOT SCRATCH [DIRECTORY…] -- COMMAND [ARGUMENT…]
+#     unshare --mount enter-root.sh ROOT SCRATCH [PATH…] -- COMMAND [ARGUMENT…]
 # The root stays as it is, changes go to memory; only /run is kept, in SCRATCH, so that a second
-# podman finds what the first one left. Each DIRECTORY is the same inside as outside. A chroot is
-# not enough for podman, which remounts / when it imports an image.
+# podman finds what the first one left. Each PATH, of a directory or a file, is the same inside as
+# outside. A chroot is not enough for podman, which remounts / when it imports an image.
 set -eu
 
 if [ "$(readlink /proc/self/ns/mnt)" = "$(readlink "/proc/$PPID/ns/mnt")" ]; then
@@ -22,7 +22,12 @@ mkdir upper work new
 mount -t overlay -o "lowerdir=$root,upperdir=upper,workdir=work" overlay new
 new=$scratch/root/new
 while [ "$1" != -- ]; do
-    mkdir -p "$new$1"
+    if [ -d "$1" ]; then
+        mkdir -p "$new$1"
+    else
+        mkdir -p "$new${1%/*}"
+        : >>"$new$1"
+    fi
     mount --rbind "$1" "$new$1"
     shift
 done

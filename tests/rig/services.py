@@ -15,6 +15,7 @@ import select
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -130,9 +131,17 @@ def _trixie(scratch: Path) -> tuple[str, ...]:
 
 
 def _interpreter() -> Iterator[str]:
-    """Give the directory of the Python of these tests, where it is beside that of the system."""
+    """Give what the Python of these tests consists of, for hooks that podman runs in another root.
+
+    Of a system's own Python that is what the other root lacks.
+    """
     if Path(sys.base_prefix) != Path("/usr"):
         yield sys.base_prefix
+        return
+    yield sysconfig.get_path("platstdlib", vars={"platbase": sys.base_prefix})
+    links = [Path("/usr/bin/python3"), Path(sys.executable).resolve()]
+    for path in (*links, *Path("/usr/lib").glob("*/libexpat.so.1")):
+        yield str(path)
 
 
 @contextmanager
