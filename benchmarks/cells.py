@@ -66,7 +66,7 @@ def matrix(service: RigService, image: str, cells: int, degree: int) -> float:
         names = ", ".join(f'"c{number}"' for number in range(cells))
         Path(project, "barasync.toml").write_text(
             f'[defaults]\nimage = "{image}"\ncommand = ["true"]\nworkspace = "none"\n'
-            f"timeout = 600\n[matrix]\nconfig = [{names}]\n"
+            f'network = "none"\ntimeout = 600\n[matrix]\nconfig = [{names}]\n'
         )
         command = [sys.executable, "-m", "barasync", "matrix", "bench", "--output", "quiet"]
         command += ["--url", service.endpoint.url, "--jobs", str(degree)]

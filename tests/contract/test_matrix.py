@@ -324,9 +324,9 @@ def test_a_cell_has_the_capability_that_it_asks_for_and_keeps_the_others(
     assert capabilities("--cap-add", "cap_syslog") == usual | 1 << 34
 
 
-def test_no_network_is_the_default(barasync: Barasync) -> None:
+def test_without_a_network_a_cell_has_the_loopback_interface_alone(barasync: Barasync) -> None:
     rule(barasync, "ls /sys/class/net")
-    barasync("matrix", "tests", "--config", "debug")
+    barasync("matrix", "tests", "--config", "debug", "--network", "none")
 
     assert barasync.log(f"{NATIVE}-debug") == "lo\n"
 

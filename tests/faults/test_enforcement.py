@@ -104,7 +104,7 @@ async def test_a_namespace_that_fails_starts_nothing(service: FakeService, step:
     assert reason == (
         "network 'isolated' cannot be enforced, so the cell was not started: nft is not installed"
     )
-    assert hint == "install nftables"
+    assert hint == 'install nftables; `network = "none"` does without'
 
 
 async def test_rules_that_are_not_as_they_were_loaded_start_nothing(service: FakeService) -> None:

@@ -121,6 +121,19 @@ async def test_what_podman_refuses_before_the_verdict_is_its_failure(
     assert service.containers == {}
 
 
+async def test_a_network_that_podman_cannot_set_up_is_told_with_what_to_install(
+    service: FakeService,
+) -> None:
+    service.inject(Fault("attach", Refuses("netavark: No such file or directory (os error 2)")))
+
+    ran = await run(service, PRINTS)
+
+    hint = ran.outcome().hint or ""
+    assert "netavark" in ran.outcome().reason
+    assert "install the package iptables there" in hint
+    assert '`network = "none"` does without' in hint
+
+
 @pytest.mark.parametrize("effect", [Refuses("database is locked"), Hangs()], ids=["500", "hung"])
 @pytest.mark.parametrize("operation", ["inspect", "logs", "stat", "archive"])
 async def test_one_failure_of_podman_over_what_is_read_costs_no_cell_its_verdict(

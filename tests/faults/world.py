@@ -204,7 +204,14 @@ async def run(
 
 
 def _cell(name: str, script: str, policy: Policy | None, settings: Mapping[str, Any]) -> Cell:
-    given = {"image": "image", "command": ("sh", "-c", script), "timeout": None, **settings}
+    network = "none" if policy is None else policy.name
+    given = {
+        "image": "image",
+        "command": ("sh", "-c", script),
+        "timeout": None,
+        "network": network,
+        **settings,
+    }
     return Cell(
         id=name,
         arch=_PLATFORM.architecture,

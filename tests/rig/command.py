@@ -7,6 +7,7 @@ import os
 import string
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ class Barasync:
     """Runs `barasync` in `directory` against one service, `timeout` seconds at most.
 
     `within` is a command that executes another one, after changing what it sees of the host.
+    `network` is that of cells for which no option, nothing in `environ` and nothing in the
+    project's file chooses one; `None` leaves them the default.
     """
 
     directory: Path
@@ -39,6 +42,8 @@ class Barasync:
     environ: Mapping[str, str]
     timeout: float = 50.0
     within: tuple[str, ...] = ()
+    # Most tests are about something else: none of them has to pay for a bridge with rules.
+    network: str | None = "none"
 
     def __call__(self, *words: str, url: str | None = None) -> Ended:
         """Run a command to its end; `url` replaces the service's."""
@@ -108,7 +113,21 @@ class Barasync:
 
     def _environ(self, url: str | None) -> dict[str, str]:
         chosen = url or self.url
-        return {**self.environ, **({} if chosen is None else {"CONTAINER_HOST": chosen})}
+        given = self.network is None or _chooses_network(self.directory / "barasync.toml")
+        network = {} if given else {"BARASYNC_NETWORK": str(self.network)}
+        service = {} if chosen is None else {"CONTAINER_HOST": chosen}
+        return {**network, **self.environ, **service}
+
+
+def _chooses_network(file: Path) -> bool:
+    """Tell whether a project's file has a network for a cell, which the environment overrides."""
+    try:
+        document = tomllib.loads(file.read_text())
+    except (OSError, ValueError):
+        return False
+    tables = document.get("defaults"), *document.get("config", {}).values()
+    included = document.get("matrix", {}).get("include", ())
+    return any("network" in table for table in (*tables, *included) if isinstance(table, dict))
 
 
 def sleeping_project(url: str, image: str, directory: Path, *, cells: int = 4) -> Barasync:

@@ -138,6 +138,7 @@ def _project(service: RigService, directory: Path, temporary: Path, cells: int) 
         image = "{service.busybox(NATIVE)}"
         command = ["sh", "script"]
         timeout = 600
+        network = "none"
         [matrix]
         config = {[f"c{number}" for number in range(cells)]}
         """

@@ -210,7 +210,7 @@ def test_the_host_is_told_with_what_is_missing() -> None:
         tasks=(),
         directory="/project",
         space=Space(GIBIBYTE, 100 * GIBIBYTE),
-        programs={"git": ("/usr/bin/git", "tells"), "nft": (None, "will enforce")},
+        programs={"git": ("/usr/bin/git", "tells"), "nft": (None, "loads rules")},
     )
 
     found = {each.subject: each for each in findings.host(facts)}
@@ -218,7 +218,15 @@ def test_the_host_is_told_with_what_is_missing() -> None:
     assert found["runs"].text == "logs and artifacts go below /project"
     assert not found[""].well
     assert found["git"].well
-    assert (found["nft"].well, found["nft"].text) == (False, "missing; it will enforce")
+    assert (found["nft"].well, found["nft"].text) == (False, "missing; it loads rules")
+
+
+def test_networks_are_not_well_where_the_service_is_elsewhere() -> None:
+    (elsewhere,) = findings.networks(local=False)
+
+    assert not elsewhere.well
+    assert elsewhere.fix == '`network = "none"` does without'
+    assert list(findings.networks(local=True)) == []
 
 
 @pytest.mark.parametrize(
@@ -265,7 +273,17 @@ def test_the_facts_of_this_host_are_there(tmp_path: Path) -> None:
     assert 0 < facts.space.free <= facts.space.total
     assert 0 < facts.open_files.soft <= facts.open_files.hard
     assert "kernel.pid_max" in [limit.name for limit in facts.tasks]
-    assert {path for path, _ in facts.programs.values()} == {None}
+    assert facts.programs["git"][0] is None
+    assert {name for name, (path, _) in facts.programs.items() if path} <= {
+        *("nft", "nsenter", "iptables", "aardvark-dns")
+    }
+
+
+@pytest.mark.parametrize("program", ["nft", "nsenter", "iptables", "aardvark-dns"])
+def test_what_networks_take_is_told_with_its_package(program: str, tmp_path: Path) -> None:
+    _, purpose = host_facts(tmp_path, "/nowhere").programs[program]
+
+    assert "(package " in purpose
 
 
 # Architectures

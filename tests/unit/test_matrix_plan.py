@@ -393,7 +393,7 @@ def test_a_plan_as_data_has_each_value_with_its_source() -> None:
                     },
                     "cpus": {"value": None, "source": "built-in"},
                     "pids": {"value": 4096, "source": "built-in"},
-                    "network": {"value": "none", "source": "built-in"},
+                    "network": {"value": "private", "source": "built-in"},
                     "cap_add": {"value": [], "source": "built-in"},
                     "env": {
                         "A": {"value": "1", "source": "barasync.toml: defaults.env.A"},
@@ -432,7 +432,7 @@ def test_a_plan_as_rows_has_a_column_for_each_heading() -> None:
         "600s",
         "-",
         "-",
-        "none",
+        "private",
         "layer",
         "make tests 'a b'",
     )
@@ -443,4 +443,4 @@ def test_a_row_shows_limits_that_were_lifted_and_the_projects_own_bar() -> None:
     options = CellTable(image="x", timeout=0, cpus=0.5)
     (row,) = as_rows(planned(options=options), has_bar=True)
 
-    assert row[3:] == ("-", "-", "0.5", "none", "layer", "./bar tests")
+    assert row[3:] == ("-", "-", "0.5", "private", "layer", "./bar tests")

@@ -85,7 +85,13 @@ class MemoryRecorder:
 
 
 def cell(name: str, **settings: Any) -> Cell:
-    given = {"image": "image", "command": ("{rule}",), "timeout": None, **settings}
+    given = {
+        "image": "image",
+        "command": ("{rule}",),
+        "timeout": None,
+        "network": "none",
+        **settings,
+    }
     return Cell(
         id=name,
         arch="amd64",

@@ -71,6 +71,7 @@ async def _with_service(
         *findings.open_files(host.open_files, seen.open_files, cpus=info.host.cpus),
         *findings.storage(info, seen.space),
         *findings.host(host),
+        *findings.networks(local=connection.local),
         *findings.architectures(
             wanted, checks=checks, emulators=here if connection.local else {}, untried=untried
         ),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from barasync.aiopodman import Info, PodmanVersion
 from barasync.aiopodman.quirks import active
 from barasync.cli.host_facts import HostFacts, OpenFiles, Space, TaskLimit
+from barasync.engine.network_words import WITHOUT
 from barasync.images.emulation import Check, Emulator
 from barasync.matrix.platforms import Platform, short_name
 
@@ -170,6 +171,18 @@ def host(facts: HostFacts) -> Iterator[Finding]:
             + (facts.hook.damage or "whole; what it refuses podman does not start"),
             well=facts.hook.damage is None,
             fix="no container with the annotation starts: `barasync network install-hook` again",
+        )
+
+
+def networks(*, local: bool) -> Iterator[Finding]:
+    """Say where rules of networks cannot be loaded; `local`: is the service on this machine?"""
+    if not local:
+        yield Finding(
+            "networks",
+            "the service is on another machine, where rules cannot be loaded from here: no cell"
+            " starts whose network is a preset, as `private` is by default, or a table",
+            well=False,
+            fix=WITHOUT,
         )
 
 

@@ -11,17 +11,29 @@ from pathlib import Path
 
 from barasync.aiopodman.service_host import listener_pid
 from barasync.config.load import find
+from barasync.engine.network_words import WITHOUT
 from barasync.networks.hook_files import DEFAULT_DIRECTORY, HookFiles, damage
+from barasync.networks.namespace import find_program
 
 _SYSTEMD = 1
 _UNLIMITED = 2**63 - 1
+_UNENFORCED = (
+    "without it no cell starts whose network is a preset, as `private` is by default, or a table,"
+    f" and {WITHOUT}"
+)
 _PROGRAMS = {
     "git": "tells which files belong to the project; without it all of them do",
     "mmdebstrap": "makes images from Debian packages (package mmdebstrap)",
-    "iptables": "netavark needs it for the network `bridge` before podman 5 (package iptables)",
-    "nft": "enforces presets and policies of networks (package nftables)",
-    "nsenter": "reaches the network namespaces of containers for it (package util-linux)",
+    "nft": f"loads the rules of networks (package nftables); {_UNENFORCED}",
+    "nsenter": f"loads the rules of networks (package util-linux); {_UNENFORCED}",
+    "iptables": "makes networks before podman 5 (package iptables); without it no cell that has one"
+    f" starts there, and {WITHOUT}",
+    "aardvark-dns": "answers cells that ask for names (package aardvark-dns); without it they get"
+    " no answer, and cells do not find each other",
 }
+_OF_ROOT = frozenset({"nft", "nsenter", "iptables"})
+# Source: containers.conf(5), helper_binaries_dir.
+_OF_PODMAN = "/usr/local/libexec/podman:/usr/local/lib/podman:/usr/libexec/podman:/usr/lib/podman"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +105,7 @@ def host_facts(directory: Path, path: str | None) -> HostFacts:
         tasks=_task_limits(),
         directory=str(runs),
         space=_space(runs) or Space(0, 0),
-        programs={name: (shutil.which(name, path=path), why) for name, why in _PROGRAMS.items()},
+        programs={name: (_find(name, path), why) for name, why in _PROGRAMS.items()},
         hook=installed_hook(HookFiles(DEFAULT_DIRECTORY)),
     )
 
@@ -101,6 +113,12 @@ def host_facts(directory: Path, path: str | None) -> HostFacts:
 def installed_hook(files: HookFiles) -> InstalledHook | None:
     """Look at the hook of `barasync network install-hook` in a directory of hooks."""
     return InstalledHook(files.hook, damage(files)) if files.is_installed() else None
+
+
+def _find(name: str, path: str | None) -> str | None:
+    if name in _OF_ROOT:
+        return find_program(name, path)
+    return shutil.which(name, path=path) or shutil.which(name, path=_OF_PODMAN)
 
 
 def service_facts(socket_path: str, graph_root: str) -> ServiceFacts:

@@ -109,7 +109,7 @@ Network = Annotated[
     str | None,
     typer.Option(
         "--network",
-        help="public, private, local, isolated, one of the file's, none or bridge.",
+        help="private by default; public, local, isolated, one of the file's, none or bridge.",
         metavar="NAME",
         rich_help_panel=_CELL,
     ),

@@ -17,7 +17,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from barasync.config.policies import Default
+from barasync.config.policies import Default, Preset
 from barasync.config.services import Service, ServiceTable
 
 WORKSPACE = "/workspace"
@@ -264,7 +264,7 @@ class CellSettings:
     memory: int | None = None
     cpus: float | None = None
     pids: int | None = 4096
-    network: str = "none"
+    network: str = Preset.PRIVATE.value
     cap_add: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     secrets: tuple[str, ...] = ()

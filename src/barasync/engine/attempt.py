@@ -20,6 +20,7 @@ from barasync.engine.drain import Drain, Sink
 from barasync.engine.ended import Ended, outcome_of
 from barasync.engine.ending import NoVerdict
 from barasync.engine.job import Job, Session, cgroup_of, container_spec
+from barasync.engine.network_words import network_hint
 from barasync.engine.not_begun import ImageGone, NotBegun
 from barasync.engine.phases import Phases
 from barasync.engine.place import FreshPlace
@@ -265,7 +266,7 @@ def _infrastructure_error(error: Exception, *, created: bool) -> Outcome:
         hint = "does something else clean up on this service, with `podman rm --force` say?"
     else:
         reason = f"podman: {error}"
-        hint = mount_hint(reason)
+        hint = mount_hint(reason) or network_hint(reason)
     return Outcome(
         status=Status.INFRASTRUCTURE_ERROR,
         reason=reason,

@@ -16,6 +16,7 @@ from anyio import to_thread
 from barasync.aiopodman import Container, HostPort, NetworkSettings
 from barasync.config.policies import Policy
 from barasync.engine.ended import Ended
+from barasync.engine.network_words import or_without
 from barasync.engine.networks import CellNetwork
 from barasync.errors import EngineUnavailable
 from barasync.networks.bridge import keep_address
@@ -85,7 +86,7 @@ class Enforcement:
         except NamespaceError as error:
             raise NamespaceError(
                 f"network '{policy.name}' cannot be enforced, so the cell was not started: {error}",
-                hint=error.hint,
+                hint=or_without(error.hint),
             ) from error
         self._namespace = namespace
 

@@ -25,6 +25,7 @@ from barasync.aiopodman import (
 )
 from barasync.config.policies import Address, Policy
 from barasync.engine.names import Resolvers
+from barasync.engine.network_words import WITHOUT
 from barasync.engine.once import Once
 from barasync.errors import EngineUnavailable
 from barasync.networks.host import has_ipv6
@@ -110,10 +111,12 @@ class Networks:
             found = await (self._create(policy) if policy.join is None else self._join(policy.join))
         except TimeoutError:
             raise EngineUnavailable(
-                f"network '{name}' cannot be made: podman does not answer"
+                f"network '{name}' cannot be made: podman does not answer", hint=WITHOUT
             ) from None
         except PodmanError as error:
-            raise EngineUnavailable(f"network '{name}' cannot be made: {error}") from error
+            raise EngineUnavailable(
+                f"network '{name}' cannot be made: {error}", hint=WITHOUT
+            ) from error
         bridge = found.interface if self._resolvers.here else None
         if not policy.names:
             resolvers = _resolvers(policy, found)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from barasync.aiopodman import NotFound, PodmanError, TransportError
+from barasync.engine.network_words import network_hint
 from barasync.errors import EngineUnavailable, ImageError
 from barasync.terminal_text import one_line
 
@@ -19,11 +20,6 @@ _SPACE = (
 _BROKEN_LAYER = "io: read/write on closed pipe"
 _MAYBE_SPACE = f"most often no space is left: {_SPACE}"
 
-_NO_IPTABLES = "netavark: no such file or directory"
-_IPTABLES = (
-    'before podman 5 the network "bridge" takes iptables, which the service does not find: install '
-    'the package iptables there, or give the image `network = "none"`'
-)
 _NAMED = 3
 _NO_USER = "no matching entries in passwd file"
 _USER = (
@@ -62,9 +58,9 @@ def hint_of(reason: str) -> str | None:
         _NO_USER: _USER,
         _NO_SPACE: _SPACE,
         _BROKEN_LAYER: _MAYBE_SPACE,
-        _NO_IPTABLES: _IPTABLES,
     }
-    return next((hint for text, hint in known.items() if text in reason.lower()), None)
+    said = reason.lower()
+    return next((hint for text, hint in known.items() if text in said), network_hint(reason))
 
 
 def left_out(what: str, skipped: Sequence[str]) -> str:

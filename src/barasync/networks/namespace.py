@@ -136,8 +136,13 @@ async def enter(pid: int, container_id: str) -> AsyncIterator[Namespace]:
         yield Namespace(tuple(entering), descriptors, nft, process)
 
 
+def find_program(name: str, path: str | None = None) -> str | None:
+    """Return where a program for networks is: in `path`, our own by default, or among root's."""
+    return shutil.which(name, path=path) or shutil.which(name, path=_SBIN)
+
+
 def _program(name: str) -> str:
-    found = shutil.which(name) or shutil.which(name, path=_SBIN)
+    found = find_program(name)
     if found is None:
         raise NamespaceError(
             f"{name} is not installed, and without it no network policy can be enforced",

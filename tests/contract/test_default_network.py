@@ -1,0 +1,48 @@
+"""The network of cells for which nothing chooses one, and what is said where it cannot be had."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.rig.busybox import native_architecture
+from tests.rig.command import Barasync
+from tests.rig.services import RigService
+
+BASE = f"localhost/busybox:{native_architecture()}"
+# No other preset lets both names and the loopback interface through, and resets the rest: without
+# an interface the address would be unreachable, and without rules nobody would answer.
+SCRIPT = """
+gateway=$(ip route | sed -n 's/default via \\([^ ]*\\) .*/\\1/p')
+nslookup $BARASYNC_CELL $gateway >/dev/null && echo resolved
+mkdir /tmp/www; httpd -p 8000 -h /tmp/www
+nc -w 5 127.0.0.1 8000 </dev/null && echo itself
+nc -w 5 198.51.100.9 443 </dev/null 2>&1 | sed 's/.*: //'
+"""
+PRIVATE = ["resolved", "itself", "Connection refused"]
+
+
+@pytest.fixture
+def barasync(service: RigService, busybox: str, tmp_path: Path) -> Barasync:
+    assert busybox
+    environ = {**os.environ, "NO_COLOR": "1"}
+    environ.pop("BARASYNC_NETWORK", None)
+    return Barasync(tmp_path, service.endpoint.url, environ, network=None)
+
+
+def test_a_container_resolves_names_and_is_refused_the_public(barasync: Barasync) -> None:
+    ended = barasync("run", BASE, "--workspace", "none", "--", "sh", "-c", SCRIPT)
+
+    assert ended.code == 0, ended.err
+    assert ended.out.splitlines() == PRIVATE
+
+
+def test_cells_resolve_names_and_are_refused_the_public(barasync: Barasync) -> None:
+    barasync.configure_script(BASE, SCRIPT)
+
+    ended = barasync("matrix", "tests")
+
+    assert ended.code == 0, ended.err
+    assert barasync.log(native_architecture(), "stdout.log").splitlines() == PRIVATE
