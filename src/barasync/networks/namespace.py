@@ -216,7 +216,12 @@ def _require_own(net: int) -> None:
 
 
 def _owner(net: int) -> int | None:
-    """Open the user namespace that a network namespace belongs to, `None` where it is our own."""
+    """Open the user namespace to enter first, `None` where this process may do without.
+
+    Root may, in all namespaces below its own, and would be nobody in that of a rootless podman.
+    """
+    if os.geteuid() == 0:
+        return None
     try:
         user: int = fcntl.ioctl(net, _NS_GET_USERNS)
     except OSError as error:
