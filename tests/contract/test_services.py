@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,6 +158,59 @@ def test_two_services_on_one_port_are_said_with_what_the_second_one_printed(
     assert cell["hint"].startswith("the services of a cell share its ports")
     assert barasync.log(NATIVE, "services/other.log").startswith("serving\n")
     assert containers(service) == {}
+
+
+def test_the_policy_of_a_cell_holds_for_its_services(barasync: Barasync) -> None:
+    """What a service sends before it is ready is refused, and counted for the cell."""
+    knocks = SERVICES.replace("echo serving", "nc -w 5 198.51.100.9 4443; echo $?")
+    more = """
+        [network.counted]
+        base = "private"
+        log = true
+        """
+    configure(barasync, "wget -q -O - http://web:8000/x", "counted", knocks + more)
+
+    ended = barasync("matrix", "tests")
+
+    assert ended.code == 0, ended.out + ended.err
+    (cell,) = barasync.result()["cells"]
+    assert [(one["address"], one["port"]) for one in cell["refused"]] == [("198.51.100.9", 4443)]
+    assert barasync.log(NATIVE, "services/web.log").splitlines()[1] == "1"
+
+
+def test_a_cell_that_would_get_another_namespace_is_not_started(
+    barasync: Barasync, service: RigService
+) -> None:
+    """Podman starts an owner that was killed anew with whatever joins it: without rules."""
+    waits = SERVICES.replace('8000/x"', '8000/go"')
+    configure(barasync, "echo ran", more=waits)
+    socket_path = service.endpoint.socket_path
+
+    with barasync.running("matrix", "tests") as process:
+        log = None
+        while log is None or "serving" not in log.read_text():
+            log = next(barasync.directory.glob(".barasync/runs/*/cells/*/services/web.log"), None)
+        ids = {name.rpartition("-")[2]: one for one, name in containers(service).items()}
+        libpod.request(socket_path, "POST", f"containers/{ids['beside']}/kill")
+        libpod.request(socket_path, "POST", f"containers/{ids['beside']}/wait")
+        query = {"path": "/www"}
+        libpod.request(
+            socket_path, "PUT", f"containers/{ids['web']}/archive", query=query, body=one_file("go")
+        )
+        out, err = process.communicate(timeout=40)
+
+    assert process.returncode != 0, (out + err).decode()
+    assert barasync.statuses() == {NATIVE: "infrastructure_error"}
+    assert barasync.log(NATIVE) == ""
+    assert containers(service) == {}
+
+
+def one_file(name: str) -> bytes:
+    """An archive of an empty file."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo(name))
+    return buffer.getvalue()
 
 
 def test_a_service_without_an_image_is_an_image_that_is_missing(
