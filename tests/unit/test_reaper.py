@@ -80,7 +80,7 @@ class Handle:
     key: str
 
     async def remove(self, **how: object) -> None:
-        of_cell = {"force": True, "timeout": 0, "volumes": True}
+        of_cell = {"force": True, "timeout": 0, "volumes": True, "dependents": True}
         assert how in (of_cell, {"force": True, "missing_ok": True})
         await self.collection.remove(self.key, missing_ok=True)
 

@@ -105,7 +105,7 @@ class FakePodman:
         return LAYER
 
     async def remove(self, **how: object) -> None:
-        assert how == {"force": True, "timeout": 0, "volumes": True}
+        assert how == {"force": True, "timeout": 0, "volumes": True, "dependents": True}
         await self._step("remove")
 
 
