@@ -164,7 +164,8 @@ def test_without_nft_nothing_starts_and_the_package_is_named(barasync: Barasync)
     assert ended.code == 4, ended.err
     assert ended.out == ""
     assert "the cell was not started: nft is not installed" in ended.err
-    assert "nftables" in ended.err
+    assert "install the package nftables" in ended.err
+    assert '`network = "none"` does without' in ended.err
     (cell,) = barasync.result()["cells"]
     assert cell["status"] == "infrastructure_error"
 
