@@ -35,8 +35,8 @@ def opened(given: Policy, address: str, seconds: int = 60) -> str:
     [
         (Preset.PUBLIC, Treatment.FORWARDED),
         (Preset.PRIVATE, Treatment.FORWARDED),
-        (Preset.LOCAL, Treatment.REFUSED),
-        (Preset.ISOLATED, Treatment.REFUSED),
+        (Preset.LOCAL, Treatment.UNKNOWN),
+        (Preset.ISOLATED, Treatment.UNKNOWN),
     ],
 )
 def test_names_of_no_entry_are_known_where_the_base_has_a_network(

@@ -172,7 +172,7 @@ def with_policy(
         network="none" if network.name is None else "bridge",
         networks={} if network.name is None else {network.name: (alias,)},
         dns_servers=tuple(map(str, policy.dns if network.names is None else network.resolvers[:1])),
-        # With the host's search domains, the C library gives up at the first name that is refused.
+        # With the host's search domains, the C library asks for names that are in no entry first.
         dns_search=() if network.names is None else (".",),
         extra_hosts={name: str(address) for name, address in policy.hosts.items()},
         publish=tuple(

@@ -34,7 +34,15 @@ class Lifetime:
 class Treatment(Enum):
     """What becomes of a question that is about no cell."""
 
-    REFUSED = auto()
+    UNKNOWN = auto()
+    """Answered as a name that does not exist (NXDOMAIN), which ends the search at once everywhere.
+
+    `REFUSED` says what is so, but to it and to any other failure musl answers nothing and waits for
+    another server, 5 s in all, and glibc tells programs that they may try again (`EAI_AGAIN`). With
+    no record of the zone (SOA) the answer is of this moment and nobody keeps it (RFC 2308, 5).
+
+    Source: `__res_msend_rc` of musl, `send_dg` of glibc.
+    """
     FORWARDED = auto()
     FED = auto()
     """Forwarded; the answer waits until the rules of the cell have its addresses."""
@@ -53,7 +61,7 @@ def treatment(policy: Policy, name: str, kind: int) -> Treatment:
         return Treatment.EMPTY if kind in {_SVCB, _HTTPS} else Treatment.FED
     if policy.base in {Preset.PUBLIC, Preset.PRIVATE}:
         return Treatment.FORWARDED
-    return Treatment.REFUSED
+    return Treatment.UNKNOWN
 
 
 def feeding(

@@ -281,8 +281,8 @@ class Resolver:
 
     async def _of_server(self, cell: _Cell, query: Query, *, stream: bool) -> bytes:
         decided = treatment(self._policy, query.name, query.type)
-        if decided is Treatment.REFUSED:
-            return query.answer(Rcode.REFUSED)
+        if decided is Treatment.UNKNOWN:
+            return query.answer(Rcode.NXDOMAIN)
         if decided is Treatment.EMPTY:
             return query.answer(Rcode.NOERROR)
         answer = await self._upstream.ask(query, stream=stream)
