@@ -164,6 +164,25 @@ def test_a_name_that_leads_to_this_host_opens_nothing(
     assert ended.code == 0, ended.out + ended.err
 
 
+def test_what_a_cell_asked_for_in_vain_is_told(
+    barasync: Barasync, busybox: str, far: Internet
+) -> None:
+    script = "nslookup other.example.test; nslookup six.example.test; true"
+    barasync.configure_script(busybox, script, network(far, more="log = true"))
+
+    ended = barasync("matrix", "tests")
+
+    assert ended.code == 0, ended.out + ended.err
+    assert "NXDOMAIN" in barasync.log(NATIVE)
+    (cell,) = barasync.result()["cells"]
+    assert [each["name"] for each in cell["refused_names"]] == ["other.example.test"]
+    (warning,) = cell["warnings"]
+    assert warning == (
+        "network 'names' names six.example.test, and there is no such name: is it misspelt?"
+    )
+    assert 'allow = ["other.example.test"]' in ended.out + ended.err
+
+
 def test_names_are_refused_on_a_rootless_service(
     rootless_service: RigService, rootless_busybox: str, tmp_path: Path
 ) -> None:

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
-from barasync.aiopodman import ContainerInspect, ContainerState
-from barasync.config.policies import PRESETS
+from barasync.aiopodman import Attachment, ContainerInspect, ContainerState, NetworkSettings
+from barasync.config.policies import PRESETS, Destination, Policy, Preset
+from barasync.engine.ended import Ended
 from barasync.engine.enforcement import enforced
 from barasync.engine.networks import CellNetwork
+from barasync.networks.asked import RefusedName
 from barasync.networks.namespace import NamespaceError
+from barasync.networks.resolver import Resolver
+from barasync.networks.upstream import Server
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +47,11 @@ class Container:
     id: str = "c"
 
     async def inspect(self) -> ContainerInspect:
-        return ContainerInspect(id=self.id, state=ContainerState(pid=self.pid))
+        return ContainerInspect(
+            id=self.id,
+            state=ContainerState(pid=self.pid),
+            network_settings=NetworkSettings(networks={"n": Attachment(ipv4="10.89.0.2")}),
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +98,47 @@ async def test_rules_of_an_earlier_try_are_replaced() -> None:
         await enforcement.apply(container)
 
     assert len(namespace.loaded) == 2
+
+
+GATEWAY = ip_address("10.89.0.1")
+
+
+def naming(*, log: bool) -> tuple[Policy, CellNetwork]:
+    """Return a policy that names a host, and its network with a resolver, which does not serve."""
+    entry = Destination("www.example.org", name="www.example.org")
+    policy = Policy(name="ci", base=Preset.LOCAL, allow=(entry,), log=log)
+    server = Server(ip_address("192.0.2.53"))
+    resolver = Resolver(policy, listen=[GATEWAY], host=(), servers=[server])
+    return policy, CellNetwork(name="n", resolvers=(GATEWAY,), names=resolver)
+
+
+@asynccontextmanager
+async def entered(_pid: int, _container_id: str) -> AsyncIterator[Namespace]:
+    yield Namespace(lives=True)
+
+
+@pytest.mark.parametrize("log", [True, False])
+@pytest.mark.parametrize("joined", [True, False])
+async def test_names_asked_for_in_vain_are_told_when_the_cell_has_ended(
+    monkeypatch: pytest.MonkeyPatch, *, log: bool, joined: bool
+) -> None:
+    monkeypatch.setattr("barasync.engine.enforcement.addresses", lambda: (GATEWAY,))
+    monkeypatch.setattr("barasync.engine.enforcement.refusals", lambda _listing: ())
+    policy, network = naming(log=log)
+    container: Any = Container(pid=42)
+    async with (
+        enforced(policy, network, entered, alias="c") as owner,
+        enforced(policy, network, entered, alias="c", joins=owner) as joining,
+    ):
+        cell = joining if joined else owner
+        await owner.apply(container)
+        await joining.apply(container)
+        assert cell.asked is not None
+        cell.asked.find("www.example.org", exists=False)
+        cell.asked.refuse("ads.example.net")
+        ended = await cell.settle(Ended())
+
+    assert ended.refused_names == ((RefusedName("ads.example.net", 1),) if log else ())
+    assert ended.notes == (
+        "network 'ci' names www.example.org, and there is no such name: is it misspelt?",
+    )

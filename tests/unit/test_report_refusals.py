@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from barasync.networks.asked import RefusedName
 from barasync.networks.refused import Refusal
-from barasync.report.refusals import refused_line
+from barasync.report.refusals import refused_line, refused_names_line
 
 
 def test_a_refusal_is_told_with_what_would_let_it_through() -> None:
@@ -46,3 +47,14 @@ def test_the_preset_that_reaches_an_address_is_named(address: str, preset: str |
     assert f'`allow = ["{address} icmp"]`' in line
     assert ("the base" in line) == (preset is not None)
     assert preset is None or f"the base '{preset}'" in line
+
+
+def test_refused_names_are_told_with_the_entry_that_lets_the_first_be_known() -> None:
+    names = [RefusedName(name, 2) for name in ("db", "a_b.example.org", "a.example.org", "b.org")]
+
+    assert refused_names_line(names) == (
+        "refused the names db (2 questions), a_b.example.org (2 questions), a.example.org"
+        ' (2 questions) and 1 more; `allow = ["a.example.org"]` lets it know and reach'
+        " a.example.org"
+    )
+    assert refused_names_line(names[:1]) == "refused the names db (2 questions)"

@@ -16,6 +16,7 @@ import pytest
 
 from barasync.config.policies import Address, Destination, Policy, Preset
 from barasync.errors import BarasyncError
+from barasync.networks.asked import RefusedName
 from barasync.networks.resolver import Resolver, ResolverError
 from barasync.networks.upstream import Server, send_message
 from tests.unit.dns_zone import (
@@ -147,6 +148,37 @@ async def test_a_name_of_no_entry_does_not_exist_and_nobody_is_asked() -> None:
     # Without a record of a zone nobody may keep it.
     assert answer.authority == []
     assert upstream.asked == []
+
+
+async def test_what_is_asked_for_in_vain_is_known_of_each_cell() -> None:
+    upstream = zone({"www.example.org": WWW})
+    async with resolving(policy("www.example.org", "wwww.example.org"), upstream) as started:
+        resolver, port = started
+        with (
+            resolver.cell(["db"], [CLIENT], Rules().load) as asked,
+            resolver.cell(["app"], [OTHER], Rules().load) as others,
+        ):
+            for name in ("www.example.org", "wwww.example.org", "Ads.example.net"):
+                await ask(question(name), port)
+            await ask(question("ads.example.net", "AAAA"), port)
+            pointer = ip_address("198.51.100.7").reverse_pointer
+            await ask(question(pointer, "PTR"), port)
+
+    assert asked.refused == (RefusedName("ads.example.net", 2),)
+    assert asked.absent == ("wwww.example.org",)
+    assert (others.refused, others.absent) == ((), ())
+
+
+async def test_a_name_that_appears_while_the_cell_asks_is_not_missed() -> None:
+    upstream = zone({"other.example.org": []})
+    async with resolving(policy("www.example.org"), upstream) as (resolver, port):
+        with resolver.cell(["db"], [CLIENT], Rules().load) as asked:
+            await ask(question("www.example.org"), port)
+            assert asked.absent == ("www.example.org",)
+            upstream.answers["www.example.org"] = WWW
+            await ask(question("www.example.org"), port)
+
+    assert asked.absent == ()
 
 
 @pytest.mark.parametrize("base", [Preset.PUBLIC, Preset.PRIVATE])

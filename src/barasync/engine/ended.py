@@ -9,6 +9,7 @@ from barasync.engine.job import Job, timeout_of_service
 from barasync.engine.retry import is_retried
 from barasync.engine.verdict import Observation, Verdict, judge, remark
 from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Snapshot, Status
+from barasync.networks.asked import RefusedName
 from barasync.networks.refused import Refusal
 
 _KILLED = 137
@@ -35,6 +36,7 @@ class Ended:
     manifest: str | None = None
     snapshot: Snapshot | None = None
     refused: tuple[Refusal, ...] = ()
+    refused_names: tuple[RefusedName, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -81,6 +83,7 @@ def outcome_of(ended: Ended, job: Job, version: PodmanVersion, oom_kills: int | 
         manifest=ended.manifest,
         snapshot=ended.snapshot,
         refused=ended.refused,
+        refused_names=ended.refused_names,
     )
 
 

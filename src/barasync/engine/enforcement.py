@@ -19,6 +19,7 @@ from barasync.engine.ended import Ended
 from barasync.engine.network_words import or_without
 from barasync.engine.networks import CellNetwork
 from barasync.errors import EngineUnavailable
+from barasync.networks.asked import Asked
 from barasync.networks.bridge import keep_address
 from barasync.networks.host import addresses
 from barasync.networks.namespace import Enter, Entered, NamespaceError
@@ -45,6 +46,7 @@ class Enforcement:
     ) -> None:
         self.rules: Ruleset | None = None
         self.published: dict[str, list[HostPort]] = {}
+        self.asked: Asked | None = None
         self._policy = policy
         self._network = network
         self._enter = enter
@@ -95,7 +97,10 @@ class Enforcement:
         names, network = self._network.names, self._network.name
         if names is not None and network is not None and self._joins is None:
             addresses = settings.networks[network].addresses
-            self._stack.enter_context(names.cell([self._alias], addresses, namespace.load))
+            asked = names.cell([self._alias], addresses, namespace.load)
+            self.asked = self._stack.enter_context(asked)
+        elif self._joins is not None:
+            self.asked = self._joins.asked
 
     async def confirm(self, container: Container) -> None:
         """Make sure that what was started is what has the rules.
@@ -116,7 +121,11 @@ class Enforcement:
             )
 
     async def settle(self, ended: Ended) -> Ended:
-        """Add to how a container ended what its policy refused, where that is counted."""
+        """Add to how a container ended what it asked for in vain, and what its policy refused.
+
+        The latter where that is counted.
+        """
+        ended = self._with_names(ended)
         if self._namespace is None or self._policy is None or not self._policy.log:
             return ended
         try:
@@ -125,6 +134,20 @@ class Enforcement:
             note = f"what its network refused is not known: {error}"
             return replace(ended, notes=(*ended.notes, note))
         return replace(ended, refused=refused)
+
+    def _with_names(self, ended: Ended) -> Ended:
+        policy, asked = self._policy, self.asked
+        if policy is None or asked is None:
+            return ended
+        notes = [
+            f"network '{policy.name}' names {name}, and there is no such name: is it misspelt?"
+            for name in asked.absent
+        ]
+        if not policy.log:
+            return replace(ended, notes=(*ended.notes, *notes))
+        if asked.others:
+            notes.append(f"{asked.others} more questions for refused names were not told apart")
+        return replace(ended, notes=(*ended.notes, *notes), refused_names=asked.refused)
 
     async def _load(self, policy: Policy, namespace: Entered, *, again: bool) -> None:
         rules = None if self._joins is None else self._joins.rules

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
+from barasync.networks.asked import RefusedName
 from barasync.networks.refused import Refusal
 
 
@@ -91,8 +92,8 @@ class Outcome:
     maps a phase's name to its duration in seconds. `flaky` marks a cell that passed only after an
     earlier attempt did not. `manifest` is the list of all files in `artifacts`, relative to the
     run's directory; `None` where nothing was asked for or the list could not be written. `snapshot`
-    is `None` where none was asked for. `refused` is what the cell's network did not let out, where
-    its policy counts that.
+    is `None` where none was asked for. `refused` is what the cell's network did not let out, and
+    `refused_names` the names that it did not let the cell know, where its policy counts that.
     """
 
     status: Status
@@ -108,6 +109,7 @@ class Outcome:
     manifest: str | None = None
     snapshot: Snapshot | None = None
     refused: tuple[Refusal, ...] = ()
+    refused_names: tuple[RefusedName, ...] = ()
     flaky: bool = False
 
     @property

@@ -158,6 +158,14 @@ def failed(answer: bytes) -> bool:
     return answer[3] & 0x0F in {Rcode.SERVFAIL, Rcode.NOTIMP, Rcode.REFUSED}
 
 
+def says_absent(answer: bytes) -> bool:
+    """Tell whether an answer of a server says that there is no such name, or none that it leads to.
+
+    Source: RFC 2308, 2.1; RFC 6604, 3.
+    """
+    return answer[3] & 0x0F == Rcode.NXDOMAIN
+
+
 class Unreadable(Exception):
     """An answer that cannot be read."""
 

@@ -29,6 +29,7 @@ from dns.rcode import Rcode
 
 from barasync.config.policies import Address, Policy
 from barasync.errors import BarasyncError, EngineUnavailable
+from barasync.networks.asked import Asked
 from barasync.networks.dns_messages import (
     LONGEST_QUERY,
     OWN_SECONDS,
@@ -37,6 +38,7 @@ from barasync.networks.dns_messages import (
     lifetimes,
     load_record_types,
     read_query,
+    says_absent,
 )
 from barasync.networks.names import Lifetime, Treatment, feeding, treatment
 from barasync.networks.upstream import PORT, Server, Upstream, receive_message, send_message
@@ -69,6 +71,7 @@ class _Cell:
     names: tuple[str, ...]
     addresses: tuple[Address, ...]
     load: Load
+    asked: Asked = field(default_factory=Asked)
     held: OrderedDict[tuple[str, Address], float] = field(default_factory=OrderedDict)
 
     def lacks(self, name: str, lifetime: Lifetime, now: float) -> bool:
@@ -128,15 +131,17 @@ class Resolver:
     @contextmanager
     def cell(
         self, names: Iterable[str], addresses: Iterable[Address], load: Load
-    ) -> Iterator[None]:
+    ) -> Iterator[Asked]:
         """Answer a cell with these addresses while the block lasts, and give its names to others.
+
+        It gives what the cell asks for in vain.
 
         `load` is called with nft's text before an answer opens an address, several at a time.
         """
         cell = _Cell(tuple(name.lower() for name in names), tuple(addresses), load)
         self._cells |= dict.fromkeys(cell.addresses, cell)
         try:
-            yield
+            yield cell.asked
         finally:
             for address in cell.addresses:
                 if self._cells.get(address) is cell:
@@ -282,6 +287,8 @@ class Resolver:
     async def _of_server(self, cell: _Cell, query: Query, *, stream: bool) -> bytes:
         decided = treatment(self._policy, query.name, query.type)
         if decided is Treatment.UNKNOWN:
+            if query.reversed_address is None:
+                cell.asked.refuse(query.name)
             return query.answer(Rcode.NXDOMAIN)
         if decided is Treatment.EMPTY:
             return query.answer(Rcode.NOERROR)
@@ -289,6 +296,7 @@ class Resolver:
         if answer is None:
             return query.answer(Rcode.SERVFAIL)
         if decided is Treatment.FED:
+            cell.asked.find(query.name, exists=not says_absent(answer))
             await self._feed(cell, query.name, lifetimes(answer))
         return answer
 

@@ -22,6 +22,7 @@ from barasync.events import (
     RunStarted,
 )
 from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Snapshot, Status, Usage
+from barasync.networks.asked import RefusedName
 from barasync.networks.refused import Refusal
 from barasync.report import jsonl
 from barasync.report.files import OUTPUT_LOG, STDERR_LOG, STDOUT_LOG, cell_logs
@@ -62,7 +63,8 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
     `retried` are the attempts before the last one, and `flaky` says that the last one passed where
     they did not. `manifest` is the list of all files in `artifacts` (`report.manifests`), relative
     to the run's directory. `ports` are where those of the container were published on the host
-    (`events.ContainerStarted`), and `refused` is what its network did not let out.
+    (`events.ContainerStarted`), `refused` is what its network did not let out, and `refused_names`
+    are the names that it did not let the cell know.
     """
 
     id: str
@@ -91,6 +93,7 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: Snapshot | None = None
     ports: Mapping[str, tuple[str, ...]] = {}
     refused: tuple[Refusal, ...] = ()
+    refused_names: tuple[RefusedName, ...] = ()
     flaky: bool = False
     retried: tuple[AttemptResult, ...] = ()
 
@@ -239,6 +242,7 @@ def _concluded(cell: CellResult, outcome: Outcome, seconds: float | None) -> Cel
         manifest=outcome.manifest,
         snapshot=outcome.snapshot,
         refused=outcome.refused,
+        refused_names=outcome.refused_names,
         warnings=outcome.warnings,
         flaky=outcome.flaky,
         # The last of them was to be followed by another one, and the run ended before.

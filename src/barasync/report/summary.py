@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from barasync.matrix.outcome import Status
-from barasync.report.refusals import refused_line
+from barasync.report.refusals import refused_line, refused_names_line
 from barasync.report.result import CellResult, ResultDocument
 from barasync.report.terminal import Style
 from barasync.report.words import count, duration, size, tally, verdict, verdict_colour
@@ -164,6 +164,9 @@ def _without_snapshots(cells: Sequence[CellResult]) -> Iterator[str]:
 
 def _refused(cells: Sequence[CellResult]) -> Iterator[str]:
     """Say what the networks of cells did not let out."""
+    yield from _said_once(
+        (cell.id, refused_names_line(cell.refused_names)) for cell in cells if cell.refused_names
+    )
     yield from _said_once((cell.id, refused_line(cell.refused)) for cell in cells if cell.refused)
 
 
