@@ -110,7 +110,7 @@ class Networks:
         self.documents[name] = {
             "name": name,
             "id": hashlib.sha256(name.encode()).hexdigest(),
-            "driver": "bridge",
+            "driver": body.get("driver", "bridge"),
             "network_interface": body.get("network_interface") or f"podman{number - 1}",
             "subnets": [
                 {"subnet": str(subnet), "gateway": gateway or str(subnet[1])}

@@ -125,6 +125,10 @@ class FakeService:
             ]
         )
 
+    def make_network(self, **body: object) -> None:
+        """Make a network of a create body, as somebody else does."""
+        self._portal.call(lambda: self._state.networks.create(body))
+
     @property
     def secrets(self) -> list[str]:
         """The names of the secrets that are kept."""

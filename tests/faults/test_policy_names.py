@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from ipaddress import ip_address
 
 import anyio
@@ -71,6 +72,19 @@ async def test_a_network_with_podmans_own_resolver_is_not_joined(service: FakeSe
             await made.get(policy(join="shop"))
 
     assert raised.value.hint == "join a network without DNS, or leave `join` out"
+
+
+async def test_names_are_not_resolved_on_a_network_whose_gateway_is_somebody_else(
+    service: FakeService,
+) -> None:
+    service.make_network(name="lan", driver="macvlan", network_interface="eth0")
+    async with networks(service) as (_, made):
+        with pytest.raises(EngineUnavailable, match="lan is a network of the driver 'macvlan'"):
+            await made.get(policy(join="lan"))
+        network = await made.get(replace(policy(join="lan"), name="plain", allow=()))
+
+    # What is the host's own interface is nobody's bridge.
+    assert network.bridge is None
 
 
 async def test_two_runs_cannot_both_resolve_on_a_network_that_they_join(

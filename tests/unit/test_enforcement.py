@@ -142,3 +142,14 @@ async def test_names_asked_for_in_vain_are_told_when_the_cell_has_ended(
     assert ended.notes == (
         "network 'ci' names www.example.org, and there is no such name: is it misspelt?",
     )
+
+
+async def test_a_resolver_whose_address_is_not_this_hosts_starts_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("barasync.engine.enforcement.addresses", lambda: ())
+    policy, network = naming(log=False)
+    container: Any = Container(pid=42)
+    async with enforced(policy, network, entered, alias="c") as enforcement:
+        with pytest.raises(NamespaceError, match=r"10\.89\.0\.1, .* is no address of this host"):
+            await enforcement.apply(container)

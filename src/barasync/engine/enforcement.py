@@ -7,14 +7,14 @@ ended, because its counters tell what was refused.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from anyio import to_thread
 
 from barasync.aiopodman import Container, HostPort, NetworkSettings
-from barasync.config.policies import Policy
+from barasync.config.policies import Address, Policy
 from barasync.engine.ended import Ended
 from barasync.engine.network_words import or_without
 from barasync.engine.networks import CellNetwork
@@ -152,9 +152,11 @@ class Enforcement:
     async def _load(self, policy: Policy, namespace: Entered, *, again: bool) -> None:
         rules = None if self._joins is None else self._joins.rules
         if rules is None:
+            host = await to_thread.run_sync(addresses)
+            self._check_resolvers(host)
             around = Surroundings(
                 resolvers=self._network.resolvers,
-                host=await to_thread.run_sync(addresses),
+                host=host,
                 loopback=self._loopback,
             )
             rules = ruleset(policy, around)
@@ -166,6 +168,21 @@ class Enforcement:
                 f"the rules are not as they were loaded: {lacking}",
                 hint="`nft --version` and `uname --kernel-release` belong into a report of this",
             )
+
+    def _check_resolvers(self, host: Sequence[Address]) -> None:
+        """Refuse a resolver of names that is somebody else: whoever is asked hears what is asked.
+
+        The bridge of a network has its addresses by now.
+        """
+        if self._network.names is None:
+            return
+        for address in self._network.resolvers:
+            if address not in host:
+                raise NamespaceError(
+                    f"{address}, the gateway of {self._network.name}, is no address of this host,"
+                    " so that the names of the policy would be asked of somebody else",
+                    hint="leave `join` out, or join a network of this host's podman",
+                )
 
 
 @asynccontextmanager

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _CREATE_SECONDS = 120.0
 _CREATE_SECONDS_WHEN_CANCELLED = 5.0
 _REMOVE_SECONDS = 30.0
+# Podman's networks of this driver have a bridge on the host, which has their gateways' addresses.
+_BRIDGE = "bridge"
 _CAPABILITIES = ("NET_ADMIN", "NET_RAW")
 
 
@@ -117,10 +119,18 @@ class Networks:
             raise EngineUnavailable(
                 f"network '{name}' cannot be made: {error}", hint=WITHOUT
             ) from error
-        bridge = found.interface if self._resolvers.here else None
+        is_bridge = found.driver == _BRIDGE
+        # Of another driver it is an interface of the host's own, or none.
+        bridge = found.interface if is_bridge and self._resolvers.here else None
         if not policy.names:
             resolvers = _resolvers(policy, found)
             return CellNetwork(name=found.name, resolvers=resolvers, bridge=bridge)
+        if not is_bridge:
+            raise EngineUnavailable(
+                f"network '{name}' names hosts, and {found.name} is a network of the driver"
+                f" {found.driver!r}: its gateway is not this host, where their resolver would be",
+                hint="join a network of the driver 'bridge', or leave `join` out",
+            )
         if found.dns_enabled:
             raise EngineUnavailable(
                 f"network '{name}' names hosts, and on {found.name} podman's own resolver has the"

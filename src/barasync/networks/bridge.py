@@ -21,12 +21,15 @@ def keep_address(interface: str) -> None:
     nobody does: whenever a container comes or goes it may get another one, and what the others send
     to their gateway is lost until they ask for it again, 5 s and more (measured with podman 4.3.1).
 
-    A bridge that is not there, or not this process's to change, is left as it is.
+    A bridge that is not there, or not this process's to change, is left as it is, and so is
+    whatever is no bridge.
 
     Source: `br_stp_recalculate_bridge_id` of the kernel, netdevice(7).
     """
     place = _INTERFACES / interface
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        if not (place / "bridge").is_dir():
+            return
         if (place / "addr_assign_type").read_text().strip() == _SET_BY_SOMEBODY:
             return
         address = bytes.fromhex((place / "address").read_text().strip().replace(":", ""))
