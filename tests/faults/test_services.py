@@ -256,6 +256,27 @@ async def test_rules_are_loaded_once_and_looked_for_in_every_container(
     assert (service.containers, kernel.open) == ({}, 0)
 
 
+@pytest.mark.usefixtures("all_there")
+async def test_a_podman_that_does_not_tell_what_it_started_fails_the_cell_and_not_the_run(
+    service: FakeService,
+) -> None:
+    kernel = Kernel(lives=False)
+    # The owner of the namespace and the service are looked at before and after their start.
+    service.inject(Fault("inspect", Refuses(NO_SPACE), skip=3))
+
+    ran = await run(
+        service,
+        "echo ran",
+        services=(replace(DB, command=("true",), ready=()),),
+        policy=PRESETS["local"],
+        enter=kernel.enter,
+    )
+
+    assert "service 'db' cannot be started: podman: " in failed(ran, service)
+    assert NO_SPACE in ran.outcome().reason
+    assert kernel.open == 0
+
+
 async def test_a_service_that_is_not_where_the_rules_are_is_not_started(
     service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
