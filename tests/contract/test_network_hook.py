@@ -171,6 +171,11 @@ def test_a_table_of_a_file_is_kept_as_it_was(
         (("--network=none", "--privileged"), "local", "which no policy bears"),
         (("--network=host",), "local", "it has the network of the host"),
         (("--network=ns:/proc/self/ns/net",), "local", "shares the network of another"),
+        (
+            ("--network=none", "--pid=host", "--cap-add=SYS_PTRACE"),
+            "local",
+            "sees processes outside of it",
+        ),
         (("--network=none",), "public", "the container has no network yet"),
         ((), "public", "the container's network has no resolver"),
     ],
@@ -196,6 +201,21 @@ def test_a_container_that_joins_another_ones_network_does_not_change_its_rules(
 
     assert done.returncode != 0
     assert "shares the network of another" in by_hand.said()
+    assert by_hand.connects(address)
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_file_of_another_ones_network_does_not_lead_past_that(
+    by_hand: ByHand, service: RigService, server: tuple[str, str]
+) -> None:
+    container, address = server
+    found = libpod.request(service.endpoint.socket_path, "GET", f"containers/{container}/json")
+    network = found["NetworkSettings"]["SandboxKey"]
+
+    done = by_hand(f"--network=ns:{network}", "--annotation=barasync.network=isolated")
+
+    assert done.returncode != 0
+    assert "is in its network already" in by_hand.said()
     assert by_hand.connects(address)
 
 

@@ -18,6 +18,8 @@ from barasync.networks import hook
 from barasync.networks.hook import (
     Bundle,
     HookError,
+    State,
+    check_alone,
     check_container,
     main,
     parse_links,
@@ -30,16 +32,25 @@ from barasync.networks.namespace import NamespaceError
 
 ID = "0123456789abcdef" * 4
 PUBLIC, LOCAL = PRESETS["public"], PRESETS["local"]
-OWN = {"type": "network", "path": "/run/netns/netns-1"}
+NETNS = "netns-5f3c2a10-9b1e-4c55-8a77-0123456789ab"
+NONE_HELD: dict[str, list[str]] = {}
+OWN_PIDS = {"type": "pid"}
+OWN = {"type": "network", "path": f"/run/netns/{NETNS}"}
 
 
-def bundle(*, policy: str = "local", capabilities: object = None, namespace: object = OWN) -> bytes:
+def bundle(
+    *,
+    policy: str = "local",
+    capabilities: object = NONE_HELD,
+    namespace: object = OWN,
+    pid: object = OWN_PIDS,
+) -> bytes:
     return json.dumps(
         {
             "ociVersion": "1.0.2",
             "process": {"args": ["true"], "capabilities": capabilities},
             "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
-            "linux": {"namespaces": [{"type": "pid"}, *([namespace] if namespace else [])]},
+            "linux": {"namespaces": [each for each in (pid, namespace) if each]},
             "annotations": {"barasync.network": policy, "other": "1"},
         }
     ).encode()
@@ -91,7 +102,9 @@ def test_a_capability_that_lifts_rules_is_refused(kind: str, name: str) -> None:
     ("namespace", "policy", "why"),
     [
         (None, LOCAL, "network of the host"),
-        ({"type": "network", "path": "/proc/7/ns/net"}, LOCAL, "network of another container"),
+        ({"type": "network", "path": "/proc/7/ns/net"}, LOCAL, "shares the network of another"),
+        ({"type": "network", "path": "/run/netns/shop"}, LOCAL, "shares the network of another"),
+        ({"type": "network", "path": "/run/netns/netns-1"}, LOCAL, "shares the network of another"),
         ({"type": "network"}, PUBLIC, "no network yet"),
     ],
 )
@@ -100,6 +113,37 @@ def test_a_network_that_is_not_the_containers_own_is_refused(
 ) -> None:
     with pytest.raises(HookError, match=why):
         check_container(parsed(namespace=namespace), policy)
+
+
+@pytest.mark.parametrize("pid", [None, {"type": "pid", "path": "/proc/7/ns/pid"}])
+def test_who_may_trace_processes_sees_none_but_its_own(pid: object) -> None:
+    traces = {"bounding": ["CAP_SYS_PTRACE"]}
+
+    check_container(parsed(capabilities=traces), LOCAL)
+    check_container(parsed(pid=pid), LOCAL)
+    with pytest.raises(HookError, match="sees processes outside of it"):
+        check_container(parsed(capabilities=traces, pid=pid), LOCAL)
+
+
+def test_capabilities_that_nobody_names_are_refused() -> None:
+    with pytest.raises(HookError, match="names no capabilities"):
+        check_container(parsed(capabilities=None), LOCAL)
+
+
+def test_a_network_in_which_somebody_lives_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for pid, target in {"7": "own", "8": "host", "9": "own"}.items():
+        (tmp_path / pid / "ns").mkdir(parents=True)
+        (tmp_path / pid / "ns/net").symlink_to(tmp_path / target)
+    for target in ("own", "host"):
+        (tmp_path / target).touch()
+    (tmp_path / "10").mkdir()
+    monkeypatch.setattr(hook, "_PROC", tmp_path)
+
+    check_alone(State(id=ID, pid=8, bundle="/"))
+    with pytest.raises(HookError, match="the process 9 is in its network already"):
+        check_alone(State(id=ID, pid=7, bundle="/"))
 
 
 # Who resolves names
@@ -217,6 +261,8 @@ def test_rules_that_are_not_in_force_after_loading_keep_the_container_from_its_s
         yield kernel
 
     monkeypatch.setattr(hook, "enter", enter)
+    # This process lives in the network of this host.
+    monkeypatch.setattr(hook, "check_alone", lambda _state: None)
     code, log = run(monkeypatch, tmp_path, files, told=state(tmp_path), config=bundle())
 
     assert "table inet barasync" in kernel.text

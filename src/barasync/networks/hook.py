@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,7 @@ from pathlib import Path
 
 import anyio
 import msgspec
+from anyio import to_thread
 
 from barasync.config.capabilities import LIFTING
 from barasync.config.policies import PRESETS, Address, Policy, Range
@@ -43,6 +45,9 @@ _MOST_BYTES = 16 * 1024**2
 _MOST_LOG_BYTES = 256 * 1024
 _NAME_LENGTH = 80
 _ROUTE_IS_UP = 1
+# The file of a network namespace that podman makes (`NewNS` of containers/common).
+_PODMANS_OWN = re.compile(r"netns-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_OF_PROCESSES = "SYS_PTRACE"
 _IPV6_BITS = 128
 
 
@@ -117,9 +122,10 @@ def check_container(bundle: Bundle, policy: Policy) -> None:
             "it has the network of the host, whose packets no policy of a container may decide on",
             hint="give it a network of its own, or take away the annotation",
         )
-    if places[0].startswith("/proc/"):
+    if places[0] and _PODMANS_OWN.fullmatch(Path(places[0]).name) is None:
         raise HookError(
-            "it shares the network of another container or of a pod, which has its own rules",
+            "it shares the network of another container or of a pod, or one that was made by hand,"
+            " whose rules are not its own",
             hint="give it a network of its own, or take away the annotation",
         )
     if not places[0] and policy.resolves:
@@ -131,11 +137,22 @@ def check_container(bundle: Bundle, policy: Policy) -> None:
 
 
 def _check_capabilities(bundle: Bundle) -> None:
+    capabilities = bundle.process.capabilities
+    if capabilities is None:
+        raise HookError(
+            "its configuration names no capabilities, so that the runtime leaves it what it has",
+            hint="podman always names them: what else made this container?",
+        )
     held = {
-        name.upper().removeprefix("CAP_")
-        for each in (bundle.process.capabilities or {}).values()
-        for name in each or ()
+        name.upper().removeprefix("CAP_") for each in capabilities.values() for name in each or ()
     }
+    own_processes = any(each.type == "pid" and not each.path for each in bundle.linux.namespaces)
+    if _OF_PROCESSES in held and not own_processes:
+        raise HookError(
+            f"it has {_OF_PROCESSES} and sees processes outside of it, of which it could become"
+            " one that no policy binds",
+            hint=f"run it with --cap-drop={_OF_PROCESSES}, or without --pid",
+        )
     lifting = sorted(held.intersection(LIFTING))
     if lifting:
         raise HookError(
@@ -250,8 +267,39 @@ def _text(path: Path) -> str:
     return _read(path).decode(errors="replace") if path.exists() else ""
 
 
+def check_alone(state: State) -> None:
+    """Refuse a container in whose network namespace another process lives; blocking.
+
+    With `--network=ns:PATH` that may be another container's, whose rules these would replace.
+    Processes that this user may not look at are not seen.
+
+    Raises:
+        HookError: There is one.
+    """
+    own = _network_of(state.pid)
+    for entry in _PROC.iterdir():
+        if entry.name.isdecimal() and int(entry.name) != state.pid:
+            other = _network_of(int(entry.name))
+            if own is not None and other == own:
+                raise HookError(
+                    f"the process {entry.name} is in its network already, whose rules these would"
+                    " be as well",
+                    hint="give it a network of its own, or take away the annotation",
+                )
+
+
+def _network_of(pid: int) -> tuple[int, int] | None:
+    """Tell network namespaces apart; `None` where the process has ended or is not to be seen."""
+    try:
+        found = (_PROC / str(pid) / "ns/net").stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 async def _enforce(state: State, rules: Ruleset) -> None:
     async with enter(state.pid, state.id) as namespace:
+        await to_thread.run_sync(check_alone, state)
         await namespace.load(rules.replacement)
         lack = missing(rules, await namespace.listing())
     if lack is not None:
