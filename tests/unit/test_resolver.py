@@ -128,6 +128,24 @@ async def test_what_the_rules_hold_long_enough_is_not_loaded_again() -> None:
             assert len(rules.loaded) == 2
 
 
+async def test_what_is_asked_for_at_once_is_loaded_once() -> None:
+    loaded: list[str] = []
+
+    async def load(text: str) -> None:
+        loaded.append(text)
+        await anyio.wait_all_tasks_blocked()
+
+    async with resolving(policy("www.example.org"), zone()) as (resolver, port):
+        with resolver.cell(["db"], [CLIENT], load):
+            async with await datagrams_to(port) as udp:
+                for _ in range(5):
+                    await udp.send(question("www.example.org"))
+                answers = [dns.message.from_wire(await udp.receive()) for _ in range(5)]
+
+    assert [texts(answer) for answer in answers] == [["198.51.100.7"]] * 5
+    assert len(loaded) == 1
+
+
 async def test_a_cell_that_takes_anothers_address_has_nothing_of_it() -> None:
     first, second = Rules(), Rules()
     async with resolving(policy("www.example.org"), zone()) as (resolver, port):
@@ -369,23 +387,6 @@ async def test_a_connection_that_says_nothing_is_closed(monkeypatch: pytest.Monk
                 await stream.send(b"\x00")
                 with pytest.raises(anyio.EndOfStream):
                     await stream.receive()
-
-
-async def test_a_flood_is_dropped_and_others_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("barasync.networks.resolver._QUERIES_OF_ONE", 3)
-    upstream = zone(silent=True)
-    async with resolving(policy("www.example.org"), upstream) as (resolver, port):
-        with (
-            resolver.cell(["flood"], [CLIENT], Rules().load),
-            resolver.cell(["db"], [OTHER], Rules().load),
-        ):
-            async with await datagrams_to(port) as udp:
-                for _ in range(50):
-                    await udp.send(question("www.example.org"))
-            # It comes after all of those.
-            assert texts(await ask(question("flood"), port, client=str(OTHER))) == [LOOPBACK]
-            await upstream.wait_for(3)
-            assert len(upstream.asked) == 3
 
 
 async def test_what_is_going_on_ends_with_the_resolver() -> None:
