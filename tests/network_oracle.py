@@ -39,11 +39,15 @@ PORTS = (22, 53, 80, 443, 8080)
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """The first packet of a connection; no port where it has none."""
+    """The first packet of a connection; no port where it has none.
+
+    One that is `forged` claims to come from an address that is not the container's.
+    """
 
     address: Address
     protocol: Protocol
     port: int
+    forged: bool = False
 
     @property
     def over_loopback(self) -> bool:
@@ -57,6 +61,8 @@ Known = Mapping[str, Collection[Address]]
 def may_go(policy: Policy, around: Surroundings, packet: Packet, known: Known) -> bool:
     """Say whether a container may send it: the first who decides, in the order of the policies."""
     begin = base(policy.base, around.host)
+    if packet.forged:
+        return False
     asks = packet.port == 53 and packet.protocol in {Protocol.TCP, Protocol.UDP}
     if any(_meets(entry, packet, known, denies=True) for entry in policy.deny):
         return False
@@ -137,10 +143,18 @@ def _mapped(given: Range) -> Range:
 
 
 addresses = st.sampled_from(ADDRESSES)
-packets = st.builds(Packet, addresses, st.sampled_from(Protocol), st.sampled_from(PORTS)).map(
-    lambda each: Packet(
-        each.address, each.protocol, 0 if each.protocol is Protocol.ICMP else each.port
-    )
+packets = st.builds(
+    lambda address, protocol, port, forged: Packet(
+        address,
+        protocol,
+        0 if protocol is Protocol.ICMP else port,
+        # The kernel sends no such packet of version 4.
+        forged and address.version == 6,
+    ),
+    addresses,
+    st.sampled_from(Protocol),
+    st.sampled_from(PORTS),
+    st.booleans(),
 )
 ranges = st.builds(_range, addresses, st.sampled_from([0, 0, 4, 8, 16, 24, 96, 128]))
 any_ranges = st.one_of(ranges, ranges.map(_mapped))

@@ -326,6 +326,47 @@ def test_the_attempt_to_delete_the_rules_would_succeed_with_the_capability() -> 
     assert done.stdout == "tampering: done done done\n"
 
 
+CLAIM = """
+import errno, socket, sys
+IPV6_FREEBIND = 78
+def bound(address, port):
+    made = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    made.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+    made.bind((address, port))
+    return made
+def fate(sender, to):
+    try:
+        sender.sendto(b"x", to)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return "sent"
+forbidden, allowed = sys.argv[1:]
+with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as asking:
+    asking.connect((allowed, 443))
+    own = asking.getsockname()[0]
+client, claimant = bound(own, 5000), bound(forbidden, 443)
+print(fate(client, (allowed, 443)))
+print(fate(claimant, (own, 5000)), fate(client, (forbidden, 443)))
+print(fate(claimant, (allowed, 443)))
+"""
+
+
+@pytest.mark.parametrize("preset", ["public", "private"])
+def test_a_cell_that_claims_to_be_a_forbidden_host_does_not_reach_it(
+    barasync: Barasync, online: Internet, preset: str
+) -> None:
+    public, private = (
+        next(each for each in kind if ":" in each) for kind in (online.public, online.private)
+    )
+    to = (private, public) if preset == "public" else (public, private)
+    barasync.configure(settings([*probe.PYTHON, "-c", CLAIM, *to]) + f'network = "{preset}"\n')
+
+    ended = barasync("matrix", "tests")
+
+    assert ended.code == 0, ended.out + ended.err
+    assert barasync.log(NATIVE).split() == ["sent", "EPERM", "EPERM", "EPERM"]
+
+
 def awaited(name: str) -> str:
     return f"for i in $(seq 300); do test -e /shared/{name} && break; sleep 0.1; done"
 

@@ -82,7 +82,7 @@ CHANGES: dict[str, tuple[Callable[[Entries], object], str]] = {
         lambda entries: entries.pop(rules(entries, "refused")[-1]),
         "chain refused has 5 rules, not 6",
     ),
-    "rules swapped": (swap, "rule 4 of chain output is 'ct state related icmp type"),
+    "rules swapped": (swap, "rule 4 of chain output is 'icmpv6 type"),
     "a rule in front": (accept_in_front, "rule 1 of chain input is 'accept', not 'ct state est"),
     "a rule of words unknown": (
         lambda entries: entries[rules(entries, "input")[0]]["rule"].update(expr=[{"queue": 1}]),

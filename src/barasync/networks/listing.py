@@ -169,6 +169,8 @@ def _key(listed: Any) -> str:
             return f"ip option {name}"
         case {"exthdr": {"name": name}}:
             return f"exthdr {name}"
+        case {"fib": {"result": result, "flags": str(flag) | [str(flag)]}}:
+            return f"fib {flag} {result}"
         case _:
             return str(listed)
 

@@ -10,6 +10,10 @@ address, so that `allow = ["8080/tcp"]` allows private ones with `public` too.
   4861, section 11.2), and may say what groups it listens to (RFC 3810), for a bridge that snoops.
 - Port 53 is that of the network's resolvers alone, where the policy resolves names: what is asked
   of another is neither filtered nor known to the sets of host names.
+- What claims to come from an address that is not the container's own is dropped, before anything
+  is known of its connection. IPv6 lets every program choose its source (`IPV6_FREEBIND`, which
+  takes no capability), and a packet "from" a forbidden host to the container itself would make what
+  goes to that host an answer. IPv4 has its sources checked by the kernel.
 - A source route (RFC 791; RFC 8200, section 4.4) is refused: the address that it begins with is
   not where it goes.
 - What is refused gets an answer at once. TCP gets a reset: an ICMP error ends a connection over
@@ -75,6 +79,8 @@ _KNOWN = (
     f"ct state related icmpv6 type {one_of((*_ERRORS, 'packet-too-big'))} {_ACCEPT}",
 )
 
+_FORGED = "fib saddr type != local drop"
+
 _NEIGHBOURS = ("nd-neighbor-solicit", "nd-neighbor-advert")
 
 _LINK_OUT = (
@@ -135,9 +141,12 @@ def ruleset(policy: Policy, around: Surroundings) -> Ruleset:
     made = {each.name for each in sets}
     output = (
         *_SOURCE_ROUTED,
-        *_KNOWN,
+        # A reset that refuses has the source of whom the packet was for, and the first report of
+        # groups has none.
         f"meta oif lo ct state related {_ACCEPT}",
         *(_LINK_OUT if policy.needs_network and policy.ipv6 else ()),
+        _FORGED,
+        *_KNOWN,
         *(rule for group in deny for rule in group.rules(_REFUSE)),
         *(rule for group in allow for rule in group.rules(_ACCEPT)),
         *_among(made, "daddr", "resolvers", f"{_DNS} {_ACCEPT}"),
