@@ -20,7 +20,7 @@ from barasync.config.policies import (
     Range,
 )
 from barasync.networks import Surroundings
-from barasync.networks.presets import base
+from barasync.networks.presets import base, guarded
 from tests.network_policies import AROUND
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -28,7 +28,7 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 ADDRESSES: tuple[Address, ...] = tuple(
     ipaddress.ip_address(text)
     for text in (
-        *("10.89.0.1", "10.1.2.3", "172.16.9.9", "192.168.7.7", "127.0.0.1", "169.254.169.254"),
+        *("10.89.0.1", "10.1.2.3", "192.0.0.192", "64:ff9b::cb00:7132", "2001:db8:5::2", "172.16.9.9", "192.168.7.7", "127.0.0.1", "169.254.169.254"),
         *("100.64.0.1", "168.63.129.16", "198.51.100.9", "203.0.113.50", "203.0.113.51"),
         *("fd00:1::1", "fd00:9::9", "fd00:ec2::254", "::1", "2001:db8::9", "2001:db8:5::1"),
         *("64:ff9b::a01:203", "64:ff9b::c633:6409", "2002:a01:203::1", "2002:c633:6409::1"),
@@ -66,15 +66,22 @@ def may_go(policy: Policy, around: Surroundings, packet: Packet, known: Known) -
     asks = packet.port == 53 and packet.protocol in {Protocol.TCP, Protocol.UDP}
     if any(_meets(entry, packet, known, denies=True) for entry in policy.deny):
         return False
-    if any(_meets(entry, packet, known, denies=False) for entry in policy.allow):
+    opened = not _within(packet.address, guarded(around.host))
+    if any(
+        _meets(entry, packet, known, denies=False) and (opened or entry.range or entry.name)
+        for entry in policy.allow
+    ):
+        return True
+    accepts = policy.default is Default.ACCEPT
+    if asks and packet.address in around.resolvers and (policy.resolves or accepts):
         return True
     if policy.resolves and asks and not packet.over_loopback:
-        return packet.address in around.resolvers
+        return False
     if around.loopback and packet.over_loopback:
         return True
     if _within(packet.address, begin.deny):
         return False
-    return _within(packet.address, begin.allow) or policy.default is Default.ACCEPT
+    return _within(packet.address, begin.allow) or (accepts and opened)
 
 
 def may_come(policy: Policy, packet: Packet, known: Known) -> bool:

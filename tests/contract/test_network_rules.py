@@ -37,7 +37,7 @@ from tests.network_oracle import (
     policies,
     surroundings,
 )
-from tests.network_policies import POLICIES, at, named
+from tests.network_policies import POLICIES, at, everywhere, named
 from tests.rig import debian
 from tests.rig.namespaces import Namespace, namespace
 
@@ -300,6 +300,32 @@ def test_what_is_refused_gets_its_answer_at_once(address: str) -> None:
             Refusal(address, "icmp", None, 1),
         }
     assert pinged.value.errno in {errno.EPERM, errno.EACCES, errno.EHOSTUNREACH}
+
+
+GUARDED = {
+    "ports": (everywhere(Ports(Protocol.UDP, 80, 80)), Default.DENY),
+    "default": (at("192.0.2.0/24"), Default.ACCEPT),
+}
+
+
+@pytest.mark.parametrize("name", GUARDED)
+def test_metadata_and_the_host_take_an_entry_with_their_address(name: str) -> None:
+    entry, default = GUARDED[name]
+    policy = Policy(name="any", base=Preset.LOCAL, allow=(entry,), default=default)
+    shut = ("169.254.169.254", "fd00:ec2::254", PEER4, PEER6)
+    opened = replace(policy, allow=(entry, *(at(each) for each in shut)))
+    around = Surroundings(host=(ip_address(PEER4), ip_address(PEER6)))
+
+    with cell(policy, around) as (inside, _):
+        for each in (PUBLIC4, PUBLIC6):
+            send(inside, each, 80)
+        for each in shut:
+            with pytest.raises(PermissionError):
+                send(inside, each, 80)
+
+    with cell(opened, around) as (inside, _):
+        for each in shut:
+            send(inside, each, 80)
 
 
 def test_destinations_beyond_those_that_are_counted_are_refused_as_well() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from barasync.config.policies import PRESETS, Policy, Preset
+from barasync.config.policies import PRESETS, Default, Policy, Preset
 from barasync.networks import hook
 from barasync.networks.hook import (
     Bundle,
@@ -165,6 +165,16 @@ def test_a_network_without_a_resolver_is_refused_where_names_are_resolved() -> N
 
     assert "podman network create" in str(refused.value.hint)
     assert resolvers([], [HOSTS_OWN], LINKS, LOCAL) == ()
+
+
+def test_a_policy_that_accepts_by_default_may_ask_the_networks_resolver_where_there_is_one() -> (
+    None
+):
+    gateway = ip_address("10.89.0.1")
+    policy = Policy(name="p", base=Preset.LOCAL, default=Default.ACCEPT)
+
+    assert resolvers([], [gateway, HOSTS_OWN], LINKS, policy) == (gateway,)
+    assert resolvers([], [HOSTS_OWN], LINKS, policy) == ()
 
 
 def test_the_servers_of_a_policy_are_in_place_of_the_networks() -> None:

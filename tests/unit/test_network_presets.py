@@ -8,7 +8,7 @@ import pytest
 
 from barasync.config.policies import Preset, Range
 from barasync.networks.addresses import may_be_named, plain, with_embedded
-from barasync.networks.presets import base
+from barasync.networks.presets import base, guarded
 from tests.network_policies import AROUND
 
 # Address, then whether `public`, `private`, `local` and `isolated` allow it.
@@ -101,6 +101,22 @@ def decided(preset: Preset, address: ipaddress.IPv4Address | ipaddress.IPv6Addre
     if any(address in each for each in ranges.deny):
         return "deny"
     return "allow" if any(address in each for each in ranges.allow) else "default"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("169.254.169.254", "168.63.129.16", "fd00:ec2::254", "64:ff9b::169.254.169.254"),
+        *("192.168.7.7", "203.0.113.50", "2001:db8:5::1", "2002:cb00:7132::1"),
+    ],
+)
+def test_metadata_and_the_host_are_meant_by_no_default(address: str) -> None:
+    assert any(ipaddress.ip_address(address) in each for each in guarded(AROUND.host))
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "127.0.0.1", "203.0.113.51", "2001:db8:5::2"])
+def test_all_others_are(address: str) -> None:
+    assert not any(ipaddress.ip_address(address) in each for each in guarded(AROUND.host))
 
 
 # The last is 6to4, where each address is as global as the one of IPv4 in it.

@@ -52,6 +52,15 @@ def test_a_table_says_all_that_it_changes(project: Path) -> None:
     ]
 
 
+def test_what_is_accepted_by_default_has_its_exceptions(tmp_path: Path) -> None:
+    (tmp_path / "barasync.toml").write_text('[network.shop]\ndefault = "accept"\n')
+
+    words = in_words(declared_policies(tmp_path)["shop"]).splitlines()
+
+    assert "else          accept, but no metadata address, and not this host" in words
+    assert "names         any server that is reached" in words
+
+
 def test_a_network_that_is_joined_is_named(tmp_path: Path) -> None:
     (tmp_path / "barasync.toml").write_text('[network.shop]\njoin = "office"\n')
 

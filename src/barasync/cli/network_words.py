@@ -9,7 +9,14 @@ from pathlib import Path
 from barasync.cli.networks import in_columns
 from barasync.cli.project import find_project
 from barasync.config.networks import HOST, parse_policies
-from barasync.config.policies import PRESETS, Destination, Policy, Preset, PublishedPort
+from barasync.config.policies import (
+    PRESETS,
+    Default,
+    Destination,
+    Policy,
+    Preset,
+    PublishedPort,
+)
 from barasync.networks.host import addresses
 from barasync.networks.rules import Surroundings, ruleset
 
@@ -23,6 +30,14 @@ _BASES = {
     Preset.LOCAL: "127.0.0.0/8 and ::1",
     Preset.ISOLATED: "nothing, loopback included",
 }
+
+_DEFAULTS = {
+    Default.DENY: "deny",
+    Default.ACCEPT: "accept, but no metadata address, and not this host",
+}
+
+_NAMES = {Default.DENY: "none are resolved", Default.ACCEPT: "any server that is reached"}
+"""Where the policy has no resolver of its own."""
 
 MODES = {
     "none": "no network at all",
@@ -52,8 +67,8 @@ def in_words(policy: Policy) -> str:
         "denies": _entries(policy.deny),
         "allows": _entries(policy.allow),
         "base": f"{policy.base.value}: {_BASES[policy.base]}",
-        "else": "" if policy.base is Preset.PUBLIC else policy.default.value,
-        "names": resolvers if policy.resolves else "none are resolved",
+        "else": "" if policy.base is Preset.PUBLIC else _DEFAULTS[policy.default],
+        "names": resolvers if policy.resolves else _NAMES[policy.default],
         "from outside": _inward(policy),
         "ports": ", ".join(map(_published, policy.ports)),
         "hosts": ", ".join(f"{name} {address}" for name, address in policy.hosts.items()),
@@ -68,7 +83,7 @@ def as_rules(policy: Policy) -> str:
     resolvers = policy.dns or (RESOLVER,)
     rules = ruleset(policy, Surroundings(resolvers=resolvers, host=addresses()))
     note = f"# {RESOLVER} stands for the resolver of the cell's network.\n"
-    return ("" if policy.dns or not policy.resolves else note) + rules.text.rstrip("\n")
+    return ("" if policy.dns or not policy.asks else note) + rules.text.rstrip("\n")
 
 
 def _entries(entries: Iterable[Destination]) -> str:

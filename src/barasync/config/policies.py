@@ -113,6 +113,11 @@ class Policy:
         return self.base in {Preset.PUBLIC, Preset.PRIVATE} or bool(self.names or self.dns)
 
     @property
+    def asks(self) -> bool:
+        """Whether the network's resolver may be asked: also where all is accepted but `deny`."""
+        return self.resolves or self.default is Default.ACCEPT
+
+    @property
     def needs_network(self) -> bool:
         """Whether anything beyond the cell itself can be reached; else it gets no interface."""
         asked = self.allow or self.ports or self.join or self.subnets or self.dns

@@ -23,6 +23,9 @@ from barasync.networks.nftables import (
     range_sets,
 )
 
+GUARDED = "guarded"
+"""The sets of addresses that entries of ports alone do not allow, without the version of IP."""
+
 FED = 4096
 """Addresses that the names of entries with the same ports may have at a time."""
 
@@ -47,6 +50,11 @@ class Group:
     def names(self) -> frozenset[str]:
         """The host names, as `spelled`."""
         return frozenset(spelled(each.name) for each in self.entries if each.name is not None)
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether one of its entries has ports alone."""
+        return any(each.range is None and each.name is None for each in self.entries)
 
     @property
     def sets(self) -> Iterator[Set]:
@@ -78,13 +86,14 @@ class Group:
         return addresses.with_embedded(found) if self.denies else found
 
     def _places(self, side: str) -> Iterator[tuple[str, str]]:
-        everywhere = any(each.range is None and each.name is None for each in self.entries)
         headers = {header_of(each) for each in self._ranges()}
         names = self.names
         for header, _ in VERSIONS:
-            if everywhere:
+            if self.everywhere and self.denies:
                 yield header, ""
                 continue
+            if self.everywhere:
+                yield header, f"{header} {side} != @{GUARDED}_{header} "
             if header in headers:
                 yield header, f"{header} {side} @{self.name}_{header} "
             if names:

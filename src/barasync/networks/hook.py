@@ -177,12 +177,12 @@ def resolvers(
     Raises:
         HookError: There are none, and the policy resolves names.
     """
-    if not policy.resolves or policy.dns:
+    if policy.dns or not policy.asks:
         return policy.dns
     ranges = tuple(links)
     of_links = (each for each in nameservers if any(each in link for link in ranges))
     found = tuple(dict.fromkeys((*served, *of_links)))
-    if not found:
+    if not found and policy.resolves:
         raise HookError(
             f"the policy '{policy.name}' resolves names, and the container's network has no"
             " resolver",

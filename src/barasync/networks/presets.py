@@ -7,7 +7,8 @@
 | `local`    |                                             | loopback                        |
 | `isolated` | loopback                                    |                                 |
 
-What remains is the policy's `default`.
+What remains is the policy's `default`. A cloud's metadata and the host itself are opened by a base,
+or by an entry with their address: neither ports alone nor a default mean them.
 """
 
 from __future__ import annotations
@@ -31,8 +32,7 @@ def base(preset: Preset, host: Iterable[Address]) -> Base:
     """Return the ranges of `preset` on a host with the addresses `host`."""
     match preset:
         case Preset.PUBLIC:
-            own = addresses.with_embedded(addresses.only(address) for address in host)
-            return Base((*addresses.NOT_GLOBAL, *own), addresses.EVERYTHING)
+            return Base((*addresses.NOT_GLOBAL, *_own(host)), addresses.EVERYTHING)
         case Preset.PRIVATE:
             return Base(
                 addresses.with_embedded(addresses.METADATA),
@@ -42,3 +42,15 @@ def base(preset: Preset, host: Iterable[Address]) -> Base:
             return Base((), addresses.LOOPBACK)
         case Preset.ISOLATED:
             return Base(addresses.LOOPBACK, ())
+
+
+def guarded(host: Iterable[Address]) -> tuple[Range, ...]:
+    """Return what is never meant by "everything else": metadata, and a host with addresses `host`.
+
+    Credentials of the machine are behind the one, whatever the machine serves behind the other.
+    """
+    return (*addresses.with_embedded(addresses.METADATA), *_own(host))
+
+
+def _own(host: Iterable[Address]) -> tuple[Range, ...]:
+    return addresses.with_embedded(addresses.only(address) for address in host)

@@ -2,7 +2,8 @@
 
 Who decides about a packet that a container sends: the policy's own `deny`, its own `allow`, what
 its preset denies, what that allows, and its `default`. An entry of ports alone is about every
-address, so that `allow = ["8080/tcp"]` allows private ones with `public` too.
+address, so that `allow = ["8080/tcp"]` allows private ones with `public` too; but neither it nor
+`default = "accept"` opens a cloud's metadata or the host itself (`presets.guarded`).
 
 - Established connections go on, in and out, and ICMP errors about them pass (RFC 1191, RFC 4890,
   section 4.3.1): without "packet too big" large answers would hang.
@@ -33,7 +34,7 @@ from dataclasses import dataclass
 
 from barasync.config.policies import Address, Default, Policy, Preset, Protocol
 from barasync.networks import addresses
-from barasync.networks.entries import Group, groups, spelled
+from barasync.networks.entries import GUARDED, Group, groups, spelled
 from barasync.networks.listing import difference
 from barasync.networks.nftables import (
     PROTOCOLS,
@@ -47,7 +48,7 @@ from barasync.networks.nftables import (
     port_set,
     range_sets,
 )
-from barasync.networks.presets import base
+from barasync.networks.presets import base, guarded
 
 TABLE = "barasync"
 
@@ -98,7 +99,7 @@ _LINK_IN = (
 class Surroundings:
     """What of a container's place its rules depend on.
 
-    `resolvers` are the network's, whose port 53 is allowed where `Policy.resolves`; `host` the
+    `resolvers` are the network's, whose port 53 is allowed where `Policy.asks`; `host` the
     host's own addresses. With `loopback` the loopback interface is allowed whatever the policy's
     base says, for a cell that shares its namespace with services.
     """
@@ -129,10 +130,12 @@ def ruleset(policy: Policy, around: Surroundings) -> Ruleset:
     """Return the rules of `policy` for a container with these `around` it."""
     begin = base(policy.base, around.host)
     deny, allow = groups("deny", policy.deny), groups("allow", policy.allow)
-    resolvers = [addresses.only(each) for each in around.resolvers] if policy.resolves else []
+    accepts = policy.default is Default.ACCEPT
+    guards = accepts or any(group.everywhere for group in allow)
     sets = (
         *(each for group in (*deny, *allow) for each in group.sets),
-        *range_sets("resolvers", resolvers),
+        *range_sets("resolvers", map(addresses.only, around.resolvers if policy.asks else ())),
+        *range_sets(GUARDED, guarded(around.host) if guards else ()),
         *range_sets("base_deny", begin.deny),
         *range_sets("base_allow", begin.allow),
         *_published(policy),
@@ -154,7 +157,8 @@ def ruleset(policy: Policy, around: Surroundings) -> Ruleset:
         *([f"meta oif lo {_ACCEPT}"] if around.loopback else ()),
         *_among(made, "daddr", "base_deny", _REFUSE),
         *_among(made, "daddr", "base_allow", _ACCEPT),
-        _ACCEPT if policy.default is Default.ACCEPT else _REFUSE,
+        *(_among(made, "daddr", GUARDED, _REFUSE) if accepts else ()),
+        _ACCEPT if accepts else _REFUSE,
     )
     chains = (
         Chain("refused", (*(_counting() if policy.log else ()), *_ANSWERS)),
