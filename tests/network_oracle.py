@@ -28,7 +28,7 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 ADDRESSES: tuple[Address, ...] = tuple(
     ipaddress.ip_address(text)
     for text in (
-        *("10.89.0.1", "10.1.2.3", "192.0.0.192", "64:ff9b::cb00:7132", "2001:db8:5::2", "172.16.9.9", "192.168.7.7", "127.0.0.1", "169.254.169.254"),
+        *("10.89.0.1", "10.1.2.3", "192.0.0.192", "64:ff9b::cb00:7132", "203.0.113.130", "2001:db8:6::9", "2001:db8:5::2", "172.16.9.9", "192.168.7.7", "127.0.0.1", "169.254.169.254"),
         *("100.64.0.1", "168.63.129.16", "198.51.100.9", "203.0.113.50", "203.0.113.51"),
         *("fd00:1::1", "fd00:9::9", "fd00:ec2::254", "::1", "2001:db8::9", "2001:db8:5::1"),
         *("64:ff9b::a01:203", "64:ff9b::c633:6409", "2002:a01:203::1", "2002:c633:6409::1"),
@@ -60,7 +60,7 @@ Known = Mapping[str, Collection[Address]]
 
 def may_go(policy: Policy, around: Surroundings, packet: Packet, known: Known) -> bool:
     """Say whether a container may send it: the first who decides, in the order of the policies."""
-    begin = base(policy.base, around.host)
+    begin = base(policy.base, around.host, around.links)
     if packet.forged:
         return False
     asks = packet.port == 53 and packet.protocol in {Protocol.TCP, Protocol.UDP}

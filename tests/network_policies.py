@@ -29,6 +29,7 @@ AROUND = Surroundings(
         ipaddress.ip_address("203.0.113.50"),
         ipaddress.ip_address("2001:db8:5::1"),
     ),
+    links=(ipaddress.ip_network("203.0.113.128/26"), ipaddress.ip_network("2001:db8:6::/64")),
 )
 
 WEB = (Ports(Protocol.TCP, 80, 80), Ports(Protocol.TCP, 443, 443), Ports(Protocol.UDP, 443, 443))

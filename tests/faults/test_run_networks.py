@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
@@ -9,7 +10,7 @@ from ipaddress import ip_network
 import anyio
 import pytest
 
-from barasync.aiopodman import Podman
+from barasync.aiopodman import Podman, Subnet
 from barasync.config.policies import PRESETS, Policy, Preset
 from barasync.engine.names import Resolvers
 from barasync.engine.networks import Networks
@@ -78,6 +79,26 @@ async def test_a_network_is_labelled_and_is_what_its_policy_says(service: FakeSe
     assert [str(each) for each in network.resolvers] == [
         each.gateway for each in found.subnets if each.gateway
     ]
+
+
+async def test_the_subnets_of_a_network_are_other_containers_also_where_it_is_joined(
+    service: FakeService,
+) -> None:
+    subnets = (Subnet(subnet="203.0.113.0/24"), Subnet(subnet="2001:db8:7::/64"))
+    policy = Policy(name="team", base=Preset.PUBLIC, join="routed")
+    kernel = Kernel()
+    async with networks(service) as (podman, made):
+        await podman.networks.create("routed", subnets=subnets)
+        network = await made.get(policy)
+
+    ran = await run(service, "true", policy=policy, enter=kernel.enter)
+
+    assert network.links == (ip_network("203.0.113.0/24"), ip_network("2001:db8:7::/64"))
+    assert ran.outcome().passed
+    (loaded,) = kernel.loaded
+    denied = re.findall(r"set base_deny_ip6? \{[^}]*elements = \{([^}]*)", loaded)
+    assert "203.0.113.0/24" in denied[0]
+    assert "2001:db8:7::/64" in denied[1]
 
 
 async def test_a_policy_that_reaches_nothing_beyond_the_cell_needs_no_network(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -278,6 +279,26 @@ def test_rules_that_are_not_in_force_after_loading_keep_the_container_from_its_s
     assert "table inet barasync" in kernel.text
     assert code != 0
     assert "container 0123456789ab start: the rules are not in force" in log
+
+
+def test_other_containers_of_its_network_are_no_internet_whatever_their_addresses(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: HookFiles
+) -> None:
+    kernel = Loaded(b'{"nftables": []}')
+
+    @asynccontextmanager
+    async def enter(_pid: int, _id: str) -> AsyncIterator[Loaded]:
+        yield kernel
+
+    monkeypatch.setattr(hook, "enter", enter)
+    monkeypatch.setattr(hook, "check_alone", lambda _state: None)
+    monkeypatch.setattr(hook, "parse_links", lambda *_: [ip_network("203.0.113.0/24")])
+    monkeypatch.setattr(hook, "parse_served", lambda *_: [ip_address("203.0.113.1")])
+    monkeypatch.setattr(hook, "_NAMES", tmp_path)
+    run(monkeypatch, tmp_path, files, told=state(tmp_path), config=bundle(policy="public"))
+
+    denied = re.findall(r"set base_deny_ip \{[^}]*elements = \{([^}]*)", kernel.text)
+    assert "203.0.113.0/24" in denied[0]
 
 
 def test_a_namespace_that_cannot_be_entered_keeps_the_container_from_its_start(

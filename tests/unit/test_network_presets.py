@@ -52,6 +52,9 @@ TABLE = """
     255.255.255.255              deny    default  default default
     192.168.7.7                  deny    allow    default default
     203.0.113.50                 deny    default  default default
+    203.0.113.127                allow   default  default default
+    203.0.113.128                deny    default  default default
+    203.0.113.191                deny    default  default default
     ::                           deny    default  default default
     ::1                          deny    allow    allow   deny
     ::2                          deny    default  default default
@@ -69,6 +72,8 @@ TABLE = """
     2001:200::1                  allow   default  default default
     2001:db8::1                  allow   default  default default
     2001:db8:5::1                deny    default  default default
+    2001:db8:6::9                deny    default  default default
+    64:ff9b::203.0.113.129       deny    default  default default
     2002:808:808::1              allow   default  default default
     2002:a00:1::1                deny    default  default default
     2002:a9fe:a9fe::1            deny    deny     default default
@@ -97,7 +102,7 @@ def test_each_preset_decides(row: list[str]) -> None:
 
 
 def decided(preset: Preset, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
-    ranges = base(preset, AROUND.host)
+    ranges = base(preset, AROUND.host, AROUND.links)
     if any(address in each for each in ranges.deny):
         return "deny"
     return "allow" if any(address in each for each in ranges.allow) else "default"

@@ -157,6 +157,7 @@ class Enforcement:
             around = Surroundings(
                 resolvers=self._network.resolvers,
                 host=host,
+                links=self._network.links,
                 loopback=self._loopback,
             )
             rules = ruleset(policy, around)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 import anyio
@@ -23,7 +23,7 @@ from barasync.aiopodman import (
     Subnet,
     answered,
 )
-from barasync.config.policies import Address, Policy
+from barasync.config.policies import Address, Policy, Range
 from barasync.engine.names import Resolvers
 from barasync.engine.network_words import WITHOUT
 from barasync.engine.once import Once
@@ -47,13 +47,15 @@ class CellNetwork:
     """Where the cells of a policy are: on podman's network `name`, without an interface if `None`.
 
     `resolvers` are the servers that they ask for names, on port 53; `names` is behind them where
-    the policy names hosts. `bridge` is the network's interface, where it is on this machine.
+    the policy names hosts. `bridge` is the network's interface, where it is on this machine, and
+    `links` are its subnets.
     """
 
     name: str | None = None
     resolvers: tuple[Address, ...] = ()
     names: Resolver | None = None
     bridge: str | None = None
+    links: tuple[Range, ...] = ()
 
 
 class Networks:
@@ -122,9 +124,10 @@ class Networks:
         is_bridge = found.driver == _BRIDGE
         # Of another driver it is an interface of the host's own, or none.
         bridge = found.interface if is_bridge and self._resolvers.here else None
+        links = tuple(ip_network(each.subnet, strict=False) for each in found.subnets)
         if not policy.names:
             resolvers = _resolvers(policy, found)
-            return CellNetwork(name=found.name, resolvers=resolvers, bridge=bridge)
+            return CellNetwork(name=found.name, resolvers=resolvers, bridge=bridge, links=links)
         if not is_bridge:
             raise EngineUnavailable(
                 f"network '{name}' names hosts, and {found.name} is a network of the driver"
@@ -139,7 +142,9 @@ class Networks:
             )
         gateways = _gateways(found)
         names = await self._resolvers.start(policy, gateways)
-        return CellNetwork(name=found.name, resolvers=gateways, names=names, bridge=bridge)
+        return CellNetwork(
+            name=found.name, resolvers=gateways, names=names, bridge=bridge, links=links
+        )
 
     async def _create(self, policy: Policy) -> NetworkInspect:
         """Make a network; once the request is made, cancellation waits for the answer, a while."""

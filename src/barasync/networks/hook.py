@@ -247,7 +247,9 @@ def _surroundings(state: State, bundle: Bundle, policy: Policy) -> Surroundings:
         for address in parse_served(_text(path), state.id)
     ]
     return Surroundings(
-        resolvers=resolvers(served, nameservers, links, policy), host=host.addresses()
+        resolvers=resolvers(served, nameservers, links, policy),
+        host=host.addresses(),
+        links=tuple(links),
     )
 
 

@@ -2,7 +2,8 @@
 
 | preset     | denies                                      | allows                          |
 |------------|---------------------------------------------|---------------------------------|
-| `public`   | what is not global, metadata, the host      | everything else                 |
+| `public`   | what is not global, metadata, the host,     | everything else                 |
+|            | the container's own networks                |                                 |
 | `private`  | metadata                                    | RFC 1918, fc00::/7, loopback    |
 | `local`    |                                             | loopback                        |
 | `isolated` | loopback                                    |                                 |
@@ -28,11 +29,16 @@ class Base:
     allow: tuple[Range, ...]
 
 
-def base(preset: Preset, host: Iterable[Address]) -> Base:
-    """Return the ranges of `preset` on a host with the addresses `host`."""
+def base(preset: Preset, host: Iterable[Address], links: Iterable[Range] = ()) -> Base:
+    """Return the ranges of `preset` on a host with the addresses `host`.
+
+    `links` are the networks that a container is on, where other containers are. They need not be
+    of private addresses.
+    """
     match preset:
         case Preset.PUBLIC:
-            return Base((*addresses.NOT_GLOBAL, *_own(host)), addresses.EVERYTHING)
+            near = addresses.with_embedded(links)
+            return Base((*addresses.NOT_GLOBAL, *_own(host), *near), addresses.EVERYTHING)
         case Preset.PRIVATE:
             return Base(
                 addresses.with_embedded(addresses.METADATA),

@@ -32,7 +32,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
-from barasync.config.policies import Address, Default, Policy, Preset, Protocol
+from barasync.config.policies import Address, Default, Policy, Preset, Protocol, Range
 from barasync.networks import addresses
 from barasync.networks.entries import GUARDED, Group, groups, spelled
 from barasync.networks.listing import difference
@@ -99,13 +99,15 @@ _LINK_IN = (
 class Surroundings:
     """What of a container's place its rules depend on.
 
-    `resolvers` are the network's, whose port 53 is allowed where `Policy.asks`; `host` the
-    host's own addresses. With `loopback` the loopback interface is allowed whatever the policy's
-    base says, for a cell that shares its namespace with services.
+    `resolvers` are the network's, whose port 53 is allowed where `Policy.asks`; `host` the host's
+    own addresses; `links` the subnets of the container's networks, where other containers are. With
+    `loopback` the loopback interface is allowed whatever the policy's base says, for a cell that
+    shares its namespace with services.
     """
 
     resolvers: tuple[Address, ...] = ()
     host: tuple[Address, ...] = ()
+    links: tuple[Range, ...] = ()
     loopback: bool = False
 
 
@@ -128,7 +130,7 @@ class Ruleset:
 
 def ruleset(policy: Policy, around: Surroundings) -> Ruleset:
     """Return the rules of `policy` for a container with these `around` it."""
-    begin = base(policy.base, around.host)
+    begin = base(policy.base, around.host, around.links)
     deny, allow = groups("deny", policy.deny), groups("allow", policy.allow)
     accepts = policy.default is Default.ACCEPT
     guards = accepts or any(group.everywhere for group in allow)
