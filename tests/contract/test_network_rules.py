@@ -26,7 +26,16 @@ from barasync.config.policies import (
     Protocol,
     PublishedPort,
 )
-from barasync.networks import Refusal, Ruleset, Surroundings, feed, missing, refusals, ruleset
+from barasync.networks import (
+    Refusal,
+    Ruleset,
+    Surroundings,
+    feed,
+    missing,
+    refusals,
+    refused_packets,
+    ruleset,
+)
 from barasync.networks.addresses import may_be_named
 from tests.network_oracle import (
     Known,
@@ -335,9 +344,10 @@ def test_destinations_beyond_those_that_are_counted_are_refused_as_well() -> Non
                 send(inside, PUBLIC4, port)
         with pytest.raises(ConnectionRefusedError):
             connect(inside, PUBLIC4, 80)
-        found = refusals(listing(inside))
+        listed = listing(inside)
 
-    assert len(found) == 100
+    assert len(refusals(listed)) == 100
+    assert refused_packets(listed) == 1200
 
 
 @pytest.mark.parametrize("address", [PUBLIC4, PUBLIC6])

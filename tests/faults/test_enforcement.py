@@ -53,8 +53,9 @@ class Kernel:
     async def listing(self) -> bytes:
         self._fail("listing")
         element = {"elem": {"val": REFUSED, "counter": {"packets": 3, "bytes": 180}}}
+        total = {"rule": {"chain": "refused", "expr": [{"counter": {"packets": 4, "bytes": 240}}]}}
         return msgspec.json.encode(
-            {"nftables": [{"set": {"name": "refused_ports4", "elem": [element]}}]}
+            {"nftables": [{"set": {"name": "refused_ports4", "elem": [element]}}, total]}
         )
 
     def _fail(self, step: str) -> None:
@@ -151,6 +152,7 @@ async def test_what_was_refused_is_in_the_outcome_where_the_policy_counts_it(
 
     assert ran.outcome().status is Status.FAILED
     assert ran.outcome().refused == (Refusal("198.51.100.9", "tcp", 443, 3),)
+    assert ran.outcome().refused_packets == 4
     assert kernel.open == 0
 
 

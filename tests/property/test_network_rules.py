@@ -59,7 +59,7 @@ class Machine:
 
     def verdict(self, chain: str, facts: Facts) -> str:
         for rule in self.chains[chain]:
-            if " update @refused_" in rule:
+            if " update @refused_" in rule or rule.endswith(" counter"):
                 continue
             matches = MATCH.findall(f"{rule} ")
             last = MATCH.sub("", f"{rule} ").strip()

@@ -124,6 +124,7 @@ async def test_names_asked_for_in_vain_are_told_when_the_cell_has_ended(
 ) -> None:
     monkeypatch.setattr("barasync.engine.enforcement.addresses", lambda: (GATEWAY,))
     monkeypatch.setattr("barasync.engine.enforcement.refusals", lambda _listing: ())
+    monkeypatch.setattr("barasync.engine.enforcement.refused_packets", lambda _listing: 0)
     policy, network = naming(log=log)
     container: Any = Container(pid=42)
     async with (

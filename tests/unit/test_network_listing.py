@@ -80,7 +80,7 @@ CHANGES: dict[str, tuple[Callable[[Entries], object], str]] = {
     ),
     "the last rule gone": (
         lambda entries: entries.pop(rules(entries, "refused")[-1]),
-        "chain refused has 5 rules, not 6",
+        "chain refused has 6 rules, not 7",
     ),
     "rules swapped": (swap, "rule 4 of chain output is 'icmpv6 type"),
     "a rule in front": (accept_in_front, "rule 1 of chain input is 'accept', not 'ct state est"),

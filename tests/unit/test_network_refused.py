@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from barasync.networks.listing import LONGEST, ListingError
-from barasync.networks.refused import Refusal, refusals
+from barasync.networks.refused import Refusal, refusals, refused_packets
 
 
 def listed(name: str, *elements: tuple[list[str | int], int]) -> dict[str, object]:
@@ -57,6 +57,19 @@ def test_a_hundred_are_reported_of_however_many() -> None:
 
 def test_without_counters_there_is_nothing() -> None:
     assert refusals(listing()) == ()
+    assert refused_packets(listing()) == 0
+
+
+def test_all_refused_packets_are_counted_whatever_is_known_of_their_destinations() -> None:
+    new = {"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": "new"}}
+    counter = {"counter": {"packets": 5000, "bytes": 300_000}}
+    rules = [
+        {"rule": {"chain": "refused", "expr": [new, counter]}},
+        {"rule": {"chain": "refused", "expr": [{"reject": {"type": "tcp reset"}}]}},
+        {"rule": {"chain": "output", "expr": [counter, {"accept": None}]}},
+    ]
+
+    assert refused_packets(listing(*rules)) == 5000
 
 
 @pytest.mark.parametrize(

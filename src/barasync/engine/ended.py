@@ -37,6 +37,7 @@ class Ended:
     snapshot: Snapshot | None = None
     refused: tuple[Refusal, ...] = ()
     refused_names: tuple[RefusedName, ...] = ()
+    refused_packets: int = 0
     notes: tuple[str, ...] = ()
 
     @property
@@ -84,6 +85,7 @@ def outcome_of(ended: Ended, job: Job, version: PodmanVersion, oom_kills: int | 
         snapshot=ended.snapshot,
         refused=ended.refused,
         refused_names=ended.refused_names,
+        refused_packets=ended.refused_packets,
     )
 
 

@@ -23,7 +23,7 @@ from barasync.networks.asked import Asked
 from barasync.networks.bridge import keep_address
 from barasync.networks.host import addresses
 from barasync.networks.namespace import Enter, Entered, NamespaceError
-from barasync.networks.refused import refusals
+from barasync.networks.refused import refusals, refused_packets
 from barasync.networks.rules import Ruleset, Surroundings, missing, ruleset
 
 
@@ -129,11 +129,12 @@ class Enforcement:
         if self._namespace is None or self._policy is None or not self._policy.log:
             return ended
         try:
-            refused = refusals(await self._namespace.listing())
+            listing = await self._namespace.listing()
+            refused, packets = refusals(listing), refused_packets(listing)
         except EngineUnavailable as error:
             note = f"what its network refused is not known: {error}"
             return replace(ended, notes=(*ended.notes, note))
-        return replace(ended, refused=refused)
+        return replace(ended, refused=refused, refused_packets=packets)
 
     def _with_names(self, ended: Ended) -> Ended:
         policy, asked = self._policy, self.asked

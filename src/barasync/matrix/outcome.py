@@ -92,7 +92,8 @@ class Outcome:
     maps a phase's name to its duration in seconds. `flaky` marks a cell that passed only after an
     earlier attempt did not. `manifest` is the list of all files in `artifacts`, relative to the
     run's directory; `None` where nothing was asked for or the list could not be written. `snapshot`
-    is `None` where none was asked for. `refused` is what the cell's network did not let out, and
+    is `None` where none was asked for. `refused` is what the cell's network did not let out,
+    `refused_packets` how many packets in all, also to destinations that are not in the list, and
     `refused_names` the names that it did not let the cell know, where its policy counts that.
     """
 
@@ -110,6 +111,7 @@ class Outcome:
     snapshot: Snapshot | None = None
     refused: tuple[Refusal, ...] = ()
     refused_names: tuple[RefusedName, ...] = ()
+    refused_packets: int = 0
     flaky: bool = False
 
     @property

@@ -147,6 +147,8 @@ def _statement(listed: Any) -> str:
             return _match(left, right, "" if operator in {"==", "in"} else f"{operator} ")
         case {"accept": None} | {"drop": None}:
             return str(next(iter(listed)))
+        case {"counter": _}:
+            return "counter"
         case {"goto": {"target": target}}:
             return f"goto {target}"
         case {"reject": {"type": kind, **code}}:

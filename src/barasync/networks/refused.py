@@ -1,7 +1,7 @@
 """What a policy refused, as the counters of its rules tell.
 
 With `log`, the rules count refused packets in sets of at most 1024 destinations each (`rules.py`),
-whatever a container does: the kernel counts no further ones.
+whatever a container does: of further ones the kernel knows only that they are in the total.
 """
 
 from __future__ import annotations
@@ -45,6 +45,27 @@ def refusals(listing: bytes) -> tuple[Refusal, ...]:
     counted = (each for each in entries(listing, "set") if _is_counted(each))
     found = (_refusal(element) for each in counted for element in each.get("elem", ()))
     return tuple(heapq.nsmallest(REPORTED, found, key=_rank))
+
+
+def refused_packets(listing: bytes) -> int:
+    """Return how many packets of new connections were refused by `listing`, wherever they went.
+
+    Raises `ListingError`.
+    """
+    return sum(
+        packets
+        for rule in entries(listing, "rule")
+        if rule.get("chain") == "refused"
+        for packets in map(_packets, rule.get("expr", ()))
+    )
+
+
+def _packets(statement: Any) -> int:
+    match statement:
+        case {"counter": {"packets": int(packets)}}:
+            return packets
+        case _:
+            return 0
 
 
 def _is_counted(listed: dict[str, Any]) -> bool:

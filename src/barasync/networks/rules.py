@@ -23,8 +23,8 @@ address, so that `allow = ["8080/tcp"]` allows private ones with `public` too; b
 - Fragments are put together by connection tracking before these rules see them.
 - Nothing new comes in, but to published ports, over the loopback interface, where the sending side
   has decided already, and with `private` from its ranges without those that are denied whole.
-- With `log`, refused packets of new connections are counted by destination; those that knock in
-  vain from outside are not.
+- With `log`, refused packets of new connections are counted, all of them and by destination; those
+  that knock in vain from outside are not, nor those with a source that is not the container's.
 """
 
 from __future__ import annotations
@@ -209,6 +209,7 @@ def _counters() -> Iterator[Set]:
 
 
 def _counting() -> Iterator[str]:
+    yield "ct state new counter"
     # A set that is full ends its rule only, and the packet is answered all the same.
     for header, _ in VERSIONS:
         to = f"{header} daddr . meta l4proto"

@@ -24,15 +24,18 @@ _DOCUMENTATION = tuple(
 )
 
 
-def refused_line(refused: Sequence[Refusal]) -> str:
+def refused_line(refused: Sequence[Refusal], packets: int) -> str:
     """Say what was refused, a few of it, and which entry or base of a policy allows the first.
 
-    `refused` is not empty, and begins with what matters most.
+    `refused` is not empty, and begins with what matters most; `packets` are those in all.
     """
     shown = ", ".join(
         f"{_destination(each)} ({count(each.packets, 'packet')})" for each in refused[:_SHOWN]
     )
     more = f" and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
+    unlisted = packets - sum(each.packets for each in refused)
+    if unlisted > 0:
+        more += f", and {count(unlisted, 'packet')} to destinations that are not listed"
     first = refused[0]
     preset = _preset(first.address)
     base = "" if preset is None else f", or the base '{preset}',"

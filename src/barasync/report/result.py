@@ -63,8 +63,8 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
     `retried` are the attempts before the last one, and `flaky` says that the last one passed where
     they did not. `manifest` is the list of all files in `artifacts` (`report.manifests`), relative
     to the run's directory. `ports` are where those of the container were published on the host
-    (`events.ContainerStarted`), `refused` is what its network did not let out, and `refused_names`
-    are the names that it did not let the cell know.
+    (`events.ContainerStarted`), `refused` is what its network did not let out, `refused_packets`
+    how many packets in all, and `refused_names` are the names that it did not let the cell know.
     """
 
     id: str
@@ -94,6 +94,7 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
     ports: Mapping[str, tuple[str, ...]] = {}
     refused: tuple[Refusal, ...] = ()
     refused_names: tuple[RefusedName, ...] = ()
+    refused_packets: int = 0
     flaky: bool = False
     retried: tuple[AttemptResult, ...] = ()
 
@@ -243,6 +244,7 @@ def _concluded(cell: CellResult, outcome: Outcome, seconds: float | None) -> Cel
         snapshot=outcome.snapshot,
         refused=outcome.refused,
         refused_names=outcome.refused_names,
+        refused_packets=outcome.refused_packets,
         warnings=outcome.warnings,
         flaky=outcome.flaky,
         # The last of them was to be followed by another one, and the run ended before.

@@ -167,7 +167,11 @@ def _refused(cells: Sequence[CellResult]) -> Iterator[str]:
     yield from _said_once(
         (cell.id, refused_names_line(cell.refused_names)) for cell in cells if cell.refused_names
     )
-    yield from _said_once((cell.id, refused_line(cell.refused)) for cell in cells if cell.refused)
+    yield from _said_once(
+        (cell.id, refused_line(cell.refused, cell.refused_packets))
+        for cell in cells
+        if cell.refused
+    )
 
 
 def _said_once(remarks: Iterable[tuple[str, str]]) -> Iterator[str]:
