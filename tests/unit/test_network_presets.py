@@ -112,6 +112,7 @@ def decided(preset: Preset, address: ipaddress.IPv4Address | ipaddress.IPv6Addre
     "address",
     [
         *("169.254.169.254", "168.63.129.16", "fd00:ec2::254", "64:ff9b::169.254.169.254"),
+        *("64:ff9b:1::a9fe:a9fe", "64:ff9b:1:a9fe:a9:fe00::"),
         *("192.168.7.7", "203.0.113.50", "2001:db8:5::1", "2002:cb00:7132::1"),
     ],
 )
@@ -185,7 +186,7 @@ def network(text: str) -> Range:
             "168.63.129.16",
         ),
         *("::1", "::", "fe80::1", "ff02::1", "fd00:ec2::254", "::ffff:127.0.0.1"),
-        *("64:ff9b::169.254.169.254", "2002:7f00:1::1"),
+        *("64:ff9b::169.254.169.254", "2002:7f00:1::1", "64:ff9b:1::a9fe:a9fe"),
     ],
 )
 def test_the_owner_of_a_name_cannot_open_what_is_behind_it(address: str) -> None:

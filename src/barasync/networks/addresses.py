@@ -54,6 +54,9 @@ _NOT_GLOBAL4 = (
 # loopback, mapped, link-local, site-local, unique local and multicast addresses, and reserved ones.
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
+NAT64_OF_A_SITE = IPv6Network("64:ff9b:1::/48")
+"""For a site's own translators, RFC 8215: where an IPv4 address is in it, only the site knows."""
+
 _6TO4 = IPv6Network("2002::/16")  # RFC 3056: an IPv4 address in the next 32 bits
 _MAPPED = IPv6Network("::ffff:0:0/96")  # RFC 4291, section 2.5.5.2
 
@@ -120,6 +123,7 @@ The ranges for documentation 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24 (RFC 
 
 _NEVER_NAMED = (
     *with_embedded((*LOOPBACK, *METADATA, IPv4Network("0.0.0.0/8"), IPv4Network("224.0.0.0/3"))),
+    NAT64_OF_A_SITE,
     IPv6Network("::/128"),
     IPv6Network("fe80::/10"),
     IPv6Network("ff00::/8"),

@@ -3,8 +3,9 @@
 An entry of `allow` with a name is the user's word: whoever answers for that name may also send the
 cell to private addresses, whatever the base says, because names of a company's own network are what
 such entries are for. It is no word about what only a trick would answer (DNS rebinding): the
-container itself, its link, multicast and metadata services stay as the base has them
-(`addresses.may_be_named`), and so does the host. What the policy's `deny` has comes first anyway.
+container itself, its link, multicast, metadata services, and whatever a site's own translator leads
+to, stay as the base has them (`addresses.may_be_named`), and so does the host. What the policy's
+`deny` has comes first anyway.
 """
 
 from __future__ import annotations

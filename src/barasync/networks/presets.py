@@ -55,7 +55,8 @@ def guarded(host: Iterable[Address]) -> tuple[Range, ...]:
 
     Credentials of the machine are behind the one, whatever the machine serves behind the other.
     """
-    return (*addresses.with_embedded(addresses.METADATA), *_own(host))
+    metadata = addresses.with_embedded(addresses.METADATA)
+    return (*metadata, addresses.NAT64_OF_A_SITE, *_own(host))
 
 
 def _own(host: Iterable[Address]) -> tuple[Range, ...]:
