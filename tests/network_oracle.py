@@ -88,17 +88,15 @@ def may_go(policy: Policy, around: Surroundings, packet: Packet, known: Known) -
 
 def may_come(policy: Policy, packet: Packet, known: Known) -> bool:
     """Say whether a container takes it, from its address to its port, over no loopback."""
+    if any(not entry.ports and _meets(entry, packet, known, denies=True) for entry in policy.deny):
+        return False
     if any(
         (port.protocol, port.container) == (packet.protocol, packet.port) for port in policy.ports
     ):
         return True
-    denied = any(
-        not entry.ports and _meets(entry, packet, known, denies=True) for entry in policy.deny
-    )
     begin = base(policy.base, ())
     return (
         policy.base is Preset.PRIVATE
-        and not denied
         and not _within(packet.address, begin.deny)
         and _within(packet.address, begin.allow)
     )

@@ -627,10 +627,10 @@ def test_who_knocks_is_let_in_where_the_preset_says_and_at_published_ports(
         assert peer.recv(100) == b"answer"
 
 
-def test_who_is_denied_whole_is_not_let_in() -> None:
+def test_who_is_denied_whole_is_not_let_in_at_published_ports_either() -> None:
     policy = replace(
         PRESETS["private"],
-        deny=(at("10.77.0.1/32"),),
+        deny=(at(f"{PEER4}/32"),),
         ports=(PublishedPort(8080, protocol=Protocol.UDP),),
     )
 
@@ -638,10 +638,15 @@ def test_who_is_denied_whole_is_not_let_in() -> None:
         cell(policy) as (inside, outside),
         datagrams(inside, CELL4, 8080) as published,
         datagrams(inside, CELL4, 9090) as other,
+        datagrams(outside, PEER4) as denied,
+        datagrams(outside, PUBLIC4) as welcome,
     ):
-        send(outside, CELL4, 9090)
-        send(outside, CELL4, 8080)
-        published.recv(100)
-        other.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            other.recv(100)
+        outside.run(lambda: denied.sendto(b"denied", (CELL4, 9090)))
+        outside.run(lambda: denied.sendto(b"denied", (CELL4, 8080)))
+        outside.run(lambda: welcome.sendto(b"welcome", (CELL4, 8080)))
+
+        assert published.recv(100) == b"welcome"
+        for each in (published, other):
+            each.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                each.recv(100)

@@ -21,8 +21,8 @@ address, so that `allow = ["8080/tcp"]` allows private ones with `public` too; b
   IPv6 only a second later, and the kernel sends no more than 1000 a second (measured on Linux
   6.18). The answers come over the loopback interface and are all that it carries in `isolated`.
 - Fragments are put together by connection tracking before these rules see them.
-- Nothing new comes in, but to published ports, over the loopback interface, where the sending side
-  has decided already, and with `private` from its ranges without those that are denied whole.
+- Nothing new comes in, but over the loopback interface, where the sending side has decided already,
+  to published ports, and with `private` from its ranges; and from nowhere that is denied whole.
 - With `log`, refused packets of new connections are counted, all of them and by destination; those
   that knock in vain from outside are not, nor those with a source that is not the container's.
 """
@@ -176,13 +176,13 @@ def _input(policy: Policy, deny: Iterable[Group], made: Container[str]) -> Itera
     yield f"meta iif lo {_ACCEPT}"
     if policy.needs_network and policy.ipv6:
         yield from _LINK_IN
+    for group in deny:
+        if not group.ports:
+            yield from group.whole("saddr", "drop")
     for protocol in (Protocol.TCP, Protocol.UDP):
         if f"published_{protocol}" in made:
             yield f"{protocol} dport @published_{protocol} {_ACCEPT}"
     if policy.base is Preset.PRIVATE:
-        for group in deny:
-            if not group.ports:
-                yield from group.whole("saddr", "drop")
         yield from _among(made, "saddr", "base_deny", "drop")
         yield from _among(made, "saddr", "base_allow", _ACCEPT)
 
