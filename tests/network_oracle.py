@@ -63,19 +63,16 @@ Known = Mapping[str, Collection[Address]]
 def may_go(policy: Policy, around: Surroundings, packet: Packet, known: Known) -> bool:
     """Say whether a container may send it: the first who decides, in the order of the policies."""
     begin = base(policy.base, around.host, around.links)
-    if packet.forged:
-        return False
     asks = packet.port == 53 and packet.protocol in {Protocol.TCP, Protocol.UDP}
-    if any(_meets(entry, packet, known, denies=True) for entry in policy.deny):
+    if packet.forged or any(_meets(entry, packet, known, denies=True) for entry in policy.deny):
         return False
     opened = not _within(packet.address, guarded(around.host))
-    if any(
+    accepts = policy.default is Default.ACCEPT
+    resolver = asks and packet.address in around.resolvers and (policy.resolves or accepts)
+    if resolver or any(
         _meets(entry, packet, known, denies=False) and (opened or entry.range or entry.name)
         for entry in policy.allow
     ):
-        return True
-    accepts = policy.default is Default.ACCEPT
-    if asks and packet.address in around.resolvers and (policy.resolves or accepts):
         return True
     if policy.resolves and asks and not packet.over_loopback:
         return False

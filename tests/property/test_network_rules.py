@@ -27,8 +27,8 @@ NUMBERS = {(Protocol.TCP, 4): 6, (Protocol.UDP, 4): 17, (Protocol.ICMP, 4): 1}
 NUMBERS |= {(Protocol.TCP, 6): 6, (Protocol.UDP, 6): 17, (Protocol.ICMP, 6): 58}
 
 MATCH = re.compile(
-    r"(ct state|fib saddr type|meta \w+|ip6? [sd]addr|ip6 hoplimit|(?:tcp|udp|th) dport|icmp(?:v6)? type"
-    r"|ip option \w+|exthdr \w+) (!= )?(\{[^}]*\}|\S+) "
+    r"(ct state|fib saddr type|meta \w+|ip6? [sd]addr|ip6 hoplimit|(?:tcp|udp|th) dport"
+    r"|icmp(?:v6)? type|ip option \w+|exthdr \w+) (!= )?(\{[^}]*\}|\S+) "
 )
 
 Facts = Mapping[str, Address | int | str]

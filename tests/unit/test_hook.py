@@ -294,7 +294,9 @@ def test_other_containers_of_its_network_are_no_internet_whatever_their_addresse
     monkeypatch.setattr(hook, "check_alone", lambda _state: None)
     monkeypatch.setattr(hook, "parse_links", lambda *_: [ip_network("203.0.113.0/24")])
     monkeypatch.setattr(hook, "parse_served", lambda *_: [ip_address("203.0.113.1")])
-    monkeypatch.setattr(hook, "_NAMES", tmp_path)
+    monkeypatch.setattr(hook, "_NAMES", tmp_path / "names")
+    (tmp_path / "names").mkdir()
+    (tmp_path / "names/shop").touch()
     run(monkeypatch, tmp_path, files, told=state(tmp_path), config=bundle(policy="public"))
 
     denied = re.findall(r"set base_deny_ip \{[^}]*elements = \{([^}]*)", kernel.text)

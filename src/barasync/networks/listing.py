@@ -145,10 +145,8 @@ def _statement(listed: Any) -> str:
     match listed:
         case {"match": {"op": operator, "left": left, "right": right}}:
             return _match(left, right, "" if operator in {"==", "in"} else f"{operator} ")
-        case {"accept": None} | {"drop": None}:
+        case {"accept": None} | {"drop": None} | {"counter": _}:
             return str(next(iter(listed)))
-        case {"counter": _}:
-            return "counter"
         case {"goto": {"target": target}}:
             return f"goto {target}"
         case {"reject": {"type": kind, **code}}:
@@ -163,14 +161,10 @@ def _key(listed: Any) -> str:
     match listed:
         case {"payload": {"protocol": protocol, "field": name}}:
             return f"{protocol} {name}"
-        case {"meta": {"key": key}}:
-            return f"meta {key}"
-        case {"ct": {"key": key}}:
-            return f"ct {key}"
-        case {"ip option": {"name": name}}:
-            return f"ip option {name}"
-        case {"exthdr": {"name": name}}:
-            return f"exthdr {name}"
+        case {"meta": {"key": key}} | {"ct": {"key": key}}:
+            return f"{next(iter(listed))} {key}"
+        case {"ip option": {"name": name}} | {"exthdr": {"name": name}}:
+            return f"{next(iter(listed))} {name}"
         case {"fib": {"result": result, "flags": str(flag) | [str(flag)]}}:
             return f"fib {flag} {result}"
         case _:

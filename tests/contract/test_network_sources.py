@@ -1,0 +1,141 @@
+"""Sources that are not a container's own, with packets: no claim opens what its policy shuts."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from barasync.config.policies import PRESETS, Policy, Preset
+from barasync.networks import Surroundings
+from tests.contract.test_network_rules import (
+    CELL6,
+    IPV6_FREEBIND,
+    PATIENCE,
+    PEER4,
+    PEER6,
+    PUBLIC4,
+    PUBLIC6,
+    cell,
+    datagrams,
+    send,
+)
+from tests.network_policies import at
+from tests.rig.namespaces import Namespace
+
+
+@contextmanager
+def claiming(place: Namespace, address: str, port: int) -> Iterator[socket.socket]:
+    """A socket that says of its datagrams that they are from somebody else."""
+
+    def make() -> socket.socket:
+        made = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        made.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+        made.bind((address, port))
+        return made
+
+    with place.run(make) as made:
+        yield made
+
+
+ITSELF = {
+    "private": (PRESETS["private"], Surroundings(), PUBLIC6),
+    "public with services": (PRESETS["public"], Surroundings(loopback=True), PEER6),
+    "its own address allowed": (
+        Policy(name="own", base=Preset.LOCAL, allow=(at(f"{CELL6}/128"),)),
+        Surroundings(),
+        PUBLIC6,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ITSELF)
+def test_a_forbidden_host_is_not_reached_by_a_claim_that_it_has_asked(name: str) -> None:
+    """A claim that is made over the loopback interface, where it goes to the container itself."""
+    policy, around, forbidden = ITSELF[name]
+
+    with (
+        cell(policy, around) as (inside, outside),
+        datagrams(outside, forbidden, 443) as server,
+        datagrams(inside, CELL6, 5000) as client,
+        claiming(inside, forbidden, 443) as claimant,
+    ):
+        send(inside, CELL6, 5000, b"its own")
+        claimed = fate(inside, claimant, (CELL6, 5000))
+        answered = fate(inside, client, (forbidden, 443))
+        server.setblocking(False)
+
+        assert client.recv(100) == b"its own"
+        assert (claimed, answered) == ("EPERM", "EPERM")
+        with pytest.raises(BlockingIOError):
+            server.recv(100)
+
+
+def test_a_forbidden_host_is_not_reached_by_claims_of_an_allowed_one() -> None:
+    """Claims that leave by the interface of the network, and are an answer for the allowed one."""
+    with (
+        cell(PRESETS["public"]) as (inside, outside),
+        datagrams(outside, PEER6, 443) as forbidden,
+        datagrams(outside, PUBLIC6, 5000) as allowed,
+        claiming(inside, PEER6, 443) as asking,
+        claiming(inside, PUBLIC6, 5000) as answering,
+    ):
+        asked = fate(inside, asking, (PUBLIC6, 5000))
+        answered = fate(inside, answering, (PEER6, 443))
+        send(inside, PUBLIC6, 5000, b"its own")
+        forbidden.setblocking(False)
+
+        assert (asked, answered) == ("EPERM", "EPERM")
+        assert allowed.recv(100) == b"its own"
+        with pytest.raises(BlockingIOError):
+            forbidden.recv(100)
+
+
+def fate(place: Namespace, sender: socket.socket, to: tuple[str, int]) -> str:
+    """Send a datagram, and say what became of that."""
+    try:
+        place.run(lambda: sender.sendto(b"x", to))
+    except OSError as error:
+        return errno.errorcode[error.errno or 0]
+    return "sent"
+
+
+def test_a_forged_source_of_version_4_is_refused_by_the_kernel_itself() -> None:
+    ip_freebind = 15
+
+    def action() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.setsockopt(socket.IPPROTO_IP, ip_freebind, 1)
+            sender.bind((PUBLIC4, 443))
+            sender.sendto(b"x", (PEER4, 443))
+
+    # The rules would say that it is not permitted.
+    with (
+        cell(PRESETS["private"]) as (inside, _),
+        pytest.raises(OSError, match=r"Invalid argument|unreachable"),
+    ):
+        inside.run(action)
+
+
+def test_the_address_of_its_link_is_a_containers_own() -> None:
+    policy = Policy(name="link", base=Preset.LOCAL, allow=(at("fe80::/10"),))
+    with cell(policy) as (inside, outside):
+        outside.ip("address add fe80::77/64 dev eth0 nodad\n")
+
+        def receive() -> socket.socket:
+            made = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            made.settimeout(PATIENCE)
+            made.bind(("fe80::77", 80, 0, socket.if_nametoindex("eth0")))
+            return made
+
+        def action() -> None:
+            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+                sender.sendto(b"x", ("fe80::77", 80, 0, socket.if_nametoindex("eth0")))
+
+        with outside.run(receive) as receiver:
+            inside.run(action)
+
+            assert receiver.recv(100) == b"x"
