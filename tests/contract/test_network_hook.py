@@ -215,7 +215,8 @@ def test_the_file_of_another_ones_network_does_not_lead_past_that(
     done = by_hand(f"--network=ns:{network}", "--annotation=barasync.network=isolated")
 
     assert done.returncode != 0
-    assert "is in its network already" in by_hand.said()
+    # To who runs podman 5.4 in the rig, in mounts of its own, the file is no namespace.
+    assert "is in its network already" in by_hand.said() or "cannot setns" in done.stderr
     assert by_hand.connects(address)
 
 
