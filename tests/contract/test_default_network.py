@@ -39,6 +39,19 @@ def test_a_container_resolves_names_and_is_refused_the_public(barasync: Barasync
     assert ended.out.splitlines() == PRIVATE
 
 
+def test_a_test_that_needs_the_internet_is_told_what_lets_it_through(barasync: Barasync) -> None:
+    barasync.configure_script(BASE, "nc -w 5 198.51.100.9 443 </dev/null")
+
+    ended = barasync("matrix", "tests")
+
+    assert ended.code == 1, ended.out
+    assert (
+        f"note: {native_architecture()}: its network 'private' refused 198.51.100.9 443/tcp"
+        " (1 packet); `--network public` (without private addresses and loopback) or"
+        ' `allow = ["198.51.100.9 443/tcp"]`' in ended.out
+    )
+
+
 def test_cells_resolve_names_and_are_refused_the_public(barasync: Barasync) -> None:
     barasync.configure_script(BASE, SCRIPT)
 

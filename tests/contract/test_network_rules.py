@@ -245,7 +245,6 @@ def test_the_kernel_refuses_what_the_policy_refuses(
     policy: Policy, around: Surroundings, known: Known, sent: set[Packet]
 ) -> None:
     known = {name: {each for each in told if may_be_named(each)} for name, told in known.items()}
-    policy = replace(policy, log=True)
 
     with cell(policy, around) as (inside, _):
         told = [(name, each) for name, every in known.items() for each in every]
@@ -293,7 +292,7 @@ def emit(packet: Packet) -> None:
 
 @pytest.mark.parametrize("address", EVERYWHERE)
 def test_what_is_refused_gets_its_answer_at_once(address: str) -> None:
-    with cell(replace(PRESETS["isolated"], log=True)) as (inside, _):
+    with cell(PRESETS["isolated"]) as (inside, _):
         with pytest.raises(ConnectionRefusedError):
             connect(inside, address, 80)
         with pytest.raises(PermissionError):
@@ -337,7 +336,7 @@ def test_metadata_and_the_host_take_an_entry_with_their_address(name: str) -> No
 
 
 def test_destinations_beyond_those_that_are_counted_are_refused_as_well() -> None:
-    with cell(replace(PRESETS["isolated"], log=True)) as (inside, _):
+    with cell(PRESETS["isolated"]) as (inside, _):
         for port in range(1, 1200):
             with pytest.raises(PermissionError):
                 send(inside, PUBLIC4, port)

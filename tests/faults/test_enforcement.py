@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from barasync.config.policies import PRESETS
+from barasync.config.policies import PRESETS, Policy
 from barasync.matrix.outcome import Status
 from barasync.networks.namespace import NamespaceError
 from barasync.networks.refused import Refusal
@@ -90,7 +90,6 @@ async def test_a_cell_runs_once_its_rules_are_in_place(service: FakeService) -> 
     assert ran.stdout() == b"ran\n"
     assert len(kernel.loaded) == 1
     assert kernel.entered == [ran.outcome().container_id]
-    assert ran.outcome().refused == ()
     assert kernel.open == 0
 
 
@@ -143,16 +142,28 @@ async def test_a_failure_is_not_tried_again_by_another_attempt(service: FakeServ
 
 
 @pytest.mark.usefixtures("all_there")
-async def test_what_was_refused_is_in_the_outcome_where_the_policy_counts_it(
-    service: FakeService,
+@pytest.mark.parametrize(
+    ("script", "policy", "told"),
+    [
+        ("exit 3", ISOLATED, True),
+        ("exit 3", COUNTED, True),
+        ("true", ISOLATED, False),
+        ("true", COUNTED, True),
+    ],
+)
+async def test_what_was_refused_is_known_and_told_of_cells_that_failed_or_are_logged(
+    service: FakeService, script: str, policy: Policy, *, told: bool
 ) -> None:
     kernel = Kernel()
 
-    ran = await run(service, "exit 3", policy=COUNTED, enter=kernel.enter)
+    ran = await run(service, script, policy=policy, enter=kernel.enter)
 
-    assert ran.outcome().status is Status.FAILED
+    assert ran.outcome().passed == (script == "true")
     assert ran.outcome().refused == (Refusal("198.51.100.9", "tcp", 443, 3),)
     assert ran.outcome().refused_packets == 4
+    says = f"its network '{policy.name}' refused 198.51.100.9 443/tcp (3 packets); "
+    assert ran.outcome().refused_note.startswith(says) == told
+    assert bool(ran.outcome().refused_note) == told
     assert kernel.open == 0
 
 

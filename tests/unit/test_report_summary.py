@@ -4,6 +4,7 @@ import pytest
 
 from barasync.events import AnyEvent
 from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Snapshot, Status, Usage
+from barasync.networks.refused import Refusal
 from barasync.report.result import ResultDocument, reduce_events
 from barasync.report.summary import needs_tail, summarise
 from barasync.report.terminal import Style
@@ -162,6 +163,25 @@ def test_what_the_verdicts_do_not_tell_is_noted() -> None:
         "note: amd64: its output is incomplete",
         "note: the disk is full",
     ]
+
+
+def test_what_networks_refused_is_noted_once_for_all_cells_of_which_it_is_told() -> None:
+    note = "its network 'private' refused 198.51.100.9 80/tcp (1 packet); `--network public` does"
+    refused = (Refusal("198.51.100.9", "tcp", 80, 1),)
+    told = Outcome(status=Status.FAILED, refused=refused, refused_note=note)
+    document = reduce_events(
+        [
+            run_started("amd64", "arm64", "riscv64"),
+            *(finished(cell, told) for cell in ("amd64", "arm64")),
+            finished("riscv64", Outcome(status=Status.PASSED, refused=refused)),
+            run_finished(1),
+        ]
+    )
+
+    assert [line for line in summary(document) if line.startswith("note: ")] == [
+        f"note: amd64 and 1 more cell: {note}"
+    ]
+    assert [cell.refused for cell in document.cells] == [refused] * 3
 
 
 def test_the_problem_of_a_run_is_noted() -> None:

@@ -73,7 +73,7 @@ def in_words(policy: Policy) -> str:
         "ports": ", ".join(map(_published, policy.ports)),
         "hosts": ", ".join(f"{name} {address}" for name, address in policy.hosts.items()),
         "network": _network(policy),
-        "refused": "counted, and told in the result" if policy.log else "",
+        "refused": "told" if policy.log else "told of cells that do not pass",
     }
     return in_columns(facts)
 

@@ -81,10 +81,11 @@ class Policy:
     """What the cells of a network may reach, and what reaches them.
 
     Decided in this order: `deny`, `allow`, what the `base` denies, what it allows, `default`.
-    `log` counts what is refused. `ports` are published for each cell. `hosts` are names for
-    addresses in `/etc/hosts`, `dns` the servers that names are asked of. `subnets` and `internal`
-    are the network's own; without `ipv6` it has no addresses of version 6. `join` is the name of a
-    network of podman's that is there already, in place of one of the run's own.
+    With `log` what was refused is told of cells that passed as well. `ports` are published for each
+    cell. `hosts` are names for addresses in `/etc/hosts`, `dns` the servers that names are asked
+    of. `subnets` and `internal` are the network's own; without `ipv6` it has no addresses of
+    version 6. `join` is the name of a network of podman's that is there already, in place of one of
+    the run's own.
     """
 
     name: str

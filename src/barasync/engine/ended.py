@@ -21,7 +21,7 @@ class Ended:
 
     `state` is `None` for a container that never ran, or of which nobody knows whether it ended.
     `output_problem` says why the output is incomplete, `None` when it is whole, and `output_doubt`
-    why that cannot be told.
+    why that cannot be told. `refused_note` says what its network refused, and how that would pass.
     """
 
     state: ContainerInspect | None = None
@@ -38,6 +38,7 @@ class Ended:
     refused: tuple[Refusal, ...] = ()
     refused_names: tuple[RefusedName, ...] = ()
     refused_packets: int = 0
+    refused_note: str = ""
     notes: tuple[str, ...] = ()
 
     @property
@@ -73,6 +74,8 @@ def outcome_of(ended: Ended, job: Job, version: PodmanVersion, oom_kills: int | 
         noticed += filter(None, (remark(seen),))
     if verdict.status is Status.PASSED:
         verdict = _doubted(verdict, ended)
+    policy = job.cell.policy
+    told = verdict.status is not Status.PASSED or (policy is not None and policy.log)
     return Outcome(
         status=verdict.status,
         exit_code=verdict.exit_code,
@@ -86,6 +89,7 @@ def outcome_of(ended: Ended, job: Job, version: PodmanVersion, oom_kills: int | 
         refused=ended.refused,
         refused_names=ended.refused_names,
         refused_packets=ended.refused_packets,
+        refused_note=ended.refused_note if told else "",
     )
 
 

@@ -19,6 +19,7 @@ from barasync.engine.ended import Ended
 from barasync.engine.network_words import or_without
 from barasync.engine.networks import CellNetwork
 from barasync.errors import EngineUnavailable
+from barasync.networks.advice import refused_line
 from barasync.networks.asked import Asked
 from barasync.networks.bridge import keep_address
 from barasync.networks.host import addresses
@@ -45,6 +46,7 @@ class Enforcement:
         joins: Enforcement | None,
     ) -> None:
         self.rules: Ruleset | None = None
+        self.around = Surroundings()
         self.published: dict[str, list[HostPort]] = {}
         self.asked: Asked | None = None
         self._policy = policy
@@ -121,12 +123,9 @@ class Enforcement:
             )
 
     async def settle(self, ended: Ended) -> Ended:
-        """Add to how a container ended what it asked for in vain, and what its policy refused.
-
-        The latter where that is counted.
-        """
+        """Add to how a container ended what it asked for in vain, and what its policy refused."""
         ended = self._with_names(ended)
-        if self._namespace is None or self._policy is None or not self._policy.log:
+        if self._namespace is None or self._policy is None:
             return ended
         try:
             listing = await self._namespace.listing()
@@ -134,7 +133,10 @@ class Enforcement:
         except EngineUnavailable as error:
             note = f"what its network refused is not known: {error}"
             return replace(ended, notes=(*ended.notes, note))
-        return replace(ended, refused=refused, refused_packets=packets)
+        if not refused:
+            return ended
+        note = refused_line(self._policy, self.around, refused, packets)
+        return replace(ended, refused=refused, refused_packets=packets, refused_note=note)
 
     def _with_names(self, ended: Ended) -> Ended:
         policy, asked = self._policy, self.asked
@@ -152,16 +154,18 @@ class Enforcement:
 
     async def _load(self, policy: Policy, namespace: Entered, *, again: bool) -> None:
         rules = None if self._joins is None else self._joins.rules
+        if self._joins is not None:
+            self.around = self._joins.around
         if rules is None:
             host = await to_thread.run_sync(addresses)
             self._check_resolvers(host)
-            around = Surroundings(
+            self.around = Surroundings(
                 resolvers=self._network.resolvers,
                 host=host,
                 links=self._network.links,
                 loopback=self._loopback,
             )
-            rules = ruleset(policy, around)
+            rules = ruleset(policy, self.around)
             await namespace.load(rules.replacement if again else rules.text)
         self.rules = rules
         lacking = missing(rules, await namespace.listing())

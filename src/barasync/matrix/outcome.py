@@ -93,8 +93,10 @@ class Outcome:
     earlier attempt did not. `manifest` is the list of all files in `artifacts`, relative to the
     run's directory; `None` where nothing was asked for or the list could not be written. `snapshot`
     is `None` where none was asked for. `refused` is what the cell's network did not let out,
-    `refused_packets` how many packets in all, also to destinations that are not in the list, and
-    `refused_names` the names that it did not let the cell know, where its policy counts that.
+    `refused_packets` how many packets that were, with those that `refused` has no place for, and
+    `refused_note` a sentence about it, with what would let it through; empty where the cell passed,
+    unless its policy has `log`. `refused_names` are the names that the network did not let the cell
+    know, where its policy has `log`.
     """
 
     status: Status
@@ -112,6 +114,7 @@ class Outcome:
     refused: tuple[Refusal, ...] = ()
     refused_names: tuple[RefusedName, ...] = ()
     refused_packets: int = 0
+    refused_note: str = ""
     flaky: bool = False
 
     @property

@@ -1,6 +1,6 @@
 """What a policy refused, as the counters of its rules tell.
 
-With `log`, the rules count refused packets in sets of at most 1024 destinations each (`rules.py`),
+The rules count refused packets in sets of at most 1024 destinations each (`rules.py`),
 whatever a container does: of further ones the kernel knows only that they are in the total.
 """
 
@@ -38,7 +38,7 @@ class Refusal:
 def refusals(listing: bytes) -> tuple[Refusal, ...]:
     """Return what was refused by `listing`, most packets first, at most `REPORTED` of them.
 
-    `listing` is what `nft -j list table inet barasync` prints. Without `log` there is nothing.
+    `listing` is what `nft -j list table inet barasync` prints.
 
     Raises `ListingError`.
     """

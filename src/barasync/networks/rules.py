@@ -23,7 +23,7 @@ address, so that `allow = ["8080/tcp"]` allows private ones with `public` too; b
 - Fragments are put together by connection tracking before these rules see them.
 - Nothing new comes in, but over the loopback interface, where the sending side has decided already,
   to published ports, and with `private` from its ranges; and from nowhere that is denied whole.
-- With `log`, refused packets of new connections are counted, all of them and by destination; those
+- Refused packets of new connections are counted, all of them and by destination; those
   that knock in vain from outside are not, nor those with a source that is not the container's.
 """
 
@@ -141,7 +141,7 @@ def ruleset(policy: Policy, around: Surroundings) -> Ruleset:
         *range_sets("base_deny", begin.deny),
         *range_sets("base_allow", begin.allow),
         *_published(policy),
-        *(_counters() if policy.log else ()),
+        *_counters(),
     )
     made = {each.name for each in sets}
     output = (
@@ -163,7 +163,7 @@ def ruleset(policy: Policy, around: Surroundings) -> Ruleset:
         _ACCEPT if accepts else _REFUSE,
     )
     chains = (
-        Chain("refused", (*(_counting() if policy.log else ()), *_ANSWERS)),
+        Chain("refused", (*_counting(), *_ANSWERS)),
         Chain("output", output, "output"),
         Chain("input", tuple(_input(policy, deny, made)), "input"),
         Chain("forward", (), "forward"),

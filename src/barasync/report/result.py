@@ -64,7 +64,8 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
     they did not. `manifest` is the list of all files in `artifacts` (`report.manifests`), relative
     to the run's directory. `ports` are where those of the container were published on the host
     (`events.ContainerStarted`), `refused` is what its network did not let out, `refused_packets`
-    how many packets in all, and `refused_names` are the names that it did not let the cell know.
+    how many packets in all, `refused_names` are the names that it did not let the cell know, and
+    `refused_note` is what is told of the packets (`Outcome`).
     """
 
     id: str
@@ -95,6 +96,7 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
     refused: tuple[Refusal, ...] = ()
     refused_names: tuple[RefusedName, ...] = ()
     refused_packets: int = 0
+    refused_note: str = ""
     flaky: bool = False
     retried: tuple[AttemptResult, ...] = ()
 
@@ -245,6 +247,7 @@ def _concluded(cell: CellResult, outcome: Outcome, seconds: float | None) -> Cel
         refused=outcome.refused,
         refused_names=outcome.refused_names,
         refused_packets=outcome.refused_packets,
+        refused_note=outcome.refused_note,
         warnings=outcome.warnings,
         flaky=outcome.flaky,
         # The last of them was to be followed by another one, and the run ended before.

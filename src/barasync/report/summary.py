@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from barasync.matrix.outcome import Status
-from barasync.report.refusals import refused_line, refused_names_line
+from barasync.report.refusals import refused_names_line
 from barasync.report.result import CellResult, ResultDocument
 from barasync.report.terminal import Style
 from barasync.report.words import count, duration, size, tally, verdict, verdict_colour
@@ -167,11 +167,7 @@ def _refused(cells: Sequence[CellResult]) -> Iterator[str]:
     yield from _said_once(
         (cell.id, refused_names_line(cell.refused_names)) for cell in cells if cell.refused_names
     )
-    yield from _said_once(
-        (cell.id, refused_line(cell.refused, cell.refused_packets))
-        for cell in cells
-        if cell.refused
-    )
+    yield from _said_once((cell.id, cell.refused_note) for cell in cells if cell.refused_note)
 
 
 def _said_once(remarks: Iterable[tuple[str, str]]) -> Iterator[str]:
