@@ -238,6 +238,21 @@ def test_what_was_refused_is_in_the_result_and_is_told_with_what_would_let_it_th
         443,
     )
     assert refused["packets"] >= 2
+    assert ended.out.splitlines() == ["198.51.100.9 443 closed"] * 2
+    told = "barasync: its network 'counted' refused 198.51.100.9 443/tcp ("
+    assert told in ended.err
+    assert '`allow = ["198.51.100.9 443/tcp"]` lets the first through' in ended.err
+
+
+def test_a_port_that_podman_chose_is_told_while_the_container_runs(barasync: Barasync) -> None:
+    barasync.configure('[network.served]\nports = ["127.0.0.1::8000"]\n')
+
+    ended = barasync(
+        *("run", BASE, "--workspace", "none", "--network", "served", "--", "echo", "hello")
+    )
+
+    assert (ended.code, ended.out) == (0, "hello\n"), ended.err
+    assert re.search(r"^barasync: 8000/tcp at 127\.0\.0\.1:\d+$", ended.err, re.MULTILINE)
 
 
 def test_a_port_is_published_where_the_host_has_one_free_and_that_is_told(

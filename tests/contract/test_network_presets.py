@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import socket
 import subprocess
@@ -251,10 +252,21 @@ def test_what_is_allowed_passes_in_any_amount(world: World) -> None:
 
 
 def test_nothing_passes_before_the_rules_are_there(barasync: Barasync, online: Internet) -> None:
-    """Fifty containers whose first program connects at once."""
+    """Fifty containers whose first program connects at once, by both versions of IP."""
+    forbidden = [
+        ("public", online.private[0]),
+        ("public", online.private[-1]),
+        ("private", online.public[0]),
+        ("private", online.public[-1]),
+    ]
+    cells = [(f"c{n}", *forbidden[n % len(forbidden)]) for n in range(50)]
     barasync.configure(
-        settings(["nc", "-w", "5", online.private[0], "80"])
-        + f'network = "public"\n[matrix]\nconfig = {json.dumps([f"c{n}" for n in range(50)])}\n'
+        settings(["true"])
+        + f"[matrix]\nconfig = {json.dumps([name for name, _, _ in cells])}\n"
+        + "".join(
+            f'[config.{name}]\nnetwork = "{preset}"\ncommand = ["nc", "-w", "5", "{address}", "80"]\n'
+            for name, preset, address in cells
+        )
     )
 
     ended = barasync("matrix", "tests", "--jobs", "8")
@@ -262,8 +274,34 @@ def test_nothing_passes_before_the_rules_are_there(barasync: Barasync, online: I
     statuses = barasync.statuses()
     assert len(statuses) == 50, ended.err
     assert set(statuses.values()) == {"failed"}
-    said = {barasync.log(cell) for cell in statuses}
-    assert said == {f"nc: can't connect to remote host ({online.private[0]}): Connection refused\n"}
+    said = {barasync.log(cell).rpartition(": ")[2] for cell in statuses}
+    assert said == {"Connection refused\n"}
+    # Each has knocked, and not at an interface that was not there yet.
+    refused = {each["address"] for cell in barasync.result()["cells"] for each in cell["refused"]}
+    assert refused == {address for _, address in forbidden}
+
+
+def test_who_follows_the_advice_of_a_refusal_gets_through(
+    barasync: Barasync, online: Internet
+) -> None:
+    barasync.configure(
+        settings(["nc", "-w", "5", online.public[0], "80"])
+        + 'network = "shop"\n[network.shop]\nbase = "private"\n'
+    )
+
+    ended = barasync("matrix", "tests")
+
+    assert ended.code == 1, ended.err
+    entry = re.search(r'`(allow = \["[^"]+"\])`', ended.out)
+    base = re.search(r'`(base = "[a-z]+")`', ended.out)
+    assert entry is not None, ended.out
+    assert base is not None, ended.out
+    for advised in (f'base = "private"\n{entry[1]}', base[1]):
+        barasync.configure(
+            settings(["nc", "-w", "5", online.public[0], "80"])
+            + f'network = "shop"\n[network.shop]\n{advised}\n'
+        )
+        assert barasync("matrix", "tests").code == 0
 
 
 ATTEMPTS = """

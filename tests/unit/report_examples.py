@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from barasync.events import (
@@ -66,9 +66,16 @@ def started(cell: str, attempt: int = 1) -> CellStarted:
     return CellStarted(at=1_700_000_001.0, cell=cell, attempt=attempt)
 
 
-def container_started(cell: str, attempt: int = 1) -> ContainerStarted:
+def container_started(
+    cell: str, attempt: int = 1, ports: Mapping[str, tuple[str, ...]] | None = None
+) -> ContainerStarted:
     return ContainerStarted(
-        at=1_700_000_001.5, cell=cell, attempt=attempt, container="c0ffee", image="1mage"
+        at=1_700_000_001.5,
+        cell=cell,
+        attempt=attempt,
+        container="c0ffee",
+        image="1mage",
+        ports=ports or {},
     )
 
 

@@ -104,6 +104,21 @@ def test_a_cell_that_starts_again_runs_again() -> None:
     assert seen.rows(104.0, 5) == [Row("amd64", "running", "1.0 s", "")]
 
 
+def test_a_port_is_shown_beside_its_cell_as_long_as_it_runs() -> None:
+    seen = board("amd64", "arm64")
+    for cell, ports in (("amd64", {"8000/tcp": ("127.0.0.1:4711",)}), ("arm64", None)):
+        seen.apply(started(cell), 101.0)
+        seen.apply(container_started(cell, ports=ports), 101.0)
+    seen.show_line("amd64", "listening")
+
+    assert [row.text for row in seen.rows(102.0, 10)] == [
+        "8000/tcp at 127.0.0.1:4711  listening",
+        "",
+    ]
+    seen.apply(finished("amd64", FAILED), 104.0)
+    assert seen.rows(105.0, 10)[0].text == "exit code 3"
+
+
 def test_what_is_being_made_is_said_until_a_container_runs() -> None:
     seen = board("amd64")
     seen.apply(image_progress("unpacking"), 101.0)

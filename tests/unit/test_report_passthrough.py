@@ -9,8 +9,8 @@ from anyio import to_thread
 
 from barasync.report.channel import Channel
 from barasync.report.console import Consoles
-from barasync.report.passthrough import copy_views
-from tests.unit.report_examples import Capture, CellFiles, Stalled, started
+from barasync.report.passthrough import PortsView, copy_views
+from tests.unit.report_examples import Capture, CellFiles, Stalled, container_started, started
 
 pytestmark = pytest.mark.anyio
 
@@ -119,3 +119,17 @@ async def test_cancelling_the_finish_gives_up_on_both_streams(
         await to_thread.run_sync(part._thread.join, 10)
 
         assert not part._thread.is_alive()
+
+
+def test_a_port_that_podman_chose_is_told_and_no_other() -> None:
+    error = Capture()
+    view = PortsView(Channel(error), {"8000/tcp"})
+
+    view.event(started("amd64"))
+    view.event(
+        container_started(
+            "amd64", ports={"8000/tcp": ("0.0.0.0:4711",), "80/tcp": ("0.0.0.0:8080",)}
+        )
+    )
+
+    assert error.data == b"barasync: 8000/tcp at 0.0.0.0:4711\n"

@@ -12,6 +12,7 @@ from barasync.report.words import count, duration, ended_line, size, tally, verd
 from tests.unit.report_examples import (
     CANCELLED,
     FAILED,
+    container_started,
     finished,
     leaked,
     run_finished,
@@ -268,6 +269,20 @@ def test_counts() -> None:
         "0 cells",
         "6 cells",
     )
+
+
+def test_published_ports_are_named_with_their_cells() -> None:
+    ports = {"8000/tcp": ("127.0.0.1:4711", "[::1]:4711"), "53/udp": ("0.0.0.0:4712",)}
+    cells = [f"c{number}" for number in range(10)]
+    document = reduce_events(
+        [run_started(*cells, "none"), *(container_started(cell, ports=ports) for cell in cells)]
+    )
+
+    lines = [line for line in summary(document) if line.startswith("ports ")]
+
+    assert lines[0] == "ports      c0: 8000/tcp at 127.0.0.1:4711, [::1]:4711; 53/udp at 0.0.0.0:4712"
+    assert len(lines) == 9
+    assert lines[-1] == "ports      of 2 more cells: result.json"
 
 
 def test_snapshots_are_named_with_their_cells_and_sizes() -> None:

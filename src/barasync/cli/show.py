@@ -62,7 +62,7 @@ def show_single(execution: Execution) -> NoReturn:
             interrupts,
             notify=error.print,
             audience=lambda directory: consoles(
-                passthrough_views(directory, cell.id, out, error),
+                passthrough_views(directory, cell, out, error),
                 trace=error if execution.verbose else None,
             ),
             farewell=lambda _executed: (),
@@ -106,7 +106,8 @@ def _last_words(outcome: Outcome, executed: Executed) -> tuple[str, ...]:
         lines.append(f"barasync: {outcome.reason}")
         if outcome.hint:
             lines.append(f"  hint: {outcome.hint}")
-    notes = [*_of_snapshot(outcome), *outcome.warnings, *executed.problems]
+    refused = [outcome.refused_note] if outcome.refused_note else []
+    notes = [*_of_snapshot(outcome), *outcome.warnings, *refused, *executed.problems]
     # What ended the run is most often what became of its only cell.
     if executed.result.problem not in {None, outcome.reason}:
         notes.append(executed.result.problem)

@@ -7,11 +7,12 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
+from barasync.matrix.cells import Cell
 from barasync.report.channel import Channel, Descriptor
 from barasync.report.console import Consoles, View
 from barasync.report.files import RunDirectory
 from barasync.report.frames import Frame, GitHubFrame, PlainFrame
-from barasync.report.passthrough import copy_views
+from barasync.report.passthrough import PortsView, copy_views
 from barasync.report.terminal import OutputMode, choose_mode
 from barasync.report.views import view_for
 
@@ -47,11 +48,14 @@ def matrix_view(
 
 
 def passthrough_views(
-    directory: RunDirectory, cell: str, out: Channel, error: Channel
+    directory: RunDirectory, cell: Cell, out: Channel, error: Channel
 ) -> Sequence[View]:
     """Return the views of one container whose output is ours."""
     together = Descriptor(_STDOUT).same_as(Descriptor(_STDERR))
-    return copy_views(directory.logs(cell), out, error, together=together)
+    copies = copy_views(directory.logs(cell.id), out, error, together=together)
+    ports = () if cell.policy is None else cell.policy.ports
+    chosen = {f"{port.container}/{port.protocol}" for port in ports if not port.host}
+    return [*copies, *([PortsView(error, chosen)] if chosen else [])]
 
 
 def consoles(views: Sequence[View], *, trace: Channel | None) -> Consoles:

@@ -33,7 +33,7 @@ from barasync.report.files import OUTPUT_LOG, last_lines
 from barasync.report.notices import notice
 from barasync.report.terminal import Style
 from barasync.report.views import LogsOf
-from barasync.report.words import duration, tally, words
+from barasync.report.words import duration, published, tally, words
 from barasync.terminal_text import one_line
 
 _REFRESH_SECONDS = 0.2
@@ -50,6 +50,7 @@ class _CellState:
     started: float | None = None
     seconds: float | None = None
     outcome: Outcome | None = None
+    ports: str = ""
     last_line: str = ""
 
     @property
@@ -106,7 +107,9 @@ class Board:
             case CellRetried():
                 self._cells[event.cell] = _CellState(event.cell)
             case ContainerStarted():
-                self._message = notice(event, Style()) or ""
+                self._message = ""
+                state = self._cells.setdefault(event.cell, _CellState(event.cell))
+                state.ports = published(event.ports)
             case RunFinished():
                 self._message = ""
 
@@ -154,7 +157,8 @@ def _row(cell: _CellState, now: float) -> Row:
         status = cell.outcome.status
         return Row(cell.id, words(cell.outcome), elapsed, one_line(cell.outcome.reason), status)
     if cell.started is not None:
-        return Row(cell.id, "running", duration(now - cell.started), cell.last_line)
+        shown = "  ".join(filter(None, (cell.ports, cell.last_line)))
+        return Row(cell.id, "running", duration(now - cell.started), shown)
     return Row(cell.id, "queued", "", "")
 
 

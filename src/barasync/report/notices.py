@@ -15,7 +15,7 @@ from barasync.events import (
     RunStarted,
 )
 from barasync.report.terminal import Style
-from barasync.report.words import count, ended_line, verdict_colour
+from barasync.report.words import count, ended_line, published, verdict_colour
 from barasync.terminal_text import one_line
 
 
@@ -41,8 +41,7 @@ def notice(event: AnyEvent, style: Style) -> str | None:
 def _published(event: ContainerStarted) -> str | None:
     if not event.ports:
         return None
-    places = "; ".join(f"{port} is at {', '.join(where)}" for port, where in event.ports.items())
-    return f"{event.cell}: its port {places}"
+    return f"{event.cell}: its port {published(event.ports)}"
 
 
 def _admission(event: AdmissionHeld) -> str:

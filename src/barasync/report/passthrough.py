@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from barasync.events import AnyEvent
+from barasync.events import AnyEvent, ContainerStarted
 from barasync.report.channel import Channel
 from barasync.report.files import OUTPUT_LOG, STDERR_LOG, STDOUT_LOG
 from barasync.report.follow import PIECE_BYTES, Follower
+from barasync.report.words import published
 
 
 class CopyView:
@@ -38,6 +39,34 @@ class CopyView:
     def close(self, summary: Sequence[str]) -> None:
         """Print the summary, where there is one."""
         self._out.print(*summary)
+
+
+class PortsView:
+    """Says where ports of the container are that podman has chosen: nobody else can know.
+
+    `chosen` are those of the container, such as `80/tcp`.
+    """
+
+    def __init__(self, error: Channel, chosen: Collection[str]) -> None:
+        self._error = error
+        self._chosen = chosen
+
+    def event(self, event: AnyEvent) -> None:
+        """Say it once the container runs."""
+        if isinstance(event, ContainerStarted):
+            for port, places in event.ports.items():
+                if port in self._chosen:
+                    self._error.print(f"barasync: {published({port: places})}")
+
+    def written(self, cell: str) -> None:
+        """Show nothing."""
+
+    def step(self) -> float | None:
+        """Wait for the end."""
+        return None
+
+    def close(self, summary: Sequence[str]) -> None:
+        """Say nothing more."""
 
 
 def copy_views(logs: Path, out: Channel, error: Channel, *, together: bool) -> list[CopyView]:

@@ -8,7 +8,15 @@ from barasync.matrix.outcome import Status
 from barasync.report.refusals import refused_names_line
 from barasync.report.result import CellResult, ResultDocument
 from barasync.report.terminal import Style
-from barasync.report.words import count, duration, size, tally, verdict, verdict_colour
+from barasync.report.words import (
+    count,
+    duration,
+    published,
+    size,
+    tally,
+    verdict,
+    verdict_colour,
+)
 from barasync.terminal_text import neutralise, one_line
 
 TAIL_LINES = 10
@@ -18,6 +26,7 @@ _HEADING = ("CELL", "PLATFORM", "RESULT", "TIME", "MEMORY", "REASON")
 _VERDICT = 2
 _ALWAYS = frozenset({0, 1, _VERDICT})
 _MOST_SNAPSHOTS = 8
+_MOST_PORTS = 8
 
 
 def summarise(
@@ -113,6 +122,7 @@ def _places(document: ResultDocument, record: str, artifacts: str) -> Iterator[s
         total = size(sum(item.bytes for item in fetched))
         yield f"artifacts  {artifacts}/<cell>/ ({files}, {total})"
     yield from _snapshots(document.cells)
+    yield from _ports(document.cells)
 
 
 def _snapshots(cells: Sequence[CellResult]) -> Iterator[str]:
@@ -121,6 +131,15 @@ def _snapshots(cells: Sequence[CellResult]) -> Iterator[str]:
         yield f"snapshot   {snapshot.name} ({cell.id}, {size(snapshot.bytes)})"
     if len(taken) > _MOST_SNAPSHOTS:
         yield f"snapshot   {len(taken) - _MOST_SNAPSHOTS} more: `barasync image list`"
+
+
+def _ports(cells: Sequence[CellResult]) -> Iterator[str]:
+    """Say where ports were, for whoever looks for what used them."""
+    open_then = [cell for cell in cells if cell.ports]
+    for cell in open_then[:_MOST_PORTS]:
+        yield f"ports      {cell.id}: {published(cell.ports)}"
+    if len(open_then) > _MOST_PORTS:
+        yield f"ports      of {count(len(open_then) - _MOST_PORTS, 'more cell')}: result.json"
 
 
 def _remarks(document: ResultDocument, problems: Sequence[str], style: Style) -> Iterator[str]:

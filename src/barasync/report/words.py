@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from barasync.events import AttemptEnded, CellLeaked, CellRetried
 from barasync.matrix.outcome import Outcome, Status
@@ -77,6 +77,11 @@ def tally(counts: Mapping[Status | None, int]) -> str:
 def count(number: int, noun: str) -> str:
     """Write a number of things: `1 cell`, `6 cells`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def published(ports: Mapping[str, Sequence[str]]) -> str:
+    """Write where ports of a container are on the host: `80/tcp at 127.0.0.1:4711`."""
+    return "; ".join(f"{port} at {', '.join(places)}" for port, places in ports.items())
 
 
 def duration(seconds: float) -> str:
