@@ -123,7 +123,7 @@ def test_a_cell_with_a_network_resolves_names_and_reaches_what_is_near_unless_it
 
 def test_cells_of_a_private_network_find_each_other_by_name(barasync: Barasync) -> None:
     script = """
-        if [ $BARASYNC_CONFIG = a ]; then echo hello | nc -l -p 8000
+        if [ $BARASYNC_CONFIG = Debug ]; then echo hello | nc -l -p 8000
         else until timeout 2 nc $1 8000 | grep hello; do sleep 0.2; done; fi
     """
     barasync.configure(
@@ -133,11 +133,11 @@ def test_cells_of_a_private_network_find_each_other_by_name(barasync: Barasync) 
         network = "private"
         workspace = "none"
         [matrix]
-        config = ["a", "b"]
-        [config.a]
+        config = ["Debug", "b"]
+        [config.Debug]
         command = ["sh", "-c", '''{script}''']
         [config.b]
-        command = ["sh", "-c", '''{script}''', "sh", "{native_architecture()}-a"]
+        command = ["sh", "-c", '''{script}''', "sh", "{native_architecture()}-Debug"]
         """
     )
 
