@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from ipaddress import ip_network
 
 import anyio
@@ -114,7 +115,7 @@ async def test_a_policy_that_reaches_nothing_beyond_the_cell_needs_no_network(
 async def test_a_network_that_podman_refuses_starts_no_cell_and_is_asked_for_once(
     service: FakeService,
 ) -> None:
-    service.inject(Fault("network-create", Refuses("all subnets are in use")))
+    service.inject(Fault("network-create", Refuses("netavark is out of order")))
     kernel = Kernel()
 
     ran = await run(service, {"a": "true", "b": "true"}, policy=PRIVATE, enter=kernel.enter)
@@ -124,6 +125,67 @@ async def test_a_network_that_podman_refuses_starts_no_cell_and_is_asked_for_onc
         assert ran.outcome(cell).status is Status.INFRASTRUCTURE_ERROR
         assert "network 'private' cannot be made" in ran.outcome(cell).reason
     assert kernel.entered == []
+
+
+async def test_a_subnet_that_is_taken_is_told_with_its_key_and_whose_it_is(
+    service: FakeService,
+) -> None:
+    policy = Policy(
+        name="own",
+        base=Preset.PRIVATE,
+        subnets=(ip_network("fd00:77::/64"), ip_network("10.77.0.0/24")),
+        where="barasync.toml: network.own",
+    )
+    async with networks(service) as (podman, made):
+        for labels, whose in ((LABELS, "other of the run run1"), ({}, "other")):
+            await podman.networks.create(
+                "other", labels=labels, subnets=[Subnet(subnet="10.77.0.0/25")]
+            )
+            with pytest.raises(EngineUnavailable) as caught:
+                await made.get(replace(policy, name=whose.replace(" ", "")))
+            await podman.networks.remove("other")
+
+            assert str(caught.value) == (
+                "barasync.toml: network.own.subnets[1]: 10.77.0.0/24 is taken as part of"
+                f" 10.77.0.0/25 by the network {whose}"
+            )
+            assert caught.value.hint is not None
+            assert "leave `subnets` out" in caught.value.hint
+            assert ("`barasync clean`" in caught.value.hint) == bool(labels)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said", "advised"),
+    [
+        (
+            "subnet 10.77.0.0/24 is already used on the host or by another config",
+            "barasync.toml: network.own.subnets: 10.77.0.0/24 is taken by an interface or a route of"
+            " the host",
+            "leave `subnets` out",
+        ),
+        (
+            "could not find free subnet from subnet pools",
+            "network 'own' cannot be made: podman has no addresses left for another network",
+            "`barasync clean`",
+        ),
+    ],
+)
+async def test_addresses_that_podman_does_not_give_are_told_with_what_to_do(
+    service: FakeService, refusal: str, said: str, advised: str
+) -> None:
+    policy = Policy(
+        name="own",
+        base=Preset.PRIVATE,
+        subnets=(ip_network("10.77.0.0/24"),),
+        where="barasync.toml: network.own",
+    )
+    service.inject(Fault("network-create", Refuses(refusal)))
+
+    ran = await run(service, "true", policy=policy, enter=Kernel().enter)
+
+    assert ran.result.exit_code == 4
+    assert ran.outcome().reason == said
+    assert advised in (ran.outcome().hint or "")
 
 
 async def test_a_network_that_stays_is_said_with_what_removes_it(service: FakeService) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from barasync.config.destinations import parse_address
 from barasync.config.networks import MODES, parse_subnets
 from barasync.config.policies import PRESETS, Address, Range
 from barasync.engine.identity import OWNER
+from barasync.engine.subnets import overlap
 from barasync.errors import EXIT_OK, ConfigError, EngineUnavailable
 from barasync.networks.interface import interface_name
 
@@ -160,11 +160,10 @@ def _refuse_taken(network: Wanted, others: Iterable[NetworkInspect]) -> None:
                 f"there is a network {network.name} already",
                 hint=f"`barasync network show {network.name}` says what it is",
             )
-        for taken in other.subnets:
-            theirs = ipaddress.ip_network(taken.subnet, strict=False)
-            for ours, _ in network.subnets:
-                if ours.version == theirs.version and ours.overlaps(theirs):
-                    raise ConfigError(
-                        f"--subnet: {ours} overlaps {theirs} of the network {other.name}",
-                        hint="take another range, or leave the choice to podman",
-                    )
+        for ours, _ in network.subnets:
+            found = overlap(ours, [other])
+            if found is not None:
+                raise ConfigError(
+                    f"--subnet: {ours} overlaps {found[1]} of the network {other.name}",
+                    hint="take another range, or leave the choice to podman",
+                )

@@ -129,7 +129,7 @@ def _policy(name: str, table: NetworkTable, place: Place) -> Policy:
             value = getattr(table, key)
             if value is not UNSET:
                 values[key] = _named(key, partial(parse, value))
-        policy = Policy(name=name, **values)
+        policy = Policy(name=name, where=place(), **values)
         _check_entries(policy)
         _check_ipv6(policy)
         _check_network_of(policy, table)

@@ -85,7 +85,7 @@ class Policy:
     cell. `hosts` are names for addresses in `/etc/hosts`, `dns` the servers that names are asked
     of. `subnets` and `internal` are the network's own; without `ipv6` it has no addresses of
     version 6. `join` is the name of a network of podman's that is there already, in place of one of
-    the run's own.
+    the run's own. `where` is its table, such as `barasync.toml: network.shop`.
     """
 
     name: str
@@ -101,6 +101,7 @@ class Policy:
     internal: bool = False
     ipv6: bool = True
     join: str | None = None
+    where: str = field(default="", compare=False)
 
     @property
     def names(self) -> tuple[str, ...]:

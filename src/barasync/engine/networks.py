@@ -16,17 +16,20 @@ from anyio import to_thread
 from barasync.aiopodman import (
     ContainerSpec,
     NetworkInspect,
+    NoFreeSubnet,
     NotFound,
     Podman,
     PodmanError,
     PublishedPort,
     Subnet,
+    SubnetInUse,
     answered,
 )
 from barasync.config.policies import Address, Policy, Range
 from barasync.engine.names import Resolvers
 from barasync.engine.network_words import WITHOUT
 from barasync.engine.once import Once
+from barasync.engine.subnets import none_free, subnet_taken
 from barasync.errors import EngineUnavailable
 from barasync.networks.host import has_ipv6
 from barasync.networks.interface import interface_name
@@ -117,6 +120,10 @@ class Networks:
             raise EngineUnavailable(
                 f"network '{name}' cannot be made: podman does not answer", hint=WITHOUT
             ) from None
+        except SubnetInUse as error:
+            raise subnet_taken(policy, await self._others()) from error
+        except NoFreeSubnet as error:
+            raise none_free(policy) from error
         except PodmanError as error:
             raise EngineUnavailable(
                 f"network '{name}' cannot be made: {error}", hint=WITHOUT
@@ -164,6 +171,14 @@ class Networks:
             within=_CREATE_SECONDS,
             cancelled=_CREATE_SECONDS_WHEN_CANCELLED,
         )
+
+    async def _others(self) -> list[NetworkInspect]:
+        """Return the networks that are there; none where podman does not say."""
+        try:
+            return await self._podman.networks.list()
+        except PodmanError:
+            # What is in the way is then told without its name.
+            return []
 
     async def _join(self, name: str) -> NetworkInspect:
         try:
