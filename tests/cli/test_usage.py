@@ -143,6 +143,22 @@ def test_the_plan_needs_no_podman_and_says_where_a_value_comes_from(barasync: Ba
     assert settings["pids"]["source"] == "built-in"
 
 
+def test_what_a_cell_may_reach_can_be_read_by_programs_without_podman(barasync: Barasync) -> None:
+    table = '[network.shop]\nbase = "private"\nallow = ["443/tcp"]\nports = ["80"]\n'
+    barasync.configure(MINIMAL + table)
+
+    shown = barasync("network", "show", "shop", "--json")
+    listed = barasync("matrix", "tests", "--plan", "--json", "--network", "shop")
+
+    assert (shown.code, listed.code) == (0, 0), shown.err + listed.err
+    policy = json.loads(shown.out)
+    assert (policy["name"], policy["base"], policy["allow"]) == ("shop", "private", ["443/tcp"])
+    assert policy["ports"][0]["host"] is None
+    assert {json.dumps(cell["policy"]) for cell in json.loads(listed.out)["cells"]} == {
+        json.dumps(policy)
+    }
+
+
 def test_without_any_podman_everything_that_was_tried_is_listed(barasync: Barasync) -> None:
     ended = configured(barasync, MINIMAL)
 

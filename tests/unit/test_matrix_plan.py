@@ -7,6 +7,7 @@ import pytest
 
 from barasync.config.load import parse as parse_document
 from barasync.config.origin import Origin
+from barasync.config.policies import PRESETS
 from barasync.config.schema import CellTable, WorkspaceMode
 from barasync.errors import ConfigError, NothingSelected
 from barasync.matrix.command import expand
@@ -415,10 +416,18 @@ def test_a_plan_as_data_has_each_value_with_its_source() -> None:
                     "retry_on": {"value": ["infra"], "source": "built-in"},
                     "services": {"value": [], "source": "built-in"},
                 },
+                "policy": PRESETS["private"].as_data(),
             }
         ],
     }
     assert type(data["cells"][0]["settings"]["workspace"]["value"]) is str
+
+
+def test_a_plan_as_data_has_no_policy_for_networks_without_rules() -> None:
+    data = as_data(planned(f'{FILE}\n[config.debug]\nnetwork = "none"\n'))
+
+    policies = {cell["config"]: cell["policy"] for cell in data["cells"]}
+    assert policies["debug"] is None
 
 
 def test_a_plan_as_rows_has_a_column_for_each_heading() -> None:

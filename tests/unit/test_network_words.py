@@ -61,6 +61,28 @@ def test_what_is_accepted_by_default_has_its_exceptions(tmp_path: Path) -> None:
     assert "names         any server that is reached" in words
 
 
+def test_a_table_as_data_has_all_that_it_may_reach(project: Path) -> None:
+    assert declared_policies(project)["shop"].as_data() == {
+        "name": "shop",
+        "base": "private",
+        "deny": ["10.0.0.0/8", "22/tcp"],
+        "allow": ["registry.example.org 443/tcp", "198.51.100.0/24"],
+        "default": "deny",
+        "log": True,
+        "ports": [
+            {"container": 80, "host": 8080, "protocol": "tcp", "address": None},
+            {"container": 53, "host": 5353, "protocol": "udp", "address": "127.0.0.1"},
+            {"container": 81, "host": None, "protocol": "tcp", "address": None},
+        ],
+        "hosts": {"mirror": "192.0.2.9"},
+        "dns": ["198.51.100.53"],
+        "subnets": ["172.20.0.0/24"],
+        "internal": True,
+        "ipv6": False,
+        "join": None,
+    }
+
+
 def test_a_network_that_is_joined_is_named(tmp_path: Path) -> None:
     (tmp_path / "barasync.toml").write_text('[network.shop]\njoin = "office"\n')
 

@@ -87,9 +87,7 @@ def list_(
 def show(
     name: _Name,
     *,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="A network of the service as JSON.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     rules: Annotated[
         bool, typer.Option("--rules", help="The nftables rules of a preset or table.")
     ] = False,
@@ -99,7 +97,8 @@ def show(
 
     The name of a cell's network means the preset or table; any other is looked for at the service.
     """
-    from pathlib import Path  # noqa: PLC0415 - keeps `--help` quick
+    import json  # noqa: PLC0415 - keeps `--help` quick
+    from pathlib import Path  # noqa: PLC0415 - likewise
 
     from barasync.cli.interrupts import finish  # noqa: PLC0415 - likewise
     from barasync.cli.network_words import (  # noqa: PLC0415 - likewise
@@ -117,12 +116,10 @@ def show(
         typer.echo(MODES[name])
         return
     if policy is not None:
-        if as_json:
-            raise ConfigError(
-                f"--json is for networks of the service, and {name} is a preset or a table",
-                hint="`--rules` prints what nftables gets",
-            )
-        typer.echo(as_rules(policy) if rules else in_words(policy))
+        if rules:
+            typer.echo(as_rules(policy))
+        else:
+            typer.echo(json.dumps(policy.as_data(), indent=2) if as_json else in_words(policy))
         return
     if rules:
         raise ConfigError(

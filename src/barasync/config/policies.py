@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Range = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -128,6 +129,35 @@ class Policy:
             or self.default is Default.ACCEPT
             or bool(asked)
         )
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as dicts, lists, strings, numbers and `None`, entries as they were written.
+
+        The port of the host is `None` where a free one is taken.
+        """
+        return {
+            "name": self.name,
+            "base": self.base.value,
+            "deny": [entry.text for entry in self.deny],
+            "allow": [entry.text for entry in self.allow],
+            "default": self.default.value,
+            "log": self.log,
+            "ports": [
+                {
+                    "container": port.container,
+                    "host": port.host or None,
+                    "protocol": port.protocol.value,
+                    "address": None if port.address is None else str(port.address),
+                }
+                for port in self.ports
+            ],
+            "hosts": {name: str(address) for name, address in self.hosts.items()},
+            "dns": list(map(str, self.dns)),
+            "subnets": list(map(str, self.subnets)),
+            "internal": self.internal,
+            "ipv6": self.ipv6,
+            "join": self.join,
+        }
 
 
 PRESETS = {preset.value: Policy(name=preset.value, base=preset) for preset in Preset}

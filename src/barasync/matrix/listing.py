@@ -31,6 +31,7 @@ def as_data(plan: Plan, *, has_bar: bool = False) -> dict[str, Any]:
 
     Each cell has its command expanded, and each setting with its value and source: seconds, bytes
     and cores, `None` for no limit. `settings.env` maps each variable to its value and source.
+    `policy` is what the cell's network means, `None` for one of podman's without rules.
     `has_bar` says that the project brings its own `./bar`.
     """
     return {
@@ -45,6 +46,7 @@ def as_data(plan: Plan, *, has_bar: bool = False) -> dict[str, Any]:
                 "image": cell.settings.image,
                 "command": list(expand(cell, rule=plan.rule, args=plan.args, has_bar=has_bar)),
                 "settings": _settings(cell),
+                "policy": None if cell.policy is None else cell.policy.as_data(),
             }
             for cell in plan.cells
         ],
