@@ -271,9 +271,12 @@ def test_a_port_is_published_where_the_host_has_one_free_and_that_is_told(
         with urllib.request.urlopen(f"http://127.0.0.1:{ports[1]}/", timeout=5) as answer:
             text = answer.read()
         process.terminate()
-        process.communicate()
+        _, err = process.communicate()
 
     assert text == b"hello\n"
+    place = f"127.0.0.1:{ports[1]}"
+    assert barasync.result()["cells"][0]["ports"] == {"8000/tcp": [place]}
+    assert f"published 8000/tcp at {place}\n" in err.decode()
 
 
 def events(barasync: Barasync) -> str:

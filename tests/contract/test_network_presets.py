@@ -264,7 +264,8 @@ def test_nothing_passes_before_the_rules_are_there(barasync: Barasync, online: I
         settings(["true"])
         + f"[matrix]\nconfig = {json.dumps([name for name, _, _ in cells])}\n"
         + "".join(
-            f'[config.{name}]\nnetwork = "{preset}"\ncommand = ["nc", "-w", "5", "{address}", "80"]\n'
+            f'[config.{name}]\nnetwork = "{preset}"\n'
+            f'command = ["nc", "-w", "5", "{address}", "80"]\n'
             for name, preset, address in cells
         )
     )

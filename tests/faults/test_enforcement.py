@@ -161,7 +161,7 @@ async def test_what_was_refused_is_known_and_told_of_cells_that_failed_or_are_lo
     assert ran.outcome().passed == (script == "true")
     assert ran.outcome().refused == (Refusal("198.51.100.9", "tcp", 443, 3),)
     assert ran.outcome().refused_packets == 4
-    says = f"its network '{policy.name}' refused 198.51.100.9 443/tcp (3 packets); "
+    says = f"its network '{policy.name}' refused 198.51.100.9 443/tcp (3 packets), and 1 packet to "
     assert ran.outcome().refused_note.startswith(says) == told
     assert bool(ran.outcome().refused_note) == told
     assert kernel.open == 0

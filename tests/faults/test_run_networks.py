@@ -159,8 +159,7 @@ async def test_a_subnet_that_is_taken_is_told_with_its_key_and_whose_it_is(
     [
         (
             "subnet 10.77.0.0/24 is already used on the host or by another config",
-            "barasync.toml: network.own.subnets: 10.77.0.0/24 is taken by an interface or a route of"
-            " the host",
+            "barasync.toml: network.own.subnets: 10.77.0.0/24 is taken by an interface or a route",
             "leave `subnets` out",
         ),
         (

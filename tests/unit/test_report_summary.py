@@ -280,7 +280,9 @@ def test_published_ports_are_named_with_their_cells() -> None:
 
     lines = [line for line in summary(document) if line.startswith("ports ")]
 
-    assert lines[0] == "ports      c0: 8000/tcp at 127.0.0.1:4711, [::1]:4711; 53/udp at 0.0.0.0:4712"
+    assert (
+        lines[0] == "ports      c0: 8000/tcp at 127.0.0.1:4711, [::1]:4711; 53/udp at 0.0.0.0:4712"
+    )
     assert len(lines) == 9
     assert lines[-1] == "ports      of 2 more cells: result.json"
 

@@ -19,6 +19,7 @@ from tests.unit.report_examples import (
     Capture,
     CellFiles,
     Failing,
+    container_started,
     finished,
     image_progress,
     retried,
@@ -127,6 +128,14 @@ def test_notices_go_to_standard_error_and_output_to_standard_output(stage: Stage
         "arm64: cancelled: not started: the run was interrupted",
         "amd64: passed after 3.1 s",
     ]
+
+
+def test_a_port_is_told_when_its_container_runs(stage: Stage) -> None:
+    ports = {"8000/tcp": ("127.0.0.1:4711",)}
+
+    show(stage.stream(), container_started("amd64"), container_started("arm64", ports=ports))
+
+    assert stage.notices.data == b"arm64: published 8000/tcp at 127.0.0.1:4711\n"
 
 
 def test_cells_that_are_behind_take_turns(stage: Stage) -> None:

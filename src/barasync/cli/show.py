@@ -13,6 +13,7 @@ from barasync.errors import EXIT_INTERRUPTED, EXIT_NOT_PASSED, EXIT_OK
 from barasync.matrix.outcome import Outcome, Status
 from barasync.report.channel import Channel
 from barasync.report.files import OUTPUT_LOG, last_lines
+from barasync.report.refusals import refused_names_line
 from barasync.report.summary import TAIL_LINES, needs_tail, summarise
 from barasync.report.terminal import OutputMode
 
@@ -106,7 +107,8 @@ def _last_words(outcome: Outcome, executed: Executed) -> tuple[str, ...]:
         lines.append(f"barasync: {outcome.reason}")
         if outcome.hint:
             lines.append(f"  hint: {outcome.hint}")
-    refused = [outcome.refused_note] if outcome.refused_note else []
+    refused = [refused_names_line(outcome.refused_names)] if outcome.refused_names else []
+    refused += filter(None, (outcome.refused_note,))
     notes = [*_of_snapshot(outcome), *outcome.warnings, *refused, *executed.problems]
     # What ended the run is most often what became of its only cell.
     if executed.result.problem not in {None, outcome.reason}:

@@ -39,9 +39,9 @@ def subnet_taken(policy: Policy, others: Iterable[NetworkInspect]) -> EngineUnav
             )
     taken = " or ".join(map(str, policy.subnets))
     return EngineUnavailable(
-        f"{policy.where}.subnets: {taken} is taken by an interface or a route of the host",
-        hint="`ip address` and `ip route` show which; leave `subnets` out, and podman chooses free"
-        " ones",
+        f"{policy.where}.subnets: {taken} is taken by an interface or a route",
+        hint="`ip address` and `ip route` of the service's host show which; leave `subnets` out,"
+        " and podman chooses free ones",
     )
 
 

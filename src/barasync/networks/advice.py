@@ -62,13 +62,12 @@ def refused_line(
     `around` is what the rules were made for.
     """
     shown = ", ".join(
-        f"{_destination(each)} ({each.packets} packet{'' if each.packets == 1 else 's'})"
-        for each in refused[:_SHOWN]
+        f"{_destination(each)} ({_packets(each.packets)})" for each in refused[:_SHOWN]
     )
     more = f" and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
     unlisted = packets - sum(each.packets for each in refused)
     if unlisted > 0:
-        more += f", and {unlisted} to destinations that are not listed"
+        more += f", and {_packets(unlisted)} to destinations that are not listed"
     found = advice(policy, around, refused[0])
     ways = " or ".join(_ways(policy, found))
     said = (found.why, f"{ways} lets the first through" if ways else None)
@@ -116,6 +115,10 @@ def _ways(policy: Policy, found: Advice) -> list[str]:
         table = f' in a table [network.NAME] with `base = "{policy.base}"`' if is_preset else ""
         ways.append(f'`allow = ["{found.entry}"]`{table}')
     return ways
+
+
+def _packets(number: int) -> str:
+    return "1 packet" if number == 1 else f"{number} packets"
 
 
 def _destination(refusal: Refusal) -> str:

@@ -41,7 +41,7 @@ def notice(event: AnyEvent, style: Style) -> str | None:
 def _published(event: ContainerStarted) -> str | None:
     if not event.ports:
         return None
-    return f"{event.cell}: its port {published(event.ports)}"
+    return f"{event.cell}: published {published(event.ports)}"
 
 
 def _admission(event: AdmissionHeld) -> str:
