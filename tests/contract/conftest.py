@@ -69,11 +69,13 @@ def _running(installation: AnyInstallation) -> AbstractContextManager[AnyService
 @pytest.fixture(scope="session")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     rig = Rig()
+    namespaces = leftovers.network_namespaces()
     yield rig
     rig.close()
     runs = {path.name for path in tmp_path_factory.getbasetemp().glob("**/.barasync/runs/*")}
     left = leftovers.clear_cgroups(runs)
-    assert not left, f"cgroups were left behind: {left}"
+    left += leftovers.clear_network_namespaces(namespaces)
+    assert not left, f"cgroups or networks were left behind: {left}"
 
 
 @pytest.fixture(scope="session")

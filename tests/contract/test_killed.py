@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from barasync.aiopodman.service_place import PREFIX
+from tests.rig import networks
 from tests.rig.command import Barasync, read_errors_until, read_until
 from tests.rig.own_host import OwnHost, own_host
 from tests.rig.services import Installation
@@ -156,6 +157,11 @@ def test_clean_removes_all_of_a_killed_build_and_nothing_of_another_builder(
     bundles = [path.name for place in places for path in place.glob("buildah*")]
 
     ended = barasync("clean")
+    # Of a network whose last container is killed podman keeps bridge and rules till the next ends.
+    network = networks.place_of(host.directory)
+    assert network is not None
+    kept = networks.left_of(network)
+    later = barasync("run", IMAGE, "--network", "bridge", "--workspace", "none", "--", "true")
 
     assert len(others) == 1
     assert len(left) == 3
@@ -165,3 +171,5 @@ def test_clean_removes_all_of_a_killed_build_and_nothing_of_another_builder(
     assert host.podman(*NAMES).split() == others
     assert host.podman("images", "--all", "--quiet") == images
     assert not any(place.exists() for place in places)
+    assert len(kept) > 0
+    assert (later.code, networks.left_of(network)) == (0, []), later.err

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
 from barasync.aiopodman import Podman
-from tests.rig import libpod
+from tests.rig import leftovers, libpod, networks, services
+from tests.rig.busybox import native_architecture
 from tests.rig.services import RigService
 
 NO_NETWORK = {"netns": {"nsmode": "none"}}
@@ -55,3 +60,46 @@ def test_the_rootless_service_runs_containers_without_root(
 
     assert info["host"]["security"]["rootless"] is True
     assert code == 0
+
+
+def test_of_the_networks_of_a_killed_podman_nothing_is_left(
+    installation: services.Installation,
+) -> None:
+    with services.private_directory() as directory:
+        environ = services.isolated_environment(directory, default_ulimits=True)
+        service = services.start(installation, environ, directory)
+        socket_path = service.endpoint.socket_path
+        network = {"name": "n1", "ipv6_enabled": True, "dns_enabled": True}
+        created = libpod.request(socket_path, "POST", "networks/create", body=network)
+        ranges = [each["subnet"] for each in created["subnets"]]
+        for name in ("podman", "n1"):
+            body = {
+                "image": service.busybox(native_architecture()),
+                "command": ["sleep", "1000"],
+                "netns": {"nsmode": "bridge"},
+                "networks": {name: {}},
+                "portmappings": [{"container_port": 80, "host_ip": "127.0.0.1"}],
+            }
+            made = libpod.request(socket_path, "POST", "containers/create", body=body)["Id"]
+            libpod.request(socket_path, "POST", f"containers/{made}/start")
+            state = libpod.request(socket_path, "GET", f"containers/{made}/json")["State"]
+            os.kill(state["ConmonPid"], signal.SIGKILL)
+            os.kill(state["Pid"], signal.SIGKILL)
+        services.stop(service)
+        place = networks.place_of(directory)
+        assert place is not None
+        left = networks.left_of(place)
+        assert leftovers.clear(directory) != []
+
+    kinds = Counter(line.split()[0] for line in left)
+    assert kinds["bridge"] == 2
+    assert kinds["rule"] > 10
+    assert kinds["chain"] >= 3
+    if installation.name == services.host_podman().name:
+        # Another root has a /run of its own, which ends with its last process.
+        assert (kinds["namespace"], kinds["names"]) == (2, 1)
+    assert networks.left_of(place) == []
+    ruleset = subprocess.run(["nft", "list", "ruleset"], capture_output=True, check=True).stdout
+    assert len(ranges) == 2
+    assert [each for each in ranges if each in str(left)] == ranges
+    assert [each for each in ranges if each in ruleset.decode()] == []

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
+from tests.rig import networks
+
 GRACE_SECONDS = 10.0
 """Conmon and podman's cleanup end shortly after a container; so long may they take."""
 
@@ -20,16 +22,26 @@ CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 
 def clear(directory: Path) -> list[str]:
-    """Return the processes and mounts that still belong to a directory after the grace.
+    """Return what still belongs to a directory after the grace: processes, mounts, networks.
 
-    They are ended here, so that one failing test does not become the failure of others.
+    Processes are ended here, and networks removed, so that one failing test does not become the
+    failure of others.
     """
     end_pause_process(directory)
-    found = settled(lambda: [*processes_of(directory), *mounts_below(directory)])
+    place = networks.place_of(directory)
+    found = settled(
+        lambda: [
+            *processes_of(directory),
+            *mounts_below(directory),
+            *(networks.left_of(place) if place else ()),
+        ]
+    )
     for pid in _processes_of(directory):
         for child in (*_children(pid), pid):
             with suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
+    if place is not None:
+        networks.remove(place)
     return found
 
 
@@ -102,6 +114,29 @@ def _removed(cgroup: Path) -> bool:
         with suppress(OSError):
             directory.rmdir()
     return not cgroup.exists()
+
+
+def network_namespaces() -> set[str]:
+    """Return the files of networks of this host that are no mount of any process."""
+    seen = set[str]()
+    mounted = set[str]()
+    for process in Path("/proc").glob("[0-9]*"):
+        # It may end meanwhile.
+        with suppress(OSError):
+            namespace = str((process / "ns/mnt").readlink())
+            if namespace not in seen:
+                lines = (process / "mountinfo").read_text().splitlines()
+                mounted.update(line.split()[4] for line in lines)
+                seen.add(namespace)
+    return {str(path) for path in networks.NAMESPACES.glob("*") if str(path) not in mounted}
+
+
+def clear_network_namespaces(before: Collection[str]) -> list[str]:
+    """Return the files of networks that became nobody's, still after the grace; remove them."""
+    found = settled(lambda: sorted(network_namespaces().difference(before)))
+    for path in map(Path, found):
+        path.unlink(missing_ok=True)
+    return found
 
 
 def unmount_storage(directory: Path) -> None:

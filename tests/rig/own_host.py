@@ -16,7 +16,7 @@ from tests.rig.services import Installation
 
 # Where this host's podman has been, the mount that it keeps for networks is there, shared.
 _BEGIN = """
-while umount /run/netns 2>/dev/null; do :; done
+while umount --recursive /run/netns 2>/dev/null; do :; done
 echo begun
 exec sleep 100000
 """
@@ -71,7 +71,7 @@ def own_host(installation: Installation) -> Iterator[OwnHost]:
     """Make a host for a test, with storage of its own, and take it away."""
     with services.private_directory() as directory:
         environ = services.isolated_environment(directory, default_ulimits=False)
-        before = _namespaces()
+        before = leftovers.network_namespaces()
         command = (*installation.host(directory / "scratch"), "sh", "-c", _BEGIN)
         holder = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
         with holder:
@@ -89,11 +89,5 @@ def own_host(installation: Installation) -> Iterator[OwnHost]:
                 yield OwnHost(directory, environ, holder.pid)
             finally:
                 holder.kill()
-        left = leftovers.clear(directory)
-        assert not left
-        assert _namespaces() <= before
-
-
-def _namespaces() -> set[str]:
-    """Return the files of networks, which all mount namespaces of this host have in one place."""
-    return {path.name for path in Path("/run/netns").glob("*")}
+        left = [*leftovers.clear(directory), *leftovers.clear_network_namespaces(before)]
+        assert not left, left

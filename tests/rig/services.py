@@ -7,35 +7,29 @@ ends with this process, however that ends.
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import ipaddress
 import json
 import os
 import re
 import resource
 import select
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from barasync.aiopodman import Endpoint
-from tests.rig import busybox, debian, leftovers, libpod
+from tests.rig import busybox, debian, leftovers, libpod, networks
 from tests.rig.accounts import ROOTLESS_USER, ensure_rootless_user
 
 PROJECT = Path(__file__).parents[2]
 HOLD_SERVICE = Path(__file__).parent / "hold_service.py"
 ENTER_ROOT = Path(__file__).parent / "enter-root.sh"
-
-_NETWORKS = 1024
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -155,13 +149,19 @@ def running(installation: Installation) -> Iterator[RigService]:
 
 @contextmanager
 def private_directory(user: str = "root") -> Iterator[Path]:
-    """Make a directory that belongs to a user, and remove it with what podman mounted in it."""
+    """Make a directory that belongs to a user, and remove it with what podman mounted in it.
+
+    Root's has networks that no other has; what is left of them on this host goes as well.
+    """
     directory = Path(tempfile.mkdtemp(prefix="barasync-test-"))
     try:
-        if user != "root":
-            account = ensure_rootless_user()
-            os.chown(directory, account.pw_uid, account.pw_gid)
-        yield directory
+        with ExitStack() as stack:
+            if user == "root":
+                stack.enter_context(networks.own_networks(directory))
+            else:
+                account = ensure_rootless_user()
+                os.chown(directory, account.pw_uid, account.pw_gid)
+            yield directory
     finally:
         leftovers.unmount_storage(directory)
         shutil.rmtree(directory)
@@ -202,68 +202,12 @@ def _containers_conf(directory: Path, *, default_ulimits: bool) -> str:
     lines += ['lock_type = "file"']
     if directory.stat().st_uid == 0:
         lines += [f'tmp_dir = "{directory}/tmp"']
-        lines += ["[network]", 'network_backend = "netavark"']
-        lines += [f'network_config_dir = "{_networks(directory)}"']
+        lines += ["[network]", *networks.settings(directory)]
     if default_ulimits:
         files = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 1048576)
         lines += ["[containers]"]
         lines += [f'default_ulimits = ["nofile={files}:{files}", "nproc=32768:32768"]']
     return "\n".join(lines) + "\n"
-
-
-def _networks(directory: Path) -> Path:
-    """Write podman's default network, and return where networks are.
-
-    Another session of the tests has another one: on a bridge that both have, both would give out
-    the same addresses, and who ends first would remove it. The range is that of podman's default.
-    """
-    number = _network_number()
-    subnet = ipaddress.ip_network(f"10.88.{number >> 2}.{(number & 3) << 6}/26")
-    network = {
-        "name": "podman",
-        "id": hashlib.sha256(b"podman").hexdigest(),
-        "driver": "bridge",
-        "network_interface": f"barasync{number}",
-        "created": "2026-01-01T00:00:00Z",
-        "subnets": [{"subnet": str(subnet), "gateway": str(subnet[1])}],
-        "ipv6_enabled": False,
-        "internal": False,
-        "dns_enabled": False,
-        "ipam_options": {"driver": "host-local"},
-    }
-    networks = directory / "networks"
-    networks.mkdir()
-    (networks / "podman.json").write_text(json.dumps(network))
-    return networks
-
-
-@cache
-def _network_number() -> int:
-    """Return the number of the network of this process; nobody else gets it until it ends."""
-    number, claim = claim_number(os.getpid())
-    claim.detach()
-    return number
-
-
-def claim_number(first: int) -> tuple[int, socket.socket]:
-    """Return a number below 1024 that nobody has, and what it is claimed by as long as it is open.
-
-    It is the first that is free from `first` on. Who has left a network behind is seldom met so.
-    The claim is a name of this network namespace, as those of bridges are. Source: unix(7),
-    abstract sockets.
-    """
-    for offset in range(_NETWORKS):
-        number = (first + offset) % _NETWORKS
-        claim = socket.socket(socket.AF_UNIX)
-        try:
-            claim.bind(f"\0barasync-test-network-{number}")
-        except OSError as error:
-            claim.close()
-            if error.errno != errno.EADDRINUSE:
-                raise
-        else:
-            return number, claim
-    raise RuntimeError(f"all {_NETWORKS} networks of tests are in use on this host")
 
 
 def start(

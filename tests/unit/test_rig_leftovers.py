@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig import leftovers
+from tests.rig import leftovers, networks
 
 
 def test_the_cgroups_of_killed_runs_are_named_and_removed_and_no_others(
@@ -39,3 +39,18 @@ def test_what_is_in_the_cgroup_of_a_killed_run_is_ended(
         leftovers.clear_cgroups(["r1"])
 
         assert process.wait() == -9
+
+
+def test_files_of_networks_that_are_no_mount_are_named_and_removed_but_for_those_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(networks, "NAMESPACES", tmp_path)
+    monkeypatch.setattr(leftovers, "GRACE_SECONDS", 0.0)
+    (tmp_path / "old").touch()
+    before = leftovers.network_namespaces()
+    (tmp_path / "new").touch()
+
+    found = leftovers.clear_network_namespaces(before)
+
+    assert found == [str(tmp_path / "new")]
+    assert list(tmp_path.iterdir()) == [tmp_path / "old"]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
-from tests.rig.services import claim_number
+from tests.rig.networks import claim_place
 
 
 def test_two_sessions_have_networks_of_different_numbers() -> None:
-    number, claim = claim_number(1023)
-    with closing(claim):
-        other, claim = claim_number(number)
+    place, claim = claim_place(1023)
+    with claim:
+        other, claim = claim_place(place.number)
         claim.close()
 
-    assert other != number
+    assert other != place
