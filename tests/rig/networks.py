@@ -198,6 +198,7 @@ def _remove_of_the_dead(mine: Place) -> None:
     bridges = _bridges()
     prefixes = {each for rule in rules for each in rule.prefixes}
     prefixes.update(each for found in bridges.values() for each in found)
+    prefixes.update(each for inside in _addresses_inside().values() for each in inside)
     dead = {_owner(each) for each in prefixes} - {None}
     for place in (mine, *(place for place in dead if place is not None and place != mine)):
         claim = None if place == mine else _claim(place)
@@ -326,15 +327,20 @@ def _said(rule: _Rule) -> str:
 
 def _namespaces(place: Place) -> list[Path]:
     """Return the mounts by which podman keeps namespaces that have addresses of a place."""
-    found = []
+    found = _addresses_inside()
+    return [path for path, inside in found.items() if place in map(_owner, inside)]
+
+
+def _addresses_inside() -> dict[Path, set[Prefix]]:
+    """Return the mounts by which podman keeps namespaces, with the ranges of their addresses."""
+    found: dict[Path, set[Prefix]] = {}
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         path = Path(line.split()[4])
         if path.parent == NAMESPACES:
             # It may be gone by now.
             with suppress(subprocess.CalledProcessError):
                 inside = _interfaces("nsenter", f"--net={path}", "ip", "-json", "address")
-                if any(_owner(each) == place for on in inside.values() for each in on):
-                    found.append(path)
+                found[path] = {each for on in inside.values() for each in on}
     return found
 
 
