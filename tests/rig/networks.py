@@ -24,9 +24,10 @@ Prefix = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NUMBERS = 1024
 _TRIES = 5
-_DEFAULTS = ipaddress.ip_network("10.88.0.0/16")
-"""Podman's own range for its default network."""
-_POOLS = ipaddress.ip_network("10.96.0.0/12")
+# Not podman's own (10.88.0.0/16, 10.89.0.0/16) nor the services of Kubernetes (10.96.0.0/12): what
+# has an address of a dead session is removed.
+_DEFAULTS = ipaddress.ip_network("10.213.0.0/16")
+_POOLS = ipaddress.ip_network("10.224.0.0/12")
 _POOL_SIZE = 26
 
 _CHAIN = re.compile(r"NETAVARK-(?:DN-)?(?P<hash>[0-9A-F]{13})$|nv_(?P<id>[0-9a-f]{8})_")
@@ -53,12 +54,14 @@ class Place:
     @property
     def default(self) -> ipaddress.IPv4Network:
         """The addresses of the default network: 62 containers."""
-        return ipaddress.IPv4Network(f"10.88.{self.number >> 2}.{(self.number & 3) << 6}/26")
+        return ipaddress.IPv4Network(f"10.213.{self.number >> 2}.{(self.number & 3) << 6}/26")
 
     @property
     def pool(self) -> ipaddress.IPv4Network:
         """The addresses of the other networks: 16 of them."""
-        return ipaddress.IPv4Network(f"10.{96 + (self.number >> 6)}.{(self.number & 63) << 2}.0/22")
+        return ipaddress.IPv4Network(
+            f"10.{224 + (self.number >> 6)}.{(self.number & 63) << 2}.0/22"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +245,7 @@ def _interfaces(*command: str) -> dict[str, list[Prefix]]:
 
 
 def _ruleset() -> tuple[list[_Rule], set[tuple[str, str, str]]]:
-    """Return the rules of this host and those of its chains that netavark made for one network."""
+    """Return netavark's rules on this host, and those of its chains that are of one network."""
     done = subprocess.run(["nft", "-j", "-a", "list", "ruleset"], capture_output=True, check=True)
     rules, chains = [], set()
     for entry in json.loads(done.stdout)["nftables"]:
@@ -251,11 +254,19 @@ def _ruleset() -> tuple[list[_Rule], set[tuple[str, str, str]]]:
             prefixes, words = set[Prefix](), set[str]()
             _read(rule["expr"], prefixes, words)
             place = (rule["family"], rule["table"], rule["chain"], rule["handle"])
-            rules.append(_Rule(*place, frozenset(prefixes), frozenset(words)))
+            found = _Rule(*place, frozenset(prefixes), frozenset(words))
+            if _is_netavarks(found):
+                rules.append(found)
         elif "chain" in entry and _CHAIN.match(entry["chain"]["name"]):
             chain = entry["chain"]
             chains.add((chain["family"], chain["table"], chain["name"]))
     return rules, chains
+
+
+def _is_netavarks(rule: _Rule) -> bool:
+    """Tell whether a rule is in netavark's own table or chains, or leads there."""
+    own = rule.table == "netavark" or rule.chain.startswith("NETAVARK")
+    return own or any(word.startswith("NETAVARK") for word in rule.words)
 
 
 def _read(part: Any, prefixes: set[Prefix], words: set[str]) -> None:
