@@ -33,6 +33,10 @@ _POOL_SIZE = 26
 _CHAIN = re.compile(r"NETAVARK-(?:DN-)?(?P<hash>[0-9A-F]{13})$|nv_(?P<id>[0-9a-f]{8})_")
 """The chains that netavark makes for one network: before version 1.10, and since."""
 
+_BRIDGE = re.compile(r"barasync\d+|podman\d+")
+_NAMESPACE = re.compile(r"netns-[0-9a-f-]+")
+"""What podmans call theirs; of others neither is touched, whatever addresses they have."""
+
 NAMESPACES = Path("/run/netns")
 """Where podman mounts the network namespaces of containers, in all mount namespaces at once."""
 
@@ -223,7 +227,9 @@ def _owner(prefix: Prefix) -> Place | None:
 
 
 def _is_of(place: Place, name: str, found: Iterable[Prefix]) -> bool:
-    return name == place.bridge or any(_owner(each) == place for each in found)
+    return name == place.bridge or (
+        _BRIDGE.fullmatch(name) is not None and any(_owner(each) == place for each in found)
+    )
 
 
 def _bridges() -> dict[str, list[Prefix]]:
@@ -347,7 +353,7 @@ def _addresses_inside() -> dict[Path, set[Prefix]]:
     found: dict[Path, set[Prefix]] = {}
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         path = Path(line.split()[4])
-        if path.parent == NAMESPACES:
+        if path.parent == NAMESPACES and _NAMESPACE.fullmatch(path.name):
             # It may be gone by now.
             with suppress(subprocess.CalledProcessError):
                 inside = _interfaces("nsenter", f"--net={path}", "ip", "-json", "address")
