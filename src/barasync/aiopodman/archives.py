@@ -13,6 +13,7 @@ ways to lose files silently were measured, on 4.3.1 and on 5.4.2:
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from typing import Self
 import anyio
 import msgspec
 
+from barasync.aiopodman.answers import answered
 from barasync.aiopodman.errors import (
     APIError,
     NotFound,
@@ -115,30 +117,21 @@ async def send_archive(
     that is removed meanwhile, for good (measured on 5.4.2): whatever ends the upload early, also
     cancellation, ends it in order, and podman's answer is waited for, `_END_SECONDS` at most.
     """
-    await anyio.lowlevel.checkpoint()
     upload = _Upload(pieces)
-    refusal: Exception | None = None
-    async with anyio.create_task_group() as group:
 
-        async def end_when_cancelled() -> None:
-            try:
-                await anyio.sleep_forever()
-            finally:
-                upload.end()
-                scope.deadline = anyio.current_time() + _END_SECONDS
+    async def put() -> None:
+        async with aclosing(upload.content()) as content:
+            await libpod.put(f"{container}/archive", content, query)
 
-        with anyio.CancelScope(shield=True) as scope:
-            group.start_soon(end_when_cancelled)
-            try:
-                async with aclosing(upload.content()) as content:
-                    await libpod.put(f"{container}/archive", content, query)
-            except Exception as error:  # noqa: BLE001 - raised below, outside of the group
-                refusal = error
-        group.cancel_scope.shield = True
-        group.cancel_scope.cancel()
+    try:
+        await answered(put, within=math.inf, cancelled=_END_SECONDS, on_cancel=upload.end)
+    except PodmanError:
+        # What podman says of half an archive is no news.
+        if upload.failure is None:
+            raise
     await anyio.lowlevel.checkpoint()
-    if failure := upload.failure or refusal:
-        raise failure
+    if upload.failure is not None:
+        raise upload.failure
     if not upload.is_complete:
         raise StreamTruncated("podman answered before it had taken all of the archive")
 
