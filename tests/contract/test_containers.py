@@ -317,6 +317,40 @@ async def test_an_upload_that_is_no_archive_is_refused(podman: Podman, busybox: 
             await container.put_archive("/workspace", in_pieces(b"no archive" * 1000))
 
 
+async def test_a_container_is_removed_at_once_after_a_cancelled_upload(
+    podman: Podman, busybox: str
+) -> None:
+    async def known() -> set[str]:
+        return {found.id for found in await podman.containers.list(all=True, external=True)}
+
+    before = await known()
+
+    for pause in (0.01, 0.03, 0.1, 0.2):
+        async with created(podman, shell(busybox, "true")) as container:
+            with anyio.move_on_after(pause) as upload:
+                await container.put_archive("/tmp", unfinished(many_files()))
+
+            await container.remove(force=True, timeout=0)
+        assert upload.cancelled_caught
+
+    assert await known() == before
+
+
+def many_files() -> bytes:
+    """Return an archive that podman needs some time for."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for number in range(6000):
+            tar.addfile(tarfile.TarInfo(f"{number % 50}/{number}"))
+    return buffer.getvalue()
+
+
+async def unfinished(data: bytes) -> AsyncIterator[bytes]:
+    async for piece in in_pieces(data):
+        yield piece
+    await anyio.sleep_forever()
+
+
 # The collection
 
 

@@ -24,13 +24,18 @@ Prefix = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NUMBERS = 1024
 _TRIES = 5
-_DEFAULTS = ipaddress.ip_network("10.88.0.0/16")
-"""Podman's own range for its default network."""
-_POOLS = ipaddress.ip_network("10.96.0.0/12")
+# Not podman's own (10.88.0.0/16, 10.89.0.0/16) nor the services of Kubernetes (10.96.0.0/12): what
+# has an address of a dead session is removed.
+_DEFAULTS = ipaddress.ip_network("10.213.0.0/16")
+_POOLS = ipaddress.ip_network("10.224.0.0/12")
 _POOL_SIZE = 26
 
 _CHAIN = re.compile(r"NETAVARK-(?:DN-)?(?P<hash>[0-9A-F]{13})$|nv_(?P<id>[0-9a-f]{8})_")
 """The chains that netavark makes for one network: before version 1.10, and since."""
+
+_BRIDGE = re.compile(r"barasync\d+|podman\d+|bs[0-9a-f]{12}")
+_NAMESPACE = re.compile(r"netns-[0-9a-f-]+")
+"""What podmans call theirs; of others neither is touched, whatever addresses they have."""
 
 NAMESPACES = Path("/run/netns")
 """Where podman mounts the network namespaces of containers, in all mount namespaces at once."""
@@ -53,12 +58,14 @@ class Place:
     @property
     def default(self) -> ipaddress.IPv4Network:
         """The addresses of the default network: 62 containers."""
-        return ipaddress.IPv4Network(f"10.88.{self.number >> 2}.{(self.number & 3) << 6}/26")
+        return ipaddress.IPv4Network(f"10.213.{self.number >> 2}.{(self.number & 3) << 6}/26")
 
     @property
     def pool(self) -> ipaddress.IPv4Network:
         """The addresses of the other networks: 16 of them."""
-        return ipaddress.IPv4Network(f"10.{96 + (self.number >> 6)}.{(self.number & 63) << 2}.0/22")
+        return ipaddress.IPv4Network(
+            f"10.{224 + (self.number >> 6)}.{(self.number & 63) << 2}.0/22"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +227,9 @@ def _owner(prefix: Prefix) -> Place | None:
 
 
 def _is_of(place: Place, name: str, found: Iterable[Prefix]) -> bool:
-    return name == place.bridge or any(_owner(each) == place for each in found)
+    return name == place.bridge or (
+        _BRIDGE.fullmatch(name) is not None and any(_owner(each) == place for each in found)
+    )
 
 
 def _bridges() -> dict[str, list[Prefix]]:
@@ -242,7 +251,7 @@ def _interfaces(*command: str) -> dict[str, list[Prefix]]:
 
 
 def _ruleset() -> tuple[list[_Rule], set[tuple[str, str, str]]]:
-    """Return the rules of this host and those of its chains that netavark made for one network."""
+    """Return netavark's rules on this host, and those of its chains that are of one network."""
     done = subprocess.run(["nft", "-j", "-a", "list", "ruleset"], capture_output=True, check=True)
     rules, chains = [], set()
     for entry in json.loads(done.stdout)["nftables"]:
@@ -251,11 +260,19 @@ def _ruleset() -> tuple[list[_Rule], set[tuple[str, str, str]]]:
             prefixes, words = set[Prefix](), set[str]()
             _read(rule["expr"], prefixes, words)
             place = (rule["family"], rule["table"], rule["chain"], rule["handle"])
-            rules.append(_Rule(*place, frozenset(prefixes), frozenset(words)))
+            found = _Rule(*place, frozenset(prefixes), frozenset(words))
+            if _is_netavarks(found):
+                rules.append(found)
         elif "chain" in entry and _CHAIN.match(entry["chain"]["name"]):
             chain = entry["chain"]
             chains.add((chain["family"], chain["table"], chain["name"]))
     return rules, chains
+
+
+def _is_netavarks(rule: _Rule) -> bool:
+    """Tell whether a rule is in netavark's own table or chains, or leads there."""
+    own = rule.table == "netavark" or rule.chain.startswith("NETAVARK")
+    return own or any(word.startswith("NETAVARK") for word in rule.words)
 
 
 def _read(part: Any, prefixes: set[Prefix], words: set[str]) -> None:
@@ -336,7 +353,7 @@ def _addresses_inside() -> dict[Path, set[Prefix]]:
     found: dict[Path, set[Prefix]] = {}
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         path = Path(line.split()[4])
-        if path.parent == NAMESPACES:
+        if path.parent == NAMESPACES and _NAMESPACE.fullmatch(path.name):
             # It may be gone by now.
             with suppress(subprocess.CalledProcessError):
                 inside = _interfaces("nsenter", f"--net={path}", "ip", "-json", "address")

@@ -280,25 +280,42 @@ def test_many_cells_of_many_different_claims_are_all_run() -> None:
 
 
 HUNDRED_THOUSAND = 100_000
+LOOKS = 1_500
+"""At all claims: together they take some 10 s on the host that the docs were measured on."""
+
+
+def seconds_of_a_look(claims: list[Claim]) -> float:
+    """Return the processor time that looking once at what every cell claims takes now."""
+    boxes = [(3 * part / 50, 6 * schedules.GIBIBYTE * (51 - part) / 50) for part in range(1, 51)]
+    started = time.process_time()
+    for cpus, memory in boxes:
+        fitting = 0
+        for claim in claims:
+            if claim.cpus <= cpus and claim.memory_bytes <= memory:
+                fitting += 1
+    return (time.process_time() - started) / len(boxes)
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize(
-    "claims",
-    [[Claim(cpus=1)], schedules.all_different(HUNDRED_THOUSAND)],
-    ids=["equal", "all different"],
-)
-def test_100_000_cells_are_scheduled_within_10_s(claims: list[Claim]) -> None:
-    """From the tasks to the last answer, in processor time.
+@pytest.mark.parametrize("different", [False, True], ids=["equal", "all different"])
+def test_100_000_cells_are_scheduled_within_what_10_s_are_on_an_idle_host(different: bool) -> None:
+    """From the tasks to the last answer.
 
-    Other work on a test host slows that down too: one of two tries has to do.
+    Other work on a host slows its processor time down too, by half and more where two CPUs share a
+    core. So the limit is in work of the same kind, done just before and just after: a scheduler
+    that looked at all cells for each one that starts would take 100,000 looks.
     """
-    load = schedules.dealt(HUNDRED_THOUSAND, seed=1, claims=claims)
+    claims = schedules.all_different(HUNDRED_THOUSAND)
+    load = schedules.dealt(
+        HUNDRED_THOUSAND, seed=1, claims=claims if different else schedules.ONE_CPU
+    )
     capacity = Capacity(cpus=16, memory_bytes=32 * schedules.GIBIBYTE)
 
-    def seconds() -> float:
+    def looks() -> float:
+        before = seconds_of_a_look(claims)
         started = time.process_time()
         schedules.makespan(load, capacity)
-        return time.process_time() - started
+        seconds = time.process_time() - started
+        return seconds / ((before + seconds_of_a_look(claims)) / 2)
 
-    assert seconds() < 10 or seconds() < 10
+    assert looks() < LOOKS or looks() < LOOKS

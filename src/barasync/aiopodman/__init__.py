@@ -9,6 +9,7 @@ async with Podman(endpoint) as podman:
 
 from __future__ import annotations
 
+from barasync.aiopodman.answers import answered
 from barasync.aiopodman.archives import (
     PathStat,
 )
@@ -54,7 +55,6 @@ from barasync.aiopodman.images import (
     PullPolicy,
 )
 from barasync.aiopodman.lifetime import (
-    answered,
     create_shielded,
     remove_persistently,
     remove_shielded,

@@ -13,6 +13,7 @@ ways to lose files silently were measured, on 4.3.1 and on 5.4.2:
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from typing import Self
 import anyio
 import msgspec
 
+from barasync.aiopodman.answers import answered
 from barasync.aiopodman.errors import (
     APIError,
     NotFound,
@@ -36,6 +38,7 @@ from barasync.aiopodman.wire.archive import ArchiveCheck
 from barasync.aiopodman.wire.documents import decode_document
 
 _UNMOUNT_SECONDS = 10.0
+_END_SECONDS = 10.0
 # While podman packs, it has the container's lock: it would be waited for until all is packed.
 _UNMOUNT_SECONDS_WHEN_CANCELLED = 1.0
 _STAT = "X-Docker-Container-Path-Stat"
@@ -110,20 +113,59 @@ async def send_archive(
     """Send a tar archive to a container, all of it.
 
     Podman is content with one that stops between two members, so that what it was sent has to be
-    checked here.
+    checked here. It goes on unpacking for a client that is gone, and leaves files of a container
+    that is removed meanwhile, for good (measured on 5.4.2): whatever ends the upload early, also
+    cancellation, ends it in order, and podman's answer is waited for, `_END_SECONDS` at most.
     """
-    sent = False
+    upload = _Upload(pieces)
 
-    async def counted() -> AsyncGenerator[bytes, None]:
-        nonlocal sent
-        async for piece in pieces:
-            yield piece
-        sent = True
+    async def put() -> None:
+        async with aclosing(upload.content()) as content:
+            await libpod.put(f"{container}/archive", content, query)
 
-    async with aclosing(counted()) as content:
-        await libpod.put(f"{container}/archive", content, query)
-    if not sent:
+    try:
+        await answered(put, within=math.inf, cancelled=_END_SECONDS, on_cancel=upload.end)
+    except PodmanError:
+        # What podman says of half an archive is no news.
+        if upload.failure is None:
+            raise
+    await anyio.lowlevel.checkpoint()
+    if upload.failure is not None:
+        raise upload.failure
+    if not upload.is_complete:
         raise StreamTruncated("podman answered before it had taken all of the archive")
+
+
+class _Upload:
+    """What is sent of an archive: all, or what there was of it when it failed or was ended."""
+
+    def __init__(self, pieces: AsyncIterable[bytes]) -> None:
+        self._pieces = pieces
+        self._taking = anyio.CancelScope()
+        self._ended = False
+        self.is_complete = False
+        self.failure: Exception | None = None
+
+    def end(self) -> None:
+        """Take no more pieces."""
+        self._ended = True
+        self._taking.cancel()
+
+    async def content(self) -> AsyncGenerator[bytes, None]:
+        """Give the pieces; what goes wrong with them is the end of it, and is in `failure`."""
+        pieces = aiter(self._pieces)
+        while not self._ended:
+            piece = None
+            try:
+                with anyio.CancelScope() as self._taking:
+                    piece = await anext(pieces, None)
+            except Exception as error:  # noqa: BLE001 - raised by `send_archive`
+                self.failure = error
+                return
+            if piece is None:
+                self.is_complete = not self._ended
+                return
+            yield piece
 
 
 class _HeldMount:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypeVar
 
 import anyio
 
+from barasync.aiopodman.answers import answered
 from barasync.aiopodman.containers import Container, Containers
 from barasync.aiopodman.errors import Conflict, NotFound, PodmanError
 from barasync.aiopodman.spec import ContainerSpec
@@ -19,46 +19,6 @@ REMOVE_SECONDS = 30.0
 # Another process may be at it (podman's own cleanup); a moment later it is done, or ours.
 _REMOVE_PAUSES = (0.0, 0.1, 0.4, 1.6)
 _NO_SPACE = "no space left on device"
-
-
-T = TypeVar("T")
-
-
-async def answered(request: Callable[[], Awaitable[T]], *, within: float, cancelled: float) -> T:
-    """Make a request and wait for its answer, which nobody may miss, for `within` seconds.
-
-    Cancellation does not end the wait, it leaves `cancelled` seconds of it. An answer that comes is
-    returned all the same; whoever was cancelled before makes no request.
-
-    Raises:
-        TimeoutError: there was no answer; what was asked for may be done or not.
-        Exception: as `request`.
-    """
-    await anyio.lowlevel.checkpoint()
-    answers: list[T] = []
-    failure: Exception = TimeoutError()
-    async with anyio.create_task_group() as group:
-
-        async def hurry() -> None:
-            try:
-                await anyio.sleep_forever()
-            finally:
-                scope.deadline = min(scope.deadline, anyio.current_time() + cancelled)
-
-        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + within) as scope:
-            group.start_soon(hurry)
-            try:
-                answers.append(await request())
-            except Exception as error:  # noqa: BLE001 - raised below, outside of the group
-                failure = error
-        # The end of `hurry` is waited for; cancelled there, nobody would hear of the answer.
-        group.cancel_scope.shield = True
-        group.cancel_scope.cancel()
-    if answers:
-        return answers[0]
-    # Whoever was cancelled need not hear of a failure.
-    await anyio.lowlevel.checkpoint()
-    raise failure
 
 
 async def create_shielded(containers: Containers, spec: ContainerSpec) -> Container:

@@ -34,9 +34,9 @@ SECRET_ENV_IS_SHOWN = Quirk(
 )
 DATABASE_FAILS_AT_TIMES = Quirk(
     name="database-fails-at-times",
-    trap="with many containers at once, one in ten thousands meets a failure of podman's SQLite",
+    trap="podman's SQLite fails now and then, where many containers begin and end at once",
     workaround="a GET is sent again; the caller takes another container where none has run",
-    evidence="measured on 5.4.2 (disk I/O error: no such file or directory); podman #20809",
+    evidence="seen once on 5.4.2, at one attach of 2,000 (disk I/O error); podman #20809",
     on_demand=False,
     since=(4, 8, 0),
 )

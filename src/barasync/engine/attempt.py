@@ -138,7 +138,7 @@ async def attempt(
         if not scope.cancelled_caught:
             outcome = outcome_of(ended, job, session.podman.version, place.oom_kills)
     except (PodmanError, TimeoutError) as error:
-        not_begun = _not_begun(error, created=container_id is not None)
+        not_begun = _not_begun(error, container_id)
         if not_begun is not None and place.leaked is None and services.leaked is None:
             raise not_begun from error
         outcome = _infrastructure_error(error, created=container_id is not None)
@@ -246,11 +246,12 @@ def _usage(read: Usage, container_id: str | None, session: Session) -> Usage:
     return session.sampler.usage(container_id)
 
 
-def _not_begun(error: Exception, *, created: bool) -> NotBegun | None:
+def _not_begun(error: Exception, container_id: str | None) -> NotBegun | None:
     """Return what to raise for a failure that may have passed; a start may have had its effect."""
-    if not created and isinstance(error, NotFound):
+    if container_id is None and isinstance(error, NotFound):
         return ImageGone(str(error))
-    if isinstance(error, DatabaseError) and error.path.endswith(("/containers/create", "/attach")):
+    early = "/containers/create" if container_id is None else f"/{container_id}/attach"
+    if isinstance(error, DatabaseError) and error.path.endswith(early):
         return NotBegun(str(error))
     return None
 

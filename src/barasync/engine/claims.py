@@ -98,7 +98,11 @@ class Load(NamedTuple):
 
     def share(self, limit: Load) -> float:
         """Return the part of the limit that this is, of what it takes the largest part of."""
-        return max(mine / whole for mine, whole in zip(self, limit, strict=True))
+        return max(
+            self.jobs / limit.jobs,
+            self.nano_cpus / limit.nano_cpus,
+            self.memory_bytes / limit.memory_bytes,
+        )
 
 
 NOTHING = Load(0, 0, 0)

@@ -70,6 +70,8 @@ def shortest(case: Case) -> float:
     """
     bound = max(case.seconds, default=0.0)
     for index, whole in enumerate(case.limit):
+        if whole == math.inf:
+            continue
         taken = apart = 0.0
         for load, seconds in zip(case.loads, case.seconds, strict=True):
             part = min(1.0, load[index] / whole)

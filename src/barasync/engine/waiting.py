@@ -1,11 +1,12 @@
 """The cells that wait, found by what they claim.
 
 The question is always the same: which is the first in order that claims at most so many CPUs and so
-much memory? Cells of equal claims are one *kind*, of which only the first has to be looked at. The
-kinds are the leaves of a k-d tree over their claims, and every node knows the first rank below it
-and the bounds of the claims below it. A node whose claims all fit answers for all of them at once,
-one whose least does not is passed over, so that a question looks at some √kinds nodes at worst
-(Lee and Wong, 1977), and in one dimension at log kinds, however many cells there are.
+much memory? Cells of equal claims are one *kind*, of which only the first has to be looked at, its
+*head*. A k-d tree divides the kinds by their claims into buckets; a bucket has its heads in order,
+and every node of the tree knows the first head below it and the least claims. A node whose first
+head fits answers with it, one whose least claims do not fit is passed over, and of a bucket only
+what comes before its answer is looked at. So a question looks into some √buckets at worst (Lee and
+Wong, 1977), however many cells there are.
 
 Cells may also be of one *group*, which is hidden and shown as a whole: kinds are told apart by it,
 so that this costs no more than log kinds for each kind in it, however many cells they are of.
@@ -16,8 +17,8 @@ from __future__ import annotations
 import math
 import sys
 from bisect import bisect_left, insort
-from collections.abc import Callable, Sequence
-from operator import itemgetter
+from collections.abc import Sequence
+from operator import itemgetter, neg
 from typing import TypeVar
 
 _NOBODY = sys.maxsize  # a rank after all others
@@ -34,27 +35,27 @@ class Waiting:
     """
 
     def __init__(self, kinds: Sequence[_Kind]) -> None:
-        ranks: dict[_Kind, list[int]] = {}
-        for rank in range(len(kinds) - 1, -1, -1):
-            ranks.setdefault(kinds[rank], []).append(rank)
+        self._kinds = kinds
         # Descending, so that the usual removal, of the first, moves nothing.
-        self._leaves = 1 << max(0, len(ranks) - 1).bit_length()
-        self._ranks = [ranks[kind] for kind in _spread(list(ranks), self._leaves)]
-        self._leaf_of = [0] * len(kinds)
-        for leaf, members in enumerate(self._ranks, self._leaves):
-            for rank in members:
-                self._leaf_of[rank] = leaf
-        firsts = [members[-1] for members in self._ranks]
-        self._groups: dict[int, list[int]] = {}
-        for leaf, first in enumerate(firsts, self._leaves):
-            self._groups.setdefault(kinds[first][2], []).append(leaf)
+        self._ranks: dict[_Kind, list[int]] = {}
+        for rank in range(len(kinds) - 1, -1, -1):
+            self._ranks.setdefault(kinds[rank], []).append(rank)
+        self._groups: dict[int, list[_Kind]] = {}
+        for kind in self._ranks:
+            self._groups.setdefault(kind[2], []).append(kind)
         self._hidden: set[int] = set()
-        cpus, memory = ([kinds[rank][axis] for rank in firsts] for axis in (0, 1))
-        self._first = self._tree(firsts, min, _NOBODY)
-        self._least_cpus = self._tree(cpus, min, math.inf)
-        self._least_memory = self._tree(memory, min, math.inf)
-        self._most_cpus = self._tree(cpus, max, -math.inf)
-        self._most_memory = self._tree(memory, max, -math.inf)
+        # Some √kinds / 2: a step in a bucket takes far less time than one in the tree.
+        self._leaves = 1 << max(0, len(self._ranks).bit_length() // 2 - 1)
+        buckets = _divided(list(self._ranks), self._leaves)
+        self._leaf_of = {
+            kind: leaf for leaf, bucket in enumerate(buckets, self._leaves) for kind in bucket
+        }
+        self._heads = [sorted(self._head(kind) for kind in bucket) for bucket in buckets]
+        self._first = _tree([min(heads, default=_NOBODY) for heads in self._heads])
+        self._least_cpus, self._least_memory = (
+            _tree([min((kind[axis] for kind in bucket), default=math.inf) for bucket in buckets])
+            for axis in (0, 1)
+        )
 
     def first(self) -> int | None:
         """Return the first of all that are not hidden."""
@@ -62,16 +63,20 @@ class Waiting:
 
     def first_within(self, cpus: float, memory: float) -> int | None:
         """Return the first of those that claim at most so much."""
-        first, least_cpus, least_memory = self._first, self._least_cpus, self._least_memory
-        most_cpus, most_memory = self._most_cpus, self._most_memory
+        kinds, first = self._kinds, self._first
+        least_cpus, least_memory = self._least_cpus, self._least_memory
         found = _NOBODY
         nodes = [1] if least_cpus[1] <= cpus and least_memory[1] <= memory else []
         while nodes:
             node = nodes.pop()
             if first[node] >= found:
                 continue
-            if most_cpus[node] <= cpus and most_memory[node] <= memory:
+            kind = kinds[first[node]]
+            if kind[0] <= cpus and kind[1] <= memory:
                 found = first[node]
+                continue
+            if node >= self._leaves:
+                found = self._first_of(node, cpus, memory, found)
                 continue
             # The child that may hold the lower rank is looked at first, that is put last: what is
             # found there is likely to spare looking at the other.
@@ -87,52 +92,67 @@ class Waiting:
 
     def add(self, rank: int) -> None:
         """Have a rank wait that does not."""
-        leaf = self._leaf_of[rank]
-        ranks = self._ranks[leaf - self._leaves]
-        insort(ranks, rank, key=lambda each: -each)
-        self._update(leaf)
+        kind = self._kinds[rank]
+        head = self._head(kind)
+        insort(self._ranks[kind], rank, key=neg)
+        if rank < head and kind[2] not in self._hidden:
+            self._replace(kind, head, rank)
 
     def remove(self, rank: int) -> None:
         """Have a rank wait no more that does."""
-        leaf = self._leaf_of[rank]
-        ranks = self._ranks[leaf - self._leaves]
-        if ranks[-1] == rank:
-            ranks.pop()
-        else:
-            del ranks[bisect_left(ranks, -rank, key=lambda each: -each)]
-        self._update(leaf)
+        kind = self._kinds[rank]
+        ranks = self._ranks[kind]
+        if ranks[-1] != rank:
+            del ranks[bisect_left(ranks, -rank, key=neg)]
+            return
+        ranks.pop()
+        if kind[2] not in self._hidden:
+            self._replace(kind, rank, self._head(kind))
 
     def hide(self, group: int) -> None:
         """Have no cell of a group found until it is shown again."""
-        self._hidden.update(self._groups[group])
-        for leaf in self._groups[group]:
-            self._update(leaf)
+        if group not in self._hidden:
+            self._hidden.add(group)
+            for kind in self._groups[group]:
+                self._replace(kind, self._head(kind), _NOBODY)
 
     def show(self, group: int) -> None:
         """Have the cells of a group found again."""
-        self._hidden.difference_update(self._groups[group])
-        for leaf in self._groups[group]:
-            self._update(leaf)
+        if group in self._hidden:
+            self._hidden.remove(group)
+            for kind in self._groups[group]:
+                self._replace(kind, _NOBODY, self._head(kind))
 
     def clear(self) -> None:
         """Have none wait."""
         self._first = [_NOBODY] * len(self._first)
-        for ranks in self._ranks:
+        for ranks in (*self._ranks.values(), *self._heads):
             ranks.clear()
 
-    def _tree(self, leaves: list[T], choose: Callable[[T, T], T], nothing: T) -> list[T]:
-        """Return what every node chooses of what its two children have; node 1 is the root."""
-        levels: list[list[T]] = [leaves + [nothing] * (self._leaves - len(leaves))]
-        while len(levels[-1]) > 1:
-            levels.append(list(map(choose, levels[-1][::2], levels[-1][1::2])))
-        tree = [nothing]
-        for level in reversed(levels):
-            tree += level
-        return tree
+    def _head(self, kind: _Kind) -> int:
+        ranks = self._ranks[kind]
+        return ranks[-1] if ranks else _NOBODY
 
-    def _update(self, leaf: int) -> None:
-        first, ranks = self._first, self._ranks[leaf - self._leaves]
-        node, value = leaf, ranks[-1] if ranks and leaf not in self._hidden else _NOBODY
+    def _first_of(self, leaf: int, cpus: float, memory: float, before: int) -> int:
+        """Return the first head in a bucket that claims at most so much, or `before` if lower."""
+        kinds = self._kinds
+        for head in self._heads[leaf - self._leaves]:
+            if head >= before:
+                break
+            kind = kinds[head]
+            if kind[0] <= cpus and kind[1] <= memory:
+                return head
+        return before
+
+    def _replace(self, kind: _Kind, old: int, new: int) -> None:
+        """Have another head of a kind found, or none; before, it was `old`, or none was."""
+        node = self._leaf_of[kind]
+        heads = self._heads[node - self._leaves]
+        if old != _NOBODY:
+            del heads[bisect_left(heads, old)]
+        if new != _NOBODY:
+            insort(heads, new)
+        first, value = self._first, heads[0] if heads else _NOBODY
         while first[node] != value:
             first[node] = value
             if node == 1:
@@ -141,16 +161,27 @@ class Waiting:
             node >>= 1
 
 
-def _spread(kinds: list[_Kind], leaves: int, axis: int = 0) -> list[_Kind]:
-    """Order kinds so that the two halves of the leaves, and theirs, lie apart on one axis each."""
-    if len(kinds) < 2:  # noqa: PLR2004 nothing to divide
-        return kinds
+def _divided(kinds: list[_Kind], leaves: int, axis: int = 0) -> list[list[_Kind]]:
+    """Divide kinds so that the halves of the buckets, and theirs, lie apart on one axis each."""
+    if leaves == 1:
+        return [kinds]
     kinds = sorted(kinds, key=itemgetter(axis))
     if kinds[0][axis] == kinds[-1][axis]:
         axis = 1 - axis
         kinds.sort(key=itemgetter(axis))
-    half = leaves // 2
-    return _spread(kinds[:half], half, 1 - axis) + _spread(kinds[half:], half, 1 - axis)
+    half, leaves, axis = len(kinds) // 2, leaves // 2, 1 - axis
+    return _divided(kinds[:half], leaves, axis) + _divided(kinds[half:], leaves, axis)
+
+
+def _tree(leaves: list[T]) -> list[T]:
+    """Return the least of what is below every node; 1 is the root, and 2 n and 2 n + 1 are below n.
+
+    What is at 0 says nothing.
+    """
+    tree = leaves * 2
+    for node in range(len(leaves) - 1, 0, -1):
+        tree[node] = min(tree[2 * node], tree[2 * node + 1])
+    return tree
 
 
 def _rank(found: int) -> int | None:
