@@ -23,6 +23,7 @@ from barasync.aiopodman import (
     Subnet,
     answered,
 )
+from barasync.config.capabilities import DROPPED
 from barasync.config.policies import Address, Policy
 from barasync.engine.names import Resolvers
 from barasync.engine.network_words import WITHOUT
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 _CREATE_SECONDS = 120.0
 _CREATE_SECONDS_WHEN_CANCELLED = 5.0
 _REMOVE_SECONDS = 30.0
-_CAPABILITIES = ("NET_ADMIN", "NET_RAW")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +184,7 @@ def with_policy(
             )
             for port in policy.ports
         ),
-        cap_drop=(*spec.cap_drop, *_CAPABILITIES),
+        cap_drop=(*spec.cap_drop, *DROPPED),
     )
 
 
