@@ -36,12 +36,11 @@ PORTS = count(15353)
 WWW: Records = [("www.example.org", 60, "A", "198.51.100.7")]
 
 
-def policy(*allowed: str, base: Preset = Preset.ISOLATED, denied: Iterable[str] = ()) -> Policy:
+def policy(*allowed: str, base: Preset = Preset.ISOLATED) -> Policy:
     return Policy(
         name="names",
         base=base,
         allow=tuple(Destination(name, name=name) for name in allowed),
-        deny=tuple(Destination(name, name=name) for name in denied),
     )
 
 
