@@ -192,10 +192,11 @@ def test_root_in_a_cell_cannot_lift_its_rules_nor_make_packets_of_its_own(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("script", ["sleep 1000", "true"], ids=["runs", "has ended"])
 async def test_a_container_that_has_ended_before_its_start_does_not_run_without_rules(
-    podman: Podman, busybox: str
+    podman: Podman, busybox: str, script: str
 ) -> None:
-    spec = shell(busybox, "sleep 1000")
+    spec = shell(busybox, script)
     async with (
         created(podman, spec) as container,
         enforced(PRESETS["local"], CellNetwork(), enter, alias="a") as enforcement,
@@ -208,7 +209,9 @@ async def test_a_container_that_has_ended_before_its_start_does_not_run_without_
 
         async def start() -> None:
             async with container.start_attached(before_start=enforce_and_end):
-                await enforcement.confirm(container)
+                if script == "true":
+                    await container.wait()
+                await enforcement.confirm()
 
         # 5.4.2 has the runtime start what is not there any more, and refuses.
         with pytest.raises(

@@ -32,6 +32,7 @@ class Kernel:
 
     in_the_way: dict[str, NamespaceError] = field(default_factory=dict)
     lives: bool = True
+    same: bool = True
     loaded: list[str] = field(default_factory=list)
     open: int = 0
     entered: list[str] = field(default_factory=list)
@@ -45,6 +46,9 @@ class Kernel:
             yield self
         finally:
             self.open -= 1
+
+    def unchanged(self) -> bool:
+        return self.same
 
     async def load(self, text: str) -> None:
         self._fail("load")
@@ -189,6 +193,19 @@ async def test_a_start_that_is_asked_for_again_has_its_rules_loaded_again(
     assert ran.outcome().passed, ran.outcome().reason
     assert len(kernel.loaded) >= 1
     assert kernel.open == 0
+
+
+@pytest.mark.usefixtures("all_there")
+async def test_a_quick_command_of_a_container_that_was_made_anew_has_not_passed(
+    service: FakeService,
+) -> None:
+    kernel = Kernel(lives=False, same=False)
+
+    ran = await run(service, PRINTS, policy=ISOLATED, enter=kernel.enter)
+
+    assert ran.outcome().status is Status.INFRASTRUCTURE_ERROR
+    assert "'isolated' is not known to have been enforced" in ran.outcome().reason
+    assert (kernel.open, service.containers) == (0, {})
 
 
 @pytest.mark.usefixtures("all_there")

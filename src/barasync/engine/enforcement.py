@@ -97,22 +97,21 @@ class Enforcement:
             addresses = settings.networks[network].addresses
             self._stack.enter_context(names.cell([self._alias], addresses, namespace.load))
 
-    async def confirm(self, container: Container) -> None:
+    async def confirm(self) -> None:
         """Make sure that what was started is what has the rules.
 
         Podman makes a container anew that it is to start and that has ended, as when somebody has
-        stopped it meanwhile.
+        stopped it meanwhile. What has ended by now may have been either.
 
         Raises:
-            NamespaceError: the container runs without rules, and must be ended.
-            PodmanError: podman does not tell of the container.
+            NamespaceError: the container runs or ran without rules, and must be ended.
         """
         if self._policy is None or self._namespace is None or self._namespace.lives:
             return
-        if (await container.inspect()).state.pid not in {0, self._pid}:
+        if not await to_thread.run_sync(self._namespace.unchanged):
             raise NamespaceError(
-                f"network '{self._policy.name}' was not enforced, so the cell was ended: its"
-                " container was stopped and made anew just before the start"
+                f"network '{self._policy.name}' is not known to have been enforced, so the cell was"
+                " ended: its container was stopped and made anew just before the start"
             )
 
     async def settle(self, ended: Ended) -> Ended:

@@ -146,7 +146,7 @@ class RunningService:
                 self._rules = rules
                 await self._drain.start(stack)
                 self._began = True
-                await rules.confirm(self.container)
+                await rules.confirm()
                 task_status.started()
                 self._state = await self._drain.run()
         except (PodmanError, TimeoutError, NoVerdict) as error:

@@ -163,7 +163,7 @@ class Services:
             await self._owner.init()
             await rules.apply(self._owner)
             await self._owner.start()
-        await rules.confirm(self._owner)
+        await rules.confirm()
         self._rules = rules
 
     async def _create(self, spec: ContainerSpec) -> Container:
