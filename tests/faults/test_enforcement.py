@@ -129,6 +129,21 @@ async def test_a_process_that_cannot_be_seen_starts_nothing(service: FakeService
     assert "cannot be enforced" in reason
 
 
+@pytest.mark.usefixtures("all_there")
+async def test_a_host_whose_addresses_cannot_be_told_starts_nothing(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("barasync.networks.host._PROC", tmp_path)
+    kernel = Kernel()
+
+    ran = await run(service, PRINTS, policy=ISOLATED, enter=kernel.enter)
+
+    reason, hint = failed(ran, service, kernel)
+    assert "so the cell was not started: the addresses of the host cannot be told" in reason
+    assert "hidepid" in str(hint)
+    assert kernel.loaded == []
+
+
 async def test_a_cell_without_a_policy_needs_no_namespace(service: FakeService) -> None:
     kernel = Kernel({"enter": NamespaceError("nft is not installed")})
 

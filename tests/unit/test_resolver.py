@@ -72,7 +72,7 @@ async def resolving(
     port = next(PORTS)
     async with serving(*zones), anyio.create_task_group() as group:
         servers = [zone.server for zone in zones]
-        resolver = Resolver(given, listen=[CLIENT], host=host, servers=servers, port=port)
+        resolver = Resolver(given, listen=[CLIENT], host=lambda: host, servers=servers, port=port)
         await group.start(resolver.serve)
         yield resolver, port
         group.cancel_scope.cancel()
@@ -361,7 +361,7 @@ async def test_what_is_going_on_ends_with_the_resolver() -> None:
             resolver = Resolver(
                 policy("www.example.org"),
                 listen=[CLIENT],
-                host=(),
+                host=tuple,
                 servers=[upstream.server],
                 port=port,
             )
@@ -381,7 +381,7 @@ async def test_a_port_that_another_program_has_is_an_error_with_a_hint() -> None
     resolver = Resolver(
         policy("www.example.org"),
         listen=[CLIENT],
-        host=(),
+        host=tuple,
         servers=[Server(ip_address("192.0.2.53"))],
         port=taken.port,
     )
@@ -397,7 +397,7 @@ async def test_addresses_that_are_not_there_yet_are_listened_on() -> None:
     resolver = Resolver(
         policy("www.example.org"),
         listen=[ip_address("192.0.2.53"), ip_address("2001:db8::53")],
-        host=(),
+        host=tuple,
         servers=[Server(CLIENT)],
         port=next(PORTS),
     )
@@ -408,4 +408,4 @@ async def test_addresses_that_are_not_there_yet_are_listened_on() -> None:
 
 def test_a_resolver_never_asks_itself() -> None:
     with pytest.raises(ResolverError, match="no server to be asked"):
-        Resolver(policy("a.example.org"), listen=[CLIENT], host=(), servers=[Server(CLIENT)])
+        Resolver(policy("a.example.org"), listen=[CLIENT], host=tuple, servers=[Server(CLIENT)])

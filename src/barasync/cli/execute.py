@@ -275,6 +275,7 @@ def _session(
         clock=time.monotonic,
         look_at_memory=read_shortage if connection.local else None,
         sampler=Sampler(connection.podman) if cgroups is None else None,
+        host=connection.pid or 1,
         gateways_here=connection.rootful,
     )
 

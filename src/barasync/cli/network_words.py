@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def in_words(policy: Policy) -> str:
 def as_rules(policy: Policy) -> str:
     """Return the rules of a policy on this host, as nft gets them; blocking, reads `/proc`."""
     resolvers = policy.dns or (RESOLVER,)
-    rules = ruleset(policy, Surroundings(resolvers=resolvers, host=addresses()))
+    rules = ruleset(policy, Surroundings(resolvers=resolvers, host=addresses(os.getpid())))
     note = f"# {RESOLVER} stands for the resolver of the cell's network.\n"
     return ("" if policy.dns or not policy.resolves else note) + rules.text.rstrip("\n")
 

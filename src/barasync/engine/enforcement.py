@@ -20,7 +20,7 @@ from barasync.engine.network_words import or_without
 from barasync.engine.networks import CellNetwork
 from barasync.errors import EngineUnavailable
 from barasync.networks.bridge import keep_address
-from barasync.networks.host import addresses
+from barasync.networks.host import HostUnknown, addresses
 from barasync.networks.namespace import Enter, Entered, NamespaceError
 from barasync.networks.refused import refusals
 from barasync.networks.rules import Ruleset, Surroundings, missing, ruleset
@@ -40,6 +40,7 @@ class Enforcement:
         stack: AsyncExitStack,
         *,
         alias: str,
+        host: int,
         loopback: bool,
         joins: Enforcement | None,
     ) -> None:
@@ -50,6 +51,7 @@ class Enforcement:
         self._enter = enter
         self._stack = stack
         self._alias = alias
+        self._host = host
         self._loopback = loopback
         self._joins = joins
         self._namespace: Entered | None = None
@@ -83,7 +85,7 @@ class Enforcement:
             namespace = await self._stack.enter_async_context(entering)
             await self._load(policy, namespace, again=again)
             self._name(found.network_settings, namespace)
-        except NamespaceError as error:
+        except (NamespaceError, HostUnknown) as error:
             raise NamespaceError(
                 f"network '{policy.name}' cannot be enforced, so the cell was not started: {error}",
                 hint=or_without(error.hint),
@@ -130,7 +132,7 @@ class Enforcement:
         if rules is None:
             around = Surroundings(
                 resolvers=self._network.resolvers,
-                host=await to_thread.run_sync(addresses),
+                host=await to_thread.run_sync(addresses, self._host),
                 loopback=self._loopback,
             )
             rules = ruleset(policy, around)
@@ -151,16 +153,17 @@ async def enforced(
     enter: Enter,
     *,
     alias: str,
+    host: int = 1,
     loopback: bool = False,
     joins: Enforcement | None = None,
 ) -> AsyncIterator[Enforcement]:
     """Enforce a policy on the container that is started in the block, and give it up afterwards.
 
-    `alias` is its name for others on the network. With `loopback` it may use that interface,
-    whatever the policy says. Of one that `joins` the namespace of another container the rules of
-    that are looked for, and none are loaded.
+    `alias` is its name for others on the network, `host` a process in the network of the host. With
+    `loopback` it may use that interface, whatever the policy says. Of one that `joins` the
+    namespace of another container the rules of that are looked for, and none are loaded.
     """
     async with AsyncExitStack() as stack:
         yield Enforcement(
-            policy, network, enter, stack, alias=alias, loopback=loopback, joins=joins
+            policy, network, enter, stack, alias=alias, host=host, loopback=loopback, joins=joins
         )

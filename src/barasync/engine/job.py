@@ -62,8 +62,8 @@ class Session:
     be seen. `gates` bound what podman is asked at once.
     `proxies` are variables for cells that have a network, where they do not set them themselves.
     `secrets` are podman's names of the secrets, by source, and `masker` knows what they hold.
-    `enter` reaches the network namespaces of containers, and with `gateways_here` this process may
-    listen on the gateways of the service's networks.
+    `enter` reaches the network namespaces of containers, and `host` is a process in that of the
+    service's host; with `gateways_here` this process may listen on the gateways of its networks.
     `hurry` is set when nobody wants to wait for the grace of cells any more.
     """
 
@@ -83,6 +83,7 @@ class Session:
     secrets: Mapping[str, str] = field(default_factory=dict)
     masker: Masker = field(default_factory=Masker)
     enter: Enter = enter
+    host: int = 1
     gateways_here: bool = False
     hurry: anyio.Event = field(default_factory=anyio.Event)
 

@@ -230,7 +230,7 @@ def _surroundings(state: State, bundle: Bundle, policy: Policy) -> Surroundings:
         for address in parse_served(_text(path), state.id)
     ]
     return Surroundings(
-        resolvers=resolvers(served, nameservers, links, policy), host=host.addresses()
+        resolvers=resolvers(served, nameservers, links, policy), host=host.addresses(os.getpid())
     )
 
 

@@ -208,7 +208,8 @@ def _open(pid: int, container_id: str) -> tuple[ExitStack, int, int, int | None,
 def open_bundle(proc: Path, pid: int) -> int | None:
     """Open the directory of a container's runtime configuration, `None` where it is not found.
 
-    Blocking; the caller closes it. The container's monitor names it (conmon(8), `--bundle`), and sees it where podman does.
+    Blocking; the caller closes it. The container's monitor names it (conmon(8), `--bundle`), and
+    sees it where podman does.
     """
     try:
         monitor = proc / _parent(proc, pid)
