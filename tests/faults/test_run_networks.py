@@ -15,7 +15,7 @@ from barasync.engine.names import Resolvers
 from barasync.engine.networks import Networks
 from barasync.errors import EngineUnavailable
 from barasync.matrix.outcome import Status
-from tests.fake.faults import Fault, Hangs, Refuses
+from tests.fake.faults import Dies, Fault, Hangs, Refuses
 from tests.fake.service import FakeService
 from tests.faults.test_enforcement import Kernel
 from tests.faults.world import run
@@ -103,6 +103,28 @@ async def test_a_network_that_podman_refuses_starts_no_cell_and_is_asked_for_onc
         assert ran.outcome(cell).status is Status.INFRASTRUCTURE_ERROR
         assert "network 'private' cannot be made" in ran.outcome(cell).reason
     assert kernel.entered == []
+
+
+@pytest.mark.parametrize("effect", [Refuses("database is locked"), Dies(comes_back=True)])
+async def test_a_failure_that_may_pass_is_no_answer_for_all_cells(
+    service: FakeService, effect: Refuses | Dies
+) -> None:
+    service.inject(Fault("network-create", effect, times=1))
+    scripts = {"a": "true", "b": "true"}
+
+    ran = await run(service, scripts, policy=PRIVATE, enter=Kernel().enter, outage=10.0)
+
+    assert ran.result.exit_code == 0, ran.outcome().reason
+    assert await names(service) == []
+
+
+async def test_a_network_that_was_made_without_an_answer_is_taken(service: FakeService) -> None:
+    service.inject(Fault("network-create", Hangs(performed=True, seconds=0.0), times=1))
+
+    ran = await run(service, "true", policy=PRIVATE, enter=Kernel().enter)
+
+    assert ran.outcome().passed, ran.outcome().reason
+    assert await names(service) == []
 
 
 async def test_a_network_that_stays_is_said_with_what_removes_it(service: FakeService) -> None:

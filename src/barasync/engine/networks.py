@@ -6,6 +6,7 @@ Address pools are finite, so that cells share one. What separates them are their
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -15,18 +16,21 @@ from anyio import to_thread
 
 from barasync.aiopodman import (
     ContainerSpec,
+    DatabaseError,
     NetworkInspect,
     NotFound,
     Podman,
     PodmanError,
     PublishedPort,
     Subnet,
+    TransportError,
     answered,
 )
 from barasync.config.capabilities import DROPPED
 from barasync.config.policies import Address, Policy
 from barasync.engine.names import Resolvers
 from barasync.engine.network_words import WITHOUT
+from barasync.engine.not_begun import NotBegun
 from barasync.engine.once import Once
 from barasync.errors import EngineUnavailable
 from barasync.networks.host import has_ipv6
@@ -77,6 +81,7 @@ class Networks:
         Raises:
             EngineUnavailable: podman cannot make it, or has none of the name that is to be joined,
                 or its host names cannot be resolved.
+            NotBegun: podman failed at it, and may do better when it is asked again.
         """
         if not policy.needs_network:
             return CellNetwork()
@@ -113,6 +118,9 @@ class Networks:
             raise EngineUnavailable(
                 f"network '{name}' cannot be made: podman does not answer", hint=WITHOUT
             ) from None
+        except (DatabaseError, TransportError) as error:
+            # It may pass, and is not what the cells that come later have to hear.
+            raise NotBegun(f"network '{name}' cannot be made: {error}") from error
         except PodmanError as error:
             raise EngineUnavailable(
                 f"network '{name}' cannot be made: {error}", hint=WITHOUT
@@ -134,6 +142,10 @@ class Networks:
     async def _create(self, policy: Policy) -> NetworkInspect:
         """Make a network; once the request is made, cancellation waits for the answer, a while."""
         name = f"barasync-{self._run}-{policy.name}"
+        if name in self._asked:
+            # Podman may have made it without our hearing of it.
+            with suppress(NotFound):
+                return await self._podman.networks.inspect(name)
         ipv6 = policy.ipv6 and await to_thread.run_sync(has_ipv6)
         self._asked.add(name)
         return await answered(
