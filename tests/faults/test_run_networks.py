@@ -80,6 +80,24 @@ async def test_a_network_is_labelled_and_is_what_its_policy_says(service: FakeSe
     ]
 
 
+async def test_public_cells_reach_the_proxy_of_who_started_the_run_and_private_ones_have_none(
+    service: FakeService,
+) -> None:
+    proxies = {"http_proxy": "http://10.9.9.9:3128"}
+    script = "echo $http_proxy"
+    opened = "tcp dport @allow1_tcp accept"
+    kernels = Kernel(), Kernel()
+
+    public = await run(
+        service, script, policy=PRESETS["public"], proxies=proxies, enter=kernels[0].enter
+    )
+    private = await run(service, script, policy=PRIVATE, proxies=proxies, enter=kernels[1].enter)
+
+    assert (public.stdout(), private.stdout()) == (b"http://10.9.9.9:3128\n", b"\n")
+    assert "10.9.9.9" in kernels[0].loaded[0]
+    assert [opened in kernel.loaded[0] for kernel in kernels] == [True, False]
+
+
 async def test_a_policy_that_reaches_nothing_beyond_the_cell_needs_no_network(
     service: FakeService,
 ) -> None:

@@ -132,16 +132,18 @@ def test_services_are_in_a_cgroup_of_the_run_beside_that_of_the_cell() -> None:
 
 
 def test_nobody_asks_a_proxy_for_a_service() -> None:
-    proxied = session(proxies={"http_proxy": "http://proxy:3128", "no_proxy": "example.org"})
+    passed = {"http_proxy": "http://proxy:3128", "no_proxy": "example.org"}
+    proxied = session(proxies=passed)
+    one = replace(job(PRIVATE), network=CellNetwork(name="net", proxies=passed))
 
     for spec in (
-        container_spec(job(PRIVATE), proxied),
-        service_spec(job(PRIVATE), proxied, DB, "db-image"),
+        container_spec(one, proxied),
+        service_spec(one, proxied, DB, "db-image"),
     ):
         assert spec.env["http_proxy"] == "http://proxy:3128"
         assert spec.env["no_proxy"] == "example.org,localhost,db"
         assert spec.env["NO_PROXY"] == "localhost,db"
-    assert "http_proxy" not in container_spec(job(PRESETS[Preset.LOCAL]), proxied).env
+    assert "http_proxy" not in container_spec(job(PRIVATE), proxied).env
 
 
 def test_a_container_that_shows_files_of_another_has_nothing_of_its_network() -> None:

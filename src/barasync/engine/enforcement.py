@@ -135,7 +135,8 @@ class Enforcement:
                 host=await to_thread.run_sync(addresses, self._host),
                 loopback=self._loopback,
             )
-            rules = ruleset(policy, around)
+            allow = (*policy.allow, *self._network.opened)
+            rules = ruleset(replace(policy, allow=allow), around)
             await namespace.load(rules.replacement if again else rules.text)
         self.rules = rules
         lacking = missing(rules, await namespace.listing())

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import anyio
@@ -27,11 +28,12 @@ from barasync.aiopodman import (
     answered,
 )
 from barasync.config.capabilities import DROPPED
-from barasync.config.policies import Address, Policy
+from barasync.config.policies import Address, Destination, Policy
 from barasync.engine.names import Resolvers
 from barasync.engine.network_words import WITHOUT
 from barasync.engine.not_begun import NotBegun
 from barasync.engine.once import Once
+from barasync.engine.proxies import passed
 from barasync.errors import EngineUnavailable
 from barasync.networks.host import has_ipv6
 from barasync.networks.interface import interface_name
@@ -50,27 +52,37 @@ class CellNetwork:
 
     `resolvers` are the servers that they ask for names, on port 53; `names` is behind them where
     the policy names hosts. `bridge` is the network's interface, where it is on this machine.
+    `proxies` are the caller's variables for the cells, and `opened` what they may reach for these.
     """
 
     name: str | None = None
     resolvers: tuple[Address, ...] = ()
     names: Resolver | None = None
     bridge: str | None = None
+    proxies: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    opened: tuple[Destination, ...] = ()
 
 
 class Networks:
     """Makes the networks of a run as they are asked for, and removes them.
 
-    `resolvers` starts those of policies that name hosts.
+    `resolvers` starts those of policies that name hosts. `proxies` are the caller's variables.
     """
 
     def __init__(
-        self, podman: Podman, run: str, labels: Mapping[str, str], resolvers: Resolvers
+        self,
+        podman: Podman,
+        run: str,
+        labels: Mapping[str, str],
+        resolvers: Resolvers,
+        *,
+        proxies: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._podman = podman
         self._run = run
         self._labels = labels
         self._resolvers = resolvers
+        self._proxies = proxies
         self._asked: set[str] = set()
         self._made: Once[str, CellNetwork] = Once(self._make)
         self._policies: dict[str, Policy] = {}
@@ -125,10 +137,15 @@ class Networks:
             raise EngineUnavailable(
                 f"network '{name}' cannot be made: {error}", hint=WITHOUT
             ) from error
-        bridge = found.interface if self._resolvers.here else None
+        proxies = await passed(policy, self._proxies)
+        network = CellNetwork(
+            name=found.name,
+            bridge=found.interface if self._resolvers.here else None,
+            proxies=proxies.variables,
+            opened=proxies.opened,
+        )
         if not policy.names:
-            resolvers = _resolvers(policy, found)
-            return CellNetwork(name=found.name, resolvers=resolvers, bridge=bridge)
+            return replace(network, resolvers=_resolvers(policy, found))
         if found.dns_enabled:
             raise EngineUnavailable(
                 f"network '{name}' names hosts, and on {found.name} podman's own resolver has the"
@@ -137,7 +154,7 @@ class Networks:
             )
         gateways = _gateways(found)
         names = await self._resolvers.start(policy, gateways)
-        return CellNetwork(name=found.name, resolvers=gateways, names=names, bridge=bridge)
+        return replace(network, resolvers=gateways, names=names)
 
     async def _create(self, policy: Policy) -> NetworkInspect:
         """Make a network; once the request is made, cancellation waits for the answer, a while."""
