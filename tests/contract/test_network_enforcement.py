@@ -157,17 +157,26 @@ def test_without_nft_nothing_starts_and_the_package_is_named(barasync: Barasync)
     unshare = ("/usr/bin/unshare", "--mount", "--propagation", "private")
     without = replace(barasync, within=(*unshare, "/bin/sh", "-c", hidden, nft))
 
-    ended = without(
-        *("run", BASE, "--workspace", "none", "--network", "local", "--", "echo", "started")
+    barasync.configure(
+        f"""
+        [defaults]
+        image = "{BASE}"
+        command = ["echo", "started"]
+        network = "local"
+        workspace = "none"
+        [matrix]
+        config = ["a", "b"]
+        """
     )
+
+    ended = without("matrix", "tests")
 
     assert ended.code == 4, ended.err
     assert ended.out == ""
-    assert "the cell was not started: nft is not installed" in ended.err
+    assert ended.err.count("nft is not installed, and without it no network policy can be") == 1
     assert "install the package nftables" in ended.err
     assert '`network = "none"` does without' in ended.err
-    (cell,) = barasync.result()["cells"]
-    assert cell["status"] == "infrastructure_error"
+    assert not (barasync.directory / ".barasync").exists()
 
 
 def test_root_in_a_cell_cannot_lift_its_rules_nor_make_packets_of_its_own(

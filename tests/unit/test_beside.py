@@ -13,7 +13,7 @@ import pytest
 from barasync.aiopodman import Podman
 from barasync.artifacts.place import Place
 from barasync.config.capabilities import DROPPED
-from barasync.config.policies import PRESETS, Policy, Preset, PublishedPort
+from barasync.config.policies import PRESETS, Policy, PublishedPort
 from barasync.config.schema import WorkspaceMode
 from barasync.config.services import Service
 from barasync.engine.beside import owner_spec, service_spec

@@ -103,6 +103,18 @@ async def test_an_answer_comes_when_the_rules_have_its_address() -> None:
     assert order == ["loaded", "answered"]
 
 
+async def test_an_address_that_the_host_has_taken_meanwhile_is_not_opened() -> None:
+    taken: list[Address] = []
+    rules = Rules()
+    async with resolving(policy("www.example.org"), zone(), host=taken) as (resolver, port):
+        with resolver.cell(["db"], [CLIENT], rules.load):
+            taken.append(ip_address("198.51.100.7"))
+            answer = await ask(question("www.example.org"), port)
+
+    assert texts(answer) == ["198.51.100.7"]
+    assert rules.loaded == []
+
+
 async def test_a_rule_that_cannot_be_loaded_is_no_answer() -> None:
     rules = Rules(error=BarasyncError("the cell has ended"))
     async with resolving(policy("www.example.org"), zone()) as (resolver, port):

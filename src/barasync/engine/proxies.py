@@ -41,11 +41,16 @@ async def passed(policy: Policy, proxies: Mapping[str, str]) -> Passed:
     """
     variables: dict[str, str] = {}
     opened: dict[Destination, None] = {}
+    if not (policy.base is Preset.PUBLIC or policy.allow or policy.default is Default.ACCEPT):
+        return Passed()
+    known: dict[tuple[str, int], tuple[Address, ...]] = {}
     for variable, value in proxies.items():
         place = _place(value)
         if variable.lower() == "no_proxy" or place is None:
             continue
-        ways = _ways(policy, *place, await _addresses(*place))
+        if place not in known:
+            known[place] = await _addresses(*place)
+        ways = _ways(policy, *place, known[place])
         if ways is not None:
             variables[variable] = value
             opened |= dict.fromkeys(ways)

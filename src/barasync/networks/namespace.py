@@ -144,7 +144,7 @@ async def enter(pid: int, container_id: str) -> AsyncIterator[Namespace]:
         NamespaceError: it cannot be seen from here, is not known to be the container's, or is
             shared with this process; or a program is missing.
     """
-    nsenter, nft = [await to_thread.run_sync(_program, name) for name in _PACKAGES]
+    nsenter, nft = await to_thread.run_sync(programs)
     held, process, net, user, bundle = await to_thread.run_sync(_open, pid, container_id)
     with held:
         entering = [nsenter, f"--net=/proc/self/fd/{net}"]
@@ -157,6 +157,15 @@ async def enter(pid: int, container_id: str) -> AsyncIterator[Namespace]:
 def find_program(name: str, path: str | None = None) -> str | None:
     """Return where a program for networks is: in `path`, our own by default, or among root's."""
     return shutil.which(name, path=path) or shutil.which(name, path=_SBIN)
+
+
+def programs() -> tuple[str, ...]:
+    """Return where nsenter and nft are, in that order; blocking.
+
+    Raises:
+        NamespaceError: one of them is nowhere, so that no policy can be enforced.
+    """
+    return tuple(map(_program, _PACKAGES))
 
 
 def _program(name: str) -> str:
