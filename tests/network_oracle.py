@@ -106,11 +106,9 @@ def _meets(entry: Destination, packet: Packet, known: Known, *, denies: bool) ->
         for ports in entry.ports
     ):
         return False
-    meant = [packet.address, *(_hidden(packet.address) if denies else ())]
     if entry.name is not None:
-        # A name is about addresses; 6to4 has a network for each.
-        meant = [each for each in meant if each is packet.address or packet.address in NAT64]
-        return any(each in known.get(entry.name, ()) for each in meant)
+        return packet.address in known.get(entry.name, ())
+    meant = [packet.address, *(_hidden(packet.address) if denies else ())]
     return entry.range is None or any(each in _real(entry.range) for each in meant)
 
 
@@ -173,20 +171,19 @@ ports = st.one_of(
 )
 NAMES = ("one.example", "two.example")
 _port_lists = st.lists(ports, max_size=3).map(tuple)
-_destinations = st.one_of(
+_unnamed = st.one_of(
     st.builds(Destination, st.just("range"), range=any_ranges, ports=_port_lists),
-    st.builds(Destination, st.just("name"), name=st.sampled_from(NAMES), ports=_port_lists),
     st.builds(
         Destination, st.just("ports"), ports=st.lists(ports, min_size=1, max_size=3).map(tuple)
     ),
 )
-_entries = st.lists(_destinations, max_size=3).map(tuple)
+_named = st.builds(Destination, st.just("name"), name=st.sampled_from(NAMES), ports=_port_lists)
 policies = st.builds(
     Policy,
     name=st.just("any"),
     base=st.sampled_from(Preset),
-    allow=_entries,
-    deny=_entries,
+    allow=st.lists(st.one_of(_unnamed, _named), max_size=3).map(tuple),
+    deny=st.lists(_unnamed, max_size=3).map(tuple),
     default=st.sampled_from(Default),
     log=st.booleans(),
 )

@@ -32,6 +32,7 @@ class Kernel:
 
     in_the_way: dict[str, NamespaceError] = field(default_factory=dict)
     lives: bool = True
+    same: bool = True
     loaded: list[str] = field(default_factory=list)
     open: int = 0
     entered: list[str] = field(default_factory=list)
@@ -45,6 +46,9 @@ class Kernel:
             yield self
         finally:
             self.open -= 1
+
+    def unchanged(self) -> bool:
+        return self.same
 
     async def load(self, text: str) -> None:
         self._fail("load")
@@ -125,6 +129,21 @@ async def test_a_process_that_cannot_be_seen_starts_nothing(service: FakeService
     assert "cannot be enforced" in reason
 
 
+@pytest.mark.usefixtures("all_there")
+async def test_a_host_whose_addresses_cannot_be_told_starts_nothing(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("barasync.networks.host._PROC", tmp_path)
+    kernel = Kernel()
+
+    ran = await run(service, PRINTS, policy=ISOLATED, enter=kernel.enter)
+
+    reason, hint = failed(ran, service, kernel)
+    assert "so the cell was not started: the addresses of the host cannot be told" in reason
+    assert "hidepid" in str(hint)
+    assert kernel.loaded == []
+
+
 async def test_a_cell_without_a_policy_needs_no_namespace(service: FakeService) -> None:
     kernel = Kernel({"enter": NamespaceError("nft is not installed")})
 
@@ -202,6 +221,19 @@ async def test_a_start_that_is_asked_for_again_has_its_rules_loaded_again(
     assert ran.outcome().passed, ran.outcome().reason
     assert len(kernel.loaded) >= 1
     assert kernel.open == 0
+
+
+@pytest.mark.usefixtures("all_there")
+async def test_a_quick_command_of_a_container_that_was_made_anew_has_not_passed(
+    service: FakeService,
+) -> None:
+    kernel = Kernel(lives=False, same=False)
+
+    ran = await run(service, PRINTS, policy=ISOLATED, enter=kernel.enter)
+
+    assert ran.outcome().status is Status.INFRASTRUCTURE_ERROR
+    assert "'isolated' is not known to have been enforced" in ran.outcome().reason
+    assert (kernel.open, service.containers) == (0, {})
 
 
 @pytest.mark.usefixtures("all_there")

@@ -17,7 +17,7 @@ from barasync.engine.names import Resolvers
 from barasync.engine.networks import Networks
 from barasync.errors import EngineUnavailable
 from barasync.matrix.outcome import Status
-from tests.fake.faults import Fault, Hangs, Refuses
+from tests.fake.faults import Dies, Fault, Hangs, Refuses
 from tests.fake.service import FakeService
 from tests.faults.test_enforcement import Kernel
 from tests.faults.world import run
@@ -100,6 +100,24 @@ async def test_the_subnets_of_a_network_are_other_containers_also_where_it_is_jo
     denied = re.findall(r"set base_deny_ip6? \{[^}]*elements = \{([^}]*)", loaded)
     assert "203.0.113.0/24" in denied[0]
     assert "2001:db8:7::/64" in denied[1]
+
+
+async def test_public_cells_reach_the_proxy_of_who_started_the_run_and_private_ones_have_none(
+    service: FakeService,
+) -> None:
+    proxies = {"http_proxy": "http://10.9.9.9:3128"}
+    script = "echo $http_proxy"
+    opened = "tcp dport @allow1_tcp accept"
+    kernels = Kernel(), Kernel()
+
+    public = await run(
+        service, script, policy=PRESETS["public"], proxies=proxies, enter=kernels[0].enter
+    )
+    private = await run(service, script, policy=PRIVATE, proxies=proxies, enter=kernels[1].enter)
+
+    assert (public.stdout(), private.stdout()) == (b"http://10.9.9.9:3128\n", b"\n")
+    assert "10.9.9.9" in kernels[0].loaded[0]
+    assert [opened in kernel.loaded[0] for kernel in kernels] == [True, False]
 
 
 async def test_a_policy_that_reaches_nothing_beyond_the_cell_needs_no_network(
@@ -185,6 +203,28 @@ async def test_addresses_that_podman_does_not_give_are_told_with_what_to_do(
     assert ran.result.exit_code == 4
     assert ran.outcome().reason == said
     assert advised in (ran.outcome().hint or "")
+
+
+@pytest.mark.parametrize("effect", [Refuses("database is locked"), Dies(comes_back=True)])
+async def test_a_failure_that_may_pass_is_no_answer_for_all_cells(
+    service: FakeService, effect: Refuses | Dies
+) -> None:
+    service.inject(Fault("network-create", effect, times=1))
+    scripts = {"a": "true", "b": "true"}
+
+    ran = await run(service, scripts, policy=PRIVATE, enter=Kernel().enter, outage=10.0)
+
+    assert ran.result.exit_code == 0, ran.outcome().reason
+    assert await names(service) == []
+
+
+async def test_a_network_that_was_made_without_an_answer_is_taken(service: FakeService) -> None:
+    service.inject(Fault("network-create", Hangs(performed=True, seconds=0.0), times=1))
+
+    ran = await run(service, "true", policy=PRIVATE, enter=Kernel().enter)
+
+    assert ran.outcome().passed, ran.outcome().reason
+    assert await names(service) == []
 
 
 async def test_a_network_that_stays_is_said_with_what_removes_it(service: FakeService) -> None:

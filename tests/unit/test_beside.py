@@ -12,7 +12,8 @@ import pytest
 
 from barasync.aiopodman import Podman
 from barasync.artifacts.place import Place
-from barasync.config.policies import PRESETS, Policy, Preset, PublishedPort
+from barasync.config.capabilities import DROPPED
+from barasync.config.policies import PRESETS, Policy, PublishedPort
 from barasync.config.schema import WorkspaceMode
 from barasync.config.services import Service
 from barasync.engine.beside import owner_spec, service_spec
@@ -67,13 +68,20 @@ def job(policy: Policy | None = None, **settings: Any) -> Job:
     )
 
 
+def test_what_would_lift_the_rules_is_dropped_whatever_podman_gives_by_default() -> None:
+    spec = container_spec(job(PRIVATE), session())
+
+    assert {"NET_ADMIN", "NET_RAW", "SYS_ADMIN", "BPF", "SYS_MODULE"} < set(spec.cap_drop)
+    assert "ALL" not in spec.cap_drop
+
+
 def test_the_owner_has_the_network_of_the_cell_and_nothing_else() -> None:
     spec = owner_spec(job(PRIVATE), session(), Idle("idle-image", "/idle"))
 
     assert (spec.name, spec.image, spec.entrypoint) == (OWNER, "idle-image", ("/idle",))
     assert spec.networks == {"net": ("a",)}
     assert [port.container for port in spec.publish] == [8080]
-    assert set(spec.cap_drop) == {"NET_ADMIN", "NET_RAW"}
+    assert set(spec.cap_drop) == set(DROPPED)
 
 
 @pytest.mark.parametrize("network", ["none", "bridge"])
@@ -91,7 +99,7 @@ def test_a_service_joins_the_owner_and_has_what_was_asked_for() -> None:
     assert (spec.memory_bytes, spec.cpus, spec.pids_limit) == (64 * 1024**2, 0.5, 4096)
     assert (spec.network, spec.networks, spec.publish) == (f"container:{OWNER}", {}, ())
     assert spec.image_hosts
-    assert set(spec.cap_drop) == {"NET_ADMIN", "NET_RAW"}
+    assert set(spec.cap_drop) == set(DROPPED)
     assert spec.labels == {"barasync.run": "run1", "barasync.cell": "a", "barasync.attempt": "1"}
 
 
@@ -100,7 +108,7 @@ def test_the_cell_joins_the_owner_too() -> None:
 
     assert (spec.network, spec.networks, spec.publish) == (f"container:{OWNER}", {}, ())
     assert spec.image_hosts
-    assert set(spec.cap_drop) == {"NET_ADMIN", "NET_RAW"}
+    assert set(spec.cap_drop) == set(DROPPED)
 
 
 def test_podman_ends_services_by_itself_after_the_cell_would_have_been() -> None:
@@ -124,16 +132,18 @@ def test_services_are_in_a_cgroup_of_the_run_beside_that_of_the_cell() -> None:
 
 
 def test_nobody_asks_a_proxy_for_a_service() -> None:
-    proxied = session(proxies={"http_proxy": "http://proxy:3128", "no_proxy": "example.org"})
+    passed = {"http_proxy": "http://proxy:3128", "no_proxy": "example.org"}
+    proxied = session(proxies=passed)
+    one = replace(job(PRIVATE), network=CellNetwork(name="net", proxies=passed))
 
     for spec in (
-        container_spec(job(PRIVATE), proxied),
-        service_spec(job(PRIVATE), proxied, DB, "db-image"),
+        container_spec(one, proxied),
+        service_spec(one, proxied, DB, "db-image"),
     ):
         assert spec.env["http_proxy"] == "http://proxy:3128"
         assert spec.env["no_proxy"] == "example.org,localhost,db"
         assert spec.env["NO_PROXY"] == "localhost,db"
-    assert "http_proxy" not in container_spec(job(PRESETS[Preset.LOCAL]), proxied).env
+    assert "http_proxy" not in container_spec(job(PRIVATE), proxied).env
 
 
 def test_a_container_that_shows_files_of_another_has_nothing_of_its_network() -> None:

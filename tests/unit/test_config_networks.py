@@ -236,7 +236,11 @@ def test_an_entry_that_cannot_be_meant_is_named_with_what_was(
             "is never allowed, because `deny` counts first and has '10.0.0.0/8 1-1000/tcp' as",
             "narrow what is denied",
         ),
-        ('allow = ["x.example"]\ndeny = ["x.example"]', "allow[0]: 'x.example' is never all", ""),
+        (
+            'deny = ["10.0.0.1", "x.example 443/tcp"]',
+            "deny[1]: 'x.example 443/tcp' is a host name, and a name cannot be denied",
+            "allow what is needed",
+        ),
         ('allow = ["x.example 22/tcp"]\ndeny = ["22/tcp"]', "is never allowed", ""),
         (f"deny = {['10.0.0.1'] * 1001}", "deny: there are more than 1000 entries", "networks"),
         ('ports = ["80", "80"]', "ports[1]: '80' is there already, as entry [0]", ""),
@@ -306,7 +310,7 @@ def test_the_setting_in_the_place_of_the_tables_is_sent_where_it_belongs() -> No
 
 
 def test_what_is_denied_within_an_allowed_range_is_no_contradiction() -> None:
-    text = '[network.x]\nallow = ["10.0.0.0/8"]\ndeny = ["10.1.0.0/16", "22/tcp", "x.example"]'
+    text = '[network.x]\nallow = ["10.0.0.0/8"]\ndeny = ["10.1.0.0/16", "22/tcp", "icmp"]'
 
     assert len(policies(text)["x"].deny) == 3
 

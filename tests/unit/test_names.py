@@ -15,14 +15,11 @@ A, TXT, SVCB, HTTPS = 1, 16, 64, 65
 HOST = (ip_address("192.0.2.10"), ip_address("2001:db8::10"))
 
 
-def policy(
-    base: Preset = Preset.ISOLATED, *, allow: tuple[str, ...] = (), deny: tuple[str, ...] = ()
-) -> Policy:
+def policy(base: Preset = Preset.ISOLATED, *, allow: tuple[str, ...] = ()) -> Policy:
     return Policy(
         name="names",
         base=base,
         allow=tuple(Destination(name, name=name) for name in allow),
-        deny=tuple(Destination(name, name=name) for name in deny),
     )
 
 
@@ -42,9 +39,9 @@ def opened(given: Policy, address: str, seconds: int = 60) -> str:
 def test_names_of_no_entry_are_known_where_the_base_has_a_network(
     base: Preset, others: Treatment
 ) -> None:
-    one = policy(base, allow=("www.example.org",), deny=("ads.example.org",))
+    one = policy(base, allow=("www.example.org",))
 
-    for name in ("www.example.org", "WWW.Example.Org", "ads.example.org"):
+    for name in ("www.example.org", "WWW.Example.Org"):
         assert treatment(one, name, A) is Treatment.FED
         assert treatment(one, name, TXT) is Treatment.FED
         assert treatment(one, name, HTTPS) is treatment(one, name, SVCB) is Treatment.EMPTY
@@ -89,14 +86,6 @@ def test_a_name_that_is_allowed_opens_public_and_private_addresses(address: str)
 )
 def test_no_name_opens_what_only_a_trick_would_answer(address: str) -> None:
     assert opened(policy(Preset.PUBLIC, allow=("www.example.org",)), address) == ""
-
-
-@pytest.mark.parametrize("address", ["198.51.100.7", "127.0.0.1", "192.0.2.10"])
-def test_a_name_that_is_denied_shuts_whatever_it_is_answered_with(address: str) -> None:
-    both = policy(allow=("www.example.org",), deny=("www.example.org",))
-
-    for one in (both, policy(Preset.PUBLIC, deny=("www.example.org",))):
-        assert f"deny1_names_ip {{ {address} timeout 65s }}" in opened(one, address)
 
 
 def test_a_name_of_no_entry_opens_nothing() -> None:

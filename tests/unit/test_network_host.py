@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from ipaddress import ip_address
+from pathlib import Path
 
-from barasync.networks.host import addresses, parse_fib_trie, parse_if_inet6
+import pytest
+
+from barasync.networks.host import HostUnknown, addresses, parse_fib_trie, parse_if_inet6
 
 # Recorded, and shortened: a tree for each table of routes, in which an address may be twice.
 FIB_TRIE = """\
@@ -63,7 +67,33 @@ def test_a_machine_without_addresses_has_none() -> None:
 
 
 def test_of_this_machine_no_address_of_loopback_is_told() -> None:
-    found = addresses()
+    found = addresses(os.getpid())
 
     assert list(found) == sorted(found, key=lambda address: (address.version, int(address)))
     assert not any(address.is_loopback for address in found)
+
+
+def test_the_addresses_are_those_of_the_network_of_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("barasync.networks.host._PROC", tmp_path)
+    (tmp_path / "7/net").mkdir(parents=True)
+    (tmp_path / "7/net/fib_trie").write_text(FIB_TRIE)
+
+    assert addresses(7) == (ip_address("10.88.30.1"), ip_address("192.0.2.2"))
+    (tmp_path / "7/net/if_inet6").write_text(IF_INET6)
+    assert addresses(7)[-1] == ip_address("fe80::fc:ff:fe00:1")
+
+
+def test_a_host_that_shows_no_addresses_is_not_taken_for_one_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("barasync.networks.host._PROC", tmp_path)
+
+    with pytest.raises(HostUnknown, match=r"7/net: No such file or directory") as raised:
+        addresses(7)
+
+    assert "hidepid" in str(raised.value.hint)
+    (tmp_path / "7/net/fib_trie").mkdir(parents=True)
+    with pytest.raises(HostUnknown, match="Is a directory"):
+        addresses(7)

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from barasync.networks.namespace import Namespace, NamespaceError, enter, is_of_container
+from barasync.networks.namespace import (
+    Namespace,
+    NamespaceError,
+    enter,
+    is_of_container,
+    open_bundle,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -57,6 +63,36 @@ def test_nothing_else_is_proof(tmp_path: Path) -> None:
     assert not is_of_container(tmp_path, 42, ID)
     assert not is_of_container(tmp_path, 43, ID)
     assert not is_of_container(tmp_path, 44, ID)
+
+
+def test_a_container_that_is_made_anew_is_known_by_its_bundle(tmp_path: Path) -> None:
+    proc, bundle = tmp_path / "proc", tmp_path / "bundle"
+    proc.mkdir()
+    bundle.mkdir()
+    process(proc, 42, cgroup="0::/\n")
+    monitor(proc, 7, "/usr/bin/conmon", "-c", ID, "-b", str(bundle), "-p", "pidfile")
+    (proc / "7/root").symlink_to("/")
+    (bundle / "config.json").write_text("{}")
+    opened = open_bundle(proc, 42)
+    assert opened is not None
+    try:
+        namespace = Namespace((), (), "nft", bundle=opened)
+        assert namespace.unchanged()
+
+        (bundle / "config.json").unlink()
+        assert not namespace.unchanged()
+        (bundle / "config.json").write_text("{}")
+        assert not namespace.unchanged()
+    finally:
+        os.close(opened)
+
+
+def test_without_a_bundle_nothing_is_proven(tmp_path: Path) -> None:
+    process(tmp_path, 42, cgroup="0::/\n")
+    monitor(tmp_path, 7, "/bin/sh")
+
+    assert open_bundle(tmp_path, 42) is None
+    assert not Namespace((), (), "nft").unchanged()
 
 
 async def refusal(pid: int) -> NamespaceError:

@@ -40,15 +40,6 @@ def test_a_mapped_address_of_a_name_is_one_of_ipv4() -> None:
     assert "ip6" not in fed
 
 
-def test_a_name_that_is_denied_takes_every_address_and_its_translation() -> None:
-    policy, _ = POLICIES["rich"]
-
-    fed = feed(policy, "tracker.example", ipaddress.ip_address("127.0.0.1"), 35)
-
-    assert "add element inet barasync deny1_names_ip { 127.0.0.1 timeout 35s }\n" in fed
-    assert "add element inet barasync deny1_names_ip6 { 64:ff9b::7f00:1 timeout 35s }\n" in fed
-
-
 def test_a_name_that_is_allowed_opens_no_metadata() -> None:
     policy, _ = POLICIES["rich"]
 

@@ -15,6 +15,7 @@ from barasync.artifacts.place import Place
 from barasync.config.policies import PRESETS
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.job import Job, Session, container_spec
+from barasync.engine.networks import CellNetwork
 from barasync.images.proxies import proxies_of, with_proxies
 from tests.unit.world import cell
 
@@ -70,13 +71,11 @@ def test_a_script_is_executed_alike_with_and_without_them(proxies: dict[str, str
     [
         ("bridge", {"http_proxy": "http://a", "no_proxy": "own"}),
         ("none", {"no_proxy": "own"}),
-        ("public", {"http_proxy": "http://a", "no_proxy": "own"}),
-        ("private", {"http_proxy": "http://a", "no_proxy": "own"}),
-        ("local", {"no_proxy": "own"}),
-        ("isolated", {"no_proxy": "own"}),
+        # Under a policy those of its network count.
+        ("public", {"https_proxy": "http://c", "no_proxy": "own"}),
     ],
 )
-def test_a_cell_has_them_where_it_has_a_network_and_does_not_set_them_itself(
+def test_a_cell_has_them_where_it_may_and_does_not_set_them_itself(
     network: str, seen: dict[str, str]
 ) -> None:
     planned = cell("a", network=network, workspace=WorkspaceMode.NONE)
@@ -87,6 +86,7 @@ def test_a_cell_has_them_where_it_has_a_network_and_does_not_set_them_itself(
         command=("tests",),
         environment={"no_proxy": "own"},
         artifacts=Place(-1, Path("/nonexistent")),
+        network=CellNetwork(proxies={"https_proxy": "http://c"}),
     )
     session = Session(
         podman=cast("Podman", None),

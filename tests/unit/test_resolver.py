@@ -37,12 +37,11 @@ PORTS = count(15353)
 WWW: Records = [("www.example.org", 60, "A", "198.51.100.7")]
 
 
-def policy(*allowed: str, base: Preset = Preset.ISOLATED, denied: Iterable[str] = ()) -> Policy:
+def policy(*allowed: str, base: Preset = Preset.ISOLATED) -> Policy:
     return Policy(
         name="names",
         base=base,
         allow=tuple(Destination(name, name=name) for name in allowed),
-        deny=tuple(Destination(name, name=name) for name in denied),
     )
 
 
@@ -74,7 +73,7 @@ async def resolving(
     port = next(PORTS)
     async with serving(*zones), anyio.create_task_group() as group:
         servers = [zone.server for zone in zones]
-        resolver = Resolver(given, listen=[CLIENT], host=host, servers=servers, port=port)
+        resolver = Resolver(given, listen=[CLIENT], host=lambda: host, servers=servers, port=port)
         await group.start(resolver.serve)
         yield resolver, port
         group.cancel_scope.cancel()
@@ -103,6 +102,18 @@ async def test_an_answer_comes_when_the_rules_have_its_address() -> None:
 
     assert texts(answer) == ["198.51.100.7"]
     assert order == ["loaded", "answered"]
+
+
+async def test_an_address_that_the_host_has_taken_meanwhile_is_not_opened() -> None:
+    taken: list[Address] = []
+    rules = Rules()
+    async with resolving(policy("www.example.org"), zone(), host=taken) as (resolver, port):
+        with resolver.cell(["db"], [CLIENT], rules.load):
+            taken.append(ip_address("198.51.100.7"))
+            answer = await ask(question("www.example.org"), port)
+
+    assert texts(answer) == ["198.51.100.7"]
+    assert rules.loaded == []
 
 
 async def test_a_rule_that_cannot_be_loaded_is_no_answer() -> None:
@@ -397,7 +408,7 @@ async def test_what_is_going_on_ends_with_the_resolver() -> None:
             resolver = Resolver(
                 policy("www.example.org"),
                 listen=[CLIENT],
-                host=(),
+                host=tuple,
                 servers=[upstream.server],
                 port=port,
             )
@@ -417,7 +428,7 @@ async def test_a_port_that_another_program_has_is_an_error_with_a_hint() -> None
     resolver = Resolver(
         policy("www.example.org"),
         listen=[CLIENT],
-        host=(),
+        host=tuple,
         servers=[Server(ip_address("192.0.2.53"))],
         port=taken.port,
     )
@@ -433,7 +444,7 @@ async def test_addresses_that_are_not_there_yet_are_listened_on() -> None:
     resolver = Resolver(
         policy("www.example.org"),
         listen=[ip_address("192.0.2.53"), ip_address("2001:db8::53")],
-        host=(),
+        host=tuple,
         servers=[Server(CLIENT)],
         port=next(PORTS),
     )
@@ -444,4 +455,4 @@ async def test_addresses_that_are_not_there_yet_are_listened_on() -> None:
 
 def test_a_resolver_never_asks_itself() -> None:
     with pytest.raises(ResolverError, match="no server to be asked"):
-        Resolver(policy("a.example.org"), listen=[CLIENT], host=(), servers=[Server(CLIENT)])
+        Resolver(policy("a.example.org"), listen=[CLIENT], host=tuple, servers=[Server(CLIENT)])

@@ -22,6 +22,7 @@ from barasync.cli.cleaning import note_on_dead_runs, prune_automatically, sweep_
 from barasync.cli.connect import Connection, connect
 from barasync.cli.directories import use_files
 from barasync.cli.emulation import require_emulators
+from barasync.cli.enforcement import require_programs
 from barasync.cli.interrupts import Interrupts
 from barasync.cli.preparation import (
     Files,
@@ -152,6 +153,7 @@ async def execute(
                 notify(note)
             for name in execution.snapshots.values():
                 await require_free(connection.podman, name)
+            await require_programs(execution.plan)
             platforms = [cell.platform for cell in execution.plan.cells]
             await require_emulators(platforms, connection, identity)
         directory = await to_thread.run_sync(_make_directory, execution.project.directory)
@@ -275,6 +277,7 @@ def _session(
         clock=time.monotonic,
         look_at_memory=read_shortage if connection.local else None,
         sampler=Sampler(connection.podman) if cgroups is None else None,
+        host=connection.pid or 1,
         gateways_here=connection.rootful,
     )
 

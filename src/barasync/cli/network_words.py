@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -81,8 +82,8 @@ def in_words(policy: Policy) -> str:
 def as_rules(policy: Policy) -> str:
     """Return the rules of a policy on this host, as nft gets them; blocking, reads `/proc`."""
     resolvers = policy.dns or (RESOLVER,)
-    around = Surroundings(resolvers=resolvers, host=addresses(), links=policy.subnets)
-    rules = ruleset(policy, around)
+    host = addresses(os.getpid())
+    rules = ruleset(policy, Surroundings(resolvers=resolvers, host=host, links=policy.subnets))
     note = f"# {RESOLVER} stands for the resolver of the cell's network.\n"
     return ("" if policy.dns or not policy.asks else note) + rules.text.rstrip("\n")
 

@@ -69,6 +69,9 @@ LIFTING = {
 }
 """Capabilities with which a cell could lift the rules of a policy or send past them, and how."""
 
+DROPPED = tuple(name for name in LIFTING if name != ALL)
+"""What every container under a policy is made without, whatever podman's configuration gives."""
+
 
 def parse_capability(text: str) -> str:
     """Return the name of a capability in capitals and without `CAP_`, or `ALL`.

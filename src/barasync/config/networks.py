@@ -174,6 +174,22 @@ def _entries(texts: list[str]) -> tuple[Destination, ...]:
     return entries
 
 
+def _denied(texts: list[str]) -> tuple[Destination, ...]:
+    entries = _entries(texts)
+    for index, entry in enumerate(entries):
+        if entry.name is not None:
+            # Its addresses are known only for as long as a cell's last question says, and are open
+            # before, afterwards, by their numbers and by another name.
+            raise BadValue(
+                f"{entry.text!r} is a host name, and a name cannot be denied: a cell reaches its"
+                " addresses without asking for it",
+                index,
+                hint="deny the addresses themselves, or take a base that allows no others and"
+                " allow what is needed",
+            )
+    return entries
+
+
 def _ports(texts: list[str]) -> tuple[PublishedPort, ...]:
     ports = _each(texts, parse_published)
     for (first, one), (second, other) in combinations(enumerate(ports), 2):
@@ -328,7 +344,7 @@ def _check_subnets(policies: Iterable[Policy], origin: Origin) -> None:
 _PARSERS: Mapping[str, Callable[[Any], object]] = {
     "base": _base,
     "allow": _entries,
-    "deny": _entries,
+    "deny": _denied,
     "default": Default,
     "log": bool,
     "ports": _ports,

@@ -106,9 +106,8 @@ class Policy:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The host names that it allows or denies, in order and once each."""
-        entries = (*self.allow, *self.deny)
-        return tuple(dict.fromkeys(entry.name for entry in entries if entry.name is not None))
+        """The host names that it allows, in order and once each; none are denied."""
+        return tuple(dict.fromkeys(entry.name for entry in self.allow if entry.name is not None))
 
     @property
     def resolves(self) -> bool:

@@ -179,7 +179,7 @@ async def _execute(
             await enforcement.apply(container)
 
         async def started() -> None:
-            await enforcement.confirm(container)
+            await enforcement.confirm()
             on_start(container.id, where(enforcement.published))
 
         drain = _drain(container, job, session, log, enforce)

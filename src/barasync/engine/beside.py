@@ -33,7 +33,7 @@ def service_spec(job: Job, session: Session, service: Service, image: str) -> Co
     spec = replace(
         _spec(job, session, image, f"{owner_of(job, session.run)}-{service.name}"),
         command=service.command,
-        env={**proxies_for(job.cell, session), **service.env},
+        env={**proxies_for(job, session), **service.env},
         user=service.user or None,
         memory_bytes=service.memory,
         cpus=service.cpus,

@@ -22,7 +22,7 @@ from barasync.errors import EngineUnavailable
 from barasync.networks.advice import refused_line
 from barasync.networks.asked import Asked
 from barasync.networks.bridge import keep_address
-from barasync.networks.host import addresses
+from barasync.networks.host import HostUnknown, addresses
 from barasync.networks.namespace import Enter, Entered, NamespaceError
 from barasync.networks.refused import refusals, refused_packets
 from barasync.networks.rules import Ruleset, Surroundings, missing, ruleset
@@ -42,6 +42,7 @@ class Enforcement:
         stack: AsyncExitStack,
         *,
         alias: str,
+        host: int,
         loopback: bool,
         joins: Enforcement | None,
     ) -> None:
@@ -54,6 +55,7 @@ class Enforcement:
         self._enter = enter
         self._stack = stack
         self._alias = alias
+        self._host = host
         self._loopback = loopback
         self._joins = joins
         self._namespace: Entered | None = None
@@ -87,7 +89,7 @@ class Enforcement:
             namespace = await self._stack.enter_async_context(entering)
             await self._load(policy, namespace, again=again)
             self._name(found.network_settings, namespace)
-        except NamespaceError as error:
+        except (NamespaceError, HostUnknown) as error:
             raise NamespaceError(
                 f"network '{policy.name}' cannot be enforced, so the cell was not started: {error}",
                 hint=or_without(error.hint),
@@ -104,22 +106,21 @@ class Enforcement:
         elif self._joins is not None:
             self.asked = self._joins.asked
 
-    async def confirm(self, container: Container) -> None:
+    async def confirm(self) -> None:
         """Make sure that what was started is what has the rules.
 
         Podman makes a container anew that it is to start and that has ended, as when somebody has
-        stopped it meanwhile.
+        stopped it meanwhile. What has ended by now may have been either.
 
         Raises:
-            NamespaceError: the container runs without rules, and must be ended.
-            PodmanError: podman does not tell of the container.
+            NamespaceError: the container runs or ran without rules, and must be ended.
         """
         if self._policy is None or self._namespace is None or self._namespace.lives:
             return
-        if (await container.inspect()).state.pid not in {0, self._pid}:
+        if not await to_thread.run_sync(self._namespace.unchanged):
             raise NamespaceError(
-                f"network '{self._policy.name}' was not enforced, so the cell was ended: its"
-                " container was stopped and made anew just before the start"
+                f"network '{self._policy.name}' is not known to have been enforced, so the cell was"
+                " ended: its container was stopped and made anew just before the start"
             )
 
     async def settle(self, ended: Ended) -> Ended:
@@ -157,7 +158,7 @@ class Enforcement:
         if self._joins is not None:
             self.around = self._joins.around
         if rules is None:
-            host = await to_thread.run_sync(addresses)
+            host = await to_thread.run_sync(addresses, self._host)
             self._check_resolvers(host)
             self.around = Surroundings(
                 resolvers=self._network.resolvers,
@@ -165,7 +166,8 @@ class Enforcement:
                 links=self._network.links,
                 loopback=self._loopback,
             )
-            rules = ruleset(policy, self.around)
+            allow = (*policy.allow, *self._network.opened)
+            rules = ruleset(replace(policy, allow=allow), self.around)
             await namespace.load(rules.replacement if again else rules.text)
         self.rules = rules
         lacking = missing(rules, await namespace.listing())
@@ -198,16 +200,17 @@ async def enforced(
     enter: Enter,
     *,
     alias: str,
+    host: int = 1,
     loopback: bool = False,
     joins: Enforcement | None = None,
 ) -> AsyncIterator[Enforcement]:
     """Enforce a policy on the container that is started in the block, and give it up afterwards.
 
-    `alias` is its name for others on the network. With `loopback` it may use that interface,
-    whatever the policy says. Of one that `joins` the namespace of another container the rules of
-    that are looked for, and none are loaded.
+    `alias` is its name for others on the network, `host` a process in the network of the host. With
+    `loopback` it may use that interface, whatever the policy says. Of one that `joins` the
+    namespace of another container the rules of that are looked for, and none are loaded.
     """
     async with AsyncExitStack() as stack:
         yield Enforcement(
-            policy, network, enter, stack, alias=alias, loopback=loopback, joins=joins
+            policy, network, enter, stack, alias=alias, host=host, loopback=loopback, joins=joins
         )

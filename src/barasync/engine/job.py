@@ -60,10 +60,10 @@ class Session:
     `snapshots` are the names of the images that are to be made of cells, by their IDs.
     `look_at_memory` tells whether the host of the cells runs short of it, `None` where that cannot
     be seen. `gates` bound what podman is asked at once.
-    `proxies` are variables for cells that have a network, where they do not set them themselves.
+    `proxies` are variables for cells that may have them, where they do not set them themselves.
     `secrets` are podman's names of the secrets, by source, and `masker` knows what they hold.
-    `enter` reaches the network namespaces of containers, and with `gateways_here` this process may
-    listen on the gateways of the service's networks.
+    `enter` reaches the network namespaces of containers, and `host` is a process in that of the
+    service's host; with `gateways_here` this process may listen on the gateways of its networks.
     `hurry` is set when nobody wants to wait for the grace of cells any more.
     """
 
@@ -83,6 +83,7 @@ class Session:
     secrets: Mapping[str, str] = field(default_factory=dict)
     masker: Masker = field(default_factory=Masker)
     enter: Enter = enter
+    host: int = 1
     gateways_here: bool = False
     hurry: anyio.Event = field(default_factory=anyio.Event)
 
@@ -99,7 +100,7 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         image=job.image,
         name=f"barasync-{session.run}-{job.cell.id}-{job.number}",
         command=job.command,
-        env={**proxies_for(job.cell, session), **job.environment},
+        env={**proxies_for(job, session), **job.environment},
         labels={
             **session.labels,
             **users_label(job.caches),
@@ -136,14 +137,19 @@ def owner_of(job: Job, run: str) -> str:
     return f"barasync-{run}-{job.cell.id}-{job.number}-beside"
 
 
-def proxies_for(cell: Cell, session: Session) -> Mapping[str, str]:
-    """Return the proxies for a cell that reaches anything beyond itself; not for its services."""
-    policy = cell.policy
-    connected = cell.settings.network != "none" if policy is None else policy.needs_network
-    if not connected or not session.proxies or not cell.settings.services:
-        return session.proxies if connected else {}
-    names = ["localhost", *(service.name for service in cell.settings.services)]
-    proxies = dict(session.proxies)
+def proxies_for(job: Job, session: Session) -> Mapping[str, str]:
+    """Return the proxies for a cell that may have them; not for its services.
+
+    Without a policy that is one with a network; under one it is what that lets be reached.
+    """
+    settings = job.cell.settings
+    given: Mapping[str, str] = job.network.proxies
+    if job.cell.policy is None:
+        given = session.proxies if settings.network != "none" else {}
+    if not given or not settings.services:
+        return given
+    names = ["localhost", *(service.name for service in settings.services)]
+    proxies = dict(given)
     for variable in ("no_proxy", "NO_PROXY"):
         proxies[variable] = ",".join(filter(None, (proxies.get(variable), *names)))
     return proxies

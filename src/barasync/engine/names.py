@@ -25,11 +25,12 @@ class Resolvers:
     """Starts resolvers, which answer as long as `serve` runs.
 
     `here` says that the networks of the service are this machine's, and that this process may
-    listen on their gateways.
+    listen on their gateways. `host` is a process in the network of the service's host.
     """
 
-    def __init__(self, *, here: bool, port: int = _DNS) -> None:
+    def __init__(self, *, here: bool, host: int = 1, port: int = _DNS) -> None:
         self.here = here
+        self._host = host
         self._port = port
         self._group: TaskGroup | None = None
         self._serving = anyio.Event()
@@ -57,14 +58,15 @@ class Resolvers:
         Raises:
             EngineUnavailable: this process cannot listen there, or there is nobody to ask.
         """
-        resolver = await to_thread.run_sync(partial(_resolver, policy, gateways, self._port))
+        making = partial(_resolver, policy, gateways, self._host, self._port)
+        resolver = await to_thread.run_sync(making)
         await self._serving.wait()
         assert self._group is not None, "it serves"
         await self._group.start(resolver.serve)
         return resolver
 
 
-def _resolver(policy: Policy, gateways: Sequence[Address], port: int) -> Resolver:
+def _resolver(policy: Policy, gateways: Sequence[Address], process: int, port: int) -> Resolver:
     """Make a resolver; blocks, for small files and modules that runs without names do without."""
     from barasync.networks.resolver import Resolver  # noqa: PLC0415 - as said
     from barasync.networks.upstream import Server  # noqa: PLC0415 - as said
@@ -73,7 +75,7 @@ def _resolver(policy: Policy, gateways: Sequence[Address], port: int) -> Resolve
     return Resolver(
         policy,
         listen=gateways,
-        host=host.addresses(),
+        host=partial(host.addresses, process),
         servers=[Server(one) for one in servers],
         port=port,
     )

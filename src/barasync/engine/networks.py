@@ -6,8 +6,10 @@ Address pools are finite, so that cells share one. What separates them are their
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import anyio
@@ -15,6 +17,7 @@ from anyio import to_thread
 
 from barasync.aiopodman import (
     ContainerSpec,
+    DatabaseError,
     NetworkInspect,
     NoFreeSubnet,
     NotFound,
@@ -23,12 +26,16 @@ from barasync.aiopodman import (
     PublishedPort,
     Subnet,
     SubnetInUse,
+    TransportError,
     answered,
 )
-from barasync.config.policies import Address, Policy, Range
+from barasync.config.capabilities import DROPPED
+from barasync.config.policies import Address, Destination, Policy, Range
 from barasync.engine.names import Resolvers
 from barasync.engine.network_words import WITHOUT
+from barasync.engine.not_begun import NotBegun
 from barasync.engine.once import Once
+from barasync.engine.proxies import passed
 from barasync.engine.subnets import none_free, subnet_taken
 from barasync.errors import EngineUnavailable
 from barasync.networks.host import has_ipv6
@@ -42,7 +49,6 @@ _CREATE_SECONDS_WHEN_CANCELLED = 5.0
 _REMOVE_SECONDS = 30.0
 # Podman's networks of this driver have a bridge on the host, which has their gateways' addresses.
 _BRIDGE = "bridge"
-_CAPABILITIES = ("NET_ADMIN", "NET_RAW")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +57,8 @@ class CellNetwork:
 
     `resolvers` are the servers that they ask for names, on port 53; `names` is behind them where
     the policy names hosts. `bridge` is the network's interface, where it is on this machine, and
-    `links` are its subnets.
+    `links` are its subnets. `proxies` are the caller's variables for the cells, and `opened` what
+    they may reach for these.
     """
 
     name: str | None = None
@@ -59,21 +66,30 @@ class CellNetwork:
     names: Resolver | None = None
     bridge: str | None = None
     links: tuple[Range, ...] = ()
+    proxies: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    opened: tuple[Destination, ...] = ()
 
 
 class Networks:
     """Makes the networks of a run as they are asked for, and removes them.
 
-    `resolvers` starts those of policies that name hosts.
+    `resolvers` starts those of policies that name hosts. `proxies` are the caller's variables.
     """
 
     def __init__(
-        self, podman: Podman, run: str, labels: Mapping[str, str], resolvers: Resolvers
+        self,
+        podman: Podman,
+        run: str,
+        labels: Mapping[str, str],
+        resolvers: Resolvers,
+        *,
+        proxies: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._podman = podman
         self._run = run
         self._labels = labels
         self._resolvers = resolvers
+        self._proxies = proxies
         self._asked: set[str] = set()
         self._made: Once[str, CellNetwork] = Once(self._make)
         self._policies: dict[str, Policy] = {}
@@ -84,6 +100,7 @@ class Networks:
         Raises:
             EngineUnavailable: podman cannot make it, or has none of the name that is to be joined,
                 or its host names cannot be resolved.
+            NotBegun: podman failed at it, and may do better when it is asked again.
         """
         if not policy.needs_network:
             return CellNetwork()
@@ -124,17 +141,25 @@ class Networks:
             raise subnet_taken(policy, await self._others()) from error
         except NoFreeSubnet as error:
             raise none_free(policy) from error
+        except (DatabaseError, TransportError) as error:
+            # It may pass, and is not what the cells that come later have to hear.
+            raise NotBegun(f"network '{name}' cannot be made: {error}") from error
         except PodmanError as error:
             raise EngineUnavailable(
                 f"network '{name}' cannot be made: {error}", hint=WITHOUT
             ) from error
         is_bridge = found.driver == _BRIDGE
-        # Of another driver it is an interface of the host's own, or none.
-        bridge = found.interface if is_bridge and self._resolvers.here else None
-        links = tuple(ip_network(each.subnet, strict=False) for each in found.subnets)
+        proxies = await passed(policy, self._proxies)
+        network = CellNetwork(
+            name=found.name,
+            # Of another driver it is an interface of the host's own, or none.
+            bridge=found.interface if is_bridge and self._resolvers.here else None,
+            links=tuple(ip_network(each.subnet, strict=False) for each in found.subnets),
+            proxies=proxies.variables,
+            opened=proxies.opened,
+        )
         if not policy.names:
-            resolvers = _resolvers(policy, found)
-            return CellNetwork(name=found.name, resolvers=resolvers, bridge=bridge, links=links)
+            return replace(network, resolvers=_resolvers(policy, found))
         if not is_bridge:
             raise EngineUnavailable(
                 f"network '{name}' names hosts, and {found.name} is a network of the driver"
@@ -149,13 +174,15 @@ class Networks:
             )
         gateways = _gateways(found)
         names = await self._resolvers.start(policy, gateways)
-        return CellNetwork(
-            name=found.name, resolvers=gateways, names=names, bridge=bridge, links=links
-        )
+        return replace(network, resolvers=gateways, names=names)
 
     async def _create(self, policy: Policy) -> NetworkInspect:
         """Make a network; once the request is made, cancellation waits for the answer, a while."""
         name = f"barasync-{self._run}-{policy.name}"
+        if name in self._asked:
+            # Podman may have made it without our hearing of it.
+            with suppress(NotFound):
+                return await self._podman.networks.inspect(name)
         ipv6 = policy.ipv6 and await to_thread.run_sync(has_ipv6)
         self._asked.add(name)
         return await answered(
@@ -214,7 +241,7 @@ def with_policy(
             )
             for port in policy.ports
         ),
-        cap_drop=(*spec.cap_drop, *_CAPABILITIES),
+        cap_drop=(*spec.cap_drop, *DROPPED),
     )
 
 

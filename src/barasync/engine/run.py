@@ -132,8 +132,14 @@ class Run:
         self._fail_fast = fail_fast
         self._deadline = deadline
         self._now = wall_clock
-        self._resolvers = Resolvers(here=session.gateways_here)
-        self._networks = Networks(session.podman, session.run, session.labels, self._resolvers)
+        self._resolvers = Resolvers(here=session.gateways_here, host=session.host)
+        self._networks = Networks(
+            session.podman,
+            session.run,
+            session.labels,
+            self._resolvers,
+            proxies=session.proxies,
+        )
         self._turns = Turns(
             plan, session, preparation, recorder, networks=self._networks, wall_clock=wall_clock
         )

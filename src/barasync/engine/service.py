@@ -147,7 +147,7 @@ class RunningService:
                 self._rules = rules
                 await self._drain.start(stack)
                 self._began = True
-                await rules.confirm(self.container)
+                await rules.confirm()
                 told = True
                 task_status.started()
                 self._state = await self._drain.run()

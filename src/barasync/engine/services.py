@@ -136,6 +136,7 @@ class Services:
             job.network,
             self._session.enter,
             alias=job.cell.id,
+            host=self._session.host,
             joins=self._rules,
         )
 
@@ -156,14 +157,21 @@ class Services:
         job, session = self._job, self._session
         program = await idle(session.podman, session.gates)
         rules = await self._held.enter_async_context(
-            enforced(job.cell.policy, job.network, session.enter, alias=job.cell.id, loopback=True)
+            enforced(
+                job.cell.policy,
+                job.network,
+                session.enter,
+                alias=job.cell.id,
+                host=session.host,
+                loopback=True,
+            )
         )
         self._owner = await self._create(owner_spec(job, session, program))
         async with session.gates.start.passed():
             await self._owner.init()
             await rules.apply(self._owner)
             await self._owner.start()
-        await rules.confirm(self._owner)
+        await rules.confirm()
         self._rules = rules
 
     async def _create(self, spec: ContainerSpec) -> Container:

@@ -248,7 +248,7 @@ def _surroundings(state: State, bundle: Bundle, policy: Policy) -> Surroundings:
     ]
     return Surroundings(
         resolvers=resolvers(served, nameservers, links, policy),
-        host=host.addresses(),
+        host=host.addresses(os.getpid()),
         links=tuple(links),
     )
 

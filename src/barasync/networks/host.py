@@ -1,4 +1,7 @@
-"""The addresses of this machine, which a policy may keep containers away from.
+"""The addresses of the host of containers, which a policy may keep them away from.
+
+They are those of the network namespace of the podman service, which need not be that of this
+process: with the host's PID namespace and socket, barasync may run in a container itself.
 
 Source: `net/ipv4/fib_trie.c` and `net/ipv6/addrconf.c` of the kernel, which write the files.
 """
@@ -9,17 +12,36 @@ import ipaddress
 from pathlib import Path
 
 from barasync.config.policies import Address
+from barasync.errors import EngineUnavailable
 
-_NET = Path("/proc/net")
+_PROC = Path("/proc")
 _DISABLED = Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
 _LEAF = "|-- "
 _LOCAL = "/32 host LOCAL"
 
 
-def addresses() -> tuple[Address, ...]:
-    """Return the addresses of this machine but those of loopback, in order; blocking."""
-    found: set[Address] = set(parse_fib_trie(_text("fib_trie")))
-    found.update(parse_if_inet6(_text("if_inet6")))
+class HostUnknown(EngineUnavailable):
+    """The addresses of the host cannot be told, so that no policy can keep a container from it."""
+
+
+def addresses(process: int) -> tuple[Address, ...]:
+    """Return the host's addresses but those of loopback, in order; blocking, two small files.
+
+    `process` is one in the network namespace of the host: that of the podman service, or 1.
+
+    Raises:
+        HostUnknown: there is no such process to be seen from here, or its addresses are not.
+    """
+    net = _PROC / str(process) / "net"
+    try:
+        net.stat()
+        found: set[Address] = set(parse_fib_trie(_text(net / "fib_trie")))
+        found.update(parse_if_inet6(_text(net / "if_inet6")))
+    except OSError as error:
+        raise HostUnknown(
+            f"the addresses of the host cannot be told: {net}: {error.strerror}",
+            hint="/proc has to show the processes of root (mount option `hidepid`)",
+        ) from error
     return tuple(
         sorted(
             (address for address in found if not address.is_loopback),
@@ -57,9 +79,9 @@ def parse_if_inet6(text: str) -> tuple[ipaddress.IPv6Address, ...]:
     return tuple(dict.fromkeys(ipaddress.IPv6Address(int(number, 16)) for number in numbers))
 
 
-def _text(name: str) -> str:
+def _text(path: Path) -> str:
     try:
-        return (_NET / name).read_text(encoding="ascii")
+        return path.read_text(encoding="ascii")
     except FileNotFoundError:
         # A kernel without the protocol.
         return ""

@@ -11,7 +11,7 @@ to, stay as the base has them (`addresses.may_be_named`), and so does the host. 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from barasync.config.policies import Address, Policy, Preset, Range
@@ -71,18 +71,18 @@ def feeding(
     """Return nft's text for what a name was answered with; empty where it changes nothing.
 
     An address is held 5 s longer than its record: that is the time from the answer to the
-    connection. `host` are the host's own addresses, which are held by entries of `deny` only.
+    connection. `host` are the host's own addresses, which no name opens.
     """
     shut = with_embedded(map(only, host))
-    only_deny = replace(policy, allow=())
     return "".join(
         feed(
-            only_deny if _within(lifetime.address, shut) else policy,
+            policy,
             name,
             lifetime.address,
             min(lifetime.seconds, _LONGEST_SECONDS) + _LATE_SECONDS,
         )
         for lifetime in lifetimes
+        if not _within(lifetime.address, shut)
     )
 
 

@@ -44,6 +44,9 @@ class Entered(Protocol):
     def lives(self) -> bool:
         """Whether the process by which it was entered lives."""
 
+    def unchanged(self) -> bool:
+        """Whether the container is proven to be as it was made when it was entered; blocking."""
+
     async def load(self, text: str) -> None:
         """Carry out one transaction of nft's."""
 
@@ -59,9 +62,16 @@ class Namespace:
     """A container's network namespace, held open; `enter` makes it."""
 
     def __init__(
-        self, entering: tuple[str, ...], descriptors: tuple[int, ...], nft: str, process: int = -1
+        self,
+        entering: tuple[str, ...],
+        descriptors: tuple[int, ...],
+        nft: str,
+        process: int = -1,
+        bundle: int | None = None,
     ) -> None:
         self._process = process
+        self._bundle = bundle
+        self._made = _made(bundle)
         self._entering = entering
         self._descriptors = descriptors
         self._nft = nft
@@ -75,6 +85,14 @@ class Namespace:
         poll = select.poll()
         poll.register(self._process, select.POLLIN)
         return not poll.poll(0)
+
+    def unchanged(self) -> bool:
+        """Whether the container is proven to be as it was made when it was entered; blocking.
+
+        Podman makes one anew that it is to start and that has ended: it takes the configuration for
+        the runtime away, and writes another one (`saveSpec` in libpod, of 4.3.1 and 5.4.2).
+        """
+        return self._made is not None and self._made == _made(self._bundle)
 
     async def load(self, text: str) -> None:
         """Carry out one transaction of nft's, all of it or nothing.
@@ -126,19 +144,28 @@ async def enter(pid: int, container_id: str) -> AsyncIterator[Namespace]:
         NamespaceError: it cannot be seen from here, is not known to be the container's, or is
             shared with this process; or a program is missing.
     """
-    nsenter, nft = [await to_thread.run_sync(_program, name) for name in _PACKAGES]
-    held, process, net, user = await to_thread.run_sync(_open, pid, container_id)
+    nsenter, nft = await to_thread.run_sync(programs)
+    held, process, net, user, bundle = await to_thread.run_sync(_open, pid, container_id)
     with held:
         entering = [nsenter, f"--net=/proc/self/fd/{net}"]
         if user is not None:
             entering += [f"--user=/proc/self/fd/{user}", "--preserve-credentials"]
         descriptors = (net,) if user is None else (net, user)
-        yield Namespace(tuple(entering), descriptors, nft, process)
+        yield Namespace(tuple(entering), descriptors, nft, process, bundle)
 
 
 def find_program(name: str, path: str | None = None) -> str | None:
     """Return where a program for networks is: in `path`, our own by default, or among root's."""
     return shutil.which(name, path=path) or shutil.which(name, path=_SBIN)
+
+
+def programs() -> tuple[str, ...]:
+    """Return where nsenter and nft are, in that order; blocking.
+
+    Raises:
+        NamespaceError: one of them is nowhere, so that no policy can be enforced.
+    """
+    return tuple(map(_program, _PACKAGES))
 
 
 def _program(name: str) -> str:
@@ -151,9 +178,10 @@ def _program(name: str) -> str:
     return found
 
 
-def _open(pid: int, container_id: str) -> tuple[ExitStack, int, int, int | None]:
-    """Open a process, its network namespace, and the user namespace to enter first, if any.
+def _open(pid: int, container_id: str) -> tuple[ExitStack, int, int, int | None, int | None]:
+    """Open a process, its network namespace, the user namespace to enter first, and the bundle.
 
+    The last two are `None` where there is none to enter, or none is found.
     The caller closes what is returned. The proof comes after the opening: a process that ends
     meanwhile makes room for none of the same container.
     """
@@ -180,7 +208,36 @@ def _open(pid: int, container_id: str) -> tuple[ExitStack, int, int, int | None]
         user = _owner(net)
         if user is not None:
             stack.callback(os.close, user)
-        return stack.pop_all(), process, net, user
+        bundle = open_bundle(_PROC, pid)
+        if bundle is not None:
+            stack.callback(os.close, bundle)
+        return stack.pop_all(), process, net, user, bundle
+
+
+def open_bundle(proc: Path, pid: int) -> int | None:
+    """Open the directory of a container's runtime configuration, `None` where it is not found.
+
+    Blocking; the caller closes it. The container's monitor names it (conmon(8), `--bundle`), and
+    sees it where podman does.
+    """
+    try:
+        monitor = proc / _parent(proc, pid)
+        arguments = (monitor / "cmdline").read_bytes().split(b"\0")
+        bundle = os.fsdecode(arguments[arguments.index(b"-b") + 1])
+        return os.open(f"{monitor}/root/{bundle}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _made(bundle: int | None) -> tuple[int, int] | None:
+    """Return what tells one making of a container from another: an inode is soon used again."""
+    if bundle is None:
+        return None
+    try:
+        found = os.stat("config.json", dir_fd=bundle)
+    except OSError:
+        return None
+    return found.st_ino, found.st_ctime_ns
 
 
 def is_of_container(proc: Path, pid: int, container_id: str) -> bool:
@@ -192,14 +249,15 @@ def is_of_container(proc: Path, pid: int, container_id: str) -> bool:
     try:
         if container_id in (proc / str(pid) / "cgroup").read_text():
             return True
-        # The command name is in parentheses and may hold anything, a parenthesis too.
-        parent = (
-            (proc / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
-        )
-        arguments = (proc / parent / "cmdline").read_bytes().split(b"\0")
+        arguments = (proc / _parent(proc, pid) / "cmdline").read_bytes().split(b"\0")
     except (OSError, IndexError):
         return False
     return container_id.encode() in arguments
+
+
+def _parent(proc: Path, pid: int) -> str:
+    # The command name is in parentheses and may hold anything, a parenthesis too.
+    return (proc / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
 
 
 def _require_own(net: int) -> None:

@@ -107,7 +107,8 @@ class Resolver:
     """Answers the cells of one network; `serve` runs as long as it is to answer.
 
     `listen` are addresses of this host, which may not be there yet: a bridge comes with its first
-    container. `host` are all that names must not lead to. It never asks itself.
+    container. `host` gives all that names must not lead to; it may block, and is asked whenever an
+    answer may open something. It never asks itself.
 
     Raises:
         ResolverError: `servers` are none but itself.
@@ -118,7 +119,7 @@ class Resolver:
         policy: Policy,
         *,
         listen: Sequence[Address],
-        host: Iterable[Address],
+        host: Callable[[], Iterable[Address]],
         servers: Iterable[Server],
         port: int = PORT,
     ) -> None:
@@ -132,7 +133,7 @@ class Resolver:
         self._policy = policy
         self._listen = tuple(listen)
         self._port = port
-        self._host = frozenset((*host, *listen))
+        self._host = host
         self._upstream = Upstream(others)
         self._cells: dict[Address, _Cell] = {}
         self._queries: Counter[Address] = Counter()
@@ -328,7 +329,10 @@ class Resolver:
         async with cell.feeding:
             now = anyio.current_time()
             lacking = [one for one in known if cell.lacks(name, one, now)]
-            text = feeding(self._policy, name, lacking, self._host)
+            if not lacking:
+                return
+            host = (*await to_thread.run_sync(self._host), *self._listen)
+            text = feeding(self._policy, name, lacking, host)
             if not text:
                 return
             await anyio.sleep(cell.feeds.wait(now))

@@ -231,29 +231,18 @@ def feed(policy: Policy, name: str, address: Address, seconds: int) -> str:
     """Return nft's text that adds `address` to the sets of the entries for the host `name`.
 
     It stays for so many `seconds`, counted from now where it is there already. The text is empty
-    where no entry of `policy` has that name, and where the name is allowed but its address is of
-    loopback, multicast or link-local, or a cloud's metadata: whoever owns a name must not open
-    those by it; an entry for the address does.
+    where no entry of `policy` has that name, and where its address is of loopback, multicast or
+    link-local, or a cloud's metadata: whoever owns a name must not open those by it; an entry for
+    the address does.
     """
-    wanted = spelled(name)
-    elements: list[str] = []
-    for kind, entries in (("deny", policy.deny), ("allow", policy.allow)):
-        if kind == "allow" and not addresses.may_be_named(address):
-            continue
-        for group in groups(kind, entries):
-            if wanted in group.names:
-                elements += [
-                    _refreshed(f"{group.name}_names_{header_of(each)}", each, seconds)
-                    for each in _meant(kind, address)
-                ]
-    return "".join(elements)
-
-
-def _meant(kind: str, address: Address) -> Iterator[Address]:
-    every = [addresses.only(address)]
-    for each in addresses.with_embedded(every) if kind == "deny" else every:
-        if each.num_addresses == 1:
-            yield each.network_address
+    if not addresses.may_be_named(address):
+        return ""
+    wanted, one = spelled(name), addresses.only(address).network_address
+    return "".join(
+        _refreshed(f"{group.name}_names_{header_of(one)}", one, seconds)
+        for group in groups("allow", policy.allow)
+        if wanted in group.names
+    )
 
 
 def _refreshed(name: str, address: Address, seconds: int) -> str:
