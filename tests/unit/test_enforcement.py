@@ -124,7 +124,7 @@ async def entered(_pid: int, _container_id: str) -> AsyncIterator[Namespace]:
 async def test_names_asked_for_in_vain_are_told_when_the_cell_has_ended(
     monkeypatch: pytest.MonkeyPatch, *, log: bool, joined: bool
 ) -> None:
-    monkeypatch.setattr("barasync.engine.enforcement.addresses", lambda: (GATEWAY,))
+    monkeypatch.setattr("barasync.engine.enforcement.addresses", lambda _process: (GATEWAY,))
     monkeypatch.setattr("barasync.engine.enforcement.refusals", lambda _listing: ())
     monkeypatch.setattr("barasync.engine.enforcement.refused_packets", lambda _listing: 0)
     policy, network = naming(log=log)
@@ -150,7 +150,7 @@ async def test_names_asked_for_in_vain_are_told_when_the_cell_has_ended(
 async def test_a_resolver_whose_address_is_not_this_hosts_starts_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("barasync.engine.enforcement.addresses", lambda: ())
+    monkeypatch.setattr("barasync.engine.enforcement.addresses", lambda _process: ())
     policy, network = naming(log=False)
     container: Any = Container(pid=42)
     async with enforced(policy, network, entered, alias="c") as enforcement:
