@@ -110,7 +110,6 @@ from barasync.aiopodman.network_models import (
     Subnet,
 )
 from barasync.aiopodman.networks import (
-    MAX_INTERFACE,
     Networks,
 )
 from barasync.aiopodman.output import (
@@ -159,7 +158,6 @@ from barasync.aiopodman.wire.reference import (
 )
 
 __all__ = [
-    "MAX_INTERFACE",
     "APIError",
     "Attachment",
     "BadRequest",

@@ -10,7 +10,7 @@ from barasync.aiopodman.libpod import Libpod, encode_filters, label_filters, seg
 from barasync.aiopodman.network_models import NetworkInspect, Subnet
 from barasync.aiopodman.wire.documents import decode_document
 
-MAX_INTERFACE = 15
+_MAX_INTERFACE = 15
 """Characters of the name of an interface. Source: `IFNAMSIZ` of linux/if.h, with its NUL."""
 
 
@@ -66,7 +66,7 @@ class Networks:
 
         Without `subnets` podman takes one that is free, with `ipv6` a unique local one beside it.
         Subnets of version 6 make `ipv6` of it. With `dns` a resolver at the gateways knows the
-        names of its containers. `interface` is the name of the bridge, of `MAX_INTERFACE`
+        names of its containers. `interface` is the name of the bridge, of 15
         characters at most; podman counts from `podman1` otherwise, and does not know of those of
         another service on the host.
 
@@ -81,9 +81,9 @@ class Networks:
 
         Source: `POST /libpod/networks/create`.
         """
-        if interface is not None and len(interface) > MAX_INTERFACE:
+        if interface is not None and len(interface) > _MAX_INTERFACE:
             raise ValueError(
-                f"the interface's name {interface} has over {MAX_INTERFACE} characters"
+                f"the interface's name {interface} has over {_MAX_INTERFACE} characters"
             )
         body: dict[str, object] = {
             "name": name,
