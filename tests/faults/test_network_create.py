@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from barasync.cli.network_making import Wanted, create_network
+from barasync.cli.network_create import Wanted, create_network
 from barasync.errors import BarasyncError, ConfigError, EngineUnavailable
 from tests.fake.faults import Fault, Refuses
 from tests.fake.service import FakeService

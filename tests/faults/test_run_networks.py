@@ -13,8 +13,8 @@ import pytest
 
 from barasync.aiopodman import Podman, Subnet
 from barasync.config.policies import PRESETS, Policy, Preset
-from barasync.engine.names import Resolvers
 from barasync.engine.networks import Networks
+from barasync.engine.resolvers import Resolvers
 from barasync.errors import EngineUnavailable
 from barasync.matrix.outcome import Status
 from tests.fake.faults import Dies, Fault, Hangs, Refuses

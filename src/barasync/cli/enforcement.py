@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from anyio import to_thread
 
-from barasync.engine.network_words import or_without
+from barasync.engine.network_hints import or_without
 from barasync.matrix.plan import Plan
 from barasync.networks.namespace import NamespaceError, programs
 

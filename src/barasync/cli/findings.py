@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from barasync.aiopodman import Info, PodmanVersion
 from barasync.aiopodman.quirks import active
 from barasync.cli.host_facts import HostFacts, OpenFiles, Space, TaskLimit
-from barasync.engine.network_words import WITHOUT
+from barasync.engine.network_hints import WITHOUT
 from barasync.images.emulation import Check, Emulator
 from barasync.matrix.platforms import Platform, short_name
 

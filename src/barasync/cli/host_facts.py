@@ -11,7 +11,7 @@ from pathlib import Path
 
 from barasync.aiopodman.service_host import listener_pid
 from barasync.config.load import find
-from barasync.engine.network_words import WITHOUT
+from barasync.engine.network_hints import WITHOUT
 from barasync.networks.hook_files import DEFAULT_DIRECTORY, HookFiles, damage
 from barasync.networks.namespace import find_program
 

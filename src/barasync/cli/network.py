@@ -58,7 +58,7 @@ def create(
 ) -> None:
     """Make a bridge network of podman's that stays until it is removed; a table can `join` it."""
     from barasync.cli.interrupts import finish  # noqa: PLC0415 - keeps `--help` quick
-    from barasync.cli.network_making import create_network, wanted  # noqa: PLC0415 - likewise
+    from barasync.cli.network_create import create_network, wanted  # noqa: PLC0415 - likewise
 
     network = wanted(
         name,
@@ -79,7 +79,7 @@ def list_(
 ) -> None:
     """List the networks of the service, and who has made each."""
     from barasync.cli.interrupts import finish  # noqa: PLC0415 - keeps `--help` quick
-    from barasync.cli.networks import list_networks  # noqa: PLC0415 - likewise
+    from barasync.cli.network_actions import list_networks  # noqa: PLC0415 - likewise
 
     finish(lambda _interrupts: list_networks(as_json=as_json, url=url, environ=os.environ))
 
@@ -101,13 +101,13 @@ def show(
     from pathlib import Path  # noqa: PLC0415 - likewise
 
     from barasync.cli.interrupts import finish  # noqa: PLC0415 - likewise
-    from barasync.cli.network_words import (  # noqa: PLC0415 - likewise
+    from barasync.cli.network_actions import show_network  # noqa: PLC0415 - likewise
+    from barasync.cli.policy_words import (  # noqa: PLC0415 - likewise
         MODES,
         as_rules,
         declared_policies,
         in_words,
     )
-    from barasync.cli.networks import show_network  # noqa: PLC0415 - likewise
     from barasync.errors import ConfigError  # noqa: PLC0415 - likewise
 
     policies = declared_policies(Path.cwd())
@@ -136,7 +136,7 @@ def show(
 def remove(names: _Names, *, url: options.Url = None) -> None:
     """Remove networks that `create` made, and no others; one that a container uses stays."""
     from barasync.cli.interrupts import finish  # noqa: PLC0415 - keeps `--help` quick
-    from barasync.cli.networks import remove_networks  # noqa: PLC0415 - likewise
+    from barasync.cli.network_actions import remove_networks  # noqa: PLC0415 - likewise
 
     finish(lambda _interrupts: remove_networks(names, url=url, environ=os.environ))
 
@@ -144,6 +144,6 @@ def remove(names: _Names, *, url: options.Url = None) -> None:
 def exists(name: _Name, *, url: options.Url = None) -> None:
     """End with 0 if the service has a network of that name, else with 1; say nothing."""
     from barasync.cli.interrupts import finish  # noqa: PLC0415 - keeps `--help` quick
-    from barasync.cli.networks import network_exists  # noqa: PLC0415 - likewise
+    from barasync.cli.network_actions import network_exists  # noqa: PLC0415 - likewise
 
     finish(lambda _interrupts: network_exists(name, url=url, environ=os.environ))

@@ -20,7 +20,7 @@ from barasync.engine.drain import Drain, Sink
 from barasync.engine.ended import Ended, outcome_of
 from barasync.engine.ending import NoVerdict
 from barasync.engine.job import Job, Session, cgroup_of, container_spec
-from barasync.engine.network_words import network_hint
+from barasync.engine.network_hints import network_hint
 from barasync.engine.not_begun import ImageGone, NotBegun
 from barasync.engine.phases import Phases
 from barasync.engine.place import FreshPlace

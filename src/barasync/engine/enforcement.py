@@ -16,7 +16,7 @@ from anyio import to_thread
 from barasync.aiopodman import Container, HostPort, NetworkSettings
 from barasync.config.policies import Address, Policy
 from barasync.engine.ended import Ended
-from barasync.engine.network_words import or_without
+from barasync.engine.network_hints import or_without
 from barasync.engine.networks import CellNetwork
 from barasync.errors import EngineUnavailable
 from barasync.networks.advice import refused_line

@@ -31,11 +31,11 @@ from barasync.aiopodman import (
 )
 from barasync.config.capabilities import DROPPED
 from barasync.config.policies import Address, Destination, Policy, Range
-from barasync.engine.names import Resolvers
-from barasync.engine.network_words import WITHOUT
+from barasync.engine.network_hints import WITHOUT
 from barasync.engine.not_begun import NotBegun
 from barasync.engine.once import Once
 from barasync.engine.proxies import passed
+from barasync.engine.resolvers import Resolvers
 from barasync.engine.subnets import none_free, subnet_taken
 from barasync.errors import EngineUnavailable
 from barasync.networks.host import has_ipv6

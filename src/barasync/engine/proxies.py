@@ -19,7 +19,7 @@ import anyio
 from barasync.config.destinations import covers
 from barasync.config.policies import Address, Default, Destination, Policy, Ports, Preset, Protocol
 from barasync.networks.addresses import may_be_named, only
-from barasync.networks.entries import spelled
+from barasync.networks.groups import spelled
 
 _PORTS = {"http": 80, "https": 443}
 _IPV4 = 4

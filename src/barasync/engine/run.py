@@ -23,10 +23,10 @@ from barasync.engine.aftermath import NOT_THE_LAST
 from barasync.engine.attempt import leaked
 from barasync.engine.job import Session
 from barasync.engine.memory import LookAtMemory
-from barasync.engine.names import Resolvers
 from barasync.engine.networks import Networks
 from barasync.engine.phases import Phases
 from barasync.engine.reaper import Kind
+from barasync.engine.resolvers import Resolvers
 from barasync.engine.retry import is_retried
 from barasync.engine.scheduler import Scheduler
 from barasync.engine.sweep import Left, Remains, sweep

@@ -17,15 +17,15 @@ import anyio
 from anyio import CancelScope, to_thread
 
 from barasync.aiopodman import Container, ContainerSpec, create_shielded, remove_shielded
-from barasync.engine.beside import owner_spec, service_spec, services_cgroup
 from barasync.engine.drain import Sink
 from barasync.engine.enforcement import Enforcement, enforced
-from barasync.engine.hosts import put_hosts
+from barasync.engine.hosts_file import put_hosts
 from barasync.engine.idle import idle
 from barasync.engine.job import Job, Session
 from barasync.engine.masking import masked_sink
 from barasync.engine.phases import Phases
 from barasync.engine.service import RunningService, Tail
+from barasync.engine.service_specs import owner_spec, service_spec, services_cgroup
 
 OpenLog = Callable[[str], AbstractAsyncContextManager[Sink]]
 """Opens the log of a service, by its name."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from barasync.aiopodman import NotFound, PodmanError, TransportError
-from barasync.engine.network_words import network_hint
+from barasync.engine.network_hints import network_hint
 from barasync.errors import EngineUnavailable, ImageError
 from barasync.terminal_text import one_line
 

@@ -16,7 +16,7 @@ from enum import Enum, auto
 
 from barasync.config.policies import Address, Policy, Preset, Range
 from barasync.networks.addresses import only, with_embedded
-from barasync.networks.entries import spelled
+from barasync.networks.groups import spelled
 from barasync.networks.rules import feed
 
 _SVCB, _HTTPS = 64, 65

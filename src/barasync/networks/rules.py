@@ -34,7 +34,7 @@ from dataclasses import dataclass
 
 from barasync.config.policies import Address, Default, Policy, Preset, Protocol, Range
 from barasync.networks import addresses
-from barasync.networks.entries import GUARDED, Group, groups, spelled
+from barasync.networks.groups import GUARDED, Group, groups, spelled
 from barasync.networks.listing import difference
 from barasync.networks.nftables import (
     PROTOCOLS,

@@ -11,7 +11,7 @@ import typer
 
 from barasync.aiopodman import Conflict, NetworkInspect, NoFreeSubnet, Podman, Subnet, SubnetInUse
 from barasync.cli.connect import connect
-from barasync.cli.networks import MADE, subnets_of
+from barasync.cli.network_actions import MADE, subnets_of
 from barasync.cli.options import parse_pairs
 from barasync.config.bounds import BadValue
 from barasync.config.destinations import parse_address

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from barasync.config.policies import Destination, Policy, Preset
-from barasync.engine.names import Resolvers
+from barasync.engine.resolvers import Resolvers
 from barasync.errors import EngineUnavailable
 from tests.unit.dns_zone import LOOPBACK
 

@@ -16,11 +16,11 @@ from barasync.config.capabilities import DROPPED
 from barasync.config.policies import PRESETS, Policy, PublishedPort
 from barasync.config.schema import WorkspaceMode
 from barasync.config.services import Service
-from barasync.engine.beside import owner_spec, service_spec
-from barasync.engine.hosts import hosts
+from barasync.engine.hosts_file import hosts
 from barasync.engine.idle import Idle
 from barasync.engine.job import Job, Session, container_spec
 from barasync.engine.networks import CellNetwork, unconnected
+from barasync.engine.service_specs import owner_spec, service_spec
 from barasync.engine.usage import CgroupMounts, RunCgroup
 from tests.unit.world import cell
 

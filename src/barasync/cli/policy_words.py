@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from barasync.cli.networks import in_columns
+from barasync.cli.network_actions import in_columns
 from barasync.cli.project import find_project
 from barasync.config.networks import HOST, parse_policies
 from barasync.config.policies import (

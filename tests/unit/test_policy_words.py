@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from barasync.cli.network_words import as_rules, declared_policies, in_words
+from barasync.cli.policy_words import as_rules, declared_policies, in_words
 from barasync.config.policies import PRESETS
 
 TABLE = """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from barasync.engine.network_words import network_hint, or_without
+from barasync.engine.network_hints import network_hint, or_without
 
 
 def test_podmans_words_for_a_missing_iptables_come_with_the_package_and_a_way_without() -> None:
