@@ -110,6 +110,18 @@ async def test_a_check_that_does_not_end_is_given_up(service: FakeService) -> No
     assert "was not ready within 0.3 s: its check did not end" in failed(ran, service)
 
 
+async def test_a_podman_that_does_not_tell_how_a_service_ended_fails_the_cell_and_not_the_run(
+    service: FakeService,
+) -> None:
+    service.inject(Fault("inspect", Refuses(NO_SPACE)))
+
+    ran = await run(service, "echo ran", services=(replace(ENDS, ready=("sleep", "60")),))
+
+    reason = failed(ran, service)
+    assert reason.startswith("service 'db' was lost (")
+    assert NO_SPACE in reason
+
+
 async def test_a_program_that_is_not_in_the_image_is_said(service: FakeService) -> None:
     missing = replace(DB, command=("no-such-program",))
 
@@ -257,23 +269,18 @@ async def test_rules_are_loaded_once_and_looked_for_in_every_container(
 
 
 @pytest.mark.usefixtures("all_there")
-async def test_a_podman_that_does_not_tell_what_it_started_fails_the_cell_and_not_the_run(
-    service: FakeService,
+async def test_a_service_that_may_have_run_without_rules_fails_the_cell_and_not_the_run(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kernel = Kernel(lives=False)
-    # The owner of the namespace and the service are looked at before and after their start.
-    service.inject(Fault("inspect", Refuses(NO_SPACE), skip=3))
+    kernel, answers = Kernel(lives=False), iter([True, False])
+    # The owner of the namespace is looked at first, then the service.
+    monkeypatch.setattr(kernel, "unchanged", lambda: next(answers))
 
     ran = await run(
-        service,
-        "echo ran",
-        services=(replace(DB, command=("true",), ready=()),),
-        policy=PRESETS["local"],
-        enter=kernel.enter,
+        service, "echo ran", services=(DB,), policy=PRESETS["local"], enter=kernel.enter
     )
 
-    assert "service 'db' cannot be started: podman: " in failed(ran, service)
-    assert NO_SPACE in ran.outcome().reason
+    assert "is not known to have been enforced" in failed(ran, service)
     assert kernel.open == 0
 
 

@@ -141,19 +141,17 @@ class RunningService:
         return True
 
     async def _follow(self, *, task_status: TaskStatus[None]) -> None:
-        told = False
         try:
             async with self._enforced() as rules, AsyncExitStack() as stack:
                 self._rules = rules
                 await self._drain.start(stack)
                 self._began = True
                 await rules.confirm()
-                told = True
                 task_status.started()
                 self._state = await self._drain.run()
         except (PodmanError, TimeoutError, NoVerdict) as error:
             # Whoever waits for the start hears it; later on it is how the service was lost.
-            if not told:
+            if not self._began:
                 raise
             self._problem = str(error) or "podman does not tell how it ended"
         finally:
