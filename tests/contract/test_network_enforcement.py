@@ -239,7 +239,8 @@ def test_what_was_refused_is_in_the_result_and_is_told_with_what_would_let_it_th
     script = f"set -- '198.51.100.9 443' '198.51.100.9 443'; {CONNECT}"
 
     ended = barasync(
-        *("run", BASE, "--workspace", "none", "--network", "counted", "--", "sh", "-c", script)
+        *("run", BASE, "--workspace", "none", "--network", "counted"),
+        *("--report", "html=report.html", "--", "sh", "-c", script),
     )
 
     assert ended.code == 0, ended.err
@@ -255,6 +256,10 @@ def test_what_was_refused_is_in_the_result_and_is_told_with_what_would_let_it_th
     told = "barasync: its network 'counted' refused 198.51.100.9 443/tcp ("
     assert told in ended.err
     assert '`allow = ["198.51.100.9 443/tcp"]` lets the first through' in ended.err
+    page = (barasync.project / "report.html").read_text()
+    assert f'<td class="number">{refused["packets"]}</td>' in page
+    assert "<td>198.51.100.9</td>" in page
+    assert "<td>443/tcp</td>" in page
 
 
 def test_a_port_that_podman_chose_is_told_while_the_container_runs(barasync: Barasync) -> None:

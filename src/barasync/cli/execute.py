@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -31,6 +31,7 @@ from barasync.cli.preparation import (
     require_shared_directory,
 )
 from barasync.cli.project import Project
+from barasync.cli.reports import Report, write_report
 from barasync.cli.secrets import secret_notes
 from barasync.config.copies import Copy
 from barasync.engine.admission import capacity, tasks
@@ -82,7 +83,8 @@ class Execution:
     `history` is the file that remembers how long cells took, `None` for a run that is not to be
     remembered. `secrets` are the values of the plan's secrets, by source.
     `check_elf` compares the shells of images with their platforms. `copies` go to every cell.
-    `snapshots` are the names of the images to be made of cells, by ID.
+    `snapshots` are the names of the images to be made of cells, by ID; `reports` are written when
+    the run has ended.
     """
 
     plan: Plan
@@ -100,6 +102,7 @@ class Execution:
     check_elf: bool = False
     copies: tuple[Copy, ...] = ()
     snapshots: Mapping[str, Reference] = field(default_factory=dict)
+    reports: tuple[Report, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,6 +350,7 @@ async def _conclude(
         await to_thread.run_sync(write_result, directory.result, document)
     except OSError as error:
         problems += (f"the result could not be written: {error}",)
+    problems += await _report(execution.reports, document, directory)
     recorded = not problems
     problems += await _remember(execution, document)
     return Executed(
@@ -357,6 +361,18 @@ async def _conclude(
         problems=problems,
         recorded=recorded,
     )
+
+
+async def _report(
+    reports: Iterable[Report], document: ResultDocument, directory: RunDirectory
+) -> tuple[str, ...]:
+    problems: list[str] = []
+    for report in reports:
+        try:
+            await to_thread.run_sync(write_report, report, document, directory)
+        except OSError as error:
+            problems.append(f"the report {report.path} could not be written: {error}")
+    return tuple(problems)
 
 
 async def _remember(execution: Execution, document: ResultDocument) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import typer
 
 from barasync.cli import options
 from barasync.cli.project import Project, find_project
+from barasync.cli.reports import parse_reports
 from barasync.images.freshness import Freshness
 from barasync.matrix.listing import COLUMNS, as_data, as_rows
 from barasync.matrix.plan import Plan, Request
@@ -67,6 +68,7 @@ def matrix(
     retries: options.Retries = None,
     retry_on: options.RetriesOn = None,
     artifacts_dir: options.ArtifactsDir = None,
+    report: options.Report = None,
     snapshot: options.Snapshot = None,
     pull: options.Pull = Freshness.MISSING,
     insecure: options.Insecure = False,
@@ -140,6 +142,7 @@ def matrix(
     for note in plan.notes:
         typer.echo(f"note: {note}", err=True)
     snapshots = options.snapshot_names(snapshot, plan.cells)
+    reports = parse_reports(report or (), Path.cwd())
     if plan_only:
         _print_plan(plan, project, as_json=as_json)
         return
@@ -164,6 +167,7 @@ def matrix(
             deadline=options.parse_amount("--deadline", deadline, "seconds"),
             artifacts=None if artifacts_dir is None else artifacts_dir.absolute(),
             snapshots=snapshots,
+            reports=reports,
             environ=os.environ,
             registries=Registries(environ=os.environ, pull=pull, insecure=insecure),
             check_elf=check_elf,

@@ -229,6 +229,14 @@ ArtifactsDir = Annotated[
     Path | None,
     typer.Option("--artifacts-dir", help="Where artifacts go.", metavar="DIR"),
 ]
+Report = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--report",
+        help="Write the result as a page that stands alone. Repeatable.",
+        metavar="html=FILE",
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Print the engine's own events.")]
 
 

@@ -11,6 +11,7 @@ import typer
 
 from barasync.cli import options
 from barasync.cli.project import find_project
+from barasync.cli.reports import parse_reports
 from barasync.config.copies import parse_copies
 from barasync.config.schema import WorkspaceMode
 from barasync.images.freshness import Freshness
@@ -55,6 +56,7 @@ def run(
     retries: options.Retries = None,
     retry_on: options.RetriesOn = None,
     artifacts_dir: options.ArtifactsDir = None,
+    report: options.Report = None,
     snapshot: options.Snapshot = None,
     pull: options.Pull = Freshness.MISSING,
     insecure: options.Insecure = False,
@@ -110,6 +112,7 @@ def run(
     for note in plan.notes:
         typer.echo(f"note: {note}", err=True)
     snapshots = options.snapshot_names(snapshot, plan.cells)
+    reports = parse_reports(report or (), Path.cwd())
     # The engine takes 0.2 s to load; `--help` does without.
     from barasync.cli.execute import Execution, Limits  # noqa: PLC0415 - as said
     from barasync.cli.secrets import read_secrets  # noqa: PLC0415 - as said
@@ -127,6 +130,7 @@ def run(
             deadline=None,
             artifacts=None if artifacts_dir is None else artifacts_dir.absolute(),
             snapshots=snapshots,
+            reports=reports,
             environ=os.environ,
             registries=Registries(environ=os.environ, pull=pull, insecure=insecure),
             check_elf=check_elf,

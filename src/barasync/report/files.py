@@ -179,6 +179,22 @@ def _point(link: Path, run: str) -> None:
         fresh.unlink(missing_ok=True)
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file in one step: readers see all of it or none; blocking.
+
+    Raises:
+        OSError: the file cannot be written; nothing is left behind.
+    """
+    fresh = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        # Not synced: after a power cut the events are the record, and they are not synced either.
+        fresh.write_bytes(data)
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
 def last_lines(path: Path, count: int, *, limit_bytes: int = 64 * 1024) -> tuple[str, ...]:
     """Return the last `count` lines of a log that are not blank, as text; blocking.
 

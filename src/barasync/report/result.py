@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +24,7 @@ from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Snapshot, 
 from barasync.networks.asked import RefusedName
 from barasync.networks.refused import Refusal
 from barasync.report import jsonl
-from barasync.report.files import OUTPUT_LOG, STDERR_LOG, STDOUT_LOG, cell_logs
+from barasync.report.files import OUTPUT_LOG, STDERR_LOG, STDOUT_LOG, cell_logs, write_whole
 
 SCHEMA_VERSION = 1
 
@@ -161,15 +160,7 @@ def write_result(path: Path, document: ResultDocument) -> None:
     Raises:
         OSError: the file cannot be written; nothing is left behind.
     """
-    text = msgspec.json.format(jsonl.encode(document), indent=2) + b"\n"
-    fresh = path.with_name(f".{path.name}-{os.getpid()}")
-    try:
-        # Not synced: after a power cut the events are the record, and they are not synced either.
-        fresh.write_bytes(text)
-        fresh.replace(path)
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        raise
+    write_whole(path, msgspec.json.format(jsonl.encode(document), indent=2) + b"\n")
 
 
 def _planned(cell: PlannedCell) -> CellResult:
