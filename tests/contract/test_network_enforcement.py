@@ -256,7 +256,7 @@ def test_what_was_refused_is_in_the_result_and_is_told_with_what_would_let_it_th
     told = "barasync: its network 'counted' refused 198.51.100.9 443/tcp ("
     assert told in ended.err
     assert '`allow = ["198.51.100.9 443/tcp"]` lets the first through' in ended.err
-    page = (barasync.project / "report.html").read_text()
+    page = (barasync.directory / "report.html").read_text()
     assert f'<td class="number">{refused["packets"]}</td>' in page
     assert "<td>198.51.100.9</td>" in page
     assert "<td>443/tcp</td>" in page
