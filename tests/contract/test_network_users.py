@@ -25,9 +25,9 @@ def command(service: RigService, directory: Path) -> Barasync:
     return Barasync(directory, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
 
 
-def words(network: str) -> tuple[str, ...]:
+def words(network: str, script: str = SCRIPT) -> tuple[str, ...]:
     options = ("--workspace", "none", "--network", network)
-    return ("run", BASE, *options, "--", "sh", "-c", SCRIPT)
+    return ("run", BASE, *options, "--", "sh", "-c", script)
 
 
 @pytest.mark.parametrize(("network", "itself"), [("local", "open"), ("isolated", "closed")])
@@ -49,6 +49,20 @@ def test_a_podman_without_root_has_its_policies_enforced_by_root_and_by_its_user
     ended = barasync(*words(network))
 
     assert (ended.code, ended.out) == (0, f"{itself}\n"), ended.err
+
+
+@pytest.mark.parametrize("user", ["root", "owner"])
+def test_a_command_that_has_ended_at_once_is_known_to_have_had_its_rules(
+    rootless_service: RigService, rootless_busybox: str, tmp_path: Path, user: str
+) -> None:
+    assert rootless_busybox
+    barasync = command(rootless_service, tmp_path / "project")
+    if user == "owner":
+        barasync = as_user(barasync, ensure_rootless_user(), hidden_proc=False)
+
+    ended = [barasync(*words("local", "exit 7")) for _ in range(3)]
+
+    assert [(each.code, each.out) for each in ended] == [(7, "")] * 3, ended[0].err
 
 
 def test_who_may_use_roots_podman_and_is_not_root_starts_nothing(

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from barasync.networks.bundle import open_bundle
 from barasync.networks.namespace import (
     Namespace,
     NamespaceError,
     enter,
     is_of_container,
-    open_bundle,
 )
 
 pytestmark = pytest.mark.anyio
@@ -76,15 +76,14 @@ def test_a_container_that_is_made_anew_is_known_by_its_bundle(tmp_path: Path) ->
     opened = open_bundle(proc, 42)
     assert opened is not None
     try:
-        namespace = Namespace((), (), "nft", bundle=opened)
-        assert namespace.unchanged()
+        assert opened.unchanged()
 
         (bundle / "config.json").unlink()
-        assert not namespace.unchanged()
+        assert not opened.unchanged()
         (bundle / "config.json").write_text("{}")
-        assert not namespace.unchanged()
+        assert not opened.unchanged()
     finally:
-        os.close(opened)
+        opened.close()
 
 
 def test_without_a_bundle_nothing_is_proven(tmp_path: Path) -> None:

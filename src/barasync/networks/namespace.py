@@ -21,6 +21,7 @@ import anyio
 from anyio import to_thread
 
 from barasync.errors import EngineUnavailable
+from barasync.networks.bundle import Bundle, open_bundle, parent
 from barasync.networks.rules import TABLE
 from barasync.terminal_text import one_line
 
@@ -67,11 +68,10 @@ class Namespace:
         descriptors: tuple[int, ...],
         nft: str,
         process: int = -1,
-        bundle: int | None = None,
+        bundle: Bundle | None = None,
     ) -> None:
         self._process = process
         self._bundle = bundle
-        self._made = _made(bundle)
         self._entering = entering
         self._descriptors = descriptors
         self._nft = nft
@@ -89,10 +89,9 @@ class Namespace:
     def unchanged(self) -> bool:
         """Whether the container is proven to be as it was made when it was entered; blocking.
 
-        Podman makes one anew that it is to start and that has ended: it takes the configuration for
-        the runtime away, and writes another one (`saveSpec` in libpod, of 4.3.1 and 5.4.2).
+        Podman makes one anew that it is to start and that has ended.
         """
-        return self._made is not None and self._made == _made(self._bundle)
+        return self._bundle is not None and self._bundle.unchanged()
 
     async def load(self, text: str) -> None:
         """Carry out one transaction of nft's, all of it or nothing.
@@ -178,7 +177,7 @@ def _program(name: str) -> str:
     return found
 
 
-def _open(pid: int, container_id: str) -> tuple[ExitStack, int, int, int | None, int | None]:
+def _open(pid: int, container_id: str) -> tuple[ExitStack, int, int, int | None, Bundle | None]:
     """Open a process, its network namespace, the user namespace to enter first, and the bundle.
 
     The last two are `None` where there is none to enter, or none is found.
@@ -210,34 +209,8 @@ def _open(pid: int, container_id: str) -> tuple[ExitStack, int, int, int | None,
             stack.callback(os.close, user)
         bundle = open_bundle(_PROC, pid)
         if bundle is not None:
-            stack.callback(os.close, bundle)
+            stack.callback(bundle.close)
         return stack.pop_all(), process, net, user, bundle
-
-
-def open_bundle(proc: Path, pid: int) -> int | None:
-    """Open the directory of a container's runtime configuration, `None` where it is not found.
-
-    Blocking; the caller closes it. The container's monitor names it (conmon(8), `--bundle`), and
-    sees it where podman does.
-    """
-    try:
-        monitor = proc / _parent(proc, pid)
-        arguments = (monitor / "cmdline").read_bytes().split(b"\0")
-        bundle = os.fsdecode(arguments[arguments.index(b"-b") + 1])
-        return os.open(f"{monitor}/root/{bundle}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def _made(bundle: int | None) -> tuple[int, int] | None:
-    """Return what tells one making of a container from another: an inode is soon used again."""
-    if bundle is None:
-        return None
-    try:
-        found = os.stat("config.json", dir_fd=bundle)
-    except OSError:
-        return None
-    return found.st_ino, found.st_ctime_ns
 
 
 def is_of_container(proc: Path, pid: int, container_id: str) -> bool:
@@ -249,15 +222,10 @@ def is_of_container(proc: Path, pid: int, container_id: str) -> bool:
     try:
         if container_id in (proc / str(pid) / "cgroup").read_text():
             return True
-        arguments = (proc / _parent(proc, pid) / "cmdline").read_bytes().split(b"\0")
+        arguments = (proc / parent(proc, pid) / "cmdline").read_bytes().split(b"\0")
     except (OSError, IndexError):
         return False
     return container_id.encode() in arguments
-
-
-def _parent(proc: Path, pid: int) -> str:
-    # The command name is in parentheses and may hold anything, a parenthesis too.
-    return (proc / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
 
 
 def _require_own(net: int) -> None:
