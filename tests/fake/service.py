@@ -97,6 +97,17 @@ class FakeService:
             lambda: [dict(each.body) for each in self._state.containers.values()]
         )
 
+    def namespace_of(self, container: str) -> str:
+        """Return the ID of the container that owns the network namespace of a container."""
+
+        def owner() -> str:
+            netns = self._state.container(container).body.get("netns", {})
+            if netns.get("nsmode") != "container":
+                return self._state.container(container).id
+            return self._state.container(netns["value"]).id
+
+        return self._portal.call(owner)
+
     @property
     def images(self) -> dict[str, dict[str, Any]]:
         """What `inspect` tells of every image, by ID."""

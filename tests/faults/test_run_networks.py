@@ -18,20 +18,15 @@ from barasync.engine.resolvers import Resolvers
 from barasync.errors import EngineUnavailable
 from barasync.matrix.outcome import Status
 from tests.fake.faults import Dies, Fault, Hangs, Refuses
+from tests.fake.kernel import Kernel
 from tests.fake.service import FakeService
-from tests.faults.test_enforcement import Kernel
 from tests.faults.world import run
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("all_there")]
+pytestmark = pytest.mark.anyio
 
 PRIVATE = PRESETS["private"]
 NAME = "barasync-run1-private"
 LABELS = {"barasync.run": "run1"}
-
-
-@pytest.fixture
-def all_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("barasync.engine.enforcement.missing", lambda _rules, _listing: None)
 
 
 @asynccontextmanager
@@ -50,12 +45,10 @@ async def test_cells_of_a_policy_share_a_network_that_is_gone_with_the_run(
 ) -> None:
     seen: list[list[str]] = []
 
-    class Looking(Kernel):
-        async def load(self, text: str) -> None:
-            await super().load(text)
-            seen.append(await names(service))
+    async def look() -> None:
+        seen.append(await names(service))
 
-    kernel = Looking()
+    kernel = Kernel(after={"load": look})
     scripts = dict.fromkeys("abcd", "true")
 
     ran = await run(service, scripts, policy=PRIVATE, enter=kernel.enter)
@@ -273,12 +266,10 @@ async def test_a_run_that_is_cancelled_from_outside_leaves_no_network(
 ) -> None:
     async with anyio.create_task_group() as group:
 
-        class Cancelling(Kernel):
-            async def load(self, text: str) -> None:
-                await super().load(text)
-                group.cancel_scope.cancel()
+        async def cancel() -> None:
+            group.cancel_scope.cancel()
 
-        kernel = Cancelling()
+        kernel = Kernel(after={"load": cancel})
         await run(service, "sleep 1000", policy=PRIVATE, enter=kernel.enter)
 
     assert len(kernel.loaded) == 1

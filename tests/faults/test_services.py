@@ -14,8 +14,8 @@ from barasync.masking.masker import Masker
 from barasync.masking.value import SecretValue
 from barasync.matrix.outcome import Status
 from tests.fake.faults import Fault, Hangs, Refuses
+from tests.fake.kernel import Kernel
 from tests.fake.service import FakeService
-from tests.faults.test_enforcement import Kernel
 from tests.faults.world import IMPATIENT_SECONDS, Ran, run
 
 pytestmark = pytest.mark.anyio
@@ -245,17 +245,10 @@ async def test_secrets_are_masked_in_the_logs_of_services_and_in_what_is_said(
 # Policies
 
 
-@pytest.fixture
-def all_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the kernel lists is what was loaded: comparing is the affair of other tests."""
-    monkeypatch.setattr("barasync.engine.enforcement.missing", lambda _rules, _listing: None)
-
-
-@pytest.mark.usefixtures("all_there")
 async def test_rules_are_loaded_once_and_looked_for_in_every_container(
     service: FakeService,
 ) -> None:
-    kernel = Kernel()
+    kernel = Kernel(namespace_of=service.namespace_of)
 
     ran = await run(
         service, "echo ran", services=(DB,), policy=PRESETS["local"], enter=kernel.enter
@@ -268,13 +261,15 @@ async def test_rules_are_loaded_once_and_looked_for_in_every_container(
     assert (service.containers, kernel.open) == ({}, 0)
 
 
-@pytest.mark.usefixtures("all_there")
 async def test_a_service_that_may_have_run_without_rules_fails_the_cell_and_not_the_run(
-    service: FakeService, monkeypatch: pytest.MonkeyPatch
+    service: FakeService,
 ) -> None:
-    kernel, answers = Kernel(lives=False), iter([True, False])
-    # The owner of the namespace is looked at first, then the service.
-    monkeypatch.setattr(kernel, "unchanged", lambda: next(answers))
+    # The owner of the namespace is entered first, then the service.
+    kernel = Kernel(
+        namespace_of=service.namespace_of,
+        lives=False,
+        unchanged=lambda container: container == kernel.entered[0],
+    )
 
     ran = await run(
         service, "echo ran", services=(DB,), policy=PRESETS["local"], enter=kernel.enter
@@ -285,17 +280,18 @@ async def test_a_service_that_may_have_run_without_rules_fails_the_cell_and_not_
 
 
 async def test_a_service_that_is_not_where_the_rules_are_is_not_started(
-    service: FakeService, monkeypatch: pytest.MonkeyPatch
+    service: FakeService,
 ) -> None:
-    kernel, answers = Kernel(), iter([None, "there is no table"])
-    monkeypatch.setattr(
-        "barasync.engine.enforcement.missing", lambda _rules, _listing: next(answers)
-    )
+    # Each container has a namespace of its own here, though they are to share the first one's.
+    kernel = Kernel()
 
     ran = await run(
         service, "echo ran", services=(DB,), policy=PRESETS["local"], enter=kernel.enter
     )
 
-    assert "the rules are not as they were loaded: there is no table" in failed(ran, service)
+    assert "cannot be enforced, so the cell was not started: the rules cannot be read" in failed(
+        ran, service
+    )
+    assert len(kernel.loaded) == 1
     assert service_log(ran) == b""
     assert kernel.open == 0

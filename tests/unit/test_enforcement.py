@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
@@ -19,28 +17,9 @@ from barasync.networks.asked import RefusedName
 from barasync.networks.namespace import NamespaceError
 from barasync.networks.resolver import Resolver
 from barasync.networks.upstream import Server
+from tests.fake.kernel import Kernel
 
 pytestmark = pytest.mark.anyio
-
-
-@dataclass
-class Namespace:
-    """A namespace with whatever was loaded; a table that is there cannot be created."""
-
-    lives: bool
-    same: bool = True
-    loaded: list[str] = field(default_factory=list)
-
-    def unchanged(self) -> bool:
-        return self.same
-
-    async def load(self, text: str) -> None:
-        if self.loaded and text.startswith("create "):
-            raise NamespaceError("File exists")
-        self.loaded.append(text)
-
-    async def listing(self) -> bytes:
-        return b""
 
 
 @dataclass
@@ -58,18 +37,10 @@ class Container:
         )
 
 
-@pytest.fixture(autouse=True)
-def all_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("barasync.engine.enforcement.missing", lambda _rules, _listing: None)
-
-
 async def confirm(*, lives: bool, same: bool) -> None:
-    @asynccontextmanager
-    async def enter(_pid: int, _container_id: str) -> AsyncIterator[Namespace]:
-        yield Namespace(lives, same)
-
+    kernel = Kernel(lives=lives, unchanged=lambda _container: same)
     container: Any = Container(pid=42)
-    async with enforced(PRESETS["local"], CellNetwork(), enter, alias="c") as enforcement:
+    async with enforced(PRESETS["local"], CellNetwork(), kernel.enter, alias="c") as enforcement:
         await enforcement.apply(container)
         await enforcement.confirm()
 
@@ -88,18 +59,13 @@ async def test_a_container_that_was_made_anew_is_without_rules_though_it_has_end
 
 
 async def test_rules_of_an_earlier_try_are_replaced() -> None:
-    namespace = Namespace(lives=True)
-
-    @asynccontextmanager
-    async def enter(_pid: int, _container_id: str) -> AsyncIterator[Namespace]:
-        yield namespace
-
+    kernel = Kernel()
     container: Any = Container(pid=42)
-    async with enforced(PRESETS["local"], CellNetwork(), enter, alias="c") as enforcement:
+    async with enforced(PRESETS["local"], CellNetwork(), kernel.enter, alias="c") as enforcement:
         await enforcement.apply(container)
         await enforcement.apply(container)
 
-    assert len(namespace.loaded) == 2
+    assert len(kernel.loaded) == 2
 
 
 GATEWAY = ip_address("10.89.0.1")
@@ -114,24 +80,18 @@ def naming(*, log: bool) -> tuple[Policy, CellNetwork]:
     return policy, CellNetwork(name="n", resolvers=(GATEWAY,), names=resolver)
 
 
-@asynccontextmanager
-async def entered(_pid: int, _container_id: str) -> AsyncIterator[Namespace]:
-    yield Namespace(lives=True)
-
-
 @pytest.mark.parametrize("log", [True, False])
 @pytest.mark.parametrize("joined", [True, False])
 async def test_names_asked_for_in_vain_are_told_when_the_cell_has_ended(
     monkeypatch: pytest.MonkeyPatch, *, log: bool, joined: bool
 ) -> None:
     monkeypatch.setattr("barasync.engine.enforcement.addresses", lambda _process: (GATEWAY,))
-    monkeypatch.setattr("barasync.engine.enforcement.refusals", lambda _listing: ())
-    monkeypatch.setattr("barasync.engine.enforcement.refused_packets", lambda _listing: 0)
     policy, network = naming(log=log)
+    kernel = Kernel(namespace_of=lambda _container: "one")
     container: Any = Container(pid=42)
     async with (
-        enforced(policy, network, entered, alias="c") as owner,
-        enforced(policy, network, entered, alias="c", joins=owner) as joining,
+        enforced(policy, network, kernel.enter, alias="c") as owner,
+        enforced(policy, network, kernel.enter, alias="c", joins=owner) as joining,
     ):
         cell = joining if joined else owner
         await owner.apply(container)
@@ -153,6 +113,6 @@ async def test_a_resolver_whose_address_is_not_this_hosts_starts_nothing(
     monkeypatch.setattr("barasync.engine.enforcement.addresses", lambda _process: ())
     policy, network = naming(log=False)
     container: Any = Container(pid=42)
-    async with enforced(policy, network, entered, alias="c") as enforcement:
+    async with enforced(policy, network, Kernel().enter, alias="c") as enforcement:
         with pytest.raises(NamespaceError, match=r"10\.89\.0\.1, .* is no address of this host"):
             await enforcement.apply(container)

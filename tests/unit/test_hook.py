@@ -6,8 +6,6 @@ import json
 import os
 import re
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -30,6 +28,7 @@ from barasync.networks.hook import (
 )
 from barasync.networks.hook_files import HookFiles, install
 from barasync.networks.namespace import NamespaceError
+from tests.fake.kernel import Kernel
 
 ID = "0123456789abcdef" * 4
 PUBLIC, LOCAL = PRESETS["public"], PRESETS["local"]
@@ -219,20 +218,6 @@ def test_podmans_resolver_is_that_of_a_network_with_the_container_in_it() -> Non
 # The program
 
 
-class Loaded:
-    """Stands in for a container's namespace: `listing` is what the kernel says it has."""
-
-    def __init__(self, listing: bytes) -> None:
-        self.text = ""
-        self._listing = listing
-
-    async def load(self, text: str) -> None:
-        self.text = text
-
-    async def listing(self) -> bytes:
-        return self._listing
-
-
 @pytest.fixture
 def files(tmp_path: Path) -> HookFiles:
     files = HookFiles(tmp_path / "hooks.d")
@@ -264,19 +249,14 @@ def state(directory: Path) -> bytes:
 def test_rules_that_are_not_in_force_after_loading_keep_the_container_from_its_start(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: HookFiles
 ) -> None:
-    kernel = Loaded(b'{"nftables": []}')
-
-    @asynccontextmanager
-    async def enter(pid: int, container_id: str) -> AsyncIterator[Loaded]:
-        assert (pid, container_id) == (os.getpid(), ID)
-        yield kernel
-
-    monkeypatch.setattr(hook, "enter", enter)
+    kernel = Kernel(loses="ct state established accept")
+    monkeypatch.setattr(hook, "enter", kernel.enter)
     # This process lives in the network of this host.
     monkeypatch.setattr(hook, "check_alone", lambda _state: None)
     code, log = run(monkeypatch, tmp_path, files, told=state(tmp_path), config=bundle())
 
-    assert "table inet barasync" in kernel.text
+    assert kernel.entered == [ID]
+    assert len(kernel.loaded) == 1
     assert code != 0
     assert "container 0123456789ab start: the rules are not in force" in log
 
@@ -284,34 +264,29 @@ def test_rules_that_are_not_in_force_after_loading_keep_the_container_from_its_s
 def test_other_containers_of_its_network_are_no_internet_whatever_their_addresses(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: HookFiles
 ) -> None:
-    kernel = Loaded(b'{"nftables": []}')
-
-    @asynccontextmanager
-    async def enter(_pid: int, _id: str) -> AsyncIterator[Loaded]:
-        yield kernel
-
-    monkeypatch.setattr(hook, "enter", enter)
+    kernel = Kernel()
+    monkeypatch.setattr(hook, "enter", kernel.enter)
     monkeypatch.setattr(hook, "check_alone", lambda _state: None)
     monkeypatch.setattr(hook, "parse_links", lambda *_: [ip_network("203.0.113.0/24")])
     monkeypatch.setattr(hook, "parse_served", lambda *_: [ip_address("203.0.113.1")])
     monkeypatch.setattr(hook, "_NAMES", tmp_path / "names")
     (tmp_path / "names").mkdir()
     (tmp_path / "names/shop").touch()
-    run(monkeypatch, tmp_path, files, told=state(tmp_path), config=bundle(policy="public"))
+    code, _ = run(
+        monkeypatch, tmp_path, files, told=state(tmp_path), config=bundle(policy="public")
+    )
 
-    denied = re.findall(r"set base_deny_ip \{[^}]*elements = \{([^}]*)", kernel.text)
+    assert code == 0
+    (loaded,) = kernel.loaded
+    denied = re.findall(r"set base_deny_ip \{[^}]*elements = \{([^}]*)", loaded)
     assert "203.0.113.0/24" in denied[0]
 
 
 def test_a_namespace_that_cannot_be_entered_keeps_the_container_from_its_start(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: HookFiles
 ) -> None:
-    @asynccontextmanager
-    async def enter(_pid: int, _id: str) -> AsyncIterator[Loaded]:
-        raise NamespaceError("nft is not installed", hint="install it")
-        yield
-
-    monkeypatch.setattr(hook, "enter", enter)
+    kernel = Kernel({"enter": NamespaceError("nft is not installed", hint="install it")})
+    monkeypatch.setattr(hook, "enter", kernel.enter)
     code, log = run(monkeypatch, tmp_path, files, told=state(tmp_path), config=bundle())
 
     assert code != 0
