@@ -115,8 +115,8 @@ def _writable(files: HookFiles) -> Iterable[str]:
 
 
 def _try_it(files: HookFiles, log: Path) -> str:
+    from barasync.networks.hook_container import ANNOTATION  # noqa: PLC0415 - likewise
     from barasync.networks.hook_files import DEFAULT_DIRECTORY  # noqa: PLC0415 - likewise
-    from barasync.networks.hook_policies import ANNOTATION  # noqa: PLC0415 - likewise
 
     setting = f'hooks_dir = ["{files.directory}"]'
     reads = (

@@ -26,7 +26,8 @@ import msgspec
 
 from barasync.config.schema import NetworkTable
 from barasync.errors import ConfigError, EngineUnavailable
-from barasync.networks.hook_policies import ANNOTATION, Kept, read_kept, read_policies
+from barasync.networks.hook_container import ANNOTATION
+from barasync.networks.hook_policies import Kept, read_kept, read_policies
 
 DEFAULT_DIRECTORY = Path("/etc/containers/oci/hooks.d")
 _NAME = "barasync-network"

@@ -17,9 +17,6 @@ from barasync.config.policies import PRESETS, Policy
 from barasync.config.schema import Document, NetworkTable
 from barasync.errors import ConfigError
 
-ANNOTATION = "barasync.network"
-"""What a container names its policy by."""
-
 _OF_PODMAN = ("ports", "hosts", "dns", "subnets", "internal", "ipv6", "join")
 
 
