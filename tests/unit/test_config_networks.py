@@ -263,7 +263,7 @@ def test_an_entry_that_cannot_be_meant_is_named_with_what_was(
             "",
         ),
         ('join = "host"', "join: 'host' is a mode of podman's", "`network = 'host'`"),
-        ('join = "a/b"', "join: 'a/b' cannot be the name of a network", "letters, digits"),
+        ('join = "a/b"', "join: 'a/b' cannot name a network", "letters, digits"),
         ('join = "a"\nsubnets = []', "subnets: the network 'a' is there already", "`subnets`"),
         ('join = "a"\ninternal = false', "internal: the network 'a' is there already", "`join`"),
         ('join = "a"\nipv6 = true', "ipv6: the network 'a' is there already", "leave out `ipv6`"),

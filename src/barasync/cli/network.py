@@ -103,7 +103,7 @@ def show(
     from barasync.cli.interrupts import finish  # noqa: PLC0415 - likewise
     from barasync.cli.network_actions import show_network  # noqa: PLC0415 - likewise
     from barasync.cli.policy_words import (  # noqa: PLC0415 - likewise
-        MODES,
+        MODES_IN_WORDS,
         as_rules,
         declared_policies,
         in_words,
@@ -112,8 +112,8 @@ def show(
 
     policies = declared_policies(Path.cwd())
     policy = policies.get(name)
-    if name in MODES and not (as_json or rules):
-        typer.echo(MODES[name])
+    if name in MODES_IN_WORDS and not (as_json or rules):
+        typer.echo(MODES_IN_WORDS[name])
         return
     if policy is not None:
         if rules:

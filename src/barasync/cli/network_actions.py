@@ -11,11 +11,8 @@ import typer
 from barasync.aiopodman import Conflict, NetworkInspect, NotFound, Podman
 from barasync.cli.connect import connect
 from barasync.config.spelling import did_you_mean
-from barasync.engine.identity import OWNER, RUN
+from barasync.engine.identity import MADE, RUN
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK, ConfigError
-
-MADE = f"{OWNER}made"
-"""The label of a network that somebody has made with `barasync network create`."""
 
 _COLUMNS = ("NAME", "SUBNETS", "INTERFACE", "MADE BY")
 

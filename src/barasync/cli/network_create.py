@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,18 +10,16 @@ import typer
 
 from barasync.aiopodman import Conflict, NetworkInspect, NoFreeSubnet, Podman, Subnet, SubnetInUse
 from barasync.cli.connect import connect
-from barasync.cli.network_actions import MADE, subnets_of
+from barasync.cli.network_actions import subnets_of
 from barasync.cli.options import parse_pairs
 from barasync.config.bounds import BadValue
 from barasync.config.destinations import parse_address
-from barasync.config.networks import MODES, parse_subnets
-from barasync.config.policies import PRESETS, Address, Range
-from barasync.engine.identity import OWNER
-from barasync.engine.subnets import overlap
+from barasync.config.network_values import parse_network_name, parse_subnets
+from barasync.config.policies import MODES, PRESETS, Address, Range
+from barasync.engine.identity import MADE, OWNER
+from barasync.engine.subnets import overlapping
 from barasync.errors import EXIT_OK, ConfigError, EngineUnavailable
 from barasync.networks.interface import interface_name
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +52,13 @@ def wanted(
     known = (*PRESETS, *MODES)
     if name.lower() in known:
         raise ConfigError(f"NAME: '{name}' is what cells call a preset, or a mode of podman's")
-    if _NAME.fullmatch(name) is None:
-        raise ConfigError(
-            f"NAME: {name!r} cannot name a network",
-            hint="up to 63 letters, digits, '.', '_' and '-', the first a letter or a digit",
-        )
+    option = "NAME"
     try:
+        parse_network_name(name)
+        option = "--subnet"
         ranges = parse_subnets(list(subnets))
     except BadValue as error:
-        raise ConfigError(f"--subnet: {error}", hint=error.hint) from None
+        raise ConfigError(f"{option}: {error}", hint=error.hint) from None
     return Wanted(
         name=name,
         subnets=_with_gateways(ranges, gateways),
@@ -161,7 +156,7 @@ def _refuse_taken(network: Wanted, others: Iterable[NetworkInspect]) -> None:
                 hint=f"`barasync network show {network.name}` says what it is",
             )
         for ours, _ in network.subnets:
-            found = overlap(ours, [other])
+            found = overlapping(ours, [other])
             if found is not None:
                 raise ConfigError(
                     f"--subnet: {ours} overlaps {found[1]} of the network {other.name}",

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from barasync.cli.network_actions import in_columns
 from barasync.cli.project import find_project
-from barasync.config.networks import HOST, parse_policies
+from barasync.config.networks import parse_policies
 from barasync.config.policies import (
+    MODES,
     PRESETS,
     Default,
     Destination,
+    Mode,
     Policy,
     Preset,
     PublishedPort,
@@ -40,12 +42,12 @@ _DEFAULTS = {
 _NAMES = {Default.DENY: "none are resolved", Default.ACCEPT: "any server that is reached"}
 """Where the policy has no resolver of its own."""
 
-MODES = {
-    "none": "no network at all",
-    "bridge": "podman's default network, without rules",
-    HOST: "the network of the host, without rules; it needs --allow-host-network",
+MODES_IN_WORDS: Mapping[str, str] = {
+    Mode.NONE: "no network at all",
+    Mode.BRIDGE: "podman's default network, without rules",
+    Mode.HOST: "the network of the host, without rules; it needs --allow-host-network",
 }
-"""Podman's own networks of cells, in words."""
+assert tuple(MODES_IN_WORDS) == MODES, "every mode of podman's has its words"
 
 
 def declared_policies(directory: Path) -> Mapping[str, Policy]:

@@ -8,6 +8,7 @@ from itertools import combinations
 
 from barasync.config.bounds import BadValue
 from barasync.config.policies import PRESETS, Address, Destination, Ports, Protocol, Range
+from barasync.config.ranges import MAPPED
 from barasync.config.spelling import did_you_mean
 
 _FORMS = (
@@ -18,7 +19,6 @@ _LABELS = "labels of up to 63 letters, digits and '-', with dots between them (R
 _LAST_PORT = 65535
 _LONGEST_NAME = 253
 _WITH_PORTS = (Protocol.TCP.value, Protocol.UDP.value)
-_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 # What begins like this is meant as ports, and is a range of addresses only with a prefix's digits.
 _LIKE_PORTS = re.compile(r"icmp|[0-9]+(?:-[0-9]*)?(?:/(?![0-9]).*)?")
 _LIKE_ADDRESS = re.compile(r"[0-9.*-]*[0-9.-]|.*[:/].*")
@@ -111,7 +111,7 @@ def parse_address(text: str) -> Address:
                 f"{text!r} names an interface, which has another name in a container",
                 hint=f"write '{text.partition('%')[0]}'",
             )
-        if found in _MAPPED:
+        if found in MAPPED:
             raise BadValue(
                 f"{text!r} is an IPv4 address, written as no packet has it",
                 hint=f"write '{found.ipv4_mapped}'",

@@ -26,6 +26,17 @@ class Preset(StrEnum):
     ISOLATED = "isolated"
 
 
+class Mode(StrEnum):
+    """A network of podman's own, without any rules of ours; that of the host keeps nothing away."""
+
+    NONE = "none"
+    BRIDGE = "bridge"
+    HOST = "host"
+
+
+MODES = tuple(Mode)
+
+
 class Default(StrEnum):
     """What becomes of packets that nothing else decides about."""
 

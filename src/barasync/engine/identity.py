@@ -28,6 +28,8 @@ CELL = f"{OWNER}cell"
 ATTEMPT = f"{OWNER}attempt"
 WORKSPACE_MODE = f"{OWNER}workspace"
 CACHES = f"{OWNER}caches"
+MADE = f"{OWNER}made"
+"""What a network has that somebody has made with `barasync network create`."""
 
 _HOST = f"{OWNER}host"
 _BOOT = f"{OWNER}boot"

@@ -7,16 +7,19 @@ from collections.abc import Iterable
 
 from barasync.aiopodman import NetworkInspect
 from barasync.config.policies import Policy, Range
+from barasync.config.ranges import overlap
 from barasync.engine.identity import RUN
 from barasync.errors import EngineUnavailable
 
 
-def overlap(subnet: Range, others: Iterable[NetworkInspect]) -> tuple[NetworkInspect, Range] | None:
+def overlapping(
+    subnet: Range, others: Iterable[NetworkInspect]
+) -> tuple[NetworkInspect, Range] | None:
     """Return the first network that has some of a subnet's addresses, and its subnet."""
     for other in others:
         for taken in other.subnets:
             theirs = ipaddress.ip_network(taken.subnet, strict=False)
-            if subnet.version == theirs.version and subnet.overlaps(theirs):
+            if overlap(subnet, theirs):
                 return other, theirs
     return None
 
@@ -25,7 +28,7 @@ def subnet_taken(policy: Policy, others: Iterable[NetworkInspect]) -> EngineUnav
     """Return the error that a subnet of `policy` is in use, with whose it is among `others`."""
     networks = tuple(others)
     for index, subnet in enumerate(policy.subnets):
-        found = overlap(subnet, networks)
+        found = overlapping(subnet, networks)
         if found is not None:
             other, theirs = found
             run = other.labels.get(RUN)

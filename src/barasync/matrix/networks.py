@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from barasync.config.capabilities import LIFTING
-from barasync.config.networks import HOST
-from barasync.config.policies import PublishedPort
+from barasync.config.policies import Mode, PublishedPort
 from barasync.config.publishing import clash, where
 from barasync.errors import ConfigError
 from barasync.matrix.cells import Cell
@@ -23,7 +22,7 @@ def require_networks(cells: Iterable[Cell], *, allow_host: bool) -> None:
     """
     taken: list[tuple[PublishedPort, str, str]] = []
     for cell in cells:
-        if cell.settings.network == HOST and not allow_host:
+        if cell.settings.network == Mode.HOST and not allow_host:
             raise ConfigError(
                 f"{cell.provenance['network']}: cell {cell.id} would have the network of this host,"
                 " and reach everything that listens there, its loopback included",

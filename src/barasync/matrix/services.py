@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from barasync.config.networks import HOST
-from barasync.config.policies import Preset
+from barasync.config.policies import Mode, Preset
 from barasync.errors import ConfigError
 from barasync.matrix.cells import Cell
 
@@ -20,7 +19,7 @@ def require_services(cells: Iterable[Cell]) -> None:
     for cell in cells:
         if not cell.settings.services:
             continue
-        if cell.settings.network == HOST:
+        if cell.settings.network == Mode.HOST:
             raise ConfigError(
                 f"{cell.provenance['services']}: cell {cell.id} has services and the network of the"
                 " host, where they would be everybody's",

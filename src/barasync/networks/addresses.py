@@ -13,18 +13,12 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network
 
 from barasync.config.policies import Address, Range
+from barasync.config.ranges import MAPPED, PRIVATE
 
 EVERYTHING = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 
 LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 """The container itself: RFC 1122, section 3.2.1.3, and RFC 4291, section 2.5.3."""
-
-PRIVATE = (
-    IPv4Network("10.0.0.0/8"),  # RFC 1918, with the next two
-    IPv4Network("172.16.0.0/12"),
-    IPv4Network("192.168.0.0/16"),
-    IPv6Network("fc00::/7"),  # unique local, RFC 4193
-)
 
 METADATA = (
     IPv4Network("169.254.0.0/16"),  # link-local, RFC 3927: of AWS, Google, Azure and most others
@@ -58,7 +52,6 @@ NAT64_OF_A_SITE = IPv6Network("64:ff9b:1::/48")
 """For a site's own translators, RFC 8215: where an IPv4 address is in it, only the site knows."""
 
 _6TO4 = IPv6Network("2002::/16")  # RFC 3056: an IPv4 address in the next 32 bits
-_MAPPED = IPv6Network("::ffff:0:0/96")  # RFC 4291, section 2.5.5.2
 
 _NOT_GLOBAL6 = (
     *IPv6Network("::/0").address_exclude(_GLOBAL_UNICAST),
@@ -72,10 +65,10 @@ def plain(given: Range) -> Range:
 
     Linux sends IPv4 packets for a connection to a mapped address.
     """
-    if isinstance(given, IPv4Network) or not given.subnet_of(_MAPPED):
+    if isinstance(given, IPv4Network) or not given.subnet_of(MAPPED):
         return given
     low = int(given.network_address) & 0xFFFFFFFF
-    return IPv4Network((low, given.prefixlen - _MAPPED.prefixlen))
+    return IPv4Network((low, given.prefixlen - MAPPED.prefixlen))
 
 
 def only(address: Address) -> Range:

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from barasync.config.policies import Address, Preset, Range
+from barasync.config.ranges import PRIVATE
 from barasync.networks import addresses
 
 
@@ -42,7 +43,7 @@ def base(preset: Preset, host: Iterable[Address], links: Iterable[Range] = ()) -
         case Preset.PRIVATE:
             return Base(
                 addresses.with_embedded(addresses.METADATA),
-                (*addresses.PRIVATE, *addresses.LOOPBACK),
+                (*PRIVATE, *addresses.LOOPBACK),
             )
         case Preset.LOCAL:
             return Base((), addresses.LOOPBACK)
