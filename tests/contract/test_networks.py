@@ -129,6 +129,20 @@ async def test_a_network_that_a_container_uses_is_not_removed(podman: Podman, bu
 
 
 @pytest.mark.also_fake
+async def test_a_container_on_a_network_that_is_gone_is_not_made(
+    podman: Podman, busybox: str
+) -> None:
+    await podman.networks.create(NAME)
+    await podman.networks.remove(NAME)
+
+    with pytest.raises(NotFound) as caught:
+        await podman.containers.create(on(busybox, "true"))
+
+    # What the engine goes by: images can be missing as well.
+    assert caught.value.cause == "network not found"
+
+
+@pytest.mark.also_fake
 async def test_a_network_is_all_that_was_asked_for(podman: Podman, subnets: Subnets) -> None:
     ipv4, other, *_ = subnets
     ipv6 = ipaddress.ip_network((0xFD00 << 112 | int(other.network_address) << 64, 64))

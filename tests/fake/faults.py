@@ -83,6 +83,11 @@ class Keeps:
     cause: str
 
 
+@dataclass(frozen=True, slots=True)
+class Prunes:
+    """Just before, somebody removes the networks that no container uses."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dies:
     """The service dies at this request, which it does not answer; its containers go on.
@@ -95,7 +100,16 @@ class Dies:
 
 
 Effect = (
-    Refuses | Hangs | EndsAfter | Inserts | InPieces | NeverAccepted | MonitorDies | Keeps | Dies
+    Refuses
+    | Hangs
+    | EndsAfter
+    | Inserts
+    | InPieces
+    | NeverAccepted
+    | MonitorDies
+    | Keeps
+    | Prunes
+    | Dies
 )
 
 

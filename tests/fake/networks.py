@@ -71,6 +71,12 @@ class Networks:
         del self.documents[document["name"]]
         return document
 
+    def prune(self, users: Iterable[Mapping[str, Any]]) -> None:
+        """Remove all networks but the default one, and those that create bodies name."""
+        used = {_DEFAULT}.union(*map(networks_of, users))
+        for name in set(self.documents) - used:
+            del self.documents[name]
+
     def places(self, body: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Return what a container of a create body will be on each of its networks, by name.
 

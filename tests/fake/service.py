@@ -18,7 +18,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from barasync.aiopodman import Endpoint
 from barasync.aiopodman.endpoint import unix_url
 from tests.fake import wire
-from tests.fake.faults import Dies, Fault, Faults, Hangs
+from tests.fake.faults import Dies, Fault, Faults, Hangs, Prunes
 from tests.fake.routes import perform, route
 from tests.fake.state import State
 from tests.fake.wire import Answer, ConnectionGivenUp, Refusal, Request
@@ -234,6 +234,8 @@ class FakeService:
             effect = self._faults.take(found.operation, found.labels(self._state, request))
             if isinstance(effect, Hangs | Dies):
                 await self._never_answer(request, effect)
+            if isinstance(effect, Prunes):
+                self._state.networks.prune(each.body for each in self._state.containers.values())
             answer = await perform(self._state, request, found, effect)
         except Refusal as refusal:
             return Answer.refusing(refusal, without_body=request.method == "HEAD")

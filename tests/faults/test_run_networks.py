@@ -17,7 +17,7 @@ from barasync.engine.networks import Networks
 from barasync.engine.resolvers import Resolvers
 from barasync.errors import EngineUnavailable
 from barasync.matrix.outcome import Status
-from tests.fake.faults import Dies, Fault, Hangs, Refuses
+from tests.fake.faults import Dies, Fault, Hangs, Prunes, Refuses
 from tests.fake.kernel import Kernel
 from tests.fake.service import FakeService
 from tests.faults.world import run
@@ -218,6 +218,78 @@ async def test_a_network_that_was_made_without_an_answer_is_taken(service: FakeS
 
     assert ran.outcome().passed, ran.outcome().reason
     assert await names(service) == []
+
+
+async def test_a_network_that_is_pruned_between_two_cells_is_made_anew(
+    service: FakeService,
+) -> None:
+    for cell in "abc":
+        service.inject(Fault("create", Prunes(), labels={"barasync.cell": cell}, times=1))
+    kernel = Kernel()
+
+    ran = await run(
+        service, dict.fromkeys("abc", "true"), jobs=1, policy=PRIVATE, enter=kernel.enter
+    )
+
+    assert ran.result.exit_code == 0, ran.result.problem
+    assert len(kernel.loaded) == 3
+    assert await names(service) == []
+
+
+@pytest.mark.parametrize("operation", ["create", "attach"])
+async def test_cells_that_find_their_network_gone_have_it_made_once(
+    service: FakeService, operation: str
+) -> None:
+    gone = Refuses("network not found")
+    for cell in "abcd":
+        service.inject(Fault(operation, gone, labels={"barasync.cell": cell}, times=1))
+
+    ran = await run(service, dict.fromkeys("abcd", "true"), policy=PRIVATE, enter=Kernel().enter)
+
+    assert ran.result.exit_code == 0, ran.result.problem
+    assert await names(service) == []
+
+
+async def test_a_network_that_goes_again_and_again_is_told_in_podmans_words(
+    service: FakeService,
+) -> None:
+    service.inject(Fault("create", Refuses("network not found")))
+
+    ran = await run(service, "true", policy=PRIVATE, enter=Kernel().enter)
+
+    assert ran.result.exit_code == 1
+    assert ran.outcome().status is Status.INFRASTRUCTURE_ERROR
+    assert ran.outcome().reason.startswith("podman: network not found")
+
+
+async def test_a_network_to_join_that_is_pruned_is_missed(service: FakeService) -> None:
+    service.make_network(name="shop")
+    service.inject(Fault("create", Prunes()))
+
+    ran = await run(
+        service, "true", policy=replace(PRIVATE, name="team", join="shop"), enter=Kernel().enter
+    )
+
+    assert ran.outcome().reason == "there is no network shop to join"
+    assert ran.result.exit_code == 4
+
+
+async def test_a_network_that_podman_may_make_yet_is_said(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("barasync.engine.networks._CREATE_SECONDS", 0.2)
+    service.inject(Fault("network-create", Hangs()))
+    async with networks(service) as (_, made):
+        with pytest.raises(EngineUnavailable, match="podman does not answer"):
+            await made.get(PRIVATE)
+        service.heal()
+
+        (said,) = await made.remove()
+
+    assert said == (
+        f"network {NAME} may be made yet: podman was asked for it and did not answer;"
+        f" `podman network rm {NAME}`, or later `barasync clean`"
+    )
 
 
 async def test_a_network_that_stays_is_said_with_what_removes_it(service: FakeService) -> None:

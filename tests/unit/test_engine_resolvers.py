@@ -49,6 +49,19 @@ async def test_a_policy_that_has_only_itself_to_ask_is_refused() -> None:
         group.cancel_scope.cancel()
 
 
+async def test_a_network_that_is_made_anew_has_its_resolver_where_the_first_was() -> None:
+    port = 15301
+    async with anyio.create_task_group() as group:
+        resolvers = Resolvers(here=True, port=port)
+        group.start_soon(resolvers.serve)
+        first = await resolvers.start(policy("192.0.2.53"), [GATEWAY])
+        second = await resolvers.start(policy("192.0.2.53"), [GATEWAY])
+        assert listens(port)
+        group.cancel_scope.cancel()
+
+    assert first is not second
+
+
 async def test_a_resolver_answers_as_long_as_it_is_served() -> None:
     port = 15300
     async with anyio.create_task_group() as group:

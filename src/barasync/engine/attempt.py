@@ -21,7 +21,7 @@ from barasync.engine.ended import Ended, outcome_of
 from barasync.engine.ending import NoVerdict
 from barasync.engine.job import Job, Session, cgroup_of, container_spec
 from barasync.engine.network_hints import network_hint
-from barasync.engine.not_begun import ImageGone, NotBegun
+from barasync.engine.not_begun import ImageGone, NetworkGone, NotBegun
 from barasync.engine.phases import Phases
 from barasync.engine.place import FreshPlace
 from barasync.engine.ports import where
@@ -35,8 +35,9 @@ from barasync.matrix.outcome import Outcome, OutputCounts, Status, Usage
 from barasync.workspace.destinations import mounted_in, send_copies
 from barasync.workspace.live import mount_hint
 
-# The cause that podman gives.
+# Causes that podman gives.
 _NO_CONTAINER = "no such container"
+_NO_NETWORK = "network not found"
 
 
 OnStart = Callable[[str, Mapping[str, tuple[str, ...]]], None]
@@ -84,7 +85,8 @@ async def attempt(
 
     Raises:
         NotBegun: podman failed before the command began, and the cause may have passed; `ImageGone`
-            where there is no image of the job's ID any more.
+            where there is no image of the job's ID any more, `NetworkGone` where there is none of
+            its network's name.
     """
     cgroup = cgroup_of(job, session)
     try:
@@ -248,9 +250,11 @@ def _usage(read: Usage, container_id: str | None, session: Session) -> Usage:
 
 def _not_begun(error: Exception, container_id: str | None) -> NotBegun | None:
     """Return what to raise for a failure that may have passed; a start may have had its effect."""
-    if container_id is None and isinstance(error, NotFound):
-        return ImageGone(str(error))
     early = "/containers/create" if container_id is None else f"/{container_id}/attach"
+    if isinstance(error, NotFound):
+        if error.cause == _NO_NETWORK and (container_id is None or error.path.endswith(early)):
+            return NetworkGone(str(error))
+        return ImageGone(str(error)) if container_id is None else None
     if isinstance(error, DatabaseError) and error.path.endswith(early):
         return NotBegun(str(error))
     return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from ipaddress import ip_address, ip_network
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ import anyio
 from anyio import to_thread
 
 from barasync.aiopodman import (
+    APIError,
     ContainerSpec,
     DatabaseError,
     NetworkInspect,
@@ -91,6 +93,7 @@ class Networks:
         self._resolvers = resolvers
         self._proxies = proxies
         self._asked: set[str] = set()
+        self._unanswered: set[str] = set()
         self._made: Once[str, CellNetwork] = Once(self._make)
         self._policies: dict[str, Policy] = {}
 
@@ -107,74 +110,80 @@ class Networks:
         self._policies[policy.name] = policy
         return await self._made.get(policy.name)
 
+    def forget(self, policy: Policy, network: CellNetwork) -> None:
+        """Have the network of a policy made anew for the next cell: podman has it no more."""
+        self._made.forget(policy.name, network)
+
     async def remove(self) -> tuple[str, ...]:
         """Remove what was made, whoever cancels us; return sentences on what is left.
 
-        Bounded by 30 s for all of them. Also a network whose making nobody has confirmed is gone.
+        Bounded by 30 s for all of them. Also a network whose making nobody has confirmed is gone,
+        or else is one of those that are left.
         """
-        left = dict.fromkeys(sorted(self._asked), "podman did not answer in time")
+        left = {
+            name: f"network {name} could not be removed: podman did not answer in time"
+            for name in sorted(self._asked)
+        }
         with anyio.move_on_after(_REMOVE_SECONDS, shield=True):
             for name in tuple(left):
                 try:
-                    await self._podman.networks.remove(name, missing_ok=True)
+                    await self._podman.networks.remove(name)
+                except NotFound:
+                    del left[name]
+                    if name in self._unanswered:
+                        left[name] = (
+                            f"network {name} may be made yet: podman was asked for it and did not"
+                            " answer"
+                        )
                 except PodmanError as error:
-                    left[name] = str(error)
+                    left[name] = f"network {name} could not be removed: {error}"
                 else:
                     del left[name]
         return tuple(
-            f"network {name} could not be removed: {reason}; `podman network rm {name}`,"
-            " or later `barasync clean`"
-            for name, reason in left.items()
+            f"{problem}; `podman network rm {name}`, or later `barasync clean`"
+            for name, problem in left.items()
         )
 
     async def _make(self, name: str) -> CellNetwork:
         policy = self._policies[name]
         if policy.names:
             self._resolvers.require(policy)
+        found = await self._found(policy)
+        proxies = await passed(policy, self._proxies)
+        network = CellNetwork(
+            name=found.name,
+            resolvers=_resolvers(policy, found),
+            # Of another driver it is an interface of the host's own, or none.
+            bridge=found.interface if found.driver == _BRIDGE and self._resolvers.here else None,
+            links=tuple(ip_network(each.subnet, strict=False) for each in found.subnets),
+            proxies=proxies.variables,
+            opened=proxies.opened,
+        )
+        if not policy.names:
+            return network
+        _require_place_for_names(policy, found)
+        gateways = _gateways(found)
+        names = await self._resolvers.start(policy, gateways)
+        return replace(network, resolvers=gateways, names=names)
+
+    async def _found(self, policy: Policy) -> NetworkInspect:
+        """Return the network of podman's for a policy, made or joined; raises as `get` does."""
+        problem = f"network '{policy.name}' cannot be made"
         try:
-            found = await (self._create(policy) if policy.join is None else self._join(policy.join))
+            if policy.join is not None:
+                return await self._join(policy.join)
+            return await self._create(policy)
         except TimeoutError:
-            raise EngineUnavailable(
-                f"network '{name}' cannot be made: podman does not answer", hint=WITHOUT
-            ) from None
+            raise EngineUnavailable(f"{problem}: podman does not answer", hint=WITHOUT) from None
         except SubnetInUse as error:
             raise subnet_taken(policy, await self._others()) from error
         except NoFreeSubnet as error:
             raise none_free(policy) from error
         except (DatabaseError, TransportError) as error:
             # It may pass, and is not what the cells that come later have to hear.
-            raise NotBegun(f"network '{name}' cannot be made: {error}") from error
+            raise NotBegun(f"{problem}: {error}") from error
         except PodmanError as error:
-            raise EngineUnavailable(
-                f"network '{name}' cannot be made: {error}", hint=WITHOUT
-            ) from error
-        is_bridge = found.driver == _BRIDGE
-        proxies = await passed(policy, self._proxies)
-        network = CellNetwork(
-            name=found.name,
-            # Of another driver it is an interface of the host's own, or none.
-            bridge=found.interface if is_bridge and self._resolvers.here else None,
-            links=tuple(ip_network(each.subnet, strict=False) for each in found.subnets),
-            proxies=proxies.variables,
-            opened=proxies.opened,
-        )
-        if not policy.names:
-            return replace(network, resolvers=_resolvers(policy, found))
-        if not is_bridge:
-            raise EngineUnavailable(
-                f"network '{name}' names hosts, and {found.name} is a network of the driver"
-                f" {found.driver!r}: its gateway is not this host, where their resolver would be",
-                hint="join a network of the driver 'bridge', or leave `join` out",
-            )
-        if found.dns_enabled:
-            raise EngineUnavailable(
-                f"network '{name}' names hosts, and on {found.name} podman's own resolver has the"
-                " place of the one that would open their addresses",
-                hint="join a network without DNS, or leave `join` out",
-            )
-        gateways = _gateways(found)
-        names = await self._resolvers.start(policy, gateways)
-        return replace(network, resolvers=gateways, names=names)
+            raise EngineUnavailable(f"{problem}: {error}", hint=WITHOUT) from error
 
     async def _create(self, policy: Policy) -> NetworkInspect:
         """Make a network; once the request is made, cancellation waits for the answer, a while."""
@@ -186,7 +195,15 @@ class Networks:
         ipv6 = policy.ipv6 and await to_thread.run_sync(has_ipv6)
         self._asked.add(name)
         return await answered(
-            lambda: self._podman.networks.create(
+            partial(self._ask, name, policy, ipv6=ipv6),
+            within=_CREATE_SECONDS,
+            cancelled=_CREATE_SECONDS_WHEN_CANCELLED,
+        )
+
+    async def _ask(self, name: str, policy: Policy, *, ipv6: bool) -> NetworkInspect:
+        self._unanswered.add(name)
+        try:
+            found = await self._podman.networks.create(
                 name,
                 labels=self._labels,
                 subnets=tuple(Subnet(subnet=str(each)) for each in policy.subnets),
@@ -194,10 +211,12 @@ class Networks:
                 ipv6=ipv6,
                 dns=not (policy.dns or policy.names),
                 interface=interface_name(name),
-            ),
-            within=_CREATE_SECONDS,
-            cancelled=_CREATE_SECONDS_WHEN_CANCELLED,
-        )
+            )
+        except APIError:
+            self._unanswered.discard(name)
+            raise
+        self._unanswered.discard(name)
+        return found
 
     async def _others(self) -> list[NetworkInspect]:
         """Return the networks that are there; none where podman does not say."""
@@ -269,6 +288,22 @@ def _resolvers(policy: Policy, network: NetworkInspect) -> tuple[Address, ...]:
     if policy.dns or not network.dns_enabled:
         return policy.dns
     return _gateways(network)
+
+
+def _require_place_for_names(policy: Policy, network: NetworkInspect) -> None:
+    """Refuse a network to join on which no resolver of ours could answer at the gateways."""
+    if network.driver != _BRIDGE:
+        raise EngineUnavailable(
+            f"network '{policy.name}' names hosts, and {network.name} is a network of the driver"
+            f" {network.driver!r}: its gateway is not this host, where their resolver would be",
+            hint="join a network of the driver 'bridge', or leave `join` out",
+        )
+    if network.dns_enabled:
+        raise EngineUnavailable(
+            f"network '{policy.name}' names hosts, and on {network.name} podman's own resolver has"
+            " the place of the one that would open their addresses",
+            hint="join a network without DNS, or leave `join` out",
+        )
 
 
 def _gateways(network: NetworkInspect) -> tuple[Address, ...]:

@@ -9,3 +9,7 @@ class NotBegun(Exception):
 
 class ImageGone(NotBegun):
     """Podman has no image any more of an ID that it had when it was prepared."""
+
+
+class NetworkGone(NotBegun):
+    """Podman has no network any more of a name that it had when it was prepared."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 from anyio import to_thread
-from anyio.abc import TaskGroup
+from anyio.abc import TaskGroup, TaskStatus
 
 from barasync.config.policies import Address, Policy
 from barasync.errors import EngineUnavailable
@@ -32,6 +32,7 @@ class Resolvers:
         self.here = here
         self._host = host
         self._port = port
+        self._answering: dict[str, _Answering] = {}
         self._group: TaskGroup | None = None
         self._serving = anyio.Event()
 
@@ -55,6 +56,9 @@ class Resolvers:
     async def start(self, policy: Policy, gateways: Sequence[Address]) -> Resolver:
         """Return the resolver of a network, which answers on its gateways from now on.
 
+        One that the policy has already, of a network that is gone, ends first: podman may have
+        chosen the same addresses again.
+
         Raises:
             EngineUnavailable: this process cannot listen there, or there is nobody to ask.
         """
@@ -62,8 +66,34 @@ class Resolvers:
         resolver = await to_thread.run_sync(making)
         await self._serving.wait()
         assert self._group is not None, "it serves"
-        await self._group.start(resolver.serve)
+        former = self._answering.pop(policy.name, None)
+        if former is not None:
+            await former.end()
+        answering = _Answering(resolver)
+        await self._group.start(answering.run)
+        self._answering[policy.name] = answering
         return resolver
+
+
+class _Answering:
+    """A resolver that answers from `run` to `end`."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        self._scope = anyio.CancelScope()
+        self._over = anyio.Event()
+
+    async def run(self, *, task_status: TaskStatus[None]) -> None:
+        try:
+            with self._scope:
+                await self._resolver.serve(task_status=task_status)
+        finally:
+            self._over.set()
+
+    async def end(self) -> None:
+        """Return once nothing listens any more."""
+        self._scope.cancel()
+        await self._over.wait()
 
 
 def _resolver(policy: Policy, gateways: Sequence[Address], process: int, port: int) -> Resolver:

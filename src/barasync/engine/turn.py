@@ -23,7 +23,7 @@ from barasync.engine.images import ImageSource
 from barasync.engine.job import Job, Session
 from barasync.engine.masking import masked_error, masked_outcome, masked_sink
 from barasync.engine.networks import CellNetwork, Networks
-from barasync.engine.not_begun import ImageGone, NotBegun
+from barasync.engine.not_begun import ImageGone, NetworkGone, NotBegun
 from barasync.engine.once import Once
 from barasync.engine.phases import Phases
 from barasync.engine.ports import require_free
@@ -135,7 +135,8 @@ class Turns:
 
         Where podman failed before the command began, and not for good, the attempt is made once
         more. Where the image was removed meanwhile it is made again for that: a layer whose maker
-        is dead goes with `barasync clean`, whoever else is about to use it.
+        is dead goes with `barasync clean`, whoever else is about to use it. So is the network,
+        which nobody uses between two cells, and `podman network prune` removes.
 
         When a scope of `cancellable` is cancelled the outcome is `CANCELLED`, without a reason; as
         `attempt` says, nothing is left then. The phases are added to `phases`. `on_release` is
@@ -200,6 +201,10 @@ class Turns:
                 )
             except ImageGone:
                 self._forget(cell, made)
+                raise
+            except NetworkGone:
+                if cell.policy is not None:
+                    self._networks.forget(cell.policy, job.network)
                 raise
         # Only a closed log knows whether all of it reached the disk.
         counts = log.counts
