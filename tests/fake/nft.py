@@ -44,9 +44,25 @@ def transaction(tables: Mapping[str, Sequence[Entry]], text: str) -> Tables:
                 after.setdefault(name, [])
             case ["table", "inet", name, "{"]:
                 after.setdefault(name, []).extend(_objects(name, lines))
+            case [("add" | "delete") as verb, "element", "inet", name, of, "{", element, *_, "}"]:
+                after[name] = [_changed(each, verb, of, element) for each in after.get(name, [])]
+                if not any(each.get("set", {}).get("name") == of for each in after[name]):
+                    raise Rejected("Error: No such file or directory")
             case _:
                 raise Rejected(f"Error: syntax error: {line}")
     return after
+
+
+def _changed(entry: Entry, verb: str, name: str, element: str) -> Entry:
+    """Return an object once an element was added to the set `name`, or deleted from it."""
+    if entry.get("set", {}).get("name") != name:
+        return entry
+    there = [each for each in entry["set"].get("elem", []) if each != _element(element)]
+    if verb == "add":
+        there.append(_element(element))
+    elif len(there) == len(entry["set"].get("elem", [])):
+        raise Rejected("Error: Could not process rule: No such file or directory")
+    return {"set": {**entry["set"], "elem": there}}
 
 
 def listing(tables: Mapping[str, Sequence[Entry]], name: str) -> list[Entry]:

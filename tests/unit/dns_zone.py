@@ -53,7 +53,7 @@ class Zone:
     """A server that answers from `answers`, by name, and `NXDOMAIN` else; `asked` is what came.
 
     `rcode` is what it answers to everything, `silent` that it does not; `cut` that it cuts answers
-    short over UDP. `noise` goes before each answer over UDP.
+    short over UDP. `noise` goes before each answer over UDP, and all of them wait for the `gate`.
     """
 
     port: int
@@ -62,6 +62,7 @@ class Zone:
     silent: bool = False
     cut: bool = False
     noise: tuple[bytes, ...] = ()
+    gate: anyio.Event | None = None
     asked: list[tuple[str, str]] = field(default_factory=list)
     _news: anyio.Event | None = None
 
@@ -123,6 +124,8 @@ async def serving(*zones: Zone) -> AsyncIterator[None]:
 async def _answer_datagrams(zone: Zone, udp: UDPSocket) -> None:
     async for wire, place in udp:
         answer = zone.answer(wire, "udp")
+        if zone.gate is not None:
+            await zone.gate.wait()
         for datagram in (*zone.noise, *(() if answer is None else (answer,))):
             await udp.send((datagram, place))
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
+import anyio
 import pytest
 
 from barasync.aiopodman import Attachment, ContainerInspect, ContainerState, NetworkSettings
-from barasync.config.policies import PRESETS, Destination, Policy, Preset
+from barasync.config.policies import PRESETS, Address, Destination, Policy, Preset
 from barasync.engine.ended import Ended
 from barasync.engine.enforcement import enforced
 from barasync.engine.networks import CellNetwork
@@ -18,6 +19,7 @@ from barasync.networks.namespace import NamespaceError
 from barasync.networks.resolver import Resolver
 from barasync.networks.upstream import Server
 from tests.fake.kernel import Kernel
+from tests.unit.dns_zone import LOOPBACK, Zone, datagrams_to, question, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -28,12 +30,13 @@ class Container:
 
     pid: int
     id: str = "c"
+    address: str = "10.89.0.2"
 
     async def inspect(self) -> ContainerInspect:
         return ContainerInspect(
             id=self.id,
             state=ContainerState(pid=self.pid),
-            network_settings=NetworkSettings(networks={"n": Attachment(ipv4="10.89.0.2")}),
+            network_settings=NetworkSettings(networks={"n": Attachment(ipv4=self.address)}),
         )
 
 
@@ -69,15 +72,56 @@ async def test_rules_of_an_earlier_try_are_replaced() -> None:
 
 
 GATEWAY = ip_address("10.89.0.1")
+CLIENT = ip_address(LOOPBACK)
+PORT = 15310
 
 
-def naming(*, log: bool) -> tuple[Policy, CellNetwork]:
+def naming(
+    *,
+    log: bool,
+    gateway: Address = GATEWAY,
+    server: Server = Server(ip_address("192.0.2.53")),  # noqa: B008 - immutable
+) -> tuple[Policy, CellNetwork]:
     """Return a policy that names a host, and its network with a resolver, which does not serve."""
     entry = Destination("www.example.org", name="www.example.org")
     policy = Policy(name="ci", base=Preset.LOCAL, allow=(entry,), log=log)
-    server = Server(ip_address("192.0.2.53"))
-    resolver = Resolver(policy, listen=[GATEWAY], host=(), servers=[server])
-    return policy, CellNetwork(name="n", resolvers=(GATEWAY,), names=resolver)
+    resolver = Resolver(policy, listen=[gateway], host=tuple, servers=[server], port=PORT)
+    return policy, CellNetwork(name="n", resolvers=(gateway,), names=resolver)
+
+
+@pytest.mark.timeout(20)
+async def test_a_question_of_an_earlier_try_has_ended_before_its_namespace_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("barasync.engine.enforcement.addresses", lambda _process: (CLIENT,))
+    loading, open_by_then = anyio.Event(), []
+
+    async def feeds_slowly() -> None:
+        if kernel.loaded[-1].startswith("add element"):
+            loading.set()
+            try:
+                await anyio.sleep_forever()
+            finally:
+                open_by_then.append(kernel.open)
+
+    kernel = Kernel(after={"load": feeds_slowly})
+    zone = Zone(PORT + 1, {"www.example.org": [("www.example.org", 60, "A", "198.51.100.7")]})
+    policy, network = naming(log=False, gateway=CLIENT, server=zone.server)
+    container: Any = Container(pid=42, address=LOOPBACK)
+    async with serving(zone), anyio.create_task_group() as group:
+        assert network.names is not None
+        await group.start(network.names.serve)
+        async with (
+            enforced(policy, network, kernel.enter, alias="c") as enforcement,
+            await datagrams_to(PORT) as udp,
+        ):
+            await enforcement.apply(container)
+            await udp.send(question("www.example.org"))
+            await loading.wait()
+            await enforcement.apply(container)
+        group.cancel_scope.cancel()
+
+    assert open_by_then == [1]
 
 
 @pytest.mark.parametrize("log", [True, False])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from barasync.networks.bundle import open_bundle
 from barasync.networks.namespace import (
+    Held,
     Namespace,
     NamespaceError,
     enter,
@@ -91,7 +93,7 @@ def test_without_a_bundle_nothing_is_proven(tmp_path: Path) -> None:
     monitor(tmp_path, 7, "/bin/sh")
 
     assert open_bundle(tmp_path, 42) is None
-    assert not Namespace((), (), "nft").unchanged()
+    assert not Namespace("nsenter", "nft", Held(-1, -1)).unchanged()
 
 
 async def refusal(pid: int) -> NamespaceError:
@@ -159,8 +161,26 @@ async def test_a_program_is_found_where_only_root_looks_for_it(
     assert "no process" in str(await refusal(2**30))
 
 
-async def test_what_nft_refuses_is_told_in_one_line() -> None:
-    namespace = Namespace(("/bin/sh", "-c", 'echo "Error: no"; cat >&2; exit 1', "sh"), (), "nft")
+Entered = Callable[[str], Namespace]
+
+
+@pytest.fixture
+def entered(tmp_path: Path) -> Iterator[Entered]:
+    """Make a namespace whose nsenter is a script; its arguments are those from nft on."""
+
+    def make(script: str) -> Namespace:
+        nsenter = tmp_path / "nsenter"
+        nsenter.write_text(f"#!/bin/sh\nshift\n{script}\n")
+        nsenter.chmod(0o755)
+        return Namespace(str(nsenter), "nft", Held(held, held))
+
+    held = os.open("/dev/null", os.O_RDONLY)
+    yield make
+    os.close(held)
+
+
+async def test_what_nft_refuses_is_told_in_one_line(entered: Entered) -> None:
+    namespace = entered('echo "Error: no"; cat >&2; exit 1')
 
     with pytest.raises(NamespaceError) as caught:
         await namespace.load("bad\nrule")
@@ -168,8 +188,8 @@ async def test_what_nft_refuses_is_told_in_one_line() -> None:
     assert str(caught.value) == "the rules could not be loaded: bad rule"
 
 
-async def test_a_failure_without_a_word_is_told_by_its_exit_code() -> None:
-    namespace = Namespace(("/bin/sh", "-c", "exit 3", "sh"), (), "nft")
+async def test_a_failure_without_a_word_is_told_by_its_exit_code(entered: Entered) -> None:
+    namespace = entered("exit 3")
 
     with pytest.raises(NamespaceError) as caught:
         await namespace.listing()
@@ -177,9 +197,9 @@ async def test_a_failure_without_a_word_is_told_by_its_exit_code() -> None:
     assert str(caught.value) == "the rules cannot be read: nft ended with 3"
 
 
-async def test_whoever_may_not_enter_hears_who_may() -> None:
+async def test_whoever_may_not_enter_hears_who_may(entered: Entered) -> None:
     script = 'echo "nsenter: reassociate to namespace: Operation not permitted" >&2; exit 1'
-    namespace = Namespace(("/bin/sh", "-c", script, "sh"), (), "nft")
+    namespace = entered(script)
 
     with pytest.raises(NamespaceError) as caught:
         await namespace.listing()
@@ -187,9 +207,11 @@ async def test_whoever_may_not_enter_hears_who_may() -> None:
     assert "takes root" in str(caught.value.hint)
 
 
-async def test_an_nft_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_nft_that_does_not_end_is_given_up(
+    entered: Entered, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("barasync.networks.namespace._SECONDS", 0.05)
-    namespace = Namespace(("/bin/sh", "-c", "exec sleep 1000", "sh"), (), "nft")
+    namespace = entered("exec sleep 1000")
 
     with pytest.raises(NamespaceError) as caught:
         await namespace.load("")
@@ -197,17 +219,18 @@ async def test_an_nft_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPa
     assert str(caught.value) == "the rules could not be loaded: nft did not end within 0.05 s"
 
 
-async def test_a_program_that_cannot_be_executed_is_named() -> None:
-    namespace = Namespace(("/nonexistent/nsenter",), (), "nft")
+async def test_a_program_that_cannot_be_executed_is_named(entered: Entered, tmp_path: Path) -> None:
+    namespace = entered("")
+    (tmp_path / "nsenter").unlink()
 
     with pytest.raises(NamespaceError) as caught:
         await namespace.load("")
 
-    assert "/nonexistent/nsenter: No such file" in str(caught.value)
+    assert f"{tmp_path}/nsenter: No such file" in str(caught.value)
 
 
-async def test_what_is_loaded_and_listed_passes_through_whole() -> None:
-    namespace = Namespace(("/bin/sh", "-c", 'cat; echo "$@"', "sh"), (), "nft")
+async def test_what_is_loaded_and_listed_passes_through_whole(entered: Entered) -> None:
+    namespace = entered('cat; echo "$@"')
 
     await namespace.load("add table inet x")
 

@@ -95,10 +95,12 @@ async def test_an_answer_comes_when_the_rules_have_its_address() -> None:
         await anyio.wait_all_tasks_blocked()
         order.append("loaded")
 
-    async with resolving(policy("www.example.org"), zone()) as (resolver, port):
-        with resolver.cell(["db"], [CLIENT], load):
-            answer = await ask(question("www.example.org"), port)
-            order.append("answered")
+    async with (
+        resolving(policy("www.example.org"), zone()) as (resolver, port),
+        resolver.cell(["db"], [CLIENT], load),
+    ):
+        answer = await ask(question("www.example.org"), port)
+        order.append("answered")
 
     assert texts(answer) == ["198.51.100.7"]
     assert order == ["loaded", "answered"]
@@ -107,10 +109,12 @@ async def test_an_answer_comes_when_the_rules_have_its_address() -> None:
 async def test_an_address_that_the_host_has_taken_meanwhile_is_not_opened() -> None:
     taken: list[Address] = []
     rules = Rules()
-    async with resolving(policy("www.example.org"), zone(), host=taken) as (resolver, port):
-        with resolver.cell(["db"], [CLIENT], rules.load):
-            taken.append(ip_address("198.51.100.7"))
-            answer = await ask(question("www.example.org"), port)
+    async with (
+        resolving(policy("www.example.org"), zone(), host=taken) as (resolver, port),
+        resolver.cell(["db"], [CLIENT], rules.load),
+    ):
+        taken.append(ip_address("198.51.100.7"))
+        answer = await ask(question("www.example.org"), port)
 
     assert texts(answer) == ["198.51.100.7"]
     assert rules.loaded == []
@@ -118,9 +122,11 @@ async def test_an_address_that_the_host_has_taken_meanwhile_is_not_opened() -> N
 
 async def test_a_rule_that_cannot_be_loaded_is_no_answer() -> None:
     rules = Rules(error=BarasyncError("the cell has ended"))
-    async with resolving(policy("www.example.org"), zone()) as (resolver, port):
-        with resolver.cell(["db"], [CLIENT], rules.load):
-            answer = await ask(question("www.example.org"), port)
+    async with (
+        resolving(policy("www.example.org"), zone()) as (resolver, port),
+        resolver.cell(["db"], [CLIENT], rules.load),
+    ):
+        answer = await ask(question("www.example.org"), port)
 
     assert answer.rcode() == dns.rcode.SERVFAIL
     assert texts(answer) == []
@@ -128,15 +134,17 @@ async def test_a_rule_that_cannot_be_loaded_is_no_answer() -> None:
 
 async def test_what_the_rules_hold_long_enough_is_not_loaded_again() -> None:
     upstream, rules = zone(), Rules()
-    async with resolving(policy("www.example.org"), upstream) as (resolver, port):
-        with resolver.cell(["db"], [CLIENT], rules.load):
-            await ask(question("www.example.org"), port)
-            upstream.answers["www.example.org"] = [("www.example.org", 30, "A", "198.51.100.7")]
-            await ask(question("www.example.org"), port)
-            assert len(rules.loaded) == 1
-            upstream.answers["www.example.org"] = [("www.example.org", 90, "A", "198.51.100.7")]
-            await ask(question("www.example.org"), port)
-            assert len(rules.loaded) == 2
+    async with (
+        resolving(policy("www.example.org"), upstream) as (resolver, port),
+        resolver.cell(["db"], [CLIENT], rules.load),
+    ):
+        await ask(question("www.example.org"), port)
+        upstream.answers["www.example.org"] = [("www.example.org", 30, "A", "198.51.100.7")]
+        await ask(question("www.example.org"), port)
+        assert len(rules.loaded) == 1
+        upstream.answers["www.example.org"] = [("www.example.org", 90, "A", "198.51.100.7")]
+        await ask(question("www.example.org"), port)
+        assert len(rules.loaded) == 2
 
 
 async def test_what_is_asked_for_at_once_is_loaded_once() -> None:
@@ -146,12 +154,14 @@ async def test_what_is_asked_for_at_once_is_loaded_once() -> None:
         loaded.append(text)
         await anyio.wait_all_tasks_blocked()
 
-    async with resolving(policy("www.example.org"), zone()) as (resolver, port):
-        with resolver.cell(["db"], [CLIENT], load):
-            async with await datagrams_to(port) as udp:
-                for _ in range(5):
-                    await udp.send(question("www.example.org"))
-                answers = [dns.message.from_wire(await udp.receive()) for _ in range(5)]
+    async with (
+        resolving(policy("www.example.org"), zone()) as (resolver, port),
+        resolver.cell(["db"], [CLIENT], load),
+        await datagrams_to(port) as udp,
+    ):
+        for _ in range(5):
+            await udp.send(question("www.example.org"))
+        answers = [dns.message.from_wire(await udp.receive()) for _ in range(5)]
 
     assert [texts(answer) for answer in answers] == [["198.51.100.7"]] * 5
     assert len(loaded) == 1
@@ -161,7 +171,7 @@ async def test_a_cell_that_takes_anothers_address_has_nothing_of_it() -> None:
     first, second = Rules(), Rules()
     async with resolving(policy("www.example.org"), zone()) as (resolver, port):
         for rules in (first, second):
-            with resolver.cell(["db"], [CLIENT], rules.load):
+            async with resolver.cell(["db"], [CLIENT], rules.load):
                 await ask(question("www.example.org"), port)
 
     assert len(first.loaded) == len(second.loaded) == 1
@@ -169,9 +179,11 @@ async def test_a_cell_that_takes_anothers_address_has_nothing_of_it() -> None:
 
 async def test_a_name_of_no_entry_does_not_exist_and_nobody_is_asked() -> None:
     upstream = zone()
-    async with resolving(policy("example.net"), upstream) as (resolver, port):
-        with resolver.cell(["db"], [CLIENT], Rules().load):
-            answer = await ask(question("www.example.org"), port)
+    async with (
+        resolving(policy("example.net"), upstream) as (resolver, port),
+        resolver.cell(["db"], [CLIENT], Rules().load),
+    ):
+        answer = await ask(question("www.example.org"), port)
 
     assert answer.rcode() == dns.rcode.NXDOMAIN
     # Without a record of a zone nobody may keep it.
@@ -183,7 +195,7 @@ async def test_what_is_asked_for_in_vain_is_known_of_each_cell() -> None:
     upstream = zone({"www.example.org": WWW})
     async with resolving(policy("www.example.org", "wwww.example.org"), upstream) as started:
         resolver, port = started
-        with (
+        async with (
             resolver.cell(["db"], [CLIENT], Rules().load) as asked,
             resolver.cell(["app"], [OTHER], Rules().load) as others,
         ):
@@ -200,12 +212,14 @@ async def test_what_is_asked_for_in_vain_is_known_of_each_cell() -> None:
 
 async def test_a_name_that_appears_while_the_cell_asks_is_not_missed() -> None:
     upstream = zone({"other.example.org": []})
-    async with resolving(policy("www.example.org"), upstream) as (resolver, port):
-        with resolver.cell(["db"], [CLIENT], Rules().load) as asked:
-            await ask(question("www.example.org"), port)
-            assert asked.absent == ("www.example.org",)
-            upstream.answers["www.example.org"] = WWW
-            await ask(question("www.example.org"), port)
+    async with (
+        resolving(policy("www.example.org"), upstream) as (resolver, port),
+        resolver.cell(["db"], [CLIENT], Rules().load) as asked,
+    ):
+        await ask(question("www.example.org"), port)
+        assert asked.absent == ("www.example.org",)
+        upstream.answers["www.example.org"] = WWW
+        await ask(question("www.example.org"), port)
 
     assert asked.absent == ()
 
@@ -213,9 +227,11 @@ async def test_a_name_that_appears_while_the_cell_asks_is_not_missed() -> None:
 @pytest.mark.parametrize("base", [Preset.PUBLIC, Preset.PRIVATE])
 async def test_a_base_with_a_network_resolves_every_name(base: Preset) -> None:
     rules = Rules()
-    async with resolving(policy("example.net", base=base), zone()) as (resolver, port):
-        with resolver.cell(["db"], [CLIENT], rules.load):
-            answer = await ask(question("www.example.org"), port)
+    async with (
+        resolving(policy("example.net", base=base), zone()) as (resolver, port),
+        resolver.cell(["db"], [CLIENT], rules.load),
+    ):
+        answer = await ask(question("www.example.org"), port)
 
     assert texts(answer) == ["198.51.100.7"]
     assert rules.loaded == []
@@ -223,10 +239,12 @@ async def test_a_base_with_a_network_resolves_every_name(base: Preset) -> None:
 
 async def test_the_letters_of_a_question_come_back_as_they_were() -> None:
     upstream, rules = zone(), Rules()
-    async with resolving(policy("www.example.org"), upstream) as (resolver, port):
-        with resolver.cell(["db"], [CLIENT], rules.load):
-            wire = question("wWw.eXample.oRg", use_edns=0)
-            answer = await ask(wire, port)
+    async with (
+        resolving(policy("www.example.org"), upstream) as (resolver, port),
+        resolver.cell(["db"], [CLIENT], rules.load),
+    ):
+        wire = question("wWw.eXample.oRg", use_edns=0)
+        answer = await ask(wire, port)
 
     assert upstream.asked == [("udp", "wWw.eXample.oRg A")]
     assert answer.question[0].to_text() == "wWw.eXample.oRg. IN A"
@@ -241,7 +259,7 @@ async def test_a_name_of_an_entry_has_no_record_with_addresses_of_its_own(kind: 
     upstream = zone({"www.example.org": records, "www.example.net": []})
     async with resolving(policy("www.example.org", base=Preset.PUBLIC), upstream) as started:
         resolver, port = started
-        with resolver.cell(["db"], [CLIENT], Rules().load):
+        async with resolver.cell(["db"], [CLIENT], Rules().load):
             answer = await ask(question("www.example.org", kind), port)
             await ask(question("www.example.net", kind), port)
 
@@ -253,7 +271,7 @@ async def test_the_name_of_a_cell_is_answered_without_a_server() -> None:
     upstream, rules = zone(), Rules()
     addresses = [ip_address("10.89.0.9"), ip_address("fd00::9")]
     async with resolving(policy("db"), upstream) as (resolver, port):
-        with (
+        async with (
             resolver.cell(["app"], [CLIENT], rules.load),
             resolver.cell(["DB", "database"], addresses, Rules().load),
         ):
@@ -261,7 +279,7 @@ async def test_the_name_of_a_cell_is_answered_without_a_server() -> None:
             assert texts(await ask(question("database", "AAAA"), port)) == ["fd00::9"]
             pointer = addresses[0].reverse_pointer
             assert texts(await ask(question(pointer, "PTR"), port)) == ["db."]
-        with resolver.cell(["app"], [CLIENT], rules.load):
+        async with resolver.cell(["app"], [CLIENT], rules.load):
             assert (await ask(question("database"), port)).rcode() == dns.rcode.NXDOMAIN
 
     assert upstream.asked == []
@@ -270,11 +288,13 @@ async def test_the_name_of_a_cell_is_answered_without_a_server() -> None:
 
 async def test_an_answer_that_was_cut_short_is_asked_for_over_tcp() -> None:
     upstream, rules = zone(cut=True), Rules()
-    async with resolving(policy("www.example.org"), upstream) as (resolver, port):
-        with resolver.cell(["db"], [CLIENT], rules.load):
-            short = await ask(question("www.example.org"), port)
-            wire = question("www.example.org")
-            whole, again = await ask_over_tcp(port, wire, wire)
+    async with (
+        resolving(policy("www.example.org"), upstream) as (resolver, port),
+        resolver.cell(["db"], [CLIENT], rules.load),
+    ):
+        short = await ask(question("www.example.org"), port)
+        wire = question("www.example.org")
+        whole, again = await ask_over_tcp(port, wire, wire)
 
     assert short.flags & dns.flags.TC
     assert texts(whole) == texts(again) == ["198.51.100.7"]
@@ -284,9 +304,11 @@ async def test_an_answer_that_was_cut_short_is_asked_for_over_tcp() -> None:
 
 async def test_a_server_that_fails_is_followed_by_the_next() -> None:
     failing, good = zone(rcode=dns.rcode.SERVFAIL), zone()
-    async with resolving(policy("www.example.org"), failing, good) as (resolver, port):
-        with resolver.cell(["db"], [CLIENT], Rules().load):
-            answer = await ask(question("www.example.org"), port)
+    async with (
+        resolving(policy("www.example.org"), failing, good) as (resolver, port),
+        resolver.cell(["db"], [CLIENT], Rules().load),
+    ):
+        answer = await ask(question("www.example.org"), port)
 
     assert texts(answer) == ["198.51.100.7"]
     assert len(failing.asked) == len(good.asked) == 1
@@ -294,9 +316,11 @@ async def test_a_server_that_fails_is_followed_by_the_next() -> None:
 
 async def test_where_all_servers_fail_the_first_ones_error_is_the_answer() -> None:
     first, second = zone(rcode=dns.rcode.REFUSED), zone(rcode=dns.rcode.SERVFAIL)
-    async with resolving(policy("www.example.org"), first, second) as (resolver, port):
-        with resolver.cell(["db"], [CLIENT], Rules().load):
-            answer = await ask(question("www.example.org"), port)
+    async with (
+        resolving(policy("www.example.org"), first, second) as (resolver, port),
+        resolver.cell(["db"], [CLIENT], Rules().load),
+    ):
+        answer = await ask(question("www.example.org"), port)
 
     assert answer.rcode() == dns.rcode.REFUSED
     assert len(first.asked) == len(second.asked) == 1
@@ -305,11 +329,13 @@ async def test_where_all_servers_fail_the_first_ones_error_is_the_answer() -> No
 async def test_a_silent_server_is_asked_last_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("barasync.networks.upstream._SECONDS", 0.05)
     silent, good = zone(silent=True), zone()
-    async with resolving(policy("www.example.org"), silent, good) as (resolver, port):
-        with resolver.cell(["db"], [CLIENT], Rules().load):
-            for _ in range(3):
-                answer = await ask(question("www.example.org"), port)
-                assert texts(answer) == ["198.51.100.7"]
+    async with (
+        resolving(policy("www.example.org"), silent, good) as (resolver, port),
+        resolver.cell(["db"], [CLIENT], Rules().load),
+    ):
+        for _ in range(3):
+            answer = await ask(question("www.example.org"), port)
+            assert texts(answer) == ["198.51.100.7"]
 
     assert len(silent.asked) == 1
 
@@ -319,10 +345,12 @@ async def test_servers_that_are_silent_or_not_there_are_an_error(
 ) -> None:
     monkeypatch.setattr("barasync.networks.upstream._SECONDS", 0.05)
     silent = zone(silent=True)
-    async with resolving(policy("www.example.org"), silent) as (resolver, port):
-        with resolver.cell(["db"], [CLIENT], Rules().load):
-            over_udp = await ask(question("www.example.org"), port)
-            (over_tcp,) = await ask_over_tcp(port, question("www.example.org"))
+    async with (
+        resolving(policy("www.example.org"), silent) as (resolver, port),
+        resolver.cell(["db"], [CLIENT], Rules().load),
+    ):
+        over_udp = await ask(question("www.example.org"), port)
+        (over_tcp,) = await ask_over_tcp(port, question("www.example.org"))
 
     assert over_udp.rcode() == over_tcp.rcode() == dns.rcode.SERVFAIL
 
@@ -330,9 +358,11 @@ async def test_servers_that_are_silent_or_not_there_are_an_error(
 async def test_what_others_send_in_a_servers_name_is_passed_over() -> None:
     forged = question("www.example.org")
     upstream = zone(noise=(b"", b"garbage", forged, forged[:2] + b"\x81\x80" + forged[4:]))
-    async with resolving(policy("www.example.org"), upstream) as (resolver, port):
-        with resolver.cell(["db"], [CLIENT], Rules().load):
-            answer = await ask(question("www.example.org"), port)
+    async with (
+        resolving(policy("www.example.org"), upstream) as (resolver, port),
+        resolver.cell(["db"], [CLIENT], Rules().load),
+    ):
+        answer = await ask(question("www.example.org"), port)
 
     assert texts(answer) == ["198.51.100.7"]
 
@@ -342,62 +372,66 @@ async def test_who_is_no_cell_is_not_answered() -> None:
     async with resolving(policy("www.example.org"), upstream) as (resolver, port):
         with pytest.raises(anyio.EndOfStream):
             await ask_over_tcp(port, question("www.example.org"))
-        with (
-            resolver.cell(["db"], [ip_address("192.0.2.1")], Rules().load),
-            pytest.raises(anyio.EndOfStream),
-        ):
-            await ask_over_tcp(port, question("www.example.org"))
-        with resolver.cell(["db"], [CLIENT], Rules().load):
+        async with resolver.cell(["db"], [ip_address("192.0.2.1")], Rules().load):
+            with pytest.raises(anyio.EndOfStream):
+                await ask_over_tcp(port, question("www.example.org"))
+        async with resolver.cell(["db"], [CLIENT], Rules().load):
             await ask(question("www.example.org"), port)
 
     assert upstream.asked == [("udp", "www.example.org A")]
 
 
 async def test_garbage_is_answered_with_an_error_or_not_at_all() -> None:
-    async with resolving(policy("www.example.org"), zone()) as (resolver, port):
-        with resolver.cell(["db"], [CLIENT], Rules().load):
-            async with await datagrams_to(port) as udp:
-                for datagram in (b"", b"x", bytes(11), b"\xff" * 1024, bytes(60000)):
-                    await udp.send(datagram)
-            assert texts(await ask(question("www.example.org"), port)) == ["198.51.100.7"]
-            (answer,) = await ask_over_tcp(port, bytes(12))
-            assert answer.rcode() == dns.rcode.FORMERR
-            with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
-                await ask_over_tcp(port, bytes(60000))
-            assert texts(await ask(question("www.example.org"), port)) == ["198.51.100.7"]
+    async with (
+        resolving(policy("www.example.org"), zone()) as (resolver, port),
+        resolver.cell(["db"], [CLIENT], Rules().load),
+    ):
+        async with await datagrams_to(port) as udp:
+            for datagram in (b"", b"x", bytes(11), b"\xff" * 1024, bytes(60000)):
+                await udp.send(datagram)
+        assert texts(await ask(question("www.example.org"), port)) == ["198.51.100.7"]
+        (answer,) = await ask_over_tcp(port, bytes(12))
+        assert answer.rcode() == dns.rcode.FORMERR
+        with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+            await ask_over_tcp(port, bytes(60000))
+        assert texts(await ask(question("www.example.org"), port)) == ["198.51.100.7"]
 
 
 async def test_a_cell_has_only_so_many_connections_at_once() -> None:
-    async with resolving(policy("www.example.org"), zone()) as (resolver, port):
-        with resolver.cell(["db"], [CLIENT], Rules().load):
-            async with anyio.create_task_group() as group:
-                ended = anyio.Semaphore(0)
+    async with (
+        resolving(policy("www.example.org"), zone()) as (resolver, port),
+        resolver.cell(["db"], [CLIENT], Rules().load),
+    ):
+        async with anyio.create_task_group() as group:
+            ended = anyio.Semaphore(0)
 
-                async def hold() -> None:
-                    async with await stream_to(port) as stream:
-                        with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
-                            await stream.receive()
-                        ended.release()
+            async def hold() -> None:
+                async with await stream_to(port) as stream:
+                    with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+                        await stream.receive()
+                    ended.release()
 
-                for _ in range(7):
-                    group.start_soon(hold)
-                for _ in range(3):
-                    await ended.acquire()
-                assert ended.value == 0
-                group.cancel_scope.cancel()
-            (answer,) = await ask_over_tcp(port, question("www.example.org"))
+            for _ in range(7):
+                group.start_soon(hold)
+            for _ in range(3):
+                await ended.acquire()
+            assert ended.value == 0
+            group.cancel_scope.cancel()
+        (answer,) = await ask_over_tcp(port, question("www.example.org"))
 
     assert texts(answer) == ["198.51.100.7"]
 
 
 async def test_a_connection_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("barasync.networks.resolver._IDLE_SECONDS", 0.05)
-    async with resolving(policy("www.example.org"), zone()) as (resolver, port):
-        with resolver.cell(["db"], [CLIENT], Rules().load):
-            async with await stream_to(port) as stream:
-                await stream.send(b"\x00")
-                with pytest.raises(anyio.EndOfStream):
-                    await stream.receive()
+    async with (
+        resolving(policy("www.example.org"), zone()) as (resolver, port),
+        resolver.cell(["db"], [CLIENT], Rules().load),
+        await stream_to(port) as stream,
+    ):
+        await stream.send(b"\x00")
+        with pytest.raises(anyio.EndOfStream):
+            await stream.receive()
 
 
 async def test_what_is_going_on_ends_with_the_resolver() -> None:
@@ -415,12 +449,15 @@ async def test_what_is_going_on_ends_with_the_resolver() -> None:
             upstream.asked.clear()
             async with anyio.create_task_group() as group:
                 await group.start(resolver.serve)
-                with resolver.cell(["db"], [CLIENT], Rules().load):
-                    async with await stream_to(port) as stream, await datagrams_to(port) as udp:
-                        await send_message(stream, question("www.example.org"))
-                        await udp.send(question("www.example.org"))
-                        await upstream.wait_for(2)
-                        group.cancel_scope.cancel()
+                async with (
+                    resolver.cell(["db"], [CLIENT], Rules().load),
+                    await stream_to(port) as stream,
+                    await datagrams_to(port) as udp,
+                ):
+                    await send_message(stream, question("www.example.org"))
+                    await udp.send(question("www.example.org"))
+                    await upstream.wait_for(2)
+                    group.cancel_scope.cancel()
 
 
 async def test_a_port_that_another_program_has_is_an_error_with_a_hint() -> None:

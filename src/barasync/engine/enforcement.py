@@ -88,7 +88,7 @@ class Enforcement:
             entering = self._enter(self._pid, container.id)
             namespace = await self._stack.enter_async_context(entering)
             await self._load(policy, namespace, again=again)
-            self._name(found.network_settings, namespace)
+            await self._name(found.network_settings, namespace)
         except (NamespaceError, HostUnknown) as error:
             raise NamespaceError(
                 f"network '{policy.name}' cannot be enforced, so the cell was not started: {error}",
@@ -96,13 +96,13 @@ class Enforcement:
             ) from error
         self._namespace = namespace
 
-    def _name(self, settings: NetworkSettings, namespace: Entered) -> None:
+    async def _name(self, settings: NetworkSettings, namespace: Entered) -> None:
         """Have the container's questions for names answered, and its own name known to others."""
         names, network = self._network.names, self._network.name
         if names is not None and network is not None and self._joins is None:
             addresses = settings.networks[network].addresses
             asked = names.cell([self._alias], addresses, namespace.load)
-            self.asked = self._stack.enter_context(asked)
+            self.asked = await self._stack.enter_async_context(asked)
         elif self._joins is not None:
             self.asked = self._joins.asked
 

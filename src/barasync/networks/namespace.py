@@ -12,8 +12,9 @@ import fcntl
 import os
 import select
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol
 
@@ -59,22 +60,40 @@ Enter = Callable[[int, str], AbstractAsyncContextManager[Entered]]
 """Holds the namespace of a container, known by its first process and its ID; see `enter`."""
 
 
-class Namespace:
-    """A container's network namespace, held open; `enter` makes it."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Descriptors of a container; whoever opens them closes them.
 
-    def __init__(
-        self,
-        entering: tuple[str, ...],
-        descriptors: tuple[int, ...],
-        nft: str,
-        process: int = -1,
-        bundle: Bundle | None = None,
-    ) -> None:
-        self._process = process
-        self._bundle = bundle
-        self._entering = entering
-        self._descriptors = descriptors
+    They are of its network namespace, of its first process, and of the user namespace to enter
+    before, if there is one; `bundle` is `None` where it was not found.
+    """
+
+    net: int
+    process: int
+    user: int | None = None
+    bundle: Bundle | None = None
+
+
+class Namespace:
+    """A container's network namespace, held open; `enter` makes it.
+
+    Each use of it raises `NamespaceError` once it has been given up: the kernel gives the numbers
+    of descriptors that were closed to those of other namespaces.
+    """
+
+    def __init__(self, nsenter: str, nft: str, held: Held) -> None:
+        self._nsenter = nsenter
         self._nft = nft
+        self._held: Held | None = held
+
+    def give_up(self) -> None:
+        """Make no more use of its descriptors."""
+        self._held = None
+
+    def _here(self) -> Held:
+        if self._held is None:
+            raise NamespaceError("the container's network namespace was given up: it has ended")
+        return self._held
 
     @property
     def lives(self) -> bool:
@@ -83,7 +102,7 @@ class Namespace:
         Source: pidfd_open(2).
         """
         poll = select.poll()
-        poll.register(self._process, select.POLLIN)
+        poll.register(self._here().process, select.POLLIN)
         return not poll.poll(0)
 
     def unchanged(self) -> bool:
@@ -91,12 +110,13 @@ class Namespace:
 
         Podman makes one anew that it is to start and that has ended.
         """
-        return self._bundle is not None and self._bundle.unchanged()
+        bundle = self._here().bundle
+        return bundle is not None and bundle.unchanged()
 
     async def load(self, text: str) -> None:
         """Carry out one transaction of nft's, all of it or nothing.
 
-        When cancelled, it is or is not in force.
+        When cancelled, nobody knows whether it is in force; it is not carried out any later.
 
         Raises:
             NamespaceError: it is not in force, or nobody knows.
@@ -112,24 +132,47 @@ class Namespace:
         return await self._run("the rules cannot be read", "-j", "list", "table", "inet", TABLE)
 
     async def _run(self, problem: str, *words: str, text: str = "") -> bytes:
-        try:
-            with anyio.fail_after(_SECONDS):
-                done = await anyio.run_process(
-                    [*self._entering, self._nft, *words],
-                    input=text.encode(),
-                    check=False,
-                    pass_fds=self._descriptors,
-                )
-        except TimeoutError:
-            raise NamespaceError(f"{problem}: nft did not end within {_SECONDS:g} s") from None
-        except OSError as error:
-            raise NamespaceError(f"{problem}: {self._entering[0]}: {error.strerror}") from error
-        if done.returncode:
-            said = one_line(done.stderr.decode(errors="replace"), most=_REASON_LENGTH)
-            raise NamespaceError(
-                f"{problem}: {said or f'nft ended with {done.returncode}'}", hint=_hint(said)
+        held = self._here()
+        with ExitStack() as stack:
+            # Of its own: those of the block may be closed before nft has begun.
+            net = _copied(held.net, stack)
+            entering, descriptors = [self._nsenter, f"--net=/proc/self/fd/{net}"], [net]
+            if held.user is not None:
+                user = _copied(held.user, stack)
+                entering += [f"--user=/proc/self/fd/{user}", "--preserve-credentials"]
+                descriptors.append(user)
+            command = [*entering, self._nft, *words]
+            return await _carry_out(problem, command, text, descriptors)
+
+
+async def _carry_out(
+    problem: str, command: Sequence[str], text: str, descriptors: Sequence[int]
+) -> bytes:
+    """Run a program of nft's with `text` as its input, and return what it printed."""
+    try:
+        with anyio.fail_after(_SECONDS):
+            done = await anyio.run_process(
+                command, input=text.encode(), check=False, pass_fds=descriptors
             )
-        return done.stdout
+    except TimeoutError:
+        raise NamespaceError(f"{problem}: nft did not end within {_SECONDS:g} s") from None
+    except OSError as error:
+        raise NamespaceError(f"{problem}: {command[0]}: {error.strerror}") from error
+    if done.returncode:
+        said = one_line(done.stderr.decode(errors="replace"), most=_REASON_LENGTH)
+        raise NamespaceError(
+            f"{problem}: {said or f'nft ended with {done.returncode}'}", hint=_hint(said)
+        )
+    return done.stdout
+
+
+def _copied(descriptor: int, stack: ExitStack) -> int:
+    try:
+        copy = os.dup(descriptor)
+    except OSError as error:
+        raise NamespaceError(f"the network namespace cannot be held: {error.strerror}") from error
+    stack.callback(os.close, copy)
+    return copy
 
 
 @asynccontextmanager
@@ -144,13 +187,13 @@ async def enter(pid: int, container_id: str) -> AsyncIterator[Namespace]:
             shared with this process; or a program is missing.
     """
     nsenter, nft = await to_thread.run_sync(programs)
-    held, process, net, user, bundle = await to_thread.run_sync(_open, pid, container_id)
-    with held:
-        entering = [nsenter, f"--net=/proc/self/fd/{net}"]
-        if user is not None:
-            entering += [f"--user=/proc/self/fd/{user}", "--preserve-credentials"]
-        descriptors = (net,) if user is None else (net, user)
-        yield Namespace(tuple(entering), descriptors, nft, process, bundle)
+    opened, held = await to_thread.run_sync(_open, pid, container_id)
+    with opened:
+        namespace = Namespace(nsenter, nft, held)
+        try:
+            yield namespace
+        finally:
+            namespace.give_up()
 
 
 def find_program(name: str, path: str | None = None) -> str | None:
@@ -177,12 +220,11 @@ def _program(name: str) -> str:
     return found
 
 
-def _open(pid: int, container_id: str) -> tuple[ExitStack, int, int, int | None, Bundle | None]:
-    """Open a process, its network namespace, the user namespace to enter first, and the bundle.
+def _open(pid: int, container_id: str) -> tuple[ExitStack, Held]:
+    """Open what is held of a container, which the caller closes by the stack.
 
-    The last two are `None` where there is none to enter, or none is found.
-    The caller closes what is returned. The proof comes after the opening: a process that ends
-    meanwhile makes room for none of the same container.
+    The proof comes after the opening: a process that ends meanwhile makes room for none of the same
+    container.
     """
     if pid <= 0:
         _refuse("podman tells no process of it")
@@ -210,7 +252,7 @@ def _open(pid: int, container_id: str) -> tuple[ExitStack, int, int, int | None,
         bundle = open_bundle(_PROC, pid)
         if bundle is not None:
             stack.callback(bundle.close)
-        return stack.pop_all(), process, net, user, bundle
+        return stack.pop_all(), Held(net, process, user, bundle)
 
 
 def is_of_container(proc: Path, pid: int, container_id: str) -> bool:

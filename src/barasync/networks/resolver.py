@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import IPv4Address, ip_address
 
 import anyio
@@ -42,11 +41,8 @@ from barasync.networks.dns_messages import (
     says_absent,
 )
 from barasync.networks.names import Lifetime, Treatment, feeding, treatment
-from barasync.networks.rate import Rate
+from barasync.networks.resolver_cell import Cell, Load
 from barasync.networks.upstream import PORT, Server, Upstream, receive_message, send_message
-
-Load = Callable[[str], Awaitable[None]]
-"""Loads nft's text in the network namespace of a cell; raises `BarasyncError` where it cannot."""
 
 _IPV6_FREEBIND = 78  # linux/in6.h; the socket module has no name for it
 _IP_FREEBIND = 15  # linux/in.h
@@ -57,50 +53,11 @@ _STREAMS_OF_ONE = 4
 _IDLE_SECONDS = 10.0
 _SEND_SECONDS = 1.0
 _FEEDS = 4
-# A question takes about 1 ms of this process, a feed two programs and some 8 ms (measured).
-_QUESTIONS_A_SECOND = 100.0
-_QUESTIONS_IN_A_ROW = 200
-_FEEDS_A_SECOND = 20.0
-_FEEDS_IN_A_ROW = 100
-_KEPT = 1024
-_NEAR_SECONDS = 1.0
 _BREATH_SECONDS = 0.1
 
 
 class ResolverError(EngineUnavailable):
     """The resolver cannot listen, or has nobody to ask."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Cell:
-    """A cell of the network; `held` has until when its rules hold addresses of names."""
-
-    names: tuple[str, ...]
-    addresses: tuple[Address, ...]
-    load: Load
-    asked: Asked = field(default_factory=Asked)
-    held: OrderedDict[tuple[str, Address], float] = field(default_factory=OrderedDict)
-    questions: Rate = field(
-        default_factory=lambda: Rate(_QUESTIONS_A_SECOND, burst=_QUESTIONS_IN_A_ROW)
-    )
-    feeds: Rate = field(default_factory=lambda: Rate(_FEEDS_A_SECOND, burst=_FEEDS_IN_A_ROW))
-    feeding: anyio.Lock = field(default_factory=anyio.Lock)
-
-    def lacks(self, name: str, lifetime: Lifetime, now: float) -> bool:
-        """Tell whether its rules drop an address before its lifetime is over, give or take 1 s.
-
-        They hold addresses some seconds longer, and a client that asks all the time does not have
-        them loaded all the time.
-        """
-        until = self.held.get((name, lifetime.address))
-        return until is None or until < now + lifetime.seconds - _NEAR_SECONDS
-
-    def note(self, name: str, lifetime: Lifetime, now: float) -> None:
-        """Take note of what its rules hold; of the oldest only that it has to be loaded again."""
-        self.held[name, lifetime.address] = now + lifetime.seconds
-        self.held.move_to_end((name, lifetime.address))
-        if len(self.held) > _KEPT:
-            self.held.popitem(last=False)
 
 
 class Resolver:
@@ -135,23 +92,24 @@ class Resolver:
         self._port = port
         self._host = host
         self._upstream = Upstream(others)
-        self._cells: dict[Address, _Cell] = {}
+        self._cells: dict[Address, Cell] = {}
         self._queries: Counter[Address] = Counter()
         self._streams: Counter[Address] = Counter()
         self._connections = anyio.Semaphore(_STREAMS)
         self._feeds = anyio.Semaphore(_FEEDS)
 
-    @contextmanager
-    def cell(
+    @asynccontextmanager
+    async def cell(
         self, names: Iterable[str], addresses: Iterable[Address], load: Load
-    ) -> Iterator[Asked]:
+    ) -> AsyncIterator[Asked]:
         """Answer a cell with these addresses while the block lasts, and give its names to others.
 
         It gives what the cell asks for in vain.
 
-        `load` is called with nft's text before an answer opens an address, one at a time.
+        `load` is called with nft's text before an answer opens an address, one at a time, and not
+        after the block: what the cell has in hand ends with it, and gets no answer.
         """
-        cell = _Cell(tuple(name.lower() for name in names), tuple(addresses), load)
+        cell = Cell(names, addresses, load)
         self._cells |= dict.fromkeys(cell.addresses, cell)
         try:
             yield cell.asked
@@ -159,6 +117,7 @@ class Resolver:
             for address in cell.addresses:
                 if self._cells.get(address) is cell:
                     del self._cells[address]
+            await cell.end()
 
     async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Listen on UDP and TCP, and answer until cancelled; started once questions are heard.
@@ -282,18 +241,27 @@ class Resolver:
     async def _answer(self, client: Address, wire: bytes, *, stream: bool) -> bytes | None:
         """Return what to answer a client, `None` for nothing."""
         cell = self._cells.get(client)
+        if cell is None:
+            return None
         query = read_query(wire)
-        if cell is None or not isinstance(query, Query):
-            return query if isinstance(query, bytes) else None
+        if not isinstance(query, Query):
+            return query
+        answer: bytes | None = None
+        with cell.question():
+            answer = await self._of_question(cell, query, stream=stream)
+        # Whoever has its address now has not asked.
+        return answer if self._cells.get(client) is cell else None
+
+    async def _of_question(self, cell: Cell, query: Query, *, stream: bool) -> bytes:
         try:
             return await self._of_cell(cell, query) or await self._of_server(
                 cell, query, stream=stream
             )
         except (BarasyncError, Unreadable):
-            # The cell has ended meanwhile, or its rules do not take the addresses: they stay shut.
+            # The rules do not take the addresses: they stay shut.
             return query.answer(Rcode.SERVFAIL)
 
-    async def _of_cell(self, cell: _Cell, query: Query) -> bytes | None:
+    async def _of_cell(self, cell: Cell, query: Query) -> bytes | None:
         """Return the answer to a question about a cell of the network, `None` for other ones."""
         about = query.reversed_address
         if about in self._cells and self._cells[about].names:
@@ -306,7 +274,7 @@ class Resolver:
         await self._feed(cell, query.name, [Lifetime(one, OWN_SECONDS) for one in addresses])
         return query.answer_with(addresses)
 
-    async def _of_server(self, cell: _Cell, query: Query, *, stream: bool) -> bytes:
+    async def _of_server(self, cell: Cell, query: Query, *, stream: bool) -> bytes:
         decided = treatment(self._policy, query.name, query.type)
         if decided is Treatment.UNKNOWN:
             if query.reversed_address is None:
@@ -322,7 +290,7 @@ class Resolver:
             await self._feed(cell, query.name, lifetimes(answer))
         return answer
 
-    async def _feed(self, cell: _Cell, name: str, known: Iterable[Lifetime]) -> None:
+    async def _feed(self, cell: Cell, name: str, known: Iterable[Lifetime]) -> None:
         """Have the rules of a cell hold what a name was answered with, before it is answered."""
         # One at a time of a cell, and so many a second: others have theirs between them, and what
         # one has loaded the next does not lack.
