@@ -10,6 +10,7 @@ from barasync.aiopodman import Stream
 from barasync.config.policies import PRESETS
 from barasync.config.schema import RetryOn
 from barasync.config.services import Service
+from barasync.engine.gate import Gates
 from barasync.masking.masker import Masker
 from barasync.masking.value import SecretValue
 from barasync.matrix.outcome import Status
@@ -142,6 +143,18 @@ async def test_a_service_that_ends_while_the_cell_runs_is_a_warning(service: Fak
     assert service.containers == {}
 
 
+async def test_a_service_that_fails_lets_the_next_cell_have_the_memory(
+    service: FakeService,
+) -> None:
+    gates = Gates()
+    gates.hold(on=True)
+
+    ran = await run(service, {"a": "echo ran", "b": "echo ran"}, services=(ENDS,), gates=gates)
+
+    assert {each.status for each in ran.result.outcomes.values()} == {Status.INFRASTRUCTURE_ERROR}
+    assert service.containers == {}
+
+
 async def test_another_attempt_has_other_services(service: FakeService) -> None:
     ran = await run(
         service,
@@ -259,6 +272,27 @@ async def test_rules_are_loaded_once_and_looked_for_in_every_container(
     assert len(set(kernel.entered)) == 3
     assert kernel.entered[-1] == ran.outcome().container_id
     assert (service.containers, kernel.open) == ({}, 0)
+
+
+async def test_services_wait_for_memory_with_their_cell(service: FakeService) -> None:
+    """The run is held from its beginning, so that one cell after the other has containers."""
+    kernel, gates = Kernel(namespace_of=service.namespace_of), Gates()
+    gates.hold(on=True)
+
+    ran = await run(
+        service,
+        {"a": "echo ran", "b": "echo ran"},
+        services=(DB,),
+        policy=PRESETS["local"],
+        enter=kernel.enter,
+        gates=gates,
+    )
+
+    assert [each.status for each in ran.result.outcomes.values()] == [Status.PASSED] * 2
+    # The owner of the namespace and the service come before each cell, in the order of starts.
+    assert {kernel.entered[2], kernel.entered[5]} == {
+        each.container_id for each in ran.result.outcomes.values()
+    }
 
 
 async def test_a_service_that_may_have_run_without_rules_fails_the_cell_and_not_the_run(

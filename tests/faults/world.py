@@ -18,6 +18,7 @@ from barasync.config.policies import Policy
 from barasync.config.schema import CellSettings
 from barasync.engine.caches import Caches
 from barasync.engine.claims import Capacity
+from barasync.engine.gate import Gates
 from barasync.engine.identity import Liveness
 from barasync.engine.job import Session
 from barasync.engine.once import Once
@@ -138,6 +139,7 @@ async def run(
     client_seconds: float = CLIENT_SECONDS,
     policy: Policy | None = None,
     enter: Enter = enter,
+    gates: Gates | None = None,
     **settings: Any,
 ) -> Ran:
     """Run a shell script per cell, or one in the cell `a`, all at once or `jobs` at a time.
@@ -169,6 +171,7 @@ async def run(
             copies=copies,
             proxies=proxies or {},
             enter=enter,
+            gates=gates or Gates(),
             snapshots={} if snapshot is None else snapshots_of(snapshot, tuple(cells)),
         )
         plan = Plan(

@@ -19,6 +19,7 @@ from barasync.engine.collection import Cancellable, needs_overlay
 from barasync.engine.drain import Drain, Sink
 from barasync.engine.ended import Ended, outcome_of
 from barasync.engine.ending import NoVerdict
+from barasync.engine.gate import Admission
 from barasync.engine.job import Job, Session, cgroup_of, container_spec
 from barasync.engine.network_hints import network_hint
 from barasync.engine.not_begun import ImageGone, NetworkGone, NotBegun
@@ -88,7 +89,6 @@ async def attempt(
             where there is no image of the job's ID any more, `NetworkGone` where there is none of
             its network's name.
     """
-    cgroup = cgroup_of(job, session)
     try:
         spec = await to_thread.run_sync(container_spec, job, session)
     except ConfigError as error:
@@ -97,95 +97,130 @@ async def attempt(
         session.podman,
         spec,
         gates=session.gates,
-        cgroup=cgroup,
+        cgroup=cgroup_of(job, session),
         phase=phases.measure,
         keeps_overlays=needs_overlay(job.cell.settings),
     )
-
-    services = Services(job, session, open_service_log, phases)
-
-    def release() -> None:
-        place.ended()
-        on_release()
-
-    aftermath = Aftermath(
+    under_way = _UnderWay(
         job=job,
         session=session,
+        log=log,
         phases=phases,
-        on_release=release,
+        on_start=on_start,
+        on_release=on_release,
         keep_manifest=keep_manifest,
         cancellable=cancellable,
+        place=place,
+        services=Services(job, session, open_service_log, phases),
     )
-    container_id: str | None = None
-    refused: BarasyncError | None = None
-    outcome = Outcome(status=Status.CANCELLED, output=OutputCounts(complete=False))
-    try:
+    return await under_way.taken()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _UnderWay:
+    """An attempt whose container can be made; the fields are as `attempt` says."""
+
+    job: Job
+    session: Session
+    log: Sink
+    phases: Phases
+    on_start: OnStart
+    on_release: Callable[[], None]
+    keep_manifest: KeepManifest
+    cancellable: Cancellable
+    place: FreshPlace
+    services: Services
+
+    async def taken(self) -> Taken:
+        """Run it, and make an outcome of whatever comes."""
+        place, services = self.place, self.services
+        refused: BarasyncError | None = None
+        outcome = Outcome(status=Status.CANCELLED, output=OutputCounts(complete=False))
+        try:
+            ended = await self._ended()
+            if ended is not None:
+                version = self.session.podman.version
+                outcome = outcome_of(ended, self.job, version, place.oom_kills)
+        except (PodmanError, TimeoutError) as error:
+            not_begun = _not_begun(error, place.container_id)
+            if not_begun is not None and place.leaked is None and services.leaked is None:
+                raise not_begun from error
+            outcome = _infrastructure_error(error, created=place.container_id is not None)
+        except BarasyncError as error:
+            # Another attempt has other services.
+            refused = None if isinstance(error, ServiceFailed) else error
+            outcome = _refused(error)
+        outcome = replace(
+            outcome,
+            container_id=place.container_id,
+            warnings=(*place.warnings, *services.warnings, *outcome.warnings),
+            usage=_usage(place.usage, place.container_id, self.session),
+        )
+        left = place.leaked or services.leaked
+        if left is not None:
+            outcome = leaked(outcome, Left(id=left, cell=self.job.cell.id))
+        return Taken(outcome=outcome, error=refused)
+
+    async def _ended(self) -> Ended | None:
+        """Run the cell, with what is beside and after it; `None` where it was cancelled.
+
+        The memory of the host is waited for before any container is made, of a service too.
+        """
+        admission = Admission(self.session.gates)
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(services)
-            with cancellable() as scope:
-                await services.start()
-                container = await stack.enter_async_context(place)
-                container_id = container.id
-                await services.introduce(container)
-                if session.copies:
-                    with phases.measure("copy"):
-                        mounted = mounted_in(job.cell.settings)
-                        await send_copies(container, session.copies, mounted)
-                ended = await _execute(
-                    container, job, session, log, services, phases=phases, on_start=on_start
-                )
-                await services.end()
-            if not scope.cancelled_caught:
-                ended = await aftermath.of(container, ended, place.writes)
-        if not scope.cancelled_caught:
-            outcome = outcome_of(ended, job, session.podman.version, place.oom_kills)
-    except (PodmanError, TimeoutError) as error:
-        not_begun = _not_begun(error, container_id)
-        if not_begun is not None and place.leaked is None and services.leaked is None:
-            raise not_begun from error
-        outcome = _infrastructure_error(error, created=container_id is not None)
-    except BarasyncError as error:
-        # Another attempt has other services.
-        refused = None if isinstance(error, ServiceFailed) else error
-        outcome = _refused(error)
-    outcome = replace(
-        outcome,
-        container_id=container_id,
-        warnings=(*place.warnings, *services.warnings, *outcome.warnings),
-        usage=_usage(place.usage, container_id, session),
-    )
-    left = place.leaked or services.leaked
-    if left is not None:
-        outcome = leaked(outcome, Left(id=left, cell=job.cell.id))
-    return Taken(outcome=outcome, error=refused)
+            stack.callback(admission.leave)
+            await stack.enter_async_context(self.services)
+            with self.cancellable() as scope:
+                with self.phases.measure("queue"):
+                    await admission.wait()
+                await self.services.start()
+                container = await stack.enter_async_context(self.place)
+                await self._fill(container)
+                ended = await self._execute(container)
+                await self.services.end()
+            if scope.cancelled_caught:
+                return None
+            return await self._aftermath(admission).of(container, ended, self.place.writes)
+
+    async def _fill(self, container: Container) -> None:
+        """Put into the container what its image does not have."""
+        await self.services.introduce(container)
+        if self.session.copies:
+            with self.phases.measure("copy"):
+                mounted = mounted_in(self.job.cell.settings)
+                await send_copies(container, self.session.copies, mounted)
+
+    async def _execute(self, container: Container) -> Ended:
+        """Run the container with its network policy in force."""
+        async with self.services.enforced() as enforcement:
+
+            async def enforce() -> None:
+                await enforcement.apply(container)
+
+            async def started() -> None:
+                await enforcement.confirm()
+                self.on_start(container.id, where(enforcement.published))
+
+            drain = _drain(container, self.job, self.session, self.log, enforce)
+            return await enforcement.settle(await _run(self.job, drain, self.phases, started))
+
+    def _aftermath(self, admission: Admission) -> Aftermath:
+        def release() -> None:
+            admission.leave()
+            self.on_release()
+
+        return Aftermath(
+            job=self.job,
+            session=self.session,
+            phases=self.phases,
+            on_release=release,
+            keep_manifest=self.keep_manifest,
+            cancellable=self.cancellable,
+        )
 
 
 def _refused(error: BarasyncError) -> Outcome:
     return Outcome(status=Status.INFRASTRUCTURE_ERROR, reason=str(error), hint=error.hint)
-
-
-async def _execute(
-    container: Container,
-    job: Job,
-    session: Session,
-    log: Sink,
-    services: Services,
-    *,
-    phases: Phases,
-    on_start: OnStart,
-) -> Ended:
-    """Run the container with its network policy in force."""
-    async with services.enforced() as enforcement:
-
-        async def enforce() -> None:
-            await enforcement.apply(container)
-
-        async def started() -> None:
-            await enforcement.confirm()
-            on_start(container.id, where(enforcement.published))
-
-        drain = _drain(container, job, session, log, enforce)
-        return await enforcement.settle(await _run(job, drain, phases, started))
 
 
 async def _run(

@@ -156,3 +156,22 @@ class Gates:
     def _change(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
+
+
+class Admission:
+    """Counts the containers of one attempt as one, from `wait` until `leave`."""
+
+    def __init__(self, gates: Gates) -> None:
+        self._gates = gates
+        self._counts = False
+
+    async def wait(self) -> None:
+        """Wait until another one may come into being; see `Gates.hold`."""
+        await self._gates.admitted()
+        self._counts = True
+
+    def leave(self) -> None:
+        """Let another one come into being: this one takes no memory any more, or never did."""
+        if self._counts:
+            self._counts = False
+            self._gates.left()

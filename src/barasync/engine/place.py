@@ -37,14 +37,14 @@ Phase = Callable[[str], AbstractContextManager[None]]
 class FreshPlace:
     """One container for one attempt.
 
-    Entering creates it, as soon as `gates` admit another one. Leaving kills and removes it, then
-    reads what it consumed and removes its cgroup. Creating and leaving are shielded from
-    cancellation and bounded in time.
+    Entering creates it. Leaving kills and removes it, then reads what it consumed and removes its
+    cgroup. Both are shielded from cancellation and bounded in time.
 
-    After entering, `warnings` are podman's, about limits that it ignores for example. After
-    leaving, `usage` and `oom_kills` hold what its cgroup told (see `Reading`), and `leaked` the
-    container's ID if podman would not confirm that it is gone. With `keeps_overlays`, `writes` has
-    what the container wrote to its overlays, from entering until it is left.
+    After entering, `container_id` is its ID and `warnings` are podman's, about limits that it
+    ignores for example. After leaving, `usage` and `oom_kills` hold what its cgroup told (see
+    `Reading`), and `leaked` the container's ID if podman would not confirm that it is gone. With
+    `keeps_overlays`, `writes` has what the container wrote to its overlays, from entering until it
+    is left.
 
     Raises:
         PodmanError, TimeoutError: the container could not be created.
@@ -63,6 +63,7 @@ class FreshPlace:
         self.usage = Usage()
         self.oom_kills: int | None = None
         self.leaked: str | None = None
+        self.container_id: str | None = None
         self.warnings: tuple[str, ...] = ()
         self._podman = podman
         self._gates = gates
@@ -71,19 +72,11 @@ class FreshPlace:
         self._phase = phase
         self._notices: LimitNotices | None = None
         self._container: Container | None = None
-        self._counts = False
         self.writes = OverlayWrites(podman, spec, gates) if keeps_overlays else None
 
     async def __aenter__(self) -> Container:
-        with self._phase("queue"):
-            await self._gates.admitted()
-        self._counts = True
-        try:
-            container = await self._create()
-        except BaseException:
-            self.ended()
-            raise
-        self._container = container
+        container = self._container = await self._create()
+        self.container_id = container.id
         self.warnings = tuple(f"podman: {warning}" for warning in container.warnings)
         return container
 
@@ -94,20 +87,8 @@ class FreshPlace:
         traceback: TracebackType | None,
     ) -> None:
         assert self._container is not None, "__aexit__ runs only after __aenter__ succeeded"
-        try:
-            with self._phase("remove"):
-                await self._remove(self._container)
-        finally:
-            self.ended()
-
-    def ended(self) -> None:
-        """Let another container come into being: this one takes no memory of the host any more.
-
-        Called for a container whose command has ended while it is still needed; once counts.
-        """
-        if self._counts:
-            self._counts = False
-            self._gates.left()
+        with self._phase("remove"):
+            await self._remove(self._container)
 
     async def _create(self) -> Container:
         with self._phase("create"):

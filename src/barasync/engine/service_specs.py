@@ -13,6 +13,12 @@ from barasync.engine.networks import joined, with_policy
 from barasync.engine.place import SERVER_GRACE_SECONDS, server_timeout
 from barasync.engine.usage import CellCgroup
 
+_START_SECONDS = 3600.0
+"""What may pass between the start of a service and that of its cell, beside what makes it ready.
+
+That are places at the gates, podman's answers, an image that is made of another cell, `--copy`.
+"""
+
 
 def owner_spec(job: Job, session: Session, idle: Idle) -> ContainerSpec:
     """Return the container that owns the namespace; the network is all that it has."""
@@ -73,5 +79,6 @@ def _timeout(job: Job) -> int | None:
     settings = job.cell.settings
     if settings.timeout is None:
         return None
-    waiting = sum(service.ready_timeout + SERVER_GRACE_SECONDS for service in settings.services)
+    ready = sum(service.ready_timeout for service in settings.services)
+    waiting = ready + _START_SECONDS
     return server_timeout(settings.timeout + waiting, settings.stop_grace + SERVER_GRACE_SECONDS)
