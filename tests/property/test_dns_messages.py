@@ -7,6 +7,7 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 
 import dns.message
+import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
@@ -68,6 +69,32 @@ def test_a_query_for_a_server_is_that_of_the_client_but_for_its_id(
     assert isinstance(query, Query)
     assert query.name == name[:-1].lower()
     assert query.with_id(number)[2:] == wire[2:]
+
+
+# What configurations and their cells may be called.
+CELL = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", fullmatch=True)
+
+
+@given(st.one_of(NAME.map(lambda name: name[:-1]), CELL, st.text(max_size=300)))
+def test_whatever_a_cell_is_called_its_address_is_asked_for_a_name(name: str) -> None:
+    query = read_query(dns.message.make_query("9.0.89.10.in-addr.arpa", "PTR").to_wire())
+    assert isinstance(query, Query)
+
+    answer = dns.message.from_wire(query.answer_with_name(name))
+
+    found = [rdata.to_text() for rrset in answer.answer for rdata in rrset]
+    assert found == ([f"{name}."] if is_host_name(name) else [])
+    assert (answer.rcode() == dns.rcode.NOERROR) == bool(found)
+
+
+def is_host_name(name: str) -> bool:
+    """RFC 1123, 2.1, and underscores, which the C libraries let pass."""
+    labels = name.split(".")
+    allowed = set(string.ascii_letters + string.digits + "-_")
+    return len(name) <= 253 and all(
+        0 < len(label) <= 63 and set(label) <= allowed and label == label.strip("-")
+        for label in labels
+    )
 
 
 RECORD = st.one_of(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -16,7 +18,7 @@ from barasync.engine.enforcement import enforced
 from barasync.engine.networks import CellNetwork
 from barasync.networks.asked import RefusedName
 from barasync.networks.namespace import NamespaceError
-from barasync.networks.resolver import Resolver
+from barasync.networks.resolver import Resolver, ResolverError
 from barasync.networks.upstream import Server
 from tests.fake.kernel import Kernel
 from tests.unit.dns_zone import LOOPBACK, Zone, datagrams_to, question, serving
@@ -160,3 +162,47 @@ async def test_a_resolver_whose_address_is_not_this_hosts_starts_nothing(
     async with enforced(policy, network, Kernel().enter, alias="c") as enforcement:
         with pytest.raises(NamespaceError, match=r"10\.89\.0\.1, .* is no address of this host"):
             await enforcement.apply(container)
+
+
+@pytest.mark.parametrize(("failed", "questions"), [(1, "1 question,"), (2, "2 questions,")])
+async def test_questions_over_which_the_resolver_failed_are_told_once(
+    monkeypatch: pytest.MonkeyPatch, failed: int, questions: str
+) -> None:
+    monkeypatch.setattr("barasync.engine.enforcement.addresses", lambda _process: (GATEWAY,))
+    policy, network = naming(log=False)
+    container: Any = Container(pid=42)
+    async with enforced(policy, network, Kernel().enter, alias="c") as enforcement:
+        await enforcement.apply(container)
+        assert enforcement.asked is not None
+        for _ in range(failed):
+            enforcement.asked.fail("LabelTooLong: so it is")
+        ended = await enforcement.settle(Ended())
+
+    (note,) = ended.notes
+    assert note == (
+        f"the resolver of network 'ci' failed over {questions} which belongs into a report:"
+        " LabelTooLong: so it is"
+    )
+
+
+async def test_a_resolver_that_has_died_starts_nothing_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("barasync.engine.enforcement.addresses", lambda _process: (GATEWAY,))
+    policy, network = naming(log=False)
+    names = SimpleNamespace(cell=raises(ResolverError("the resolver has ended")))
+    dead = replace(network, names=cast("Resolver", names))
+    kernel = Kernel()
+    container: Any = Container(pid=42)
+    async with enforced(policy, dead, kernel.enter, alias="c") as enforcement:
+        with pytest.raises(NamespaceError, match="was not started: the resolver has ended"):
+            await enforcement.apply(container)
+
+    assert kernel.open == 0
+
+
+def raises(error: Exception) -> Callable[..., None]:
+    def call(*_: object) -> None:
+        raise error
+
+    return call

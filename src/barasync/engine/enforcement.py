@@ -22,7 +22,7 @@ from barasync.errors import EngineUnavailable
 from barasync.networks.advice import refused_line
 from barasync.networks.asked import Asked
 from barasync.networks.bridge import keep_address
-from barasync.networks.host import HostUnknown, addresses
+from barasync.networks.host import addresses
 from barasync.networks.namespace import Enter, Entered, NamespaceError
 from barasync.networks.refused import refusals, refused_packets
 from barasync.networks.rules import Ruleset, Surroundings, missing, ruleset
@@ -89,7 +89,7 @@ class Enforcement:
             namespace = await self._stack.enter_async_context(entering)
             await self._load(policy, namespace, again=again)
             await self._name(found.network_settings, namespace)
-        except (NamespaceError, HostUnknown) as error:
+        except EngineUnavailable as error:
             raise NamespaceError(
                 f"network '{policy.name}' cannot be enforced, so the cell was not started: {error}",
                 hint=or_without(error.hint),
@@ -147,6 +147,12 @@ class Enforcement:
             f"network '{policy.name}' names {name}, and there is no such name: is it misspelt?"
             for name in asked.absent
         ]
+        if asked.failed:
+            notes.append(
+                f"the resolver of network '{policy.name}' failed over {asked.failed}"
+                f" {'question' if asked.failed == 1 else 'questions'}, which belongs into a report:"
+                f" {asked.failure}"
+            )
         if not policy.log:
             return replace(ended, notes=(*ended.notes, *notes))
         if asked.others:

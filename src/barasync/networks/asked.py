@@ -21,11 +21,14 @@ class Asked:
     """What one cell asked for in vain, bounded whatever it asks for.
 
     `others` are the questions for names that are refused beyond the first `REPORTED`. `absent` are
-    names of entries that do not exist, in the order in which they were first asked for.
+    names of entries that do not exist, in the order in which they were first asked for. `failed`
+    are the questions over which the resolver itself failed, the first of them by `failure`.
     """
 
     def __init__(self) -> None:
         self.others = 0
+        self.failed = 0
+        self.failure = ""
         self._refused: Counter[str] = Counter()
         self._absent: dict[str, None] = {}
 
@@ -52,3 +55,8 @@ class Asked:
             self._absent.pop(name, None)
         else:
             self._absent.setdefault(name)
+
+    def fail(self, why: str) -> None:
+        """Count a question over which the resolver failed."""
+        self.failed += 1
+        self.failure = self.failure or why

@@ -7,6 +7,7 @@ length.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -38,6 +39,8 @@ _PLAIN_DATAGRAM = 512  # RFC 1035, 4.2.1: without EDNS no more
 _DATAGRAM = 1232  # what reaches everybody in one piece (DNS flag day 2020)
 _LONGEST_CHAIN = 16
 _MOST_ADDRESSES = 64
+_LONGEST_NAME = 253
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _FAMILY = {RdataType.A: 4, RdataType.AAAA: 6}
 
 
@@ -96,7 +99,12 @@ class Query:
         return self.answer(Rcode.NOERROR, [self._record(texts)])
 
     def answer_with_name(self, name: str) -> bytes:
-        """Return the name of the cell whose address was asked about."""
+        """Return the name of the cell whose address was asked about.
+
+        Not all names of cells are such of hosts; where it is none, the address has no name.
+        """
+        if not _is_host_name(name):
+            return self.answer(Rcode.NXDOMAIN)
         return self.answer(Rcode.NOERROR, [self._record([f"{name}."])])
 
     def _record(self, texts: list[str]) -> dns.rrset.RRset:
@@ -113,6 +121,14 @@ class Query:
             return ipaddress.ip_address(text)
         except (dns.exception.DNSException, ValueError):
             return None
+
+
+def _is_host_name(name: str) -> bool:
+    """Tell whether it may be a host's (RFC 1123, 2.1), or has an underscore, which is let pass.
+
+    Source: `res_hnok` of glibc.
+    """
+    return len(name) <= _LONGEST_NAME and all(map(_LABEL.fullmatch, name.split(".")))
 
 
 def read_query(wire: bytes) -> Query | bytes | None:
@@ -151,6 +167,12 @@ def _bare_answer(wire: bytes, rcode: Rcode) -> bytes:
     """Return an answer without the question, to what could not be read."""
     opcode_and_recursion = wire[2] & 0x79
     return wire[:2] + bytes((0x80 | opcode_and_recursion, 0x80 | rcode)) + bytes(8)
+
+
+def failure(wire: bytes) -> bytes:
+    """Return the answer to a question over which something went wrong, whatever is in it."""
+    recursion = wire[2] & 0x01
+    return wire[:2] + bytes((0x80 | recursion, 0x80 | Rcode.SERVFAIL)) + wire[4:]
 
 
 def failed(answer: bytes) -> bool:

@@ -35,6 +35,7 @@ from barasync.networks.dns_messages import (
     OWN_SECONDS,
     Query,
     Unreadable,
+    failure,
     lifetimes,
     load_record_types,
     read_query,
@@ -43,6 +44,7 @@ from barasync.networks.dns_messages import (
 from barasync.networks.names import Lifetime, Treatment, feeding, treatment
 from barasync.networks.resolver_cell import Cell, Load
 from barasync.networks.upstream import PORT, Server, Upstream, receive_message, send_message
+from barasync.terminal_text import one_line
 
 _IPV6_FREEBIND = 78  # linux/in6.h; the socket module has no name for it
 _IP_FREEBIND = 15  # linux/in.h
@@ -54,6 +56,7 @@ _IDLE_SECONDS = 10.0
 _SEND_SECONDS = 1.0
 _FEEDS = 4
 _BREATH_SECONDS = 0.1
+_REASON_LENGTH = 300
 
 
 class ResolverError(EngineUnavailable):
@@ -92,6 +95,7 @@ class Resolver:
         self._port = port
         self._host = host
         self._upstream = Upstream(others)
+        self._ended = ""
         self._cells: dict[Address, Cell] = {}
         self._queries: Counter[Address] = Counter()
         self._streams: Counter[Address] = Counter()
@@ -108,7 +112,15 @@ class Resolver:
 
         `load` is called with nft's text before an answer opens an address, one at a time, and not
         after the block: what the cell has in hand ends with it, and gets no answer.
+
+        Raises:
+            ResolverError: it has ended, by an error of its own.
         """
+        if self._ended:
+            raise ResolverError(
+                f"the resolver of policy {self._policy.name!r} has ended: {self._ended}",
+                hint="this belongs into a report",
+            )
         cell = Cell(names, addresses, load)
         self._cells |= dict.fromkeys(cell.addresses, cell)
         try:
@@ -121,6 +133,8 @@ class Resolver:
 
     async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Listen on UDP and TCP, and answer until cancelled; started once questions are heard.
+
+        An error that ends it later is told to its cells, and is the end of nothing else.
 
         Raises:
             ResolverError: An address cannot be listened on.
@@ -139,12 +153,23 @@ class Resolver:
                 )
                 for address in self._listen
             ]
-            async with anyio.create_task_group() as group:
-                for one in datagrams:
-                    group.start_soon(self._serve_datagrams, one, group)
-                for listener in listeners:
-                    group.start_soon(self._serve_streams, listener, group)
-                task_status.started()
+            task_status.started()
+            try:
+                async with anyio.create_task_group() as group:
+                    for one in datagrams:
+                        group.start_soon(self._serve_datagrams, one, group)
+                    for listener in listeners:
+                        group.start_soon(self._serve_streams, listener, group)
+            except* Exception as errors:  # noqa: BLE001 - whatever it is, other policies have theirs
+                self._end(errors)
+
+    def _end(self, errors: ExceptionGroup) -> None:
+        error: Exception = errors
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        self._ended = _told(error)
+        for cell in dict.fromkeys(self._cells.values()):
+            cell.asked.fail(f"the resolver has ended: {self._ended}")
 
     def _bound(self, address: Address, kind: socket.SocketKind) -> socket.socket:
         try:
@@ -243,16 +268,20 @@ class Resolver:
         cell = self._cells.get(client)
         if cell is None:
             return None
-        query = read_query(wire)
-        if not isinstance(query, Query):
-            return query
         answer: bytes | None = None
         with cell.question():
-            answer = await self._of_question(cell, query, stream=stream)
+            try:
+                answer = await self._of_question(cell, wire, stream=stream)
+            except Exception as error:  # noqa: BLE001 - whatever it is costs this question alone
+                cell.asked.fail(_told(error))
+                answer = failure(wire)
         # Whoever has its address now has not asked.
         return answer if self._cells.get(client) is cell else None
 
-    async def _of_question(self, cell: Cell, query: Query, *, stream: bool) -> bytes:
+    async def _of_question(self, cell: Cell, wire: bytes, *, stream: bool) -> bytes | None:
+        query = read_query(wire)
+        if not isinstance(query, Query):
+            return query
         try:
             return await self._of_cell(cell, query) or await self._of_server(
                 cell, query, stream=stream
@@ -309,6 +338,10 @@ class Resolver:
                 await cell.load(text)
             for lifetime in lacking:
                 cell.note(name, lifetime, now)
+
+
+def _told(error: Exception) -> str:
+    return one_line(f"{type(error).__name__}: {error}", most=_REASON_LENGTH)
 
 
 def _count_down(counts: Counter[Address], client: Address) -> None:
