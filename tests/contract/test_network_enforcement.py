@@ -311,7 +311,11 @@ def test_a_port_that_the_host_has_in_use_is_told_before_anything_is_made(
         )
 
     assert (ended.code, ended.out) == (4, ""), ended.err
-    assert f"port 0.0.0.0:{port}/tcp of this host, to publish port 80" in ended.err
+    assert (
+        f"barasync.toml: network.served.ports[0]: port 0.0.0.0:{port}/tcp of this host, to publish"
+        " port 80 of a cell, is in use" in ended.err
+    )
+    assert not (barasync.directory / ".barasync").exists()
 
 
 def test_hosts_and_servers_of_a_policy_are_those_of_its_cells(barasync: Barasync) -> None:
@@ -377,7 +381,10 @@ def test_a_network_that_is_not_there_cannot_be_joined(barasync: Barasync) -> Non
     ended = barasync("run", BASE, "--workspace", "none", "--network", "team", "--", "true")
 
     assert ended.code == 4
-    assert "there is no network barasync-test-nobody to join" in ended.err
+    assert (
+        "barasync.toml: network.team.join: there is no network barasync-test-nobody to join"
+        in ended.err
+    )
 
 
 def test_a_killed_run_leaves_a_network_that_clean_removes(

@@ -266,11 +266,12 @@ async def test_a_network_to_join_that_is_pruned_is_missed(service: FakeService) 
     service.make_network(name="shop")
     service.inject(Fault("create", Prunes()))
 
-    ran = await run(
-        service, "true", policy=replace(PRIVATE, name="team", join="shop"), enter=Kernel().enter
-    )
+    team = replace(PRIVATE, name="team", join="shop", where="barasync.toml: network.team")
+    ran = await run(service, "true", policy=team, enter=Kernel().enter)
 
-    assert ran.outcome().reason == "there is no network shop to join"
+    assert ran.outcome().reason == (
+        "barasync.toml: network.team.join: there is no network shop to join"
+    )
     assert ran.result.exit_code == 4
 
 

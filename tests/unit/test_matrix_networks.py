@@ -47,6 +47,13 @@ def problem(*given: Any, **fields: Any) -> ConfigError:
     return caught.value
 
 
+def test_a_plan_has_each_policy_of_its_cells_once() -> None:
+    text = FILE + '[config.a]\n[config.b]\nnetwork = "none"\n[config.c]\nnetwork = "tests"\n'
+    matrix = '[matrix]\narch = ["amd64", "arm64"]\nconfig = ["a", "b", "c"]\n'
+
+    assert [policy.name for policy in planned(text + matrix).policies] == ["build", "tests"]
+
+
 def test_a_cell_has_the_policy_that_its_network_names() -> None:
     (cell,) = planned().cells
 

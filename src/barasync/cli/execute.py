@@ -40,6 +40,7 @@ from barasync.engine.identity import Identity
 from barasync.engine.image_uses import Uses, using
 from barasync.engine.job import Session
 from barasync.engine.memory import read_shortage
+from barasync.engine.ports import require_ports
 from barasync.engine.run import Run, RunResult
 from barasync.engine.sampler import Sampler
 from barasync.engine.scheduler import Scheduler
@@ -157,6 +158,8 @@ async def execute(
             for name in execution.snapshots.values():
                 await require_free(connection.podman, name)
             await require_programs(execution.plan)
+            if connection.local:
+                await to_thread.run_sync(require_ports, execution.plan.policies)
             platforms = [cell.platform for cell in execution.plan.cells]
             await require_emulators(platforms, connection, identity)
         directory = await to_thread.run_sync(_make_directory, execution.project.directory)

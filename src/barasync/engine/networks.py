@@ -171,7 +171,7 @@ class Networks:
         problem = f"network '{policy.name}' cannot be made"
         try:
             if policy.join is not None:
-                return await self._join(policy.join)
+                return await self._join(policy, policy.join)
             return await self._create(policy)
         except TimeoutError:
             raise EngineUnavailable(f"{problem}: podman does not answer", hint=WITHOUT) from None
@@ -226,12 +226,12 @@ class Networks:
             # What is in the way is then told without its name.
             return []
 
-    async def _join(self, name: str) -> NetworkInspect:
+    async def _join(self, policy: Policy, name: str) -> NetworkInspect:
         try:
             return await self._podman.networks.inspect(name)
         except NotFound:
             raise EngineUnavailable(
-                f"there is no network {name} to join",
+                f"{policy.where}.join: there is no network {name} to join",
                 hint=f"`barasync network create {name}` makes it; without `join` a run makes one",
             ) from None
 

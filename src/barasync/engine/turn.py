@@ -26,7 +26,7 @@ from barasync.engine.networks import CellNetwork, Networks
 from barasync.engine.not_begun import ImageGone, NetworkGone, NotBegun
 from barasync.engine.once import Once
 from barasync.engine.phases import Phases
-from barasync.engine.ports import require_free
+from barasync.engine.ports import require_ports
 from barasync.errors import BarasyncError
 from barasync.events import AnyEvent, ContainerStarted, ImageProgress
 from barasync.images.failures import WrongPlatform
@@ -230,7 +230,7 @@ class Turns:
         if cell.policy is None:
             return CellNetwork()
         with phases.measure("network"):
-            await to_thread.run_sync(require_free, cell.policy.ports)
+            await to_thread.run_sync(require_ports, (cell.policy,))
             return await self._networks.get(cell.policy)
 
     async def _hold_caches(

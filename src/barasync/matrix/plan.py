@@ -22,6 +22,7 @@ from barasync.config.layers import (
 )
 from barasync.config.networks import check_network, parse_policies
 from barasync.config.origin import Origin
+from barasync.config.policies import Policy
 from barasync.config.schema import WORKSPACE, CellTable, Document, WorkspaceMode
 from barasync.config.spelling import closest, did_you_mean
 from barasync.config.values import check_config_name
@@ -79,6 +80,12 @@ class Plan:
     args: tuple[str, ...]
     cells: tuple[Cell, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """The network policies of the cells, each once."""
+        found = (cell.policy for cell in self.cells)
+        return tuple({each.name: each for each in found if each is not None}.values())
 
 
 def plan(request: Request) -> Plan:
