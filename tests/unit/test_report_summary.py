@@ -191,6 +191,20 @@ def test_the_problem_of_a_run_is_noted() -> None:
     assert "note: podman went away" in summary(document)
 
 
+def test_the_problem_of_a_run_that_is_that_of_a_cell_is_told_once() -> None:
+    error = Outcome(status=Status.INFRASTRUCTURE_ERROR, reason="port 80 is in use", hint="leave it")
+    document = reduce_events(
+        [
+            run_started("amd64"),
+            started("amd64"),
+            finished("amd64", error),
+            run_finished(4, "port 80 is in use"),
+        ]
+    )
+
+    assert not [line for line in summary(document) if line.startswith("note: ")]
+
+
 def test_a_record_that_was_cut_off_says_so() -> None:
     lines = summary(reduce_events(EVENTS[:-2]))
 

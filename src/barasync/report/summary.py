@@ -160,7 +160,9 @@ def _remarks(document: ResultDocument, problems: Sequence[str], style: Style) ->
         if cell.logs is not None and not cell.output.complete:
             remarks.append(f"{cell.id}: its output is incomplete")
     remarks += problems
-    if document.problem is not None:
+    # What ended the run is most often what became of a cell.
+    reasons = {cell.reason for cell in document.cells}
+    if document.problem is not None and document.problem not in reasons:
         remarks.append(document.problem)
     if document.exit_code is None:
         remarks.append("the record ends before the run did")
