@@ -152,9 +152,13 @@ async def test_a_preset_is_shown_in_words_and_as_rules(barasync: Barasync) -> No
     rules = await call(barasync, "network", "show", "local", "--rules")
     mode = await call(barasync, "network", "show", "none")
     not_one = await call(barasync, "network", "show", "loca", "--rules")
+    without = await call(barasync, "network", "show", "none", "--rules")
 
     assert "base          local: 127.0.0.0/8 and ::1\n" in words.out
     assert "table inet barasync {\n" in rules.out
     assert mode.out == "no network at all\n"
     assert (not_one.code, not_one.out) == (2, "")
-    assert "loca is no preset and no table" in not_one.err
+    assert "loca is no preset and no table of a barasync.toml here, and has no rules" in not_one.err
+    assert "; did you mean 'local'?" in not_one.err
+    assert (without.code, without.out) == (2, "")
+    assert "none is podman's own, and has no rules of ours" in without.err

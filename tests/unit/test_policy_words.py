@@ -41,7 +41,7 @@ def test_a_table_says_all_that_it_changes(project: Path) -> None:
         "name          shop",
         "denies        10.0.0.0/8; 22/tcp",
         "allows        registry.example.org 443/tcp; 198.51.100.0/24",
-        "base          private: RFC 1918 and fc00::/7, but no metadata address",
+        "base          private: RFC 1918, fc00::/7, loopback; this host too; no metadata address",
         "else          deny",
         "names         198.51.100.53",
         "from outside  new connections from RFC 1918 and fc00::/7, but what is denied",

@@ -38,12 +38,18 @@ def create(
     *,
     subnet: Annotated[
         list[str] | None,
-        typer.Option("--subnet", help="Its addresses; podman's choice by default.", metavar="CIDR"),
+        typer.Option(
+            "--subnet",
+            help="Its addresses; podman's choice by default. Repeatable: one of IPv4, one of IPv6.",
+            metavar="CIDR",
+        ),
     ] = None,
     gateway: Annotated[
         list[str] | None,
         typer.Option(
-            "--gateway", help="That of the subnet it is in; the first by default.", metavar="ADDR"
+            "--gateway",
+            help="That of the subnet it is in; its first address by default. Repeatable.",
+            metavar="ADDR",
         ),
     ] = None,
     internal: Annotated[bool, typer.Option("--internal", help="Without a way out of it.")] = False,
@@ -52,7 +58,8 @@ def create(
         bool, typer.Option("--no-dns", help="Without the names of its containers.")
     ] = False,
     label: Annotated[
-        list[str] | None, typer.Option("--label", help="A label of it.", metavar="NAME=VALUE")
+        list[str] | None,
+        typer.Option("--label", help="A label of it. Repeatable.", metavar="NAME=VALUE"),
     ] = None,
     url: options.Url = None,
 ) -> None:
@@ -108,11 +115,17 @@ def show(
         declared_policies,
         in_words,
     )
+    from barasync.config.spelling import did_you_mean  # noqa: PLC0415 - likewise
     from barasync.errors import ConfigError  # noqa: PLC0415 - likewise
 
     policies = declared_policies(Path.cwd())
     policy = policies.get(name)
-    if name in MODES_IN_WORDS and not (as_json or rules):
+    if name in MODES_IN_WORDS:
+        if as_json or rules:
+            raise ConfigError(
+                f"{name} is podman's own, and has no rules of ours",
+                hint=f"`barasync network show {name}` says what it is",
+            )
         typer.echo(MODES_IN_WORDS[name])
         return
     if policy is not None:
@@ -123,7 +136,8 @@ def show(
         return
     if rules:
         raise ConfigError(
-            f"{name} is no preset and no table of a barasync.toml here, and has no rules",
+            f"{name} is no preset and no table of a barasync.toml here, and has no rules"
+            f"{did_you_mean(name, policies)}",
             hint=f"there are {', '.join(policies)}",
         )
     finish(

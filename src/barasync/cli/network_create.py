@@ -51,7 +51,10 @@ def wanted(
     """
     known = (*PRESETS, *MODES)
     if name.lower() in known:
-        raise ConfigError(f"NAME: '{name}' is what cells call a preset, or a mode of podman's")
+        raise ConfigError(
+            f"NAME: '{name}' is what cells call a preset, or a mode of podman's",
+            hint="take another name; for a preset each run makes a network of its own",
+        )
     option = "NAME"
     try:
         parse_network_name(name)

@@ -109,7 +109,8 @@ Network = Annotated[
     str | None,
     typer.Option(
         "--network",
-        help="private by default; public, local, isolated, one of the file's, none or bridge.",
+        help="private by default; public, local, isolated, one of the file's, none or bridge:"
+        " `barasync network show NAME` says what each lets through.",
         metavar="NAME",
         rich_help_panel=_CELL,
     ),

@@ -27,9 +27,9 @@ RESOLVER = ipaddress.ip_address("192.0.2.53")
 """Stands for the resolver of a network that is not there yet (RFC 5737)."""
 
 _BASES = {
-    Preset.PUBLIC: "the internet, but nothing private, link-local or multicast, no metadata"
-    " address, not this host, and no other container",
-    Preset.PRIVATE: "RFC 1918 and fc00::/7, but no metadata address",
+    Preset.PUBLIC: "the internet, but nothing private, link-local or multicast, no loopback, no"
+    " metadata address, not this host, and no other container",
+    Preset.PRIVATE: "RFC 1918, fc00::/7, loopback; this host too; no metadata address",
     Preset.LOCAL: "127.0.0.0/8 and ::1",
     Preset.ISOLATED: "nothing, loopback included",
 }
