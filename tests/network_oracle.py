@@ -1,4 +1,8 @@
-"""What a policy says about a packet, by its meaning alone, and policies and packets by chance."""
+"""What a policy says about a packet, without rules and sets, and policies and packets by chance.
+
+Who decides first is said here anew. The addresses of the presets and the guarded ones are those of
+`barasync.networks.presets`: whether they are right is told by `contract/test_network_presets.py`.
+"""
 
 from __future__ import annotations
 

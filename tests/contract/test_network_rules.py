@@ -6,9 +6,8 @@ import errno
 import re
 import socket
 import struct
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cache
 from ipaddress import ip_address
@@ -27,7 +26,6 @@ from barasync.config.policies import (
 )
 from barasync.networks import (
     Refusal,
-    Ruleset,
     Surroundings,
     feed,
     missing,
@@ -48,6 +46,7 @@ from tests.network_oracle import (
 from tests.network_policies import POLICIES, at, everywhere, named
 from tests.rig import debian
 from tests.rig.namespaces import Namespace, namespace
+from tests.rig.waiting import wait_until
 
 CELL4, PEER4, CELL6, PEER6 = "10.77.0.2", "10.77.0.1", "fd77::2", "fd77::1"
 PUBLIC4, PUBLIC6 = "198.51.100.9", "2001:db8::9"
@@ -137,30 +136,6 @@ def test_a_change_in_the_kernel_is_named(nft: Sequence[str], change: str) -> Non
 
     assert found is not None
     assert re.match(CHANGES[change], found), found
-
-
-def test_a_rule_that_is_gone_or_elsewhere_is_named(nft: Sequence[str]) -> None:
-    policy, around = POLICIES["rich"]
-    rules = ruleset(policy, around)
-    output = next(chain for chain in rules.table.chains if chain.name == "output").rules
-
-    for n in range(len(output)):
-        gone = (*output[:n], *output[n + 1 :])
-        later = (*output[:n], *output[n + 1 : n + 2], output[n], *output[n + 2 :])
-        for changed in {gone, later} - {output}:
-            with namespace() as place:
-                load(place, with_output(rules, changed), nft)
-                found = missing(rules, listing(place, nft))
-            assert found is not None
-            assert "chain output" in found
-
-
-def with_output(rules: Ruleset, output: tuple[str, ...]) -> str:
-    chains = (
-        replace(chain, rules=output) if chain.name == "output" else chain
-        for chain in rules.table.chains
-    )
-    return replace(rules.table, chains=tuple(chains)).text
 
 
 @contextmanager
@@ -453,11 +428,14 @@ def test_a_name_is_reached_until_its_time_is_over() -> None:
 
 
 def wait_until_refused(place: Namespace, address: str, port: int) -> None:
-    end = time.monotonic() + PATIENCE
-    with suppress(PermissionError):
-        while time.monotonic() < end:
+    def is_refused() -> bool:
+        try:
             send(place, address, port)
-        pytest.fail(f"{address} is reached still")
+        except PermissionError:
+            return True
+        return False
+
+    wait_until(is_refused, f"{address} is not reached any more")
 
 
 def test_a_names_time_begins_anew_with_each_answer() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from barasync.networks.host import has_ipv6
 from tests.fake.installation import FakeInstallation
 from tests.rig import debian, services
 from tests.rig.parts import Part
@@ -103,8 +104,19 @@ class ContractTests:
             self._ledger.required = required_by(chosen)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Make what takes long before the first test, whose time limit it would eat up."""
-        if self._config.option.collectonly or debian.podman_version_in_cache():
+        """Make what takes long before the first test, whose time limit it would eat up.
+
+        Raises:
+            pytest.UsageError: contract tests are to run, and this host cannot run them.
+        """
+        if self._config.option.collectonly:
+            return
+        if any(map(_needs_podman, session.items)) and not has_ipv6():
+            raise pytest.UsageError(
+                "this host has no IPv6, which the contract tests of networks need;"
+                " --no-podman leaves all contract tests out"
+            )
+        if debian.podman_version_in_cache():
             return
         versions = {version for item in session.items for _, version in item.user_properties}
         if not versions or services.trixie_podman().version not in versions:

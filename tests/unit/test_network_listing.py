@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from barasync.networks import missing, ruleset
+from barasync.networks.listing import ListingError, entries
 from tests.network_policies import GOLDEN, POLICIES
 
 RICH = ruleset(*POLICIES["rich"])
-VERSIONS = ["1.0.6", "1.1.3"]
+VERSIONS = [path.stem.removeprefix("rich-nft-") for path in sorted(GOLDEN.glob("rich-nft-*"))]
 
 Entries = list[dict[str, Any]]
 
@@ -24,9 +25,13 @@ def recorded(version: str) -> bytes:
 
 
 def changed(version: str, change: Callable[[Entries], object]) -> bytes:
-    listing = json.loads(recorded(version))
-    change(listing["nftables"])
-    return json.dumps(listing).encode()
+    every = json.loads(recorded(version))["nftables"]
+    change(every)
+    return listed(every)
+
+
+def listed(entries: Entries) -> bytes:
+    return json.dumps({"nftables": entries}).encode()
 
 
 def named(entries: Entries, kind: str, name: str) -> dict[str, Any]:
@@ -129,6 +134,21 @@ def test_a_change_is_named(version: str, change: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("chain", ["refused", "output", "input"])
+def test_every_rule_that_is_gone_or_elsewhere_is_named(version: str, chain: str) -> None:
+    every = json.loads(recorded(version))["nftables"]
+    places = rules(every, chain)
+
+    for place, following in zip(places, [*places[1:], None], strict=True):
+        gone = [*every[:place], *every[place + 1 :]]
+        assert f"chain {chain}" in str(missing(RICH, listed(gone)))
+        if following is not None:
+            later = [*every]
+            later[place], later[following] = every[following], every[place]
+            assert f"of chain {chain} is" in str(missing(RICH, listed(later)))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_what_packets_and_names_add_is_no_change(version: str) -> None:
     def add(entries: Entries) -> None:
         timed = {"elem": {"val": "192.0.2.9", "timeout": 60, "expires": 50}}
@@ -156,3 +176,10 @@ def test_what_is_no_listing_is_said_to_be_none(listing: bytes) -> None:
 
     assert found is not None
     assert found.startswith("nft listed its rules in words that are unknown")
+
+
+def test_the_versions_that_are_said_to_work_are_those_that_are_recorded() -> None:
+    with pytest.raises(ListingError) as caught:
+        entries(b"", "rule")
+
+    assert caught.value.hint == f"nft {' and '.join(VERSIONS)} are known to work"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from dataclasses import replace
 from ipaddress import ip_address
@@ -54,7 +55,14 @@ def test_a_port_in_use_is_told_with_its_key_before_anything_is_made(
         f"barasync.toml: network.web.ports[1]: port {shown} of this host, to publish port 80 of a"
         " cell, is in use"
     )
-    require_ports([served])
+
+
+@pytest.mark.parametrize("protocol", [Protocol.TCP, Protocol.UDP])
+def test_a_port_that_is_free_may_be_had(protocol: Protocol) -> None:
+    # Nobody else has this address, and who asks for any port gets one of those below.
+    address = ip_address(f"127.111.{os.getpid() >> 8 & 255}.{os.getpid() & 255}")
+
+    require_ports([policy(PublishedPort(80, 65500, protocol, address))])
 
 
 @pytest.mark.parametrize("text", ["8080:80", "8080:80/udp", "127.0.0.1:8080:80", "[::1]:8080:80"])
