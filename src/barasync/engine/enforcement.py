@@ -8,7 +8,7 @@ ended, because its counters tell what was refused.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from anyio import to_thread
@@ -16,6 +16,7 @@ from anyio import to_thread
 from barasync.aiopodman import Container, HostPort, NetworkSettings
 from barasync.config.policies import Address, Policy
 from barasync.engine.ended import Ended
+from barasync.engine.job import Job, Session
 from barasync.engine.network_hints import or_without
 from barasync.engine.networks import CellNetwork
 from barasync.errors import EngineUnavailable
@@ -220,3 +221,18 @@ async def enforced(
         yield Enforcement(
             policy, network, enter, stack, alias=alias, host=host, loopback=loopback, joins=joins
         )
+
+
+def enforced_for(
+    job: Job, session: Session, *, loopback: bool = False, joins: Enforcement | None = None
+) -> AbstractAsyncContextManager[Enforcement]:
+    """Enforce the policy of a job on a container of its cell; see `enforced`."""
+    return enforced(
+        job.cell.policy,
+        job.network,
+        session.enter,
+        alias=job.cell.id,
+        host=session.host,
+        loopback=loopback,
+        joins=joins,
+    )

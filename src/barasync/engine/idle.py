@@ -34,3 +34,25 @@ async def idle(podman: Podman, gates: Gates) -> Idle:
     program = Program(kind="idle", platform=platform, content=idle_executable(platform))
     async with gates.images:
         return Idle(await program_image(podman, program), program.path)
+
+
+class IdleImage:
+    """The image of a run's idle containers: asked for, or made, by the first that needs it."""
+
+    def __init__(self) -> None:
+        self._found: Idle | None = None
+
+    async def get(self, podman: Podman, gates: Gates) -> Idle:
+        """Return it, as `idle` does.
+
+        Raises:
+            PodmanError: podman has not got it and cannot make it; the next one asks again.
+        """
+        if self._found is None:
+            self._found = await idle(podman, gates)
+        return self._found
+
+    def forget(self, gone: Idle) -> None:
+        """Have the next one ask again, unless that has been done: somebody has removed it."""
+        if self._found == gone:
+            self._found = None

@@ -15,6 +15,7 @@ from barasync.config.volumes import parse_volume
 from barasync.engine.caches import users_label
 from barasync.engine.gate import Gates
 from barasync.engine.identity import ATTEMPT, CELL, WORKSPACE_MODE
+from barasync.engine.idle import IdleImage
 from barasync.engine.memory import LookAtMemory
 from barasync.engine.networks import CellNetwork, joined, with_policy
 from barasync.engine.place import SERVER_GRACE_SECONDS, server_timeout
@@ -59,7 +60,8 @@ class Session:
     limits are below podman's defaults. `copies` are put in every container.
     `snapshots` are the names of the images that are to be made of cells, by their IDs.
     `look_at_memory` tells whether the host of the cells runs short of it, `None` where that cannot
-    be seen. `gates` bound what podman is asked at once.
+    be seen. `gates` bound what podman is asked at once, and
+    `idle` knows the image of containers that only own the namespaces of others.
     `proxies` are variables for cells that may have them, where they do not set them themselves.
     `secrets` are podman's names of the secrets, by source, and `masker` knows what they hold.
     `enter` reaches the network namespaces of containers, and `host` is a process in that of the
@@ -79,6 +81,7 @@ class Session:
     look_at_memory: LookAtMemory | None = None
     sampler: Sampler | None = None
     gates: Gates = field(default_factory=Gates)
+    idle: IdleImage = field(default_factory=IdleImage)
     proxies: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     masker: Masker = field(default_factory=Masker)

@@ -123,7 +123,10 @@ class RunningService:
         await self._until_ready()
 
     async def end(self) -> None:
-        """Kill it, and wait until the last of its output is in its log, for a while."""
+        """Kill it, and wait until the last of its output is in its log, within 10 s.
+
+        Cancelled, it is killed or not: `Services.end` shields it.
+        """
         by_itself = self._began and self._ended.is_set()
         with anyio.move_on_after(_END_SECONDS), suppress(PodmanError):
             if self._began and not by_itself:

@@ -8,19 +8,26 @@ another namespace, and may have the same names and ports.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from types import TracebackType
-from typing import Self
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 
 import anyio
 from anyio import CancelScope, to_thread
+from anyio.abc import TaskGroup
 
-from barasync.aiopodman import Container, ContainerSpec, create_shielded, remove_shielded
+from barasync.aiopodman import (
+    Container,
+    ContainerSpec,
+    NotFound,
+    create_shielded,
+    remove_shielded,
+)
+from barasync.config.services import Service
 from barasync.engine.drain import Sink
-from barasync.engine.enforcement import Enforcement, enforced
+from barasync.engine.enforcement import Enforcement, enforced_for
 from barasync.engine.hosts_file import put_hosts
-from barasync.engine.idle import idle
 from barasync.engine.job import Job, Session
 from barasync.engine.masking import masked_sink
 from barasync.engine.phases import Phases
@@ -31,59 +38,77 @@ OpenLog = Callable[[str], AbstractAsyncContextManager[Sink]]
 """Opens the log of a service, by its name."""
 
 
-class Services:
-    """The services of one attempt; for a cell that has none nothing happens.
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """Where the output of a service goes: `sink` masks it, and it passes by `tail` then."""
 
-    Enter it before the cell's container is made. `start` begins them, and `end` kills and removes
-    them once the cell has ended. Leaving does so too, and removes what they shared: by then the
-    cell's container has to be gone. It is shielded from cancellation and bounded in time.
-    Afterwards `leaked` is the ID of a container that podman would not confirm to be gone.
+    sink: Sink
+    tail: Tail
+
+
+@asynccontextmanager
+async def services_beside(
+    job: Job, session: Session, open_log: OpenLog, phases: Phases
+) -> AsyncIterator[Services]:
+    """Have the services of a cell in the block, from when they are started there.
+
+    By its end the cell's container has to be gone. What is left of theirs is removed then, whatever
+    happens: shielded from cancellation, for each within the time that `RunningService.end` and a
+    removal take.
+    """
+    failure: Exception | None = None
+    async with AsyncExitStack() as logs:
+        outputs = [
+            await _open(logs, session, open_log(service.name)) for service, _ in job.services
+        ]
+        async with anyio.create_task_group() as followers:
+            services = Services(job, session, phases, outputs, followers)
+            try:
+                yield services
+            except Exception as error:  # noqa: BLE001 - it is raised below: a group would wrap it
+                failure = error
+            finally:
+                with CancelScope(shield=True):
+                    await services.remove()
+            followers.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+async def _open(
+    logs: AsyncExitStack, session: Session, log: AbstractAsyncContextManager[Sink]
+) -> _Output:
+    tail = Tail(await logs.enter_async_context(log))
+    return _Output(await logs.enter_async_context(masked_sink(tail, session.masker)), tail)
+
+
+class Services:
+    """The services of one attempt; `services_beside` makes and removes them.
+
+    `start` begins them, and `end` kills and removes them once the cell has ended. `rules` is what
+    the cell's policy takes of their namespace, once they are started. Afterwards `leaked` is the ID
+    of a container that podman would not confirm to be gone.
     """
 
-    def __init__(self, job: Job, session: Session, open_log: OpenLog, phases: Phases) -> None:
+    def __init__(
+        self,
+        job: Job,
+        session: Session,
+        phases: Phases,
+        outputs: list[_Output],
+        followers: TaskGroup,
+    ) -> None:
         self.leaked: str | None = None
+        self.rules: Enforcement | None = None
         self._job = job
         self._session = session
-        self._open_log = open_log
         self._phases = phases
-        self._logs = AsyncExitStack()
-        self._sinks: dict[str, tuple[Sink, Tail]] = {}
-        self._group = anyio.create_task_group()
+        self._outputs = outputs
+        self._followers = followers
+        # Of the namespace: its owner, its rules, its cgroup.
         self._held = AsyncExitStack()
-        self._owner: Container | None = None
-        self._rules: Enforcement | None = None
         self._running: list[RunningService] = []
         self._lasting: list[RunningService] = []
-
-    async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as logs:
-            for service, _ in self._job.services:
-                tail = Tail(await logs.enter_async_context(self._open_log(service.name)))
-                masked = masked_sink(tail, self._session.masker)
-                self._sinks[service.name] = (await logs.enter_async_context(masked), tail)
-            await self._group.__aenter__()
-            self._logs = logs.pop_all()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            with CancelScope(shield=True):
-                await self.end()
-                if self._owner is not None:
-                    await self._remove(self._owner)
-                await self._held.aclose()
-                await self._remove_cgroup()
-            self._group.cancel_scope.cancel()
-            # The group only joins what has ended: an error of the body is the caller's.
-            await self._group.__aexit__(None, None, None)
-        finally:
-            # They bear a cancellation by themselves, and tasks of theirs began before all of this.
-            await self._logs.aclose()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -98,24 +123,10 @@ class Services:
             NamespaceError: the cell's policy cannot be enforced.
             PodmanError, TimeoutError: podman failed before any command began.
         """
-        if not self._job.services:
-            return
         with self._phases.measure("services"):
-            await self._own()
-            for service, image in self._job.services:
-                sink, tail = self._sinks[service.name]
-                spec = service_spec(self._job, self._session, service, image)
-                one = RunningService(
-                    service,
-                    await self._create(spec),
-                    self._session,
-                    sink=sink,
-                    tail=tail,
-                    enforced=self.enforced,
-                )
-                self._running.append(one)
-                self._lasting.append(one)
-                await one.start(self._group, self.introduce)
+            self.rules = await self._own()
+            for (service, image), output in zip(self._job.services, self._outputs, strict=True):
+                await self._begin(service, image, output, self.rules)
 
     async def introduce(self, container: Container) -> None:
         """Let a container that shares the namespace know the services by their names.
@@ -123,56 +134,60 @@ class Services:
         Raises:
             PodmanError: podman did not take the file with them.
         """
-        if self._job.services:
-            names = [service.name for service, _ in self._job.services]
-            policy = self._job.cell.policy
-            await put_hosts(container, names, {} if policy is None else policy.hosts)
-
-    def enforced(self) -> AbstractAsyncContextManager[Enforcement]:
-        """Enforce the policy on a container of the cell's, or see that it has joined the rules."""
-        job = self._job
-        return enforced(
-            job.cell.policy,
-            job.network,
-            self._session.enter,
-            alias=job.cell.id,
-            host=self._session.host,
-            joins=self._rules,
-        )
+        names = [service.name for service, _ in self._job.services]
+        policy = self._job.cell.policy
+        await put_hosts(container, names, {} if policy is None else policy.hosts)
 
     async def end(self) -> None:
-        """Kill and remove the services; shielded from cancellation and bounded in time."""
+        """Kill and remove them, all at once; shielded from cancellation and bounded in time."""
         lasting, self._lasting = self._lasting, []
         with CancelScope(shield=True):
             async with anyio.create_task_group() as group:
                 for one in lasting:
                     group.start_soon(self._end, one)
 
+    async def remove(self) -> None:
+        """Remove what is left of them, and what they shared."""
+        await self.end()
+        await self._held.aclose()
+
     async def _end(self, one: RunningService) -> None:
         await one.end()
         await self._remove(one.container)
 
-    async def _own(self) -> None:
+    async def _own(self) -> Enforcement:
         """Make the namespace, with the rules in it."""
         job, session = self._job, self._session
-        program = await idle(session.podman, session.gates)
-        rules = await self._held.enter_async_context(
-            enforced(
-                job.cell.policy,
-                job.network,
-                session.enter,
-                alias=job.cell.id,
-                host=session.host,
-                loopback=True,
-            )
-        )
-        self._owner = await self._create(owner_spec(job, session, program))
+        self._held.push_async_callback(self._remove_cgroup)
+        rules = await self._held.enter_async_context(enforced_for(job, session, loopback=True))
+        program = await session.idle.get(session.podman, session.gates)
+        try:
+            owner = await self._create(owner_spec(job, session, program))
+        except NotFound:
+            session.idle.forget(program)
+            raise
+        self._held.push_async_callback(self._remove, owner)
         async with session.gates.start.passed():
-            await self._owner.init()
-            await rules.apply(self._owner)
-            await self._owner.start()
+            await owner.init()
+            await rules.apply(owner)
+            await owner.start()
         await rules.confirm()
-        self._rules = rules
+        return rules
+
+    async def _begin(
+        self, service: Service, image: str, output: _Output, rules: Enforcement
+    ) -> None:
+        one = RunningService(
+            service,
+            await self._create(service_spec(self._job, self._session, service, image)),
+            self._session,
+            sink=output.sink,
+            tail=output.tail,
+            enforced=partial(enforced_for, self._job, self._session, joins=rules),
+        )
+        self._running.append(one)
+        self._lasting.append(one)
+        await one.start(self._followers, self.introduce)
 
     async def _create(self, spec: ContainerSpec) -> Container:
         async with self._session.gates.create.passed():

@@ -15,7 +15,7 @@ from barasync.artifacts.collect import Collection
 from barasync.artifacts.place import Place
 from barasync.config.schema import WorkspaceMode
 from barasync.engine.aftermath import with_snapshot
-from barasync.engine.attempt import OutputLog, Taken, attempt
+from barasync.engine.attempt import Attempt, OutputLog, Taken
 from barasync.engine.caches import Caches
 from barasync.engine.collection import Cancellable
 from barasync.engine.drain import Sink
@@ -139,7 +139,7 @@ class Turns:
         which nobody uses between two cells, and `podman network prune` removes.
 
         When a scope of `cancellable` is cancelled the outcome is `CANCELLED`, without a reason; as
-        `attempt` says, nothing is left then. The phases are added to `phases`. `on_release` is
+        `Attempt` says, nothing is left then. The phases are added to `phases`. `on_release` is
         called at most once, when all that is left to do is to collect artifacts and to clear up.
         """
         masker = self._session.masker
@@ -188,17 +188,17 @@ class Turns:
             masked_sink(log, self._session.masker) as sink,
         ):
             try:
-                taken = await attempt(
-                    job,
-                    self._session,
-                    sink,
+                taken = await Attempt(
+                    job=job,
+                    session=self._session,
+                    log=sink,
                     phases=turn.phases,
                     open_service_log=partial(self._recorder.open_service_log, cell.id, turn.number),
                     on_start=partial(self._announce, job),
                     on_release=turn.on_release,
                     keep_manifest=partial(self._recorder.keep_manifest, cell.id, turn.number),
                     cancellable=turn.cancellable,
-                )
+                ).run()
             except ImageGone:
                 self._forget(cell, made)
                 raise
