@@ -82,13 +82,13 @@ def test_a_network_that_is_not_the_containers_own_is_refused(
 
 
 @pytest.mark.parametrize("pid", [None, {"type": "pid", "path": "/proc/7/ns/pid"}])
-def test_who_may_trace_processes_sees_none_but_its_own(pid: object) -> None:
-    traces = {"bounding": ["CAP_SYS_PTRACE"]}
+@pytest.mark.parametrize("held", [{}, {"bounding": ["CAP_SYS_PTRACE"]}])
+def test_who_sees_processes_outside_of_the_container_is_refused(pid: object, held: object) -> None:
+    check_container(parsed(capabilities=held), LOCAL)
+    with pytest.raises(HookError, match="sees processes outside of it") as refused:
+        check_container(parsed(capabilities=held, pid=pid), LOCAL)
 
-    check_container(parsed(capabilities=traces), LOCAL)
-    check_container(parsed(pid=pid), LOCAL)
-    with pytest.raises(HookError, match="sees processes outside of it"):
-        check_container(parsed(capabilities=traces, pid=pid), LOCAL)
+    assert "--pid=private" in str(refused.value.hint)
 
 
 def test_capabilities_that_nobody_names_are_refused() -> None:

@@ -75,6 +75,17 @@ def test_what_would_lift_the_rules_is_dropped_whatever_podman_gives_by_default()
     assert "ALL" not in spec.cap_drop
 
 
+def test_whoever_is_under_a_policy_sees_no_processes_but_its_own() -> None:
+    bound = job(PRIVATE)
+    specs = (
+        container_spec(bound, session()),
+        owner_spec(bound, session(), Idle("idle-image", "/idle")),
+        service_spec(bound, session(), DB, "db-image"),
+    )
+
+    assert [spec.own_processes for spec in specs] == [True] * 3
+
+
 def test_the_owner_has_the_network_of_the_cell_and_nothing_else() -> None:
     spec = owner_spec(job(PRIVATE), session(), Idle("idle-image", "/idle"))
 

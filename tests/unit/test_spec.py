@@ -53,6 +53,7 @@ def test_a_full_spec_says_it_all() -> None:
         publish=(PublishedPort(80), PublishedPort(53, 5353, "udp", "127.0.0.1")),
         cap_add=("SYS_TIME",),
         cap_drop=("NET_ADMIN", "NET_RAW"),
+        own_processes=True,
         mounts=(Mount("/src", "/dst", ("ro",)), Mount("cache", "/cache")),
         overlays=(Mount("/project", "/workspace"),),
         hidden=("/workspace/record",),
@@ -103,6 +104,7 @@ def test_a_full_spec_says_it_all() -> None:
         ],
         "cap_add": ["SYS_TIME"],
         "cap_drop": ["NET_ADMIN", "NET_RAW"],
+        "pidns": {"nsmode": "private"},
         "log_configuration": {"driver": "k8s-file", "size": LOG_BYTES},
         "mounts": [
             {

@@ -111,7 +111,7 @@ class ContainerSpec:
     addresses in `/etc/hosts`. A joined namespace comes with all of these, and with what is
     published, unless the namespace has no interface (measured on 4.3.1 and 5.4.2). With
     `image_hosts` podman leaves the image's `/etc/hosts` alone. Capabilities have no prefix, such as
-    `NET_RAW`.
+    `NET_RAW`. With `own_processes` it sees none but its own, whatever podman's configuration says.
 
     `health_check` is the command of `Container.check_health`, which nothing else executes.
 
@@ -147,6 +147,7 @@ class ContainerSpec:
     publish: tuple[PublishedPort, ...] = ()
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
+    own_processes: bool = False
     mounts: tuple[Mount, ...] = ()
     overlays: tuple[Mount, ...] = ()
     hidden: tuple[str, ...] = ()
@@ -208,6 +209,7 @@ class ContainerSpec:
             "portmappings": [_published(port) for port in self.publish],
             "cap_add": list(self.cap_add),
             "cap_drop": list(self.cap_drop),
+            "pidns": {"nsmode": "private"} if self.own_processes else None,
             "cgroup_parent": self.cgroup_parent,
             "cgroups_mode": "no-conmon" if self.monitor_stays else None,
             "r_limits": [

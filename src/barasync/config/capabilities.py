@@ -55,8 +55,8 @@ CAPABILITIES = frozenset(
     }
 )
 
-# SYS_PTRACE is not among them: a cell sees the processes of its own PID namespace alone, and none
-# of those may do more to the rules than itself. The hook refuses it where that is not so.
+# SYS_PTRACE is not among them: a container under a policy sees the processes of its own PID
+# namespace alone, and none of those may do more to the rules than itself. The hook refuses others.
 LIFTING = {
     "BPF": "loads programs into the kernel, where packets pass them",
     "DAC_READ_SEARCH": "opens files of the host by their handles, and gets out of the container",

@@ -241,7 +241,8 @@ def with_policy(
 ) -> ContainerSpec:
     """Return `spec` on the network of a policy, where others find it as `alias`.
 
-    It has no capability to change its rules, nor to make packets that they do not see as they are.
+    It has no capability to change its rules, nor to make packets that they do not see as they are,
+    and sees no processes of other networks, of which it could become one (ptrace(2)).
     """
     return replace(
         spec,
@@ -261,6 +262,7 @@ def with_policy(
             for port in policy.ports
         ),
         cap_drop=(*spec.cap_drop, *DROPPED),
+        own_processes=True,
     )
 
 
