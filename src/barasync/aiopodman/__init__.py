@@ -20,8 +20,11 @@ from barasync.aiopodman.builds import (
 from barasync.aiopodman.client import (
     Podman,
 )
-from barasync.aiopodman.containers import (
+from barasync.aiopodman.container import (
+    Condition,
     Container,
+)
+from barasync.aiopodman.containers import (
     Containers,
 )
 from barasync.aiopodman.endpoint import (
@@ -73,7 +76,6 @@ from barasync.aiopodman.manifests import (
     Member,
 )
 from barasync.aiopodman.models import (
-    Condition,
     ContainerConfig,
     ContainerInspect,
     ContainerState,

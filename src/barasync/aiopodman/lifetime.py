@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import anyio
 
 from barasync.aiopodman.answers import answered
-from barasync.aiopodman.containers import Container, Containers
+from barasync.aiopodman.container import Container
+from barasync.aiopodman.containers import Containers
 from barasync.aiopodman.errors import Conflict, NotFound, PodmanError
 from barasync.aiopodman.spec import ContainerSpec
 

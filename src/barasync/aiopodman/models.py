@@ -7,25 +7,12 @@ in the year 1 means *never*.
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import field
 
 from barasync.aiopodman.network_models import NetworkSettings
-
-Condition = Literal[
-    "configured",
-    "created",
-    "initialized",
-    "running",
-    "paused",
-    "stopping",
-    "stopped",
-    "exited",
-    "removing",
-]
-"""A state of a container that can be waited for."""
 
 
 class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):

@@ -1,0 +1,410 @@
+"""A handle on one container.
+
+The order that never loses output (measured): create, attach and await its headers, start, read to
+the end and check against the log, inspect, archive, remove.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from datetime import datetime
+from typing import Literal
+
+from barasync.aiopodman import quirks
+from barasync.aiopodman.archives import PathStat, open_archive, send_archive, stat_path
+from barasync.aiopodman.errors import (
+    NotFound,
+    ProtocolError,
+    ServerError,
+)
+from barasync.aiopodman.libpod import Libpod, segment
+from barasync.aiopodman.models import (
+    ContainerInspect,
+    Created,
+    HealthReport,
+    Removed,
+)
+from barasync.aiopodman.output import Received, complete, rest
+from barasync.aiopodman.streams import DecodedStream, Decoder
+from barasync.aiopodman.transport import Query
+from barasync.aiopodman.wire.documents import decode_document
+from barasync.aiopodman.wire.frames import Chunk, FrameDecoder, RawDecoder
+from barasync.aiopodman.wire.reference import parse_reference
+
+_MILLISECONDS = 1000
+_HEALTHY = "healthy"
+
+Condition = Literal[
+    "configured",
+    "created",
+    "initialized",
+    "running",
+    "paused",
+    "stopping",
+    "stopped",
+    "exited",
+    "removing",
+]
+"""A state of a container that can be waited for."""
+
+
+class Container:
+    """A handle on one container: its ID, and what can be done with it.
+
+    `warnings` are podman's from its creation. Every method raises `NotFound` when the container
+    does not exist.
+    """
+
+    def __init__(
+        self,
+        libpod: Libpod,
+        container_id: str,
+        *,
+        terminal: bool = False,
+        warnings: tuple[str, ...] = (),
+    ) -> None:
+        self.id = container_id
+        self.warnings = warnings
+        self._libpod = libpod
+        self._terminal = terminal
+
+    def __repr__(self) -> str:
+        return f"<Container {self.id[:12]}>"
+
+    async def init(self) -> None:
+        """Make the container's namespaces and its waiting process, without running the command.
+
+        Nothing happens when they are there already.
+
+        Raises:
+            OCIRuntimeError: The process cannot be made, `CommandNotFound` for want of the command.
+
+        Source: `POST /libpod/containers/{id}/init`.
+        """
+        await self._post("init")
+
+    async def start(self) -> None:
+        """Run the container's command; nothing happens when it runs already.
+
+        Raises:
+            OCIRuntimeError: as `init`.
+
+        Source: `POST /libpod/containers/{id}/start`.
+        """
+        await self._post("start")
+
+    async def stop(self, *, timeout: int = 10) -> None:  # noqa: ASYNC109 podman's, not a deadline
+        """Send the container its stop signal, and SIGKILL after `timeout` seconds.
+
+        Returns when it has ended; nothing happens when it does not run.
+
+        Source: `POST /libpod/containers/{id}/stop`.
+        """
+        await self._libpod.post(self._path("stop"), {"timeout": timeout}, patience=timeout)
+
+    async def kill(self, signal: str = "SIGKILL") -> None:
+        """Send a signal to the container's first process. Returns before that has an effect.
+
+        Raises:
+            Conflict: The container does not run.
+
+        Source: `POST /libpod/containers/{id}/kill`.
+        """
+        await self._libpod.post(self._path("kill"), {"signal": signal})
+
+    async def inspect(self, *, size: bool = False) -> ContainerInspect:
+        """Return the container's state and settings; with `size` how much it has written as well.
+
+        Source: `GET /libpod/containers/{id}/json`; for the size podman looks at every file.
+        """
+        query = {"size": size or None}
+        return await self._libpod.get(self._path("json"), ContainerInspect, query)
+
+    async def check_health(self) -> bool:
+        """Execute the check that the container was made with; tell whether it ended with 0.
+
+        Lasts as long as that does, and podman waits for it as well when cancelled: put a deadline
+        around it. What it printed is in the `health` that `inspect` tells. Nothing of it is left:
+        an exec session of the API leaves two processes of its monitor for five minutes, also when
+        its container is removed (measured on 4.3.1 and 5.4.2).
+
+        Raises:
+            APIError: The container does not run, or has no check.
+
+        Source: `GET /libpod/containers/{id}/healthcheck`.
+        """
+        report = await self._libpod.get(self._path("healthcheck"), HealthReport, patience=None)
+        return report.status == _HEALTHY
+
+    async def wait(
+        self,
+        conditions: Sequence[Condition] = ("stopped", "exited"),
+        interval: float = 0.02,
+    ) -> int:
+        """Wait until the container is in one of these states; return its exit code.
+
+        Waits for as long as that takes; put a deadline around it. A container that never started
+        counts as stopped, with 0. -1 is the exit code after the server-side timeout. `interval`,
+        in seconds, is how often an old podman looks (`quirks.WAIT_POLLS`); it holds the
+        container's lock meanwhile, so prefer the end of `attach` as the signal.
+
+        Source: `POST /libpod/containers/{id}/wait`.
+        """
+        query: dict[str, str | int | bool | Sequence[str] | None] = {"condition": conditions}
+        if self._libpod.has(quirks.WAIT_POLLS):
+            query["interval"] = f"{max(1, round(interval * _MILLISECONDS))}ms"
+        answer = await self._libpod.post(self._path("wait"), query, patience=None)
+        try:
+            return int(answer.body)
+        except ValueError as error:
+            raise ProtocolError(
+                f"podman answers {answer.body[:80]!r} to wait, which is not an exit code"
+            ) from error
+
+    @asynccontextmanager
+    async def attach(
+        self, *, stdout: bool = True, stderr: bool = True
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
+        """Yield the container's output from now on, until it ends.
+
+        What is printed before the block is entered is lost, and sometimes a moment more
+        (`ATTACH_MISSES_OUTPUT`): `start_attached` misses nothing. A container that was only created
+        is initialised by this. Never attach to one
+        that has ended: podman makes it anew, and its exit code is lost (`ATTACH_REINITIALISES`);
+        read its output with `logs`. Read all the time: a container whose output nobody reads
+        stands still, and podman cannot even remove it (`SLOW_READER_FREEZES`). Leaving the block
+        early leaves the container running.
+
+        The end of the output is no verdict: `inspect` gives the exit code within milliseconds.
+
+        Raises:
+            OCIRuntimeError: The process cannot be made, `CommandNotFound` for want of the command.
+            ProtocolError: while iterating, when the stream is malformed or breaks inside a frame.
+
+        Source: `POST /libpod/containers/{id}/attach`, plain, without an upgrade.
+        """
+        query = {"stdin": False, "stdout": stdout, "stderr": stderr, "stream": True}
+        decoder: Decoder[Chunk] = RawDecoder() if self._terminal else FrameDecoder()
+        async with self._libpod.stream("POST", self._path("attach"), query) as data:
+            yield DecodedStream(data, decoder)
+
+    @asynccontextmanager
+    async def start_attached(
+        self,
+        received: Received | None = None,
+        *,
+        before_start: Callable[[], Awaitable[None]] | None = None,
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
+        """Start the container, which has not run yet, and yield all that it prints until it ends.
+
+        `before_start` is awaited once the container's namespaces and its waiting process are there;
+        where that raises, nothing is started.
+
+        `received` counts what was yielded; whoever gives one compares it with podman's log himself
+        when the container has ended, by `is_as_long_as_its_log` and `remaining_output`. When podman
+        dies meanwhile, the output ends as if the container had: `Podman.presence` tells the one
+        from the other.
+
+        What podman does not pass on to an attached client is read from its log, so that must be one
+        that can be read, as `create` asks for. Read all the time, and leave as `attach` says.
+
+        Raises:
+            OCIRuntimeError: The process cannot be made, `CommandNotFound` for want of the command.
+            ProtocolError: while iterating, when the stream is malformed or breaks inside a frame;
+                `OutputLost` at the end, when the beginning did not come.
+
+        Source: `POST /libpod/containers/{id}/attach` and `start`, `GET …/logs`.
+        """
+        async with self.attach() as chunks:
+            if before_start is not None:
+                await before_start()
+            await self.start()
+            output = complete(chunks, self.logs, received or Received(), check_end=received is None)
+            async with aclosing(output):
+                yield output
+
+    @asynccontextmanager
+    async def remaining_output(
+        self, received: Received, *, follow: bool
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
+        """Yield what podman's log has beyond `received`, and count it there.
+
+        With `follow` the output is yielded as it is printed; podman 4 may miss the end of the
+        container then, so that the caller has to know it from `wait`.
+
+        Raises:
+            OutputLost, LogIncomplete: while iterating, as `output.rest`.
+        """
+        async with (
+            self.logs(follow=follow) as log,
+            aclosing(rest(received, log)) as chunks,
+        ):
+            yield chunks
+
+    @asynccontextmanager
+    async def logs(
+        self,
+        *,
+        stdout: bool = True,
+        stderr: bool = True,
+        follow: bool = False,
+        tail: int | None = None,
+        since: datetime | None = None,
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
+        """Yield the output that podman has kept: all, the last `tail` lines, or that after `since`.
+
+        With `follow` it goes on until the container ends; a silent container of an old podman lets
+        the block be entered only with its first line (`quirks.LOG_HEADERS_LATE`).
+
+        Source: `GET /libpod/containers/{id}/logs`.
+        """
+        query = {
+            "stdout": stdout,
+            "stderr": stderr,
+            "follow": follow,
+            "tail": tail,
+            "since": None if since is None else since.astimezone().isoformat(),
+        }
+        late = follow and self._libpod.has(quirks.LOG_HEADERS_LATE)
+        async with self._libpod.stream("GET", self._path("logs"), query, unhurried=late) as data:
+            yield DecodedStream(data, FrameDecoder())
+
+    def archive(self, path: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Open a tar archive of a file or directory, in pieces, as podman packs it.
+
+        The root entry has the path's last name; `DIRECTORY/.` gives the contents instead. A
+        symlink at `path` itself is followed, those below are members. The members are whatever the
+        container made: trust none. Of a container that was started, ask once its state has `ended`.
+
+        Raises:
+            NotFound: on entering, when there is no such path.
+            StreamTruncated: while iterating, when the archive is not whole; what was yielded
+                before is part of it.
+
+        Source: `GET /libpod/containers/{id}/archive`.
+        """
+        return open_archive(self._libpod, self._path(), path)
+
+    def export(self) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Open a tar archive of all the container's files, in pieces; nothing that is mounted.
+
+        The members are whatever the container made: trust none.
+
+        Raises:
+            StreamTruncated: while iterating, as `archive`.
+
+        Source: `GET /libpod/containers/{id}/export`.
+        """
+        return open_archive(self._libpod, self._path(), None)
+
+    async def stat(self, path: str) -> PathStat | None:
+        """Look at an absolute path in the container; `None` if nothing is there.
+
+        Before the container runs nothing but volumes and binds is mounted. What lies below the
+        place of one is looked for there, and a link at such a place does not show.
+
+        Raises:
+            ServerError: Links lead round in a circle.
+
+        Source: `HEAD /libpod/containers/{id}/archive`, measured on 4.3.1 and 5.4.2; it does not
+        tell a path that is not there from a container that does not exist.
+        """
+        return await stat_path(self._libpod, self._path(), path)
+
+    async def put_archive(
+        self, path: str, chunks: AsyncIterable[bytes], *, keep_kinds: bool = False
+    ) -> None:
+        """Unpack a tar archive into a directory of the container; it need not run.
+
+        Podman makes the directory if it is missing, and gives the files to the container's user.
+        With `keep_kinds` a directory does not take the place of anything else, nor that of it.
+        When cancelled, part of the files may be there.
+
+        Raises:
+            StreamTruncated: podman answered before it had all of the archive.
+
+        Source: `PUT /libpod/containers/{id}/archive`.
+        """
+        query: Query = {"path": path, "noOverwriteDirNonDir": keep_kinds or None}
+        await send_archive(self._libpod, self._path(), chunks, query)
+
+    async def commit(
+        self,
+        *,
+        repository: str,
+        tag: str,
+        changes: Sequence[str] = (),
+        pause: bool = False,
+        docker_format: bool = False,
+    ) -> str:
+        """Make an image of the container's files and settings; return its ID.
+
+        `changes` are Containerfile instructions, such as `WORKDIR /workspace`. The image keeps the
+        architecture of the container's image, and has the container's command, environment, user
+        and labels. A health check of its image stays in Docker's format only.
+
+        Raises:
+            InvalidReference: `repository` and `tag` are not an image reference.
+
+        Source: `POST /libpod/commit`.
+        """
+        parse_reference(f"{repository}:{tag}")
+        query: Query = {
+            "container": self.id,
+            "repo": repository,
+            "tag": tag,
+            "pause": pause,
+            "changes": changes,
+            "format": "docker" if docker_format else None,
+        }
+        answer = await self._libpod.post("commit", query, patience=None)
+        return decode_document(answer.body, Created).id
+
+    async def remove(
+        self,
+        *,
+        force: bool = False,
+        timeout: int | None = None,  # noqa: ASYNC109 podman's grace period, not a deadline
+        volumes: bool = False,
+        dependents: bool = False,
+        missing_ok: bool = False,
+    ) -> None:
+        """Remove the container; with `force` even while it runs, with `volumes` its anonymous ones.
+
+        With `dependents` those go first that are in its namespaces: podman refuses otherwise.
+
+        `timeout` is how many seconds a running container gets between its stop signal and SIGKILL,
+        podman's 10 by default: say 0 in a cleanup.
+
+        Raises:
+            Conflict: It runs, and `force` is false.
+            NotFound: It does not exist, and `missing_ok` is false.
+
+        Source: `DELETE /libpod/containers/{id}`.
+        """
+        query = {"force": force, "timeout": timeout, "volumes": volumes}
+        if dependents:
+            query["depend"] = True
+        path = self._path()
+        try:
+            answer = await self._libpod.delete(path, query, patience=timeout or 0)
+        except NotFound:
+            if not missing_ok:
+                raise
+            return
+        for removed in decode_document(answer.body or b"[]", list[Removed]):
+            if removed.error is not None:
+                raise ServerError(
+                    status=answer.status,
+                    cause=str(removed.error),
+                    message=f"container {self.id[:12]} was not removed: {removed.error}",
+                    method="DELETE",
+                    path=f"/libpod/{path}",
+                )
+
+    async def _post(self, action: str) -> None:
+        await self._libpod.post(self._path(action))
+
+    def _path(self, action: str = "") -> str:
+        return "/".join(part for part in ("containers", segment(self.id), action) if part)
