@@ -76,7 +76,7 @@ def test_rules_that_are_not_in_force_after_loading_keep_the_container_from_its_s
     assert kernel.entered == [ID]
     assert len(kernel.loaded) == 1
     assert code != 0
-    assert "container 0123456789ab start: the rules are not in force" in log
+    assert "container 0123456789ab start: the rules are not as they were loaded" in log
 
 
 def test_other_containers_of_its_network_are_no_internet_whatever_their_addresses(

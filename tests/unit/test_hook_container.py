@@ -9,7 +9,7 @@ import pytest
 
 from barasync.config.policies import PRESETS, Default, Policy, Preset
 from barasync.networks.hook_container import (
-    Bundle,
+    Configuration,
     HookError,
     check_container,
     parse_links,
@@ -22,8 +22,8 @@ from tests.unit.hook_bundles import ID, bundle
 PUBLIC, LOCAL = PRESETS["public"], PRESETS["local"]
 
 
-def parsed(**changes: object) -> Bundle:
-    return msgspec.json.decode(bundle(**changes), type=Bundle)  # type: ignore[arg-type]
+def parsed(**changes: object) -> Configuration:
+    return msgspec.json.decode(bundle(**changes), type=Configuration)  # type: ignore[arg-type]
 
 
 # Which policy

@@ -28,7 +28,7 @@ from barasync.config.policies import Policy
 from barasync.errors import BarasyncError, InternalError
 from barasync.networks import host
 from barasync.networks.hook_container import (
-    Bundle,
+    Configuration,
     HookError,
     State,
     check_container,
@@ -38,9 +38,10 @@ from barasync.networks.hook_container import (
     resolvers,
 )
 from barasync.networks.hook_policies import read_policies
+from barasync.networks.loading import enforce
 from barasync.networks.namespace import enter
 from barasync.networks.resolv_conf import servers
-from barasync.networks.rules import Ruleset, Surroundings, missing, ruleset
+from barasync.networks.rules import Ruleset, Surroundings, ruleset
 from barasync.terminal_text import one_line
 
 _PROC = Path("/proc")
@@ -59,8 +60,8 @@ def _read(path: Path) -> bytes:
         raise HookError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _surroundings(state: State, bundle: Bundle, policy: Policy) -> Surroundings:
-    sources = [each.source for each in bundle.mounts if each.destination == "/etc/resolv.conf"]
+def _surroundings(state: State, config: Configuration, policy: Policy) -> Surroundings:
+    sources = [each.source for each in config.mounts if each.destination == "/etc/resolv.conf"]
     resolv_conf = Path(sources[-1]) if sources else None
     # Podman 5 writes the file only after the hook, and netavark its own before.
     nameservers = servers(_text(resolv_conf)) if resolv_conf is not None else ()
@@ -128,10 +129,7 @@ def _network_of(pid: int) -> tuple[int, int] | None:
 async def _enforce(state: State, rules: Ruleset) -> None:
     async with enter(state.pid, state.id) as namespace:
         await to_thread.run_sync(check_alone, state)
-        await namespace.load(rules.replacement)
-        lack = missing(rules, await namespace.listing())
-    if lack is not None:
-        raise HookError(f"the rules are not in force after they were loaded: {lack}")
+        await enforce(namespace, rules, anew=True)
 
 
 def apply(told: bytes, policies: Path) -> None:
@@ -142,14 +140,14 @@ def apply(told: bytes, policies: Path) -> None:
     """
     try:
         state = msgspec.json.decode(told, type=State)
-        bundle = msgspec.json.decode(_read(Path(state.bundle) / "config.json"), type=Bundle)
+        config = msgspec.json.decode(_read(Path(state.bundle) / "config.json"), type=Configuration)
     except msgspec.MsgspecError as error:
         raise HookError(
             f"the runtime says nothing of the container that is known: {error}"
         ) from None
-    policy = policy_of(bundle, read_policies(policies))
-    check_container(bundle, policy)
-    anyio.run(_enforce, state, ruleset(policy, _surroundings(state, bundle, policy)))
+    policy = policy_of(config, read_policies(policies))
+    check_container(config, policy)
+    anyio.run(_enforce, state, ruleset(policy, _surroundings(state, config, policy)))
 
 
 def main() -> int:

@@ -60,7 +60,7 @@ class _Linux(msgspec.Struct, frozen=True):
     namespaces: list[_Namespace] = []
 
 
-class Bundle(msgspec.Struct, frozen=True):
+class Configuration(msgspec.Struct, frozen=True):
     """What of `config.json` in a container's bundle the rules depend on."""
 
     process: _Process = _Process()
@@ -69,13 +69,13 @@ class Bundle(msgspec.Struct, frozen=True):
     annotations: dict[str, str] = {}
 
 
-def policy_of(bundle: Bundle, policies: dict[str, Policy]) -> Policy:
+def policy_of(config: Configuration, policies: dict[str, Policy]) -> Policy:
     """Return the policy that the annotation of a container names.
 
     Raises:
         HookError: There is none of that name.
     """
-    name = bundle.annotations.get(ANNOTATION, "")
+    name = config.annotations.get(ANNOTATION, "")
     known = {**PRESETS, **policies}
     if name not in known:
         quoted = repr(one_line(name, most=_NAME_LENGTH))
@@ -88,15 +88,15 @@ def policy_of(bundle: Bundle, policies: dict[str, Policy]) -> Policy:
     return known[name]
 
 
-def check_container(bundle: Bundle, policy: Policy) -> None:
+def check_container(config: Configuration, policy: Policy) -> None:
     """Refuse a container that no rules would bind, or whose rules would bind others.
 
     Raises:
         HookError: What of it that is, and how to run it.
     """
-    _check_capabilities(bundle)
-    _check_processes(bundle)
-    places = [each.path for each in bundle.linux.namespaces if each.type == "network"]
+    _check_capabilities(config)
+    _check_processes(config)
+    places = [each.path for each in config.linux.namespaces if each.type == "network"]
     if not places:
         raise HookError(
             "it has the network of the host, whose packets no policy of a container may decide on",
@@ -116,8 +116,8 @@ def check_container(bundle: Bundle, policy: Policy) -> None:
         )
 
 
-def _check_capabilities(bundle: Bundle) -> None:
-    capabilities = bundle.process.capabilities
+def _check_capabilities(config: Configuration) -> None:
+    capabilities = config.process.capabilities
     if capabilities is None:
         raise HookError(
             "its configuration names no capabilities, so that the runtime leaves it what it has",
@@ -135,14 +135,14 @@ def _check_capabilities(bundle: Bundle) -> None:
         )
 
 
-def _check_processes(bundle: Bundle) -> None:
+def _check_processes(config: Configuration) -> None:
     """Refuse a container that sees processes outside of it, with SYS_PTRACE or without.
 
     Root traces those of root that hold no more capabilities than it, such as those of another
     container, and as another user all of that user. Source: ptrace(2), "Ptrace access mode
     checking"; tried with podman's default capabilities on Linux 6.18.
     """
-    if not any(each.type == "pid" and not each.path for each in bundle.linux.namespaces):
+    if not any(each.type == "pid" and not each.path for each in config.linux.namespaces):
         raise HookError(
             "it sees processes outside of it, and can make one that no policy binds send for it",
             hint="run it with --pid=private, which is podman's default",
