@@ -23,8 +23,8 @@ from barasync.config.policies import (
     Protocol,
     Range,
 )
-from barasync.networks import Surroundings
 from barasync.networks.presets import base, guarded
+from barasync.networks.rules import Surroundings
 from tests.network_policies import AROUND
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")

@@ -17,7 +17,7 @@ from barasync.config.policies import (
     Protocol,
     PublishedPort,
 )
-from barasync.networks import Surroundings
+from barasync.networks.rules import Surroundings
 
 GOLDEN = Path(__file__).parent / "data" / "networks"
 """Where the rules of each of `POLICIES` are, by name."""

@@ -24,16 +24,9 @@ from barasync.config.policies import (
     Preset,
     Protocol,
 )
-from barasync.networks import (
-    Refusal,
-    Surroundings,
-    feed,
-    missing,
-    refusals,
-    refused_packets,
-    ruleset,
-)
 from barasync.networks.addresses import may_be_named
+from barasync.networks.refused import Refusal, refusals, refused_packets
+from barasync.networks.rules import Surroundings, feed, missing, ruleset
 from tests.network_oracle import (
     Known,
     Packet,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from barasync.config.policies import PRESETS, Policy, Preset
-from barasync.networks import Surroundings
+from barasync.networks.rules import Surroundings
 from tests.contract.test_network_rules import (
     CELL6,
     IPV6_FREEBIND,

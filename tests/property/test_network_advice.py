@@ -8,9 +8,9 @@ from hypothesis import assume, given
 
 from barasync.config.destinations import parse_entry
 from barasync.config.policies import Policy, Protocol
-from barasync.networks import Surroundings
 from barasync.networks.advice import Advice, advice
 from barasync.networks.refused import Refusal
+from barasync.networks.rules import Surroundings
 from tests.network_oracle import Known, Packet, known_names, may_go, packets, policies, surroundings
 
 

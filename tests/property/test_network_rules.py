@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from barasync.config.policies import Address, Policy, Protocol, PublishedPort
-from barasync.networks import Surroundings, feed, ruleset
 from barasync.networks.addresses import may_be_named
+from barasync.networks.rules import Surroundings, feed, ruleset
 from tests.network_oracle import (
     PORTS,
     Packet,

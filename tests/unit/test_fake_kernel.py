@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from barasync.networks import missing, ruleset
+from barasync.networks.rules import missing, ruleset
 from tests.fake.nft import Rejected, listing, transaction
 from tests.network_policies import GOLDEN, POLICIES
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from barasync.config.policies import PRESETS, Default, Policy, Preset
-from barasync.networks import Surroundings
 from barasync.networks.advice import Advice, advice, refused_line
 from barasync.networks.refused import Refusal
+from barasync.networks.rules import Surroundings
 from tests.network_policies import AROUND, WEB, at, named
 
 WEB_SERVER = Refusal("198.51.100.7", "tcp", 443, 3)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from barasync.networks import missing, ruleset
 from barasync.networks.listing import ListingError, entries
+from barasync.networks.rules import missing, ruleset
 from tests.network_policies import GOLDEN, POLICIES
 
 RICH = ruleset(*POLICIES["rich"])

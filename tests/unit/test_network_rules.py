@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from barasync.networks import feed, ruleset
+from barasync.networks.rules import feed, ruleset
 from tests.network_policies import GOLDEN, POLICIES
 
 

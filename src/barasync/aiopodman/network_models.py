@@ -41,22 +41,13 @@ class NetworkInspect(msgspec.Struct, frozen=True, kw_only=True):
 class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     """A container's place on one network."""
 
-    gateway: str = field(default="", name="Gateway")
     ipv4: str = field(default="", name="IPAddress")
-    ipv6_gateway: str = field(default="", name="IPv6Gateway")
     ipv6: str = field(default="", name="GlobalIPv6Address")
-
-    @property
-    def gateways(self) -> tuple[Address, ...]:
-        """Where the network leads out, and where its resolver is; IPv4 first."""
-        return tuple(
-            ipaddress.ip_address(each) for each in (self.gateway, self.ipv6_gateway) if each
-        )
 
     @property
     def addresses(self) -> tuple[Address, ...]:
         """The addresses of the container; IPv4 first."""
-        return _addresses(self.ipv4, self.ipv6)
+        return tuple(ipaddress.ip_address(text) for text in (self.ipv4, self.ipv6) if text)
 
 
 class HostPort(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +66,3 @@ class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"
 
     ports: dict[str, list[HostPort]] = {}
     networks: dict[str, Attachment] = {}
-
-
-def _addresses(*texts: str) -> tuple[Address, ...]:
-    return tuple(ipaddress.ip_address(text) for text in texts if text)
