@@ -207,7 +207,7 @@ class _HeldMount:
         """Let go of the files, once.
 
         Raises:
-            NotFound: The container does not exist any more.
+            NotFound: the container does not exist any more.
         """
         if not self._held:
             return

@@ -109,9 +109,9 @@ class Builds:
         then removes its containers (`quirks.BUILD_OUTLIVES_ITS_CLIENT`).
 
         Raises:
-            ServerError: It cannot be built; podman says so after `200 OK`. Its cause names the step
+            ServerError: it cannot be built; podman says so after `200 OK`. Its cause names the step
                 where there is one: `building at STEP "RUN false": …`.
-            InvalidReference: The name is none.
+            InvalidReference: the name is none.
 
         Source: `POST /libpod/build`.
         """

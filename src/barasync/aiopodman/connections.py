@@ -62,7 +62,7 @@ def parse_containers_conf(text: str) -> Connections:
     """Read the connections in a `containers.conf`, where podman 4 keeps them.
 
     Raises:
-        ValueError: It is not TOML, or the keys concerned have the wrong type.
+        ValueError: it is not TOML, or the keys concerned have the wrong type.
     """
     tables: dict[str, Any] = tomllib.loads(text)
     engine = msgspec.convert(tables, _ContainersConf).engine
@@ -74,7 +74,7 @@ def parse_podman_connections(text: str) -> Connections:
     """Read a `podman-connections.json`, where podman 5 keeps them.
 
     Raises:
-        ValueError: It is not JSON, or the keys concerned have the wrong type.
+        ValueError: it is not JSON, or the keys concerned have the wrong type.
     """
     table = msgspec.json.decode(text, type=_ConnectionsFile).connection
     urls = {name: entry.uri for name, entry in (table.connections or {}).items()}
@@ -85,7 +85,7 @@ def read_connections(environ: Mapping[str, str]) -> Connections:
     """Read podman's system connections from the files that podman itself would read.
 
     Raises:
-        ValueError: A file cannot be understood; the sentence names it.
+        ValueError: a file cannot be understood; the sentence names it.
     """
     found = Connections()
     for path in containers_conf_paths(environ):

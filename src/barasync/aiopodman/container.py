@@ -78,7 +78,7 @@ class Container:
         Nothing happens when they are there already.
 
         Raises:
-            OCIRuntimeError: The process cannot be made, `CommandNotFound` for want of the command.
+            OCIRuntimeError: the process cannot be made, `CommandNotFound` for want of the command.
 
         Source: `POST /libpod/containers/{id}/init`.
         """
@@ -107,7 +107,7 @@ class Container:
         """Send a signal to the container's first process. Returns before that has an effect.
 
         Raises:
-            Conflict: The container does not run.
+            Conflict: the container does not run.
 
         Source: `POST /libpod/containers/{id}/kill`.
         """
@@ -130,7 +130,7 @@ class Container:
         its container is removed (measured on 4.3.1 and 5.4.2).
 
         Raises:
-            APIError: The container does not run, or has no check.
+            APIError: the container does not run, or has no check.
 
         Source: `GET /libpod/containers/{id}/healthcheck`.
         """
@@ -179,7 +179,7 @@ class Container:
         The end of the output is no verdict: `inspect` gives the exit code within milliseconds.
 
         Raises:
-            OCIRuntimeError: The process cannot be made, `CommandNotFound` for want of the command.
+            OCIRuntimeError: the process cannot be made, `CommandNotFound` for want of the command.
             ProtocolError: while iterating, when the stream is malformed or breaks inside a frame.
 
         Source: `POST /libpod/containers/{id}/attach`, plain, without an upgrade.
@@ -210,7 +210,7 @@ class Container:
         that can be read, as `create` asks for. Read all the time, and leave as `attach` says.
 
         Raises:
-            OCIRuntimeError: The process cannot be made, `CommandNotFound` for want of the command.
+            OCIRuntimeError: the process cannot be made, `CommandNotFound` for want of the command.
             ProtocolError: while iterating, when the stream is malformed or breaks inside a frame;
                 `OutputLost` at the end, when the beginning did not come.
 
@@ -305,7 +305,7 @@ class Container:
         place of one is looked for there, and a link at such a place does not show.
 
         Raises:
-            ServerError: Links lead round in a circle.
+            ServerError: links lead round in a circle.
 
         Source: `HEAD /libpod/containers/{id}/archive`, measured on 4.3.1 and 5.4.2; it does not
         tell a path that is not there from a container that does not exist.
@@ -378,8 +378,8 @@ class Container:
         podman's 10 by default: say 0 in a cleanup.
 
         Raises:
-            Conflict: It runs, and `force` is false.
-            NotFound: It does not exist, and `missing_ok` is false.
+            Conflict: it runs, and `force` is false.
+            NotFound: it does not exist, and `missing_ok` is false.
 
         Source: `DELETE /libpod/containers/{id}`.
         """

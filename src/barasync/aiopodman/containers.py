@@ -32,8 +32,8 @@ class Containers:
         for once more.
 
         Raises:
-            NotFound: The image does not exist.
-            Conflict: The name is in use.
+            NotFound: the image does not exist.
+            Conflict: the name is in use.
 
         Source: `POST /libpod/containers/create`.
         """

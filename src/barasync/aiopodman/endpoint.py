@@ -56,7 +56,7 @@ class Endpoint:
         """The path of the Unix socket.
 
         Raises:
-            ValueError: The URL is not a `unix://` one.
+            ValueError: the URL is not a `unix://` one.
         """
         if not self.url.startswith("unix://"):
             raise ValueError(f"{self.url} has no socket path")
@@ -80,7 +80,7 @@ def candidates(
     used, so that it appears among what was tried.
 
     Raises:
-        ValueError: An engine was named that cannot be meant: a URL of an unsupported kind, or a
+        ValueError: an engine was named that cannot be meant: a URL of an unsupported kind, or a
             connection that does not exist. The sentence says who named it.
     """
     connections = connections or Connections()

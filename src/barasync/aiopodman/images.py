@@ -44,7 +44,7 @@ class Images:
         """Return an image's platform, names and settings.
 
         Raises:
-            NotFound: There is no such image.
+            NotFound: there is no such image.
 
         Source: `GET /libpod/images/{name}/json`.
         """
@@ -130,7 +130,7 @@ class Images:
         does; when cancelled, podman gives up and no image is there.
 
         Raises:
-            ServerError: The image could not be fetched; podman says so after `200 OK`.
+            ServerError: the image could not be fetched; podman says so after `200 OK`.
 
         Source: `POST /libpod/images/pull`.
         """
@@ -166,7 +166,7 @@ class Images:
         stands for what it stood for before.
 
         Raises:
-            APIError: The image could not be sent, or there is none of that name.
+            APIError: the image could not be sent, or there is none of that name.
             InvalidReference: `destination` is none.
 
         Source: `POST /libpod/images/{name}/push`.
@@ -208,8 +208,8 @@ class Images:
         `force` removes the containers made from it as well.
 
         Raises:
-            Conflict: A container uses it, and `force` is false.
-            NotFound: There is no such image, and `missing_ok` is false.
+            Conflict: a container uses it, and `force` is false.
+            NotFound: there is no such image, and `missing_ok` is false.
 
         Source: `DELETE /libpod/images/{name}`.
         """

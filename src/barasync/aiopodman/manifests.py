@@ -56,7 +56,7 @@ class Manifests:
         """Return what the list holds, one entry per platform; the images need not be here.
 
         Raises:
-            NotFound: There is no such manifest list.
+            NotFound: there is no such manifest list.
 
         Source: `GET /libpod/manifests/{name}/json`, for what is a list alone: of anything else
         podman asks a registry (`quirks.LIST_IS_ASKED_OF_REGISTRIES`).
@@ -77,7 +77,7 @@ class Manifests:
         """Make an empty list under a name that nothing has yet; return its ID.
 
         Raises:
-            Conflict: An image or a list has that name.
+            Conflict: an image or a list has that name.
             InvalidReference: `name` is none.
 
         Source: `POST /libpod/manifests/{name}`.
@@ -90,8 +90,8 @@ class Manifests:
         """Add an image that is here to a list; one of the same ID takes the place of itself.
 
         Raises:
-            NotFound: There is no such list.
-            BadRequest: There is no such image.
+            NotFound: there is no such list.
+            BadRequest: there is no such image.
 
         Source: `PUT /libpod/manifests/{name}`.
         """
@@ -118,7 +118,7 @@ class Manifests:
         there. `login` and `tls_verify` are those of `images.pull`. Takes as long as the registry.
 
         Raises:
-            APIError: There is no such list, or the registry does not give the manifest.
+            APIError: there is no such list, or the registry does not give the manifest.
             InvalidReference: `source` is none.
 
         Source: `PUT /libpod/manifests/{name}`.
@@ -148,7 +148,7 @@ class Manifests:
         `images.push`. When cancelled, the name in the registry stands for what it stood for before.
 
         Raises:
-            APIError: It could not be sent, or there is no such list.
+            APIError: it could not be sent, or there is no such list.
             InvalidReference: `destination` is none.
 
         Source: `POST /libpod/manifests/{name}/registry/{destination}`; with `quiet=false` podman
@@ -175,7 +175,7 @@ class Manifests:
         An ID removes a list that has one name or none.
 
         Raises:
-            NotFound: There is no such list, and `missing_ok` is false; an image is none.
+            NotFound: there is no such list, and `missing_ok` is false; an image is none.
 
         Source: `DELETE /libpod/manifests/{name}`.
         """

@@ -34,7 +34,7 @@ class Networks:
         """Return a network, by name or ID.
 
         Raises:
-            NotFound: It does not exist.
+            NotFound: it does not exist.
 
         Source: `GET /libpod/networks/{name}/json`.
         """
@@ -74,10 +74,10 @@ class Networks:
         by its labels.
 
         Raises:
-            Conflict: The name or the interface is in use.
-            NoFreeSubnet: All of podman's own choice are in use.
-            SubnetInUse: The host, or another network of podman's, has some of the addresses.
-            ValueError: The interface's name is too long: podman would fail when it is used.
+            Conflict: the name or the interface is in use.
+            NoFreeSubnet: all of podman's own choice are in use.
+            SubnetInUse: the host, or another network of podman's, has some of the addresses.
+            ValueError: the interface's name is too long: podman would fail when it is used.
 
         Source: `POST /libpod/networks/create`.
         """
@@ -104,8 +104,8 @@ class Networks:
         Podman would remove its containers as well, but gives each of them ten seconds to end.
 
         Raises:
-            Conflict: A container uses it.
-            NotFound: It does not exist, and `missing_ok` is false.
+            Conflict: a container uses it.
+            NotFound: it does not exist, and `missing_ok` is false.
 
         Source: `DELETE /libpod/networks/{name}`.
         """

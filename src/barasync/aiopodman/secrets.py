@@ -48,7 +48,7 @@ class Secrets:
         the secret by its name.
 
         Raises:
-            Conflict: The name is in use.
+            Conflict: the name is in use.
 
         Source: `POST /libpod/secrets/create`; labels since 4.3.0.
         """
@@ -62,7 +62,7 @@ class Secrets:
         Containers that run keep what they got; those that have not started yet fail.
 
         Raises:
-            NotFound: It does not exist, and `missing_ok` is false.
+            NotFound: it does not exist, and `missing_ok` is false.
 
         Source: `DELETE /libpod/secrets/{name}`.
         """

@@ -92,7 +92,7 @@ async def private_service(
         podman: The podman program, with leading arguments where it takes some.
 
     Raises:
-        ServiceError: Podman is not installed, too old, or does not start; with its last words.
+        ServiceError: podman is not installed, too old, or does not start; with its last words.
 
     Cancellation:
         Stopping is shielded and takes fifteen seconds at most. Rootless podman keeps its pause
@@ -220,7 +220,7 @@ def api_version(answer: bytes) -> str:
     """Return the header `Libpod-API-Version` of an answer to `GET /libpod/_ping`.
 
     Raises:
-        ProtocolError: This is not podman's answer.
+        ProtocolError: this is not podman's answer.
     """
     status, _, rest = answer.partition(b"\r\n")
     for line in rest.partition(b"\r\n\r\n")[0].split(b"\r\n"):

@@ -118,7 +118,7 @@ class ContainerSpec:
     `None` and empty values leave a setting to podman.
 
     Raises:
-        ValueError: A number is not positive, or a network does not exist, or has no such settings.
+        ValueError: a number is not positive, or a network does not exist, or has no such settings.
     """
 
     image: str

@@ -16,7 +16,7 @@ class System:
         """Return when the service answers.
 
         Raises:
-            TransportError: It does not.
+            TransportError: it does not.
 
         Source: `GET /libpod/_ping`.
         """

@@ -29,8 +29,8 @@ async def transfer(
     podman gives the transfer up.
 
     Raises:
-        ServerError: Podman says after `200 OK` that it failed; the message begins with `failure`.
-        APIError: It refused at once.
+        ServerError: podman says after `200 OK` that it failed; the message begins with `failure`.
+        APIError: it refused at once.
     """
     problem = ""
     last = TransferProgress()

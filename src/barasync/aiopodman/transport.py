@@ -136,9 +136,9 @@ class Transport:
         request; `None` for as long as it takes. `persistence` says which requests are sent again.
 
         Raises:
-            APIError: Podman refused.
-            TransportError: The request or its answer did not get through.
-            ProtocolError: The answer is not HTTP.
+            APIError: podman refused.
+            TransportError: the request or its answer did not get through.
+            ProtocolError: the answer is not HTTP.
         """
         if patience is None:
             client, limits = self._streaming, httpx2.Timeout(None, connect=self.timeout)

@@ -34,7 +34,7 @@ def negotiate(header: str) -> PodmanVersion:
     """Choose the API version for a server from its header `Libpod-API-Version`.
 
     Raises:
-        ProtocolError: The header is not a version, or older than `OLDEST_SERVER`.
+        ProtocolError: the header is not a version, or older than `OLDEST_SERVER`.
     """
     match = _RELEASE.fullmatch(header.strip())
     if match is None:

@@ -49,7 +49,7 @@ class Volumes:
         by its labels.
 
         Raises:
-            Conflict: The name is in use.
+            Conflict: the name is in use.
 
         Source: `POST /libpod/volumes/create`.
         """
@@ -62,8 +62,8 @@ class Volumes:
         """Remove a volume and what is in it.
 
         Raises:
-            Conflict: A container uses it.
-            NotFound: It does not exist, and `missing_ok` is false.
+            Conflict: a container uses it.
+            NotFound: it does not exist, and `missing_ok` is false.
 
         Source: `DELETE /libpod/volumes/{name}`.
         """

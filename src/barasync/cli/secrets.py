@@ -19,7 +19,7 @@ def read_secrets(plan: Plan, environ: Mapping[str, str]) -> dict[str, SecretValu
     """Read the values of all secrets of a plan, by source; blocking.
 
     Raises:
-        ConfigError: A variable is not set, a file cannot be read, or podman does not take such a
+        ConfigError: a variable is not set, a file cannot be read, or podman does not take such a
             value. Neither a value nor a path is quoted: a value may have been written for a path.
     """
     values: dict[str, SecretValue] = {}

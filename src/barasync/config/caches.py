@@ -40,7 +40,7 @@ def parse_cache(text: str) -> Cache:
     """Return the parts of `NAME:DST[:MODE]`.
 
     Raises:
-        ValueError: The text is not a cache; the message says which part is wrong.
+        ValueError: the text is not a cache; the message says which part is wrong.
     """
     parts = text.split(":")
     if len(parts) not in (2, 3) or "" in parts or "\0" in text:

@@ -77,7 +77,7 @@ def parse_capability(text: str) -> str:
     """Return the name of a capability in capitals and without `CAP_`, or `ALL`.
 
     Raises:
-        ValueError: There is no such capability.
+        ValueError: there is no such capability.
     """
     name = text.upper().removeprefix("CAP_")
     if name not in CAPABILITIES and text.upper() != ALL:

@@ -26,7 +26,7 @@ def check_cycles(images: Mapping[str, ImageTable], origin: Origin) -> None:
     """Raise for images that are made of each other; each has one parent, so walking finds them.
 
     Raises:
-        ConfigError: The message begins with the file and the key, and names the cycle.
+        ConfigError: the message begins with the file and the key, and names the cycle.
     """
     for name in images:
         walked: dict[str, str] = {}
@@ -42,7 +42,7 @@ def refuse_own_base(name: str, tags: Iterable[Reference], images: Mapping[str, I
     `images` have been checked.
 
     Raises:
-        ConfigError: The next build would begin with what this one makes.
+        ConfigError: the next build would begin with what this one makes.
     """
     below = [parent for _, parent in _lineage(name, images) if parent not in images]
     for tag in tags:

@@ -46,7 +46,7 @@ def parse_entry(text: str) -> Destination:
     """Return what an entry of `allow` or `deny` is about.
 
     Raises:
-        BadValue: It is no entry; the hint says what was probably meant.
+        BadValue: it is no entry; the hint says what was probably meant.
     """
     words = text.lower().split()
     if not words:
@@ -68,7 +68,7 @@ def parse_range(text: str) -> Range:
     """Return the network, or the address as one, that `text` is.
 
     Raises:
-        BadValue: It is neither, or names an address in a network instead of the network.
+        BadValue: it is neither, or names an address in a network instead of the network.
     """
     address, slash, prefix = text.partition("/")
     try:
@@ -99,7 +99,7 @@ def parse_address(text: str) -> Address:
     """Return an address.
 
     Raises:
-        BadValue: It is none, or one that means nothing in a container.
+        BadValue: it is none, or one that means nothing in a container.
     """
     try:
         found = ipaddress.ip_address(text)
@@ -125,7 +125,7 @@ def parse_name(text: str) -> str:
     Source: RFC 1123, section 2.1.
 
     Raises:
-        BadValue: It is none.
+        BadValue: it is none.
     """
     name = text.lower().removesuffix(".")
     labels = name.split(".")
@@ -139,7 +139,7 @@ def port_number(text: str) -> int:
     """Return the number of a port.
 
     Raises:
-        BadValue: There is no such port.
+        BadValue: there is no such port.
     """
     is_number = text.isascii() and text.isdigit() and len(text) <= 5  # noqa: PLR2004 as _LAST_PORT
     if not is_number or not 1 <= int(text) <= _LAST_PORT:

@@ -42,7 +42,7 @@ def check_images(images: Mapping[str, ImageTable], origin: Origin) -> None:
     judge.
 
     Raises:
-        ConfigError: The message begins with the file and the key.
+        ConfigError: the message begins with the file and the key.
     """
     for name, table in images.items():
         check_image_name(name, origin.key("images", name))
@@ -61,7 +61,7 @@ def image_copies(
     `place` says where an entry was written, by its index.
 
     Raises:
-        ConfigError: An entry is not `SRC:DST`, or its source is outside of the project.
+        ConfigError: an entry is not `SRC:DST`, or its source is outside of the project.
     """
     copies = []
     for index, copy in enumerate(parse_copies(table.copy, place)):

@@ -89,7 +89,7 @@ def file_layer(table: CellTable, origin: Origin, *keys: str | int) -> Layer:
     """Return the layer that the table at `keys` of a file makes.
 
     Raises:
-        ConfigError: A value is not allowed, as in `load.parse`, or a relative path of a secret or
+        ConfigError: a value is not allowed, as in `load.parse`, or a relative path of a secret or
             a volume cannot be made absolute.
     """
     place = partial(origin.key, *keys)
@@ -100,7 +100,7 @@ def environment_layer(environ: Mapping[str, str]) -> Layer:
     """Return the layer that `BARASYNC_IMAGE`, `_TIMEOUT`, `_MEMORY`… make; empty ones count not.
 
     Raises:
-        ConfigError: A variable has a value that its setting cannot have.
+        ConfigError: a variable has a value that its setting cannot have.
     """
     given: dict[str, Any] = {}
     for name in _VARIABLES:
@@ -132,7 +132,7 @@ def command_line_layer(
     replaces how a setting's option is called.
 
     Raises:
-        ConfigError: An option has a value that its setting cannot have.
+        ConfigError: an option has a value that its setting cannot have.
     """
 
     def place(*keys: str | int) -> str:
@@ -147,7 +147,7 @@ def fold(layers: Iterable[Layer]) -> Folded:
     """Lay `layers`, lowest first, over the built-in settings.
 
     Raises:
-        ConfigError: A variable is given twice, as a secret and by `env`.
+        ConfigError: a variable is given twice, as a secret and by `env`.
     """
     values: dict[str, Any] = {}
     env: dict[str, str] = {}

@@ -31,7 +31,7 @@ def find(directory: Path) -> Path | None:
     `pyproject.toml`, and a `pyproject.toml` without `[tool.barasync]` is none of ours.
 
     Raises:
-        ConfigError: It cannot be told whether there is one.
+        ConfigError: it cannot be told whether there is one.
     """
     start = directory.absolute()
     for folder in (start, *start.parents):
@@ -52,7 +52,7 @@ def load(path: Path) -> Document:
     """Read and parse a configuration file.
 
     Raises:
-        ConfigError: The file cannot be read, or what it says is not allowed.
+        ConfigError: the file cannot be read, or what it says is not allowed.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -67,7 +67,7 @@ def parse(text: str, origin: Origin) -> Document:
     """Return what a configuration file says, with every value checked.
 
     Raises:
-        ConfigError: A syntax error (with its line), an unknown key, a wrong type or a bad value;
+        ConfigError: a syntax error (with its line), an unknown key, a wrong type or a bad value;
             the message begins with the file and the key.
     """
     data: object = _parse_toml(text, origin)

@@ -44,7 +44,7 @@ def parse_table(table: NetworkTable) -> dict[str, Any]:
     """Return the values of a policy that a table gives, by their keys.
 
     Raises:
-        BadValue: One of them cannot be meant; `keys` begins with its key.
+        BadValue: one of them cannot be meant; `keys` begins with its key.
     """
     return {
         key: _named(key, partial(parse, value))
@@ -57,7 +57,7 @@ def parse_network_name(text: str) -> str:
     """Return the name of a network as it is.
 
     Raises:
-        BadValue: No network can be called that, of podman's or of a table.
+        BadValue: no network can be called that, of podman's or of a table.
     """
     if _NAME.fullmatch(text) is None:
         raise BadValue(
@@ -71,7 +71,7 @@ def parse_subnets(texts: list[str]) -> tuple[Range, ...]:
     """Return the subnets of a network, at most one of each version.
 
     Raises:
-        BadValue: One of them cannot be; `keys` has its index.
+        BadValue: one of them cannot be; `keys` has its index.
     """
     subnets = _each(texts, parse_range)
     for index, subnet in enumerate(subnets):

@@ -26,7 +26,7 @@ def parse_policies(document: Document, origin: Origin) -> Mapping[str, Policy]:
     """Return the policies that cells may have, by name: the presets and those of the file.
 
     Raises:
-        ConfigError: A table cannot be meant; the message begins with the file and the key.
+        ConfigError: a table cannot be meant; the message begins with the file and the key.
     """
     policies: dict[str, Policy] = {}
     for name, table in document.network.items():
@@ -41,7 +41,7 @@ def check_network(name: str, policies: Mapping[str, Policy], where: str) -> None
     """Raise unless `name` is one of `policies` or of podman's modes; `where` it was given.
 
     Raises:
-        ConfigError: There is no such network.
+        ConfigError: there is no such network.
     """
     if name in policies or name in MODES:
         return
@@ -58,7 +58,7 @@ def check_networks(document: Document, origin: Origin) -> None:
     """Raise for the first table `[network.NAME]`, or name of one, that cannot be meant.
 
     Raises:
-        ConfigError: The message begins with the file and the key.
+        ConfigError: the message begins with the file and the key.
     """
     policies = parse_policies(document, origin)
     tables = [

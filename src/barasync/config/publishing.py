@@ -20,7 +20,7 @@ def parse_published(text: str) -> PublishedPort:
     """Return the port that `text` publishes.
 
     Raises:
-        BadValue: It is not written like that, or a number is no port.
+        BadValue: it is not written like that, or a number is no port.
     """
     rest, slash, protocol = text.partition("/")
     if slash and protocol not in _PROTOCOLS:

@@ -42,7 +42,7 @@ def parse_secret(text: str) -> Secret:
     """Return the parts of `NAME=PATH` or `NAME=env:VARIABLE`.
 
     Raises:
-        ValueError: The text is not that. The message does not quote what follows the name: it may
+        ValueError: the text is not that. The message does not quote what follows the name: it may
             be a value that was written there by mistake.
     """
     name, equals, source = text.partition("=")
@@ -68,7 +68,7 @@ def anchor_secret(text: str, directory: PurePath | None) -> str:
     """Return a secret with a relative path made absolute: it starts at `directory`.
 
     Raises:
-        ValueError: The text is not a secret, or its path cannot be made absolute.
+        ValueError: the text is not a secret, or its path cannot be made absolute.
     """
     secret = parse_secret(text)
     if secret.in_environment or secret.source.startswith("/"):

@@ -88,7 +88,7 @@ def parse_services(tables: Sequence[ServiceTable]) -> tuple[Service, ...]:
     """Return the services that `tables` describe.
 
     Raises:
-        BadValue: A value cannot be meant, or a name is there twice.
+        BadValue: a value cannot be meant, or a name is there twice.
     """
     if len(tables) > _MOST:
         raise BadValue(f"there are more than {_MOST} services")

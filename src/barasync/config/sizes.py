@@ -16,7 +16,7 @@ def parse_size(text: str) -> int:
     reads them so. A fraction of a byte is dropped.
 
     Raises:
-        ValueError: The text is not a size; the message says what one looks like.
+        ValueError: the text is not a size; the message says what one looks like.
     """
     match = _SIZE.fullmatch(text.strip())
     if match is None:

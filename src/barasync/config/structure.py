@@ -45,7 +45,7 @@ def check(data: object, kind: inspect.Type, place: Place, *path: str | int) -> N
     `data` is what `tomllib` returns; `path` is where it lies below `place`.
 
     Raises:
-        ConfigError: An unknown or missing key, or a value of the wrong type; the message names the
+        ConfigError: an unknown or missing key, or a value of the wrong type; the message names the
             key, the hint what is allowed.
     """
     if isinstance(data, int) and data not in _INTEGERS:

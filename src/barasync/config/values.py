@@ -58,7 +58,7 @@ def parse_settings(table: CellTable, place: Place) -> dict[str, Any]:
     limit of 0 is `None`.
 
     Raises:
-        ConfigError: A value is not allowed; `place` names where it was written.
+        ConfigError: a value is not allowed; `place` names where it was written.
     """
     parsed: dict[str, Any] = {}
     for name in SETTINGS:

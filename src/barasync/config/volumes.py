@@ -61,7 +61,7 @@ def parse_volume(text: str) -> Volume:
     """Return the parts of `SRC:DST[:OPTIONS]`.
 
     Raises:
-        ValueError: The text is not a volume; the message says which part is wrong.
+        ValueError: the text is not a volume; the message says which part is wrong.
     """
     parts = text.split(":")
     if len(parts) not in (2, 3) or "" in parts or "\0" in text:
@@ -88,7 +88,7 @@ def parse_destination(text: str, destination: str) -> str:
     """Return the normalised destination of `text`, which puts something there.
 
     Raises:
-        ValueError: It is not an absolute path below the root.
+        ValueError: it is not an absolute path below the root.
     """
     if not destination.startswith("/"):
         raise ValueError(f"{text!r}: the destination {destination!r} is not an absolute path")
@@ -104,7 +104,7 @@ def refuse_podmans(text: str, destination: str) -> None:
     A directory of the host may be meant to be there, as `/sys/fs/cgroup` is.
 
     Raises:
-        ValueError: The destination is such a place, or below one.
+        ValueError: the destination is such a place, or below one.
     """
     for place in PODMANS:
         if destination == place or destination.startswith(f"{place}/"):
@@ -115,7 +115,7 @@ def anchor_volume(text: str, directory: PurePath | None) -> str:
     """Return a volume with a relative source made absolute: it starts at `directory`.
 
     Raises:
-        ValueError: The text is not a volume, or its source cannot be made absolute.
+        ValueError: the text is not a volume, or its source cannot be made absolute.
     """
     volume = parse_volume(text)
     if not volume.source.startswith("."):

@@ -119,7 +119,7 @@ def render(instructions: Iterable[Instruction], *, heredocs: bool = False) -> st
     """Return the Containerfile, with a newline at its end.
 
     Raises:
-        ValueError: An instruction cannot be written: a newline in what has no way to say one, or a
+        ValueError: an instruction cannot be written: a newline in what has no way to say one, or a
             pattern as the source of a copy.
     """
     return "".join(f"{_written(instruction, heredocs=heredocs)}\n" for instruction in instructions)
@@ -132,7 +132,7 @@ def change(setting: Setting, *, literal: bool) -> str:
     `quirks.COMMIT_CHANGES_ARE_LITERAL`: quotes around a value come off, nothing else is special.
 
     Raises:
-        ValueError: There is a newline where none can be.
+        ValueError: there is a newline where none can be.
     """
     return _setting(setting, literal=literal)
 

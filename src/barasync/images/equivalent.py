@@ -33,8 +33,8 @@ def containerfile_of(
     elsewhere is, a Containerfile cannot ask.
 
     Raises:
-        ConfigError: The bootstrap's table cannot be meant.
-        ImageError: The bootstrap's distribution has no port to the platform.
+        ConfigError: the bootstrap's table cannot be meant.
+        ImageError: the bootstrap's distribution has no port to the platform.
     """
     command = f"podman build --platform {platform} --file - . < CONTAINERFILE"
     parts = [f"# {name} for {platform}, in the project's directory: {command}\n"]

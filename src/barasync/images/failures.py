@@ -28,8 +28,8 @@ def explained(action: str) -> Iterator[None]:
     """Translate podman's errors: `action` says what could not be done, `pulling x`.
 
     Raises:
-        ImageError: Podman refused, in its own words.
-        EngineUnavailable: It did not answer.
+        ImageError: podman refused, in its own words.
+        EngineUnavailable: it did not answer.
     """
     try:
         yield

@@ -95,9 +95,9 @@ async def pull(
     podman says. When cancelled, podman gives up as well.
 
     Raises:
-        WrongPlatform: The image exists, for other platforms only.
-        ImageError: It cannot be fetched: why, in words, and what to do.
-        EngineUnavailable: Podman does not answer.
+        WrongPlatform: the image exists, for other platforms only.
+        ImageError: it cannot be fetched: why, in words, and what to do.
+        EngineUnavailable: podman does not answer.
     """
 
     async def move(login: RegistryLogin | None, hear: Hear) -> str:
@@ -142,8 +142,8 @@ async def push(
     429.
 
     Raises:
-        ImageError: There is no such image, or it cannot be sent: why, in words, and what to do.
-        EngineUnavailable: Podman does not answer.
+        ImageError: there is no such image, or it cannot be sent: why, in words, and what to do.
+        EngineUnavailable: podman does not answer.
     """
     called = source[:_ID_DIGITS] if is_image_id(source) else source
     action = f"{called} cannot be pushed to {destination}"

@@ -81,9 +81,9 @@ async def resolve(
     which get images of one manifest list, or it is said.
 
     Raises:
-        WrongPlatform: There is such an image, for other platforms only.
-        ImageError: There is none, and it cannot be pulled: why, in words.
-        EngineUnavailable: Podman does not answer.
+        WrongPlatform: there is such an image, for other platforms only.
+        ImageError: there is none, and it cannot be pulled: why, in words.
+        EngineUnavailable: podman does not answer.
     """
     parsed = _parse(reference, declared)
     only_here = parsed is None or parsed.registry == _LOCAL

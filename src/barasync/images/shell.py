@@ -35,9 +35,9 @@ async def check_shell(
     is nothing to compare. So do the variants of ARM, whose headers are alike.
 
     Raises:
-        WrongPlatform: The shell is for another machine; `name` is what the image is called there.
-        ImageError: Podman cannot make the container.
-        EngineUnavailable: Podman does not answer.
+        WrongPlatform: the shell is for another machine; `name` is what the image is called there.
+        ImageError: podman cannot make the container.
+        EngineUnavailable: podman does not answer.
     """
     with explained(f"reading {_SHELL} of image {name} for {platform}"):
         header = await _header(podman, image_id, labels)

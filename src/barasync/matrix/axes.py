@@ -109,7 +109,7 @@ def expand(document: Document, origin: Origin, requested: Requested) -> Expansio
     """Return the combinations of the matrix in `document`, as `requested` changes it.
 
     Raises:
-        ConfigError: The file names an unknown architecture, an entry of `exclude` a value that its
+        ConfigError: the file names an unknown architecture, an entry of `exclude` a value that its
             axis does not have, or two entries of `include` add the same cell.
     """
     matrix = document.matrix
@@ -141,7 +141,7 @@ def split_option(option: str, values: Iterable[str]) -> tuple[str, ...]:
     """Return the names in repeated options that each may hold several: `a,b`.
 
     Raises:
-        ConfigError: A name is empty.
+        ConfigError: a name is empty.
     """
     names: list[str] = []
     for value in values:

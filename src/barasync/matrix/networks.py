@@ -17,7 +17,7 @@ def require_networks(cells: Iterable[Cell], *, allow_host: bool) -> None:
     `allow_host` says that whoever starts the run lets cells have the network of the host.
 
     Raises:
-        ConfigError: It is the host's, and that is not allowed; a capability of the cell would lift
+        ConfigError: it is the host's, and that is not allowed; a capability of the cell would lift
             the rules of its policy; or another cell has the port of the host that it publishes.
     """
     taken: list[tuple[PublishedPort, str, str]] = []

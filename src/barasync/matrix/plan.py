@@ -92,8 +92,8 @@ def plan(request: Request) -> Plan:
     """Return the plan of `barasync matrix RULE ARGS…`.
 
     Raises:
-        ConfigError: The configuration or an option is wrong, or a cell has no image.
-        NothingSelected: The matrix or the selection leaves no cell.
+        ConfigError: the configuration or an option is wrong, or a cell has no image.
+        NothingSelected: the matrix or the selection leaves no cell.
     """
     if not request.rule:
         raise ConfigError("RULE: the name of the rule is empty")
@@ -133,7 +133,7 @@ def plan_run(request: Request, image: str, command: Sequence[str]) -> Plan:
     the image's own runs.
 
     Raises:
-        ConfigError: The configuration or an option is wrong, or more than one cell is asked for.
+        ConfigError: the configuration or an option is wrong, or more than one cell is asked for.
     """
     document = request.document or Document()
     requested = _requested(request, document)

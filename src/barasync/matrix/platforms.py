@@ -247,7 +247,7 @@ def parse(name: str, where: str = "") -> Platform:
     Two names of one architecture give equal platforms. `where` is put before an error's message.
 
     Raises:
-        ConfigError: The name is not known, or is for another system than Linux.
+        ConfigError: the name is not known, or is for another system than Linux.
     """
     prefix = f"{where}: " if where else ""
     wanted = name.strip().lower().removeprefix("linux/")
@@ -294,7 +294,7 @@ def native(machine: str, byte_order: ByteOrder = sys.byteorder) -> Platform:
     `byte_order` decides where the machine's name does not, as for `mips64`.
 
     Raises:
-        EngineUnavailable: The machine is not in the table.
+        EngineUnavailable: the machine is not in the table.
     """
     row = _BY_MACHINE.get((machine, byte_order))
     if row is None:

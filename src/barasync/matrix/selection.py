@@ -30,8 +30,8 @@ def select(ids: Sequence[str], include: Sequence[str], exclude: Sequence[str]) -
     and `{a,b}`, which may nest.
 
     Raises:
-        ConfigError: A glob has unbalanced braces or too many alternatives.
-        NothingSelected: No id is left.
+        ConfigError: a glob has unbalanced braces or too many alternatives.
+        NothingSelected: no id is left.
     """
     wanted = {glob: _matches(glob, ids, "--select") for glob in include}
     unwanted = {glob: _matches(glob, ids, "--exclude") for glob in exclude}
@@ -53,7 +53,7 @@ def expand_braces(glob: str, where: str = "glob") -> tuple[str, ...]:
     """Return the globs that `{a,b}` stands for; a glob without braces is itself.
 
     Raises:
-        ConfigError: A brace is not closed or not opened, or there are too many alternatives.
+        ConfigError: a brace is not closed or not opened, or there are too many alternatives.
     """
     alternatives = _concatenate(list(_pieces(glob, where)), glob, where)
     return tuple(dict.fromkeys(alternatives))

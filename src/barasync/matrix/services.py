@@ -13,7 +13,7 @@ def require_services(cells: Iterable[Cell]) -> None:
     """Raise for the first cell that would not find its services.
 
     Raises:
-        ConfigError: Its network has no loopback interface, over which it would, or shares that with
+        ConfigError: its network has no loopback interface, over which it would, or shares that with
             the host and with every other cell.
     """
     for cell in cells:

@@ -200,7 +200,7 @@ def lifetimes(answer: bytes) -> tuple[Lifetime, ...]:
     the chain that ends first. A chain without an end has no addresses.
 
     Raises:
-        Unreadable: It is no message of DNS.
+        Unreadable: it is no message of DNS.
 
     Source: RFC 1034, 3.6.2; RFC 6672, 3.
     """

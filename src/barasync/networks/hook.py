@@ -103,7 +103,7 @@ def check_alone(state: State) -> None:
     Processes that this user may not look at are not seen.
 
     Raises:
-        HookError: There is one.
+        HookError: there is one.
     """
     own = _network_of(state.pid)
     for entry in _PROC.iterdir():
@@ -136,7 +136,7 @@ def apply(told: bytes, policies: Path) -> None:
     """Put the rules in force for the container whose state the runtime has `told`; blocking.
 
     Raises:
-        BarasyncError: They are not, or nobody knows.
+        BarasyncError: they are not, or nobody knows.
     """
     try:
         state = msgspec.json.decode(told, type=State)

@@ -73,7 +73,7 @@ def policy_of(config: Configuration, policies: dict[str, Policy]) -> Policy:
     """Return the policy that the annotation of a container names.
 
     Raises:
-        HookError: There is none of that name.
+        HookError: there is none of that name.
     """
     name = config.annotations.get(ANNOTATION, "")
     known = {**PRESETS, **policies}
@@ -92,7 +92,7 @@ def check_container(config: Configuration, policy: Policy) -> None:
     """Refuse a container that no rules would bind, or whose rules would bind others.
 
     Raises:
-        HookError: What of it that is, and how to run it.
+        HookError: what of it that is, and how to run it.
     """
     _check_capabilities(config)
     _check_processes(config)
@@ -162,7 +162,7 @@ def resolvers(
     there is of the network. The servers of the host, which podman lists as well, are not.
 
     Raises:
-        HookError: There are none, and the policy resolves names.
+        HookError: there are none, and the policy resolves names.
     """
     if policy.dns or not policy.asks:
         return policy.dns

@@ -96,8 +96,8 @@ def install(
     """Write the hook, in place of an older one; podman finds it last, once all is there. Blocks.
 
     Raises:
-        ConfigError: There is a file of one of these names that is not ours.
-        EngineUnavailable: It cannot be written; what podman reads is as it was.
+        ConfigError: there is a file of one of these names that is not ours.
+        EngineUnavailable: it cannot be written; what podman reads is as it was.
     """
     _require_ours(files)
     try:
@@ -121,8 +121,8 @@ def uninstall(files: HookFiles) -> tuple[Path, ...]:
     Returns what was removed, nothing where there was no hook.
 
     Raises:
-        ConfigError: A file of one of these names is not ours; nothing was removed.
-        EngineUnavailable: Something cannot be removed.
+        ConfigError: a file of one of these names is not ours; nothing was removed.
+        EngineUnavailable: something cannot be removed.
     """
     _require_ours(files)
     directories: tuple[str, ...] = ()

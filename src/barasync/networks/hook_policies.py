@@ -35,7 +35,7 @@ def tables_of(path: Path) -> dict[str, NetworkTable]:
     """Return the tables of a configuration file, all of which the hook can enforce; blocking.
 
     Raises:
-        ConfigError: The file or a table cannot be meant, there is none, or one has a host's name.
+        ConfigError: the file or a table cannot be meant, there is none, or one has a host's name.
     """
     document = load(path)
     if not document.network:
@@ -67,7 +67,7 @@ def read_kept(path: Path) -> Kept:
     """Read what was kept; blocking.
 
     Raises:
-        ConfigError: It cannot be read, or is not what `install-hook` has written.
+        ConfigError: it cannot be read, or is not what `install-hook` has written.
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=Kept)
@@ -83,7 +83,7 @@ def read_policies(path: Path) -> dict[str, Policy]:
     """Return the policies that were kept, without the presets; blocking.
 
     Raises:
-        ConfigError: They cannot be read.
+        ConfigError: they cannot be read.
     """
     return _declared(Document(network=read_kept(path).tables), Origin(str(path)))
 

@@ -15,7 +15,7 @@ async def enforce(namespace: Entered, rules: Ruleset, *, anew: bool) -> None:
     Takes up to 20 s, nft's two runs. When cancelled, nobody knows what is in force.
 
     Raises:
-        NamespaceError: They are not in force, or nobody knows.
+        NamespaceError: they are not in force, or nobody knows.
     """
     await namespace.load(rules.replacement if anew else rules.text)
     await verify(namespace, rules)
@@ -25,7 +25,7 @@ async def verify(namespace: Entered, rules: Ruleset) -> None:
     """See that the rules of a policy are in force; takes up to 10 s.
 
     Raises:
-        NamespaceError: They are not, or nobody knows.
+        NamespaceError: they are not, or nobody knows.
     """
     lacking = missing(rules, await namespace.listing())
     if lacking is not None:

@@ -113,7 +113,7 @@ async def receive_message(stream: ByteStream, longest: int = 65535) -> bytes | N
     """Return the next message of a stream, `None` where it is longer than `longest` bytes.
 
     Raises:
-        EndOfStream: There is none.
+        EndOfStream: there is none.
     """
     length = int.from_bytes(await _exactly(stream, _LENGTH), "big")
     return None if length > longest else await _exactly(stream, length)

@@ -36,7 +36,7 @@ class ArchiveCheck:
         """Check the end of the archive; yields nothing.
 
         Raises:
-            StreamTruncated: The stream does not end with the archive's end marker.
+            StreamTruncated: the stream does not end with the archive's end marker.
         """
         if self._tail != _END_MARKER or self._length % _BLOCK:
             raise StreamTruncated(

@@ -64,7 +64,7 @@ class FrameDecoder:
         """Yield what `data` completes. Exhaust the iterator before the next call.
 
         Raises:
-            FrameError: A header is malformed; everything before it has been yielded.
+            FrameError: a header is malformed; everything before it has been yielded.
         """
         if self._header:
             data = self._header + data
@@ -103,7 +103,7 @@ class FrameDecoder:
         """Check that the end of the input is the end of a frame; yields nothing.
 
         Raises:
-            StreamTruncated: The input ends inside a header or a payload.
+            StreamTruncated: the input ends inside a header or a payload.
         """
         if self._header:
             raise StreamTruncated(

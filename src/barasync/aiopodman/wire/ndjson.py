@@ -32,7 +32,7 @@ class RecordDecoder(Generic[T]):
         """Yield the records that `data` completes. Exhaust the iterator before the next call.
 
         Raises:
-            ProtocolError: A line is not such a record, or too long; the records before it have
+            ProtocolError: a line is not such a record, or too long; the records before it have
                 been yielded.
         """
         start = 0
@@ -49,7 +49,7 @@ class RecordDecoder(Generic[T]):
         """Yield the last record if it is whole although its newline is missing.
 
         Raises:
-            StreamTruncated: The input ends inside a record.
+            StreamTruncated: the input ends inside a record.
         """
         record = bytes(self._pending)
         self._pending.clear()

@@ -55,7 +55,7 @@ def parse_reference(text: str) -> Reference:
     """Take an image reference apart.
 
     Raises:
-        InvalidReference: The text is none, or it is an image ID.
+        InvalidReference: the text is none, or it is an image ID.
     """
     if is_image_id(text):
         raise InvalidReference(f"{text!r} is an image ID, not a reference")

@@ -43,7 +43,7 @@ def unnamed(cache_dir: Path) -> BinaryIO:
     """Open an empty file in the cache; it vanishes when it is closed, unless `keep` names it.
 
     Raises:
-        ImageError: The cache cannot be written to.
+        ImageError: the cache cannot be written to.
     """
     directory = cache_dir / _DIRECTORY
     try:

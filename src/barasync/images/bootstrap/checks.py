@@ -34,8 +34,8 @@ def recipe_for(name: str, spec: BootstrapTable, platform: Platform) -> Recipe:
     Reads the keyring `signed_by`, if there is one.
 
     Raises:
-        ConfigError: The name or a value of the table cannot be meant; the message names the key.
-        ImageError: The distribution has no port to the platform.
+        ConfigError: the name or a value of the table cannot be meant; the message names the key.
+        ImageError: the distribution has no port to the platform.
     """
     where = f"images.{name}.bootstrap"
     if _NAME.fullmatch(name) is None:

@@ -64,9 +64,9 @@ async def bootstrap(
     do the work twice and no harm.
 
     Raises:
-        ConfigError: The specification cannot be meant.
-        ImageError: The image could not be made; the message ends with mmdebstrap's own words.
-        EngineUnavailable: Podman does not answer, or this host has no emulator.
+        ConfigError: the specification cannot be meant.
+        ImageError: the image could not be made; the message ends with mmdebstrap's own words.
+        EngineUnavailable: podman does not answer, or this host has no emulator.
     """
     recipe = await to_thread.run_sync(recipe_for, name, spec, platform)
     if not refresh:

@@ -56,7 +56,7 @@ async def check(
     all the same.
 
     Raises:
-        PodmanError: The service cannot be reached, or cannot make images or containers at all.
+        PodmanError: the service cannot be reached, or cannot make images or containers at all.
     """
     return tuple([await _check(podman, platform, labels, rlimits) for platform in platforms])
 
@@ -73,7 +73,7 @@ async def require_there(
     For a service on another machine: `survey.require` can only tell about this one.
 
     Raises:
-        EngineUnavailable: It does not; the message names the platforms and the reasons.
+        EngineUnavailable: it does not; the message names the platforms and the reasons.
         PodmanError: as `check`.
     """
     checks = await check(podman, platforms, labels=labels, rlimits=rlimits)

@@ -34,7 +34,7 @@ def setup(platforms: Sequence[Platform], host: Host) -> tuple[str, ...]:
     Registrations last until the machine is booted again. Blocks for some milliseconds.
 
     Raises:
-        EngineUnavailable: It takes root, a package is missing, or the kernel refuses; what was
+        EngineUnavailable: it takes root, a package is missing, or the kernel refuses; what was
             registered before that stays.
     """
     done: list[str] = []

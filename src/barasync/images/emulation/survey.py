@@ -108,7 +108,7 @@ def survey(platforms: Iterable[Platform], host: Host) -> tuple[Emulator, ...]:
     program: blocks for some milliseconds. Changes nothing; needs no privileges.
 
     Raises:
-        EngineUnavailable: The host's machine is not in the table of architectures.
+        EngineUnavailable: the host's machine is not in the table of architectures.
     """
     registry = read_registry(host.binfmt)
     own = native(host.machine).architecture
@@ -122,7 +122,7 @@ def require(platforms: Iterable[Platform], host: Host) -> None:
     `survey` does.
 
     Raises:
-        EngineUnavailable: They cannot; the message names the platforms, the hint what to do.
+        EngineUnavailable: they cannot; the message names the platforms, the hint what to do.
     """
     lacking = [emulator for emulator in survey(platforms, host) if not emulator.usable]
     if lacking:
