@@ -116,6 +116,8 @@ class Drain:
     async def kill(self) -> None:
         """Kill the container, as at its deadline: `run` returns its last state then.
 
+        Waits for podman's answer, not for the end. When cancelled, it may be killed all the same.
+
         Raises:
             PodmanError: podman did not; `Conflict` where it has ended by itself.
         """
