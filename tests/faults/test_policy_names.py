@@ -13,7 +13,8 @@ import pytest
 
 from barasync.aiopodman import ContainerSpec, Podman
 from barasync.config.policies import Destination, Policy, Preset
-from barasync.engine.networks import Networks, with_policy
+from barasync.engine.network_specs import with_policy
+from barasync.engine.networks import Networks
 from barasync.engine.resolvers import Resolvers
 from barasync.errors import EngineUnavailable
 from tests.fake.service import FakeService

@@ -19,7 +19,8 @@ from barasync.config.services import Service
 from barasync.engine.hosts_file import hosts
 from barasync.engine.idle import Idle
 from barasync.engine.job import Job, Session, container_spec
-from barasync.engine.networks import CellNetwork, unconnected
+from barasync.engine.network_specs import unconnected
+from barasync.engine.networks import CellNetwork
 from barasync.engine.service_specs import owner_spec, service_spec
 from barasync.engine.usage import CgroupMounts, RunCgroup
 from tests.unit.world import cell

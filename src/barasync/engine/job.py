@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio
@@ -17,7 +17,8 @@ from barasync.engine.gate import Gates
 from barasync.engine.identity import ATTEMPT, CELL, WORKSPACE_MODE
 from barasync.engine.idle import IdleImage
 from barasync.engine.memory import LookAtMemory
-from barasync.engine.networks import CellNetwork, joined, with_policy
+from barasync.engine.network_specs import bound, joined, with_policy
+from barasync.engine.networks import CellNetwork
 from barasync.engine.place import SERVER_GRACE_SECONDS, server_timeout
 from barasync.engine.sampler import Sampler
 from barasync.engine.secrets import secret_env, secret_files
@@ -115,8 +116,6 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         memory_bytes=settings.memory,
         cpus=settings.cpus,
         pids_limit=settings.pids,
-        # Of a policy's cells it follows from the policy.
-        network="none" if job.cell.policy else settings.network,
         cap_add=settings.cap_add,
         mounts=(
             *(mount(volume) for volume in settings.volumes),
@@ -128,11 +127,22 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         monitor_stays=cgroup is not None,
         rlimits=session.rlimits,
     )
-    if job.cell.policy is not None:
-        spec = with_policy(spec, job.cell.policy, job.network, alias=job.cell.id)
-    if job.services:
-        spec = joined(spec, owner_of(job, session.run))
+    spec = beside(spec, job, session.run) if job.services else connected(spec, job)
     return with_workspace(spec, settings.workspace, session.project)
+
+
+def connected(spec: ContainerSpec, job: Job) -> ContainerSpec:
+    """Return `spec` on the network of the cell, and bound by its policy."""
+    cell = job.cell
+    if cell.policy is None:
+        return replace(spec, network=cell.settings.network)
+    return with_policy(spec, cell.policy, job.network, alias=cell.id)
+
+
+def beside(spec: ContainerSpec, job: Job, run: str) -> ContainerSpec:
+    """Return `spec` in the network namespace of a cell with services, and bound by its policy."""
+    spec = joined(spec, owner_of(job, run))
+    return spec if job.cell.policy is None else bound(spec)
 
 
 def owner_of(job: Job, run: str) -> str:

@@ -30,7 +30,7 @@ from barasync.aiopodman import (
 )
 from barasync.engine.gate import Gates
 from barasync.engine.idle import idle
-from barasync.engine.networks import unconnected
+from barasync.engine.network_specs import unconnected
 
 _MAKE_SECONDS = 30.0
 _REMOVE_SECONDS = 20.0

@@ -8,8 +8,7 @@ from barasync.aiopodman import ContainerSpec
 from barasync.config.services import Service
 from barasync.engine.identity import ATTEMPT, CELL
 from barasync.engine.idle import Idle
-from barasync.engine.job import Job, Session, owner_of, proxies_for
-from barasync.engine.networks import joined, with_policy
+from barasync.engine.job import Job, Session, beside, connected, owner_of, proxies_for
 from barasync.engine.place import SERVER_GRACE_SECONDS, server_timeout
 from barasync.engine.usage import CellCgroup
 
@@ -22,20 +21,15 @@ That are places at the gates, podman's answers, an image that is made of another
 
 def owner_spec(job: Job, session: Session, idle: Idle) -> ContainerSpec:
     """Return the container that owns the namespace; the network is all that it has."""
-    policy = job.cell.policy
     spec = replace(
         _spec(job, session, idle.image, owner_of(job, session.run)),
         entrypoint=(idle.path,),
-        network="none" if policy else job.cell.settings.network,
     )
-    if policy is None:
-        return spec
-    return with_policy(spec, policy, job.network, alias=job.cell.id)
+    return connected(spec, job)
 
 
 def service_spec(job: Job, session: Session, service: Service, image: str) -> ContainerSpec:
     """Return the container of a service."""
-    policy = job.cell.policy
     spec = replace(
         _spec(job, session, image, f"{owner_of(job, session.run)}-{service.name}"),
         command=service.command,
@@ -46,9 +40,7 @@ def service_spec(job: Job, session: Session, service: Service, image: str) -> Co
         pids_limit=job.cell.settings.pids,
         health_check=service.ready,
     )
-    if policy is not None:
-        spec = with_policy(spec, policy, job.network, alias=service.name)
-    return joined(spec, owner_of(job, session.run))
+    return beside(spec, job, session.run)
 
 
 def services_cgroup(job: Job, session: Session) -> CellCgroup | None:
