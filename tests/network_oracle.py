@@ -47,17 +47,24 @@ PORTS = (22, 53, 80, 443, 8080)
 class Packet:
     """The first packet of a connection; no port where it has none.
 
-    One that is `forged` claims to come from an address that is not the container's.
+    One that is `forged` claims to come from an address that is not the container's, and one that is
+    `bound` leaves by the interface of its network, whatever its address.
     """
 
     address: Address
     protocol: Protocol
     port: int
     forged: bool = False
+    bound: bool = False
 
     @property
     def over_loopback(self) -> bool:
-        return self.address.is_loopback
+        return self.address.is_loopback and not self.bound
+
+    @property
+    def astray(self) -> bool:
+        """Whether it leaves, although its address is the container itself."""
+        return self.address.is_loopback and self.bound
 
 
 Known = Mapping[str, Collection[Address]]
@@ -68,7 +75,8 @@ def may_go(policy: Policy, around: Surroundings, packet: Packet, known: Known) -
     """Say whether a container may send it: the first who decides, in the order of the policies."""
     begin = base(policy.base, around.host, around.links)
     asks = packet.port == 53 and packet.protocol in {Protocol.TCP, Protocol.UDP}
-    if packet.forged or any(_meets(entry, packet, known, denies=True) for entry in policy.deny):
+    refused = packet.forged or packet.astray
+    if refused or any(_meets(entry, packet, known, denies=True) for entry in policy.deny):
         return False
     opened = not _within(packet.address, guarded(around.host))
     accepts = policy.default is Default.ACCEPT
@@ -150,16 +158,18 @@ def _mapped(given: Range) -> Range:
 
 addresses = st.sampled_from(ADDRESSES)
 packets = st.builds(
-    lambda address, protocol, port, forged: Packet(
+    lambda address, protocol, port, forged, bound: Packet(
         address,
         protocol,
         0 if protocol is Protocol.ICMP else port,
         # The kernel sends no such packet of version 4.
         forged and address.version == 6,
+        bound,
     ),
     addresses,
     st.sampled_from(Protocol),
     st.sampled_from(PORTS),
+    st.booleans(),
     st.booleans(),
 )
 ranges = st.builds(_range, addresses, st.sampled_from([0, 0, 4, 8, 16, 24, 96, 128]))

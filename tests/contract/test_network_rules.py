@@ -245,6 +245,8 @@ def emit(packet: Packet) -> None:
     }[packet.protocol]
     with socket.socket(family(address), kind, protocol) as sender:
         sender.setblocking(False)
+        if packet.bound:
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
         if packet.forged:
             sender.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
             sender.bind((FORGED6, 0))

@@ -1,4 +1,4 @@
-"""Sources that are not a container's own, with packets: no claim opens what its policy shuts."""
+"""Sources and ways that are not a container's own, with packets: none opens what is shut."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from barasync.config.policies import PRESETS, Policy, Preset
+from barasync.config.policies import PRESETS, Default, Policy, Preset
 from barasync.networks.rules import Surroundings
 from tests.contract.test_network_rules import (
     CELL6,
@@ -21,6 +22,7 @@ from tests.contract.test_network_rules import (
     PUBLIC6,
     cell,
     datagrams,
+    family,
     send,
 )
 from tests.network_policies import at
@@ -139,3 +141,51 @@ def test_the_address_of_its_link_is_a_containers_own() -> None:
             inside.run(action)
 
             assert receiver.recv(100) == b"x"
+
+
+LOOPBACK = {
+    "private": (PRESETS["private"], Surroundings()),
+    "local": (PRESETS["local"], Surroundings()),
+    "with services": (PRESETS["private"], Surroundings(loopback=True)),
+    "by entries": (
+        Policy(name="own", base=Preset.ISOLATED, allow=(at("127.0.0.0/8"), at("::1/128"))),
+        Surroundings(),
+    ),
+    "by default": (
+        Policy(name="open", base=Preset.LOCAL, default=Default.ACCEPT),
+        Surroundings(),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOOPBACK)
+def test_loopback_is_the_containers_own_and_not_that_of_a_host_it_can_be_sent_to(name: str) -> None:
+    """A socket that is bound to the interface of a network does not ask the table `local`."""
+    with cell(*LOOPBACK[name]) as (inside, outside):
+        outside.run(lambda: ROUTE_LOCALNET.write_text("1"))
+        with datagrams(outside, "127.0.0.1", 80) as of_host:
+            for address in ("127.0.0.1", "127.9.9.9", "::1"):
+                with datagrams(inside, address, 80) as own, astray(inside, address) as sender:
+                    answered = fate(inside, sender, (address, 80))
+                    send(inside, address, 80, b"its own")
+
+                    assert answered in {"EPERM", "ENETUNREACH"}
+                    assert own.recv(100) == b"its own"
+            of_host.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                of_host.recv(100)
+
+
+ROUTE_LOCALNET = Path("/proc/sys/net/ipv4/conf/all/route_localnet")
+"""Of hosts that publish ports of containers on their own loopback interface."""
+
+
+def astray(place: Namespace, address: str) -> socket.socket:
+    """A socket for datagrams that leave by the interface of the network, wherever they go."""
+
+    def make() -> socket.socket:
+        made = socket.socket(family(address), socket.SOCK_DGRAM)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
+        return made
+
+    return place.run(make)

@@ -129,9 +129,6 @@ def _set(body: Sequence[Sequence[str]]) -> Entry:
 
 
 def _element(word: str) -> Any:
-    if "/" in word:
-        address, length = word.split("/")
-        return {"prefix": {"addr": address, "len": int(length)}}
     if "-" in word:
         return {"range": [_value(end) for end in word.split("-")]}
     return _value(word)
@@ -233,5 +230,8 @@ def _until_brace(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     return words[:end], words[end + 1 :]
 
 
-def _value(word: str) -> str | int:
+def _value(word: str) -> Any:
+    if "/" in word:
+        address, length = word.split("/")
+        return {"prefix": {"addr": address, "len": int(length)}}
     return int(word) if word.isdigit() else word

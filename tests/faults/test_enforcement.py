@@ -66,7 +66,7 @@ async def test_rules_that_are_not_as_they_were_loaded_start_nothing(service: Fak
     ran = await run(service, PRINTS, policy=ISOLATED, enter=kernel.enter)
 
     reason, _ = failed(ran, service, kernel)
-    assert "the rules are not as they were loaded: rule 6 of chain output is" in reason
+    assert "the rules are not as they were loaded: rule 8 of chain output is" in reason
     assert len(kernel.loaded) == 1
 
 

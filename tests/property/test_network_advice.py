@@ -23,8 +23,8 @@ def advised(policy: Policy, around: Surroundings, packet: Packet) -> Advice:
 def test_what_is_advised_lets_the_packet_through(
     policy: Policy, around: Surroundings, packet: Packet, known: Known
 ) -> None:
-    # What has a foreign source is dropped uncounted.
-    assume(not packet.forged and not may_go(policy, around, packet, known))
+    # What has a foreign source is dropped uncounted, and what is astray passes by no policy.
+    assume(not packet.forged and not packet.astray and not may_go(policy, around, packet, known))
 
     found = advised(policy, around, packet)
 
@@ -39,8 +39,8 @@ def test_what_is_advised_lets_the_packet_through(
 def test_nothing_is_advised_only_where_an_entry_denies_it(
     policy: Policy, around: Surroundings, packet: Packet
 ) -> None:
-    # What has a foreign source is dropped uncounted.
-    assume(not packet.forged and not may_go(policy, around, packet, {}))
+    # What has a foreign source is dropped uncounted, and what is astray passes by no policy.
+    assume(not packet.forged and not packet.astray and not may_go(policy, around, packet, {}))
 
     found = advised(policy, around, packet)
 

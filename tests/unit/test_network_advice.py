@@ -145,3 +145,11 @@ def test_what_is_allowed_was_refused_for_its_route() -> None:
     assert advice(table, Surroundings(), WEB_SERVER) == Advice(
         why="its destination is allowed, but not by a source route (RFC 791)"
     )
+
+
+def test_what_is_allowed_of_loopback_was_refused_on_another_interface() -> None:
+    refusal = Refusal("127.0.0.1", "tcp", 80, 1)
+
+    assert advice(PRESETS["private"], Surroundings(), refusal) == Advice(
+        why="its destination is allowed, but by the loopback interface alone"
+    )

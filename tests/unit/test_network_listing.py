@@ -51,6 +51,13 @@ def swap(entries: Entries) -> None:
     entries[first], entries[second] = entries[second], entries[first]
 
 
+def right_of(entries: Entries, rule: int, statement: int) -> dict[str, Any]:
+    """What a statement of a rule of the chain `output` matches."""
+    place = rules(entries, "output")[rule]
+    found: dict[str, Any] = entries[place]["rule"]["expr"][statement]["match"]["right"]
+    return found
+
+
 def accept_in_front(entries: Entries) -> None:
     rule = {"family": "inet", "table": "barasync", "chain": "input", "expr": [{"accept": None}]}
     entries.insert(rules(entries, "input")[0], {"rule": rule})
@@ -88,6 +95,10 @@ CHANGES: dict[str, tuple[Callable[[Entries], object], str]] = {
         "chain refused has 6 rules, not 7",
     ),
     "rules swapped": (swap, "rule 4 of chain output is 'icmpv6 type"),
+    "another prefix": (
+        lambda entries: right_of(entries, 7, 1)["prefix"].update(len=16),
+        "rule 8 of chain output is 'meta oif != lo ip daddr 127.0.0.0/16 goto refused', not",
+    ),
     "a rule in front": (accept_in_front, "rule 1 of chain input is 'accept', not 'ct state est"),
     "a rule of words unknown": (
         lambda entries: entries[rules(entries, "input")[0]]["rule"].update(expr=[{"queue": 1}]),

@@ -87,6 +87,8 @@ def advice(policy: Policy, around: Surroundings, refusal: Refusal) -> Advice:
                 " `allow`"
             )
     if _lets_out(policy, around, address, refusal):
+        if address.is_loopback:
+            return Advice(why="its destination is allowed, but by the loopback interface alone")
         return Advice(why="its destination is allowed, but not by a source route (RFC 791)")
     return Advice(
         entry=_entry(policy, address, refusal),

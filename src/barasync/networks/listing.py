@@ -184,7 +184,13 @@ def _match(left: Any, right: Any, operator: str) -> str:
 
 
 def _value(listed: Any) -> str | int:
-    return listed if isinstance(listed, str | int) else str(listed)
+    match listed:
+        case str() | int():
+            return listed
+        case {"prefix": {"addr": address, "len": length}}:
+            return f"{address}/{length}"
+        case _:
+            return str(listed)
 
 
 def _protocol(listed: Any) -> str | int:

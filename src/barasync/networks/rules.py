@@ -15,6 +15,10 @@ address, so that `allow = ["8080/tcp"]` allows private ones with `public` too; b
   is known of its connection. IPv6 lets every program choose its source (`IPV6_FREEBIND`, which
   takes no capability), and a packet "from" a forbidden host to the container itself would make what
   goes to that host an answer. IPv4 has its sources checked by the kernel.
+- Loopback addresses are the container itself, and reached over its loopback interface alone. A
+  socket that is bound to another one (`SO_BINDTODEVICE`, which takes no capability since Linux 5.7)
+  sends to them there, and a host that publishes ports on its own loopback (`route_localnet`) takes
+  that for its own.
 - A source route (RFC 791; RFC 8200, section 4.4) is refused: the address that it begins with is
   not where it goes.
 - What is refused gets an answer at once. TCP gets a reset: an ICMP error ends a connection over
@@ -81,6 +85,11 @@ _KNOWN = (
 )
 
 _FORGED = "fib saddr type != local drop"
+
+_ASTRAY = (
+    f"meta oif != lo ip daddr 127.0.0.0/8 {_REFUSE}",
+    f"meta oif != lo ip6 daddr ::1 {_REFUSE}",
+)
 
 _NEIGHBOURS = ("nd-neighbor-solicit", "nd-neighbor-advert")
 
@@ -151,6 +160,7 @@ def ruleset(policy: Policy, around: Surroundings) -> Ruleset:
         f"meta oif lo ct state related {_ACCEPT}",
         *(_LINK_OUT if policy.needs_network and policy.ipv6 else ()),
         _FORGED,
+        *_ASTRAY,
         *_KNOWN,
         *(rule for group in deny for rule in group.rules(_REFUSE)),
         *(rule for group in allow for rule in group.rules(_ACCEPT)),
