@@ -103,6 +103,8 @@ def asked_for_names(internet: Internet, service: RigService) -> Iterator[None]:
     with tempfile.NamedTemporaryFile("w", prefix="resolv.conf.") as file:
         file.write(f"nameserver {internet.nameserver}\n")
         file.flush()
+        # A podman without root reads it too.
+        Path(file.name).chmod(0o644)
         mount = f'mount --bind {file.name} "$(readlink -f /etc/resolv.conf)"'
         subprocess.run([*inside, mount], check=True)
         try:

@@ -226,6 +226,14 @@ def _containers_conf(directory: Path, *, default_ulimits: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
+_WITH_TUN = (
+    *("unshare", "--mount", "--propagation", "private", "sh", "-ec"),
+    'mount -t tmpfs tmpfs /dev/net; mknod -m 666 /dev/net/tun c 10 200; exec "$@"',
+    "sh",
+)
+"""Executes a command that sees a device for networks which users may open, as hosts have it."""
+
+
 def start(
     installation: Installation,
     environ: Mapping[str, str],
@@ -239,7 +247,8 @@ def start(
     holder has a session of its own: what a terminal sends to the tests' group must not end the
     service before the fixtures have cleared up.
     """
-    command = [*within, sys.executable, str(HOLD_SERVICE), installation.user]
+    reach = () if installation.user == "root" else _WITH_TUN
+    command = [*reach, *within, sys.executable, str(HOLD_SERVICE), installation.user]
     command += installation.program(directory / "scratch")
     log = directory / "holder.log"
     with log.open("wb") as errors:
