@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig import networks, probe
+from barasync.aiopodman import quirks
+from tests.rig import libpod, networks, probe
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync
 from tests.rig.internet import Internet, asked_for_names, internet
@@ -100,6 +101,38 @@ def test_each_key_of_a_table_does_to_packets_what_it_says(
         if name == "named":
             # The server of the table has answered, and no other that is allowed.
             assert said["name", NAME, 0] == public4
+
+
+@pytest.fixture
+def shop(service: RigService) -> Iterator[str]:
+    """A network of podman's that is there, with names."""
+    name = "barasync-test-shop"
+    body = {"name": name, "dns_enabled": True}
+    libpod.request(service.endpoint.socket_path, "POST", "networks/create", body=body)
+    yield name
+    libpod.request(service.endpoint.socket_path, "DELETE", f"networks/{name}")
+
+
+@pytest.mark.parametrize("base", ["local", "private"])
+def test_a_table_with_servers_of_its_own_has_names_on_a_network_that_it_joins(
+    barasync: Barasync, online: Internet, service: RigService, shop: str, base: str
+) -> None:
+    barasync.configure(
+        f'[network.joined]\nbase = "{base}"\njoin = "{shop}"\ndns = ["{online.nameserver}"]\n'
+    )
+    tried = [("name", NAME, 0), ("name", NATIVE, 0), ("tcp", online.public[0], 80)]
+    options = ("run", probe.IMAGE, "--workspace", "none", "--network", "joined")
+
+    ended = barasync(*options, "--", *probe.command(tried))
+
+    assert ended.code == 0, ended.err
+    theirs, own, public = json.loads(ended.out)
+    assert theirs == online.public[0]
+    assert public != "reached"
+    # Podman 5 has the network's resolver ask those servers, before that they are asked themselves.
+    release = tuple(map(int, service.version.split(".")))
+    forwards = quirks.DNS_SERVERS_GO_TO_THE_RESOLVER.is_active(release)
+    assert bool(re.fullmatch(r"[0-9.]+", own)) == forwards, own
 
 
 def test_the_cells_of_a_table_have_its_subnet_and_a_second_run_is_told_who_has_it(

@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import anyio
 import pytest
@@ -93,6 +93,24 @@ async def test_the_subnets_of_a_network_are_other_containers_also_where_it_is_jo
     denied = re.findall(r"set base_deny_ip6? \{[^}]*elements = \{([^}]*)", loaded)
     assert "203.0.113.0/24" in denied[0]
     assert "2001:db8:7::/64" in denied[1]
+
+
+async def test_whoever_podman_has_the_cells_ask_for_names_may_be_asked(
+    service: FakeService,
+) -> None:
+    dns = (ip_address("10.0.0.53"),)
+    own = Policy(name="own", base=Preset.PRIVATE, dns=dns)
+    async with networks(service) as (podman, made):
+        named = await podman.networks.create("named", dns=True)
+        await podman.networks.create("nameless")
+        alone = await made.get(own)
+        with_names = await made.get(replace(own, name="with", join="named"))
+        without = await made.get(replace(own, name="without", join="nameless"))
+
+    gateway = ip_address(named.subnets[0].gateway)
+    assert (alone.resolvers, without.resolvers) == (dns, dns)
+    # On podman 5 the resolver of the network is asked, which asks the others.
+    assert with_names.resolvers == (*dns, gateway)
 
 
 async def test_public_cells_reach_the_proxy_of_who_started_the_run_and_private_ones_have_none(

@@ -234,10 +234,12 @@ class Networks:
 
 
 def _resolvers(policy: Policy, network: NetworkInspect) -> tuple[Address, ...]:
-    """Return whom the cells ask for names: podman's resolver listens on the gateways."""
-    if policy.dns or not network.dns_enabled:
-        return policy.dns
-    return _gateways(network)
+    """Return whom the cells ask for names: podman's resolver listens on the gateways.
+
+    Of a network to join it answers whatever `dns` says: before podman 5 `resolv.conf` has the
+    servers of that, and later the gateways, which ask them (`dns-servers-go-to-the-resolver`).
+    """
+    return (*policy.dns, *(_gateways(network) if network.dns_enabled else ()))
 
 
 def _require_place_for_names(policy: Policy, network: NetworkInspect) -> None:
