@@ -7,6 +7,7 @@ of documentation (RFC 5737, RFC 3849); a session has others than another one has
 
 from __future__ import annotations
 
+import fcntl
 import json
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.rig.debian import CACHE
 from tests.rig.internet_hosts import kind
 from tests.rig.services import RigService
 
@@ -27,7 +29,12 @@ _NUMBERS = 15
 
 METADATA = ("169.254.169.254", "168.63.129.16", "100.100.100.200", "192.0.0.192")
 METADATA_6 = ("fd00:ec2::254", "fd20:ce::254")
-"""Where clouds tell a machine its secrets. All sessions have the same: whoever's answers."""
+"""Where clouds tell a machine its secrets. All sessions have the same: whoever's answers.
+
+Who asks them does so while `metadata_stays`.
+"""
+
+_ROUTES = CACHE / "internet.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +87,6 @@ def internet() -> Iterator[Internet]:
             _ip(f"address add {address} dev {near_end} {kind(address)}")
         _ip(f"link set {near_end} up")
         everywhere = (*public, *private, *refused)
-        for address in (*everywhere, nameserver):
-            _ip(f"route add {address} dev {near_end} metric {100 + number}")
         link = {"name": far_end, "addresses": [*everywhere, nameserver], "hosts": here}
         _tell(
             far,
@@ -93,7 +98,34 @@ def internet() -> Iterator[Internet]:
         port = 8100 + number
         anywhere = stack.enter_context(_hosts())
         _tell(anywhere, {"link": None, "serve": ["::"], "ports": [port], "names": []}, "ready")
-        yield Internet(number, public, private, refused, here, nameserver, port, near_end, far)
+        # Nobody is sent here before all of it answers, and what answers does so till nobody is.
+        with _routed(near_end, (*everywhere, nameserver), metric=100 + number):
+            yield Internet(number, public, private, refused, here, nameserver, port, near_end, far)
+
+
+@contextmanager
+def metadata_stays() -> Iterator[None]:
+    """Have the same session answer for `METADATA` during the block, whoever's internet it is."""
+    with _ROUTES.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
+def _routed(interface: str, addresses: Sequence[str], *, metric: int) -> Iterator[None]:
+    _change_routes("add", interface, addresses, metric)
+    try:
+        yield
+    finally:
+        _change_routes("delete", interface, addresses, metric)
+
+
+def _change_routes(what: str, interface: str, addresses: Sequence[str], metric: int) -> None:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    lines = (f"route {what} {each} dev {interface} metric {metric}" for each in addresses)
+    with _ROUTES.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True)
 
 
 @contextmanager

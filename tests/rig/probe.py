@@ -21,6 +21,7 @@ IMAGE = "localhost/busybox:probe"
 
 _WORDS = Path(__file__).parent / "probe_words.py"
 TAMPERING = Path(__file__).parent / "tamper_words.py"
+CLAIMING = Path(__file__).parent / "claim_words.py"
 PYTHON = (os.path.realpath(sys.executable), "-I", "-S")
 """Executes `/probe.py` and `/tamper.py` in a container."""
 _LOADED = """
