@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from barasync.aiopodman import Info, PodmanVersion
 from barasync.aiopodman.quirks import active
 from barasync.cli.host_facts import HostFacts, OpenFiles, Space, TaskLimit
-from barasync.engine.network_hints import WITHOUT
+from barasync.engine.network_hints import NONE_DOES_WITHOUT
 from barasync.images.emulation import Check, Emulator
 from barasync.matrix.platforms import Platform, short_name
 
@@ -182,7 +182,7 @@ def networks(*, local: bool) -> Iterator[Finding]:
             "the service is on another machine, where rules cannot be loaded from here: no cell"
             " starts whose network is a preset, as `private` is by default, or a table",
             well=False,
-            fix=WITHOUT,
+            fix=NONE_DOES_WITHOUT,
         )
 
 

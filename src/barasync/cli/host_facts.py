@@ -11,7 +11,7 @@ from pathlib import Path
 
 from barasync.aiopodman.service_host import listener_pid
 from barasync.config.load import find
-from barasync.engine.network_hints import WITHOUT
+from barasync.engine.network_hints import NONE_DOES_WITHOUT
 from barasync.networks.hook_files import DEFAULT_DIRECTORY, HookFiles, damage
 from barasync.networks.namespace import find_program
 
@@ -19,7 +19,7 @@ _SYSTEMD = 1
 _UNLIMITED = 2**63 - 1
 _UNENFORCED = (
     "without it no cell starts whose network is a preset, as `private` is by default, or a table,"
-    f" and {WITHOUT}"
+    f" and {NONE_DOES_WITHOUT}"
 )
 _PROGRAMS = {
     "git": "tells which files belong to the project; without it all of them do",
@@ -27,7 +27,7 @@ _PROGRAMS = {
     "nft": f"loads the rules of networks (package nftables); {_UNENFORCED}",
     "nsenter": f"loads the rules of networks (package util-linux); {_UNENFORCED}",
     "iptables": "makes networks before podman 5 (package iptables); without it no cell that has one"
-    f" starts there, and {WITHOUT}",
+    f" starts there, and {NONE_DOES_WITHOUT}",
     "aardvark-dns": "answers cells that ask for names (package aardvark-dns); without it they get"
     " no answer, and cells do not find each other",
 }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-WITHOUT = '`network = "none"` does without'
+NONE_DOES_WITHOUT = '`network = "none"` does without'
 """The way out that a host always has on which networks, or their rules, cannot be had."""
 
 # All that netavark says of a program that it does not find.
 _NO_IPTABLES = "netavark: no such file or directory"
 _IPTABLES = (
     "before podman 5 a network takes iptables, which the service does not find: install the package"
-    f" iptables there; {WITHOUT}"
+    f" iptables there; {NONE_DOES_WITHOUT}"
 )
 
 
@@ -20,4 +20,4 @@ def network_hint(reason: str) -> str | None:
 
 def or_without(hint: str | None) -> str:
     """Return `hint` with the way out, for what has to be enforced and cannot be."""
-    return WITHOUT if hint is None else f"{hint}; {WITHOUT}"
+    return NONE_DOES_WITHOUT if hint is None else f"{hint}; {NONE_DOES_WITHOUT}"

@@ -30,7 +30,7 @@ from barasync.aiopodman import (
     answered,
 )
 from barasync.config.policies import Address, Destination, Policy, Range
-from barasync.engine.network_hints import WITHOUT
+from barasync.engine.network_hints import NONE_DOES_WITHOUT
 from barasync.engine.not_begun import NotBegun
 from barasync.engine.once import Once
 from barasync.engine.proxies import passed
@@ -171,7 +171,9 @@ class Networks:
                 return await self._join(policy, policy.join)
             return await self._create(policy)
         except TimeoutError:
-            raise EngineUnavailable(f"{problem}: podman does not answer", hint=WITHOUT) from None
+            raise EngineUnavailable(
+                f"{problem}: podman does not answer", hint=NONE_DOES_WITHOUT
+            ) from None
         except SubnetInUse as error:
             raise subnet_taken(policy, await self._others()) from error
         except NoFreeSubnet as error:
@@ -180,7 +182,7 @@ class Networks:
             # It may pass, and is not what the cells that come later have to hear.
             raise NotBegun(f"{problem}: {error}") from error
         except PodmanError as error:
-            raise EngineUnavailable(f"{problem}: {error}", hint=WITHOUT) from error
+            raise EngineUnavailable(f"{problem}: {error}", hint=NONE_DOES_WITHOUT) from error
 
     async def _create(self, policy: Policy) -> NetworkInspect:
         """Make a network; once the request is made, cancellation waits for the answer, a while."""
