@@ -82,6 +82,26 @@ def test_a_cell_finds_its_service_by_name_whatever_its_network(
     assert containers(service) == {}
 
 
+@pytest.mark.parametrize("network", ["none", "local"])
+def test_a_service_that_listens_late_is_waited_for_and_not_disturbed(
+    barasync: Barasync, network: str
+) -> None:
+    """It has no program to ask it with, and serves one connection, which is the cell's."""
+    listens = f"""
+        [[defaults.services]]
+        image = "{BASE}"
+        name = "db"
+        command = ["sh", "-c", "sleep 1; echo hello | nc -l -p 5432; sleep 1000"]
+        ready = "5432/tcp"
+        """
+    configure(barasync, "nc -w 5 db 5432 </dev/null", network, more=SERVICES + listens)
+
+    ended = barasync("matrix", "tests")
+
+    assert ended.code == 0, ended.out + ended.err
+    assert barasync.log(NATIVE) == "hello\n"
+
+
 def test_services_are_started_in_their_order_and_know_each_other(
     barasync: Barasync, service: RigService
 ) -> None:

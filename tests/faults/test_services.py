@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 
+import anyio
 import pytest
 
 from barasync.aiopodman import Stream
 from barasync.config.policies import PRESETS
 from barasync.config.schema import RetryOn
-from barasync.config.services import Service
+from barasync.config.services import ListensAt, Service
 from barasync.engine.gate import Gates
 from barasync.masking.masker import Masker
 from barasync.masking.value import SecretValue
 from barasync.matrix.outcome import Status
+from barasync.networks.listeners import ListenersUnknown
 from tests.fake.faults import Fault, Hangs, Refuses
 from tests.fake.kernel import Kernel
 from tests.fake.service import FakeService
@@ -253,6 +257,89 @@ async def test_secrets_are_masked_in_the_logs_of_services_and_in_what_is_said(
 
     assert failed(ran, service).endswith("it printed last: ***")
     assert service_log(ran) == b"***\n"
+
+
+# Ports
+
+
+@dataclass
+class Ports:
+    """Stands for what listens in a namespace: what is there each time, the last for good."""
+
+    found: list[frozenset[int] | ListenersUnknown]
+    looked_at: list[str] = field(default_factory=list)
+    open: int = 0
+
+    @asynccontextmanager
+    async def listen(self, _pid: int, container_id: str) -> AsyncIterator[Ports]:
+        self.looked_at.append(container_id)
+        self.open += 1
+        try:
+            yield self
+        finally:
+            self.open -= 1
+
+    async def ports(self) -> frozenset[int]:
+        await anyio.lowlevel.checkpoint()
+        found = self.found.pop(0) if len(self.found) > 1 else self.found[0]
+        if isinstance(found, ListenersUnknown):
+            raise found
+        return found
+
+
+LISTENS = replace(DB, ready=ListensAt(5432), command=("sh", "-c", "echo up; sleep 60"))
+
+
+async def test_a_service_is_ready_once_something_listens_at_its_port(service: FakeService) -> None:
+    ports = Ports([frozenset(), frozenset({80}), frozenset({80, 5432})])
+
+    ran = await run(
+        service, "echo ran", services=(LISTENS, replace(DB, name="queue")), listen=ports.listen
+    )
+
+    assert ran.outcome().status is Status.PASSED, ran.outcome().reason
+    assert ports.found == [{80, 5432}]
+    # That of the owner, which the others share.
+    assert len(ports.looked_at) == 1
+    assert (service.containers, ports.open) == ({}, 0)
+
+
+async def test_nobody_looks_for_listeners_without_a_port(service: FakeService) -> None:
+    ports = Ports([frozenset()])
+
+    ran = await run(service, "echo ran", services=(DB,), listen=ports.listen)
+
+    assert (ran.outcome().status, ports.looked_at) == (Status.PASSED, [])
+
+
+@pytest.mark.parametrize("found", [frozenset({80}), ListenersUnknown("it cannot be read")])
+async def test_a_service_that_does_not_listen_is_given_up(
+    service: FakeService, found: frozenset[int] | ListenersUnknown
+) -> None:
+    never = replace(LISTENS, ready_timeout=0.3)
+
+    ran = await run(service, "echo ran", services=(never,), listen=Ports([found]).listen)
+
+    assert failed(ran, service).startswith("service 'db' was not ready within 0.3 s: ")
+
+
+async def test_a_service_that_ends_before_it_listens_is_said(service: FakeService) -> None:
+    ends = replace(ENDS, ready=ListensAt(5432))
+
+    ran = await run(service, "echo ran", services=(ends,), listen=Ports([frozenset()]).listen)
+
+    assert "ended with exit code 3 before it was ready" in failed(ran, service)
+
+
+async def test_ports_that_cannot_be_seen_start_nothing(service: FakeService) -> None:
+    # The fake's containers are processes of this host in no cgroup of theirs.
+    ran = await run(service, "echo ran", services=(LISTENS,))
+
+    assert failed(ran, service).startswith(
+        "whether service 'db' listens at 5432/tcp cannot be told, so the cell was not started:"
+    )
+    assert "a command as `ready` is executed in the service" in (ran.outcome().hint or "")
+    assert service_log(ran) == b""
 
 
 # Policies

@@ -32,6 +32,7 @@ from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import Outcome, OutputCounts
 from barasync.matrix.plan import Plan
 from barasync.matrix.platforms import Platform
+from barasync.networks.listeners import Listen, listeners
 from barasync.networks.namespace import Enter, enter
 from barasync.workspace.copies import CopySource
 from tests.fake.images import native_architecture
@@ -139,6 +140,7 @@ async def run(
     client_seconds: float = CLIENT_SECONDS,
     policy: Policy | None = None,
     enter: Enter = enter,
+    listen: Listen = listeners,
     gates: Gates | None = None,
     **settings: Any,
 ) -> Ran:
@@ -146,7 +148,7 @@ async def run(
 
     The run is interrupted when the cell `interrupted_at` starts. Artifacts go below `destination`;
     a service that is away is waited for `outage` seconds, and an answer for `client_seconds`.
-    `enter` reaches the namespaces of cells under a `policy`.
+    `enter` reaches the namespaces of cells under a `policy`, `listen` sees what listens in them.
     """
     cells = {"a": scripts} if isinstance(scripts, str) else scripts
     image = service.image("localhost/cell")
@@ -171,6 +173,7 @@ async def run(
             copies=copies,
             proxies=proxies or {},
             enter=enter,
+            listen=listen,
             gates=gates or Gates(),
             snapshots={} if snapshot is None else snapshots_of(snapshot, tuple(cells)),
         )

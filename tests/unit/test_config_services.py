@@ -8,7 +8,7 @@ import pytest
 
 from barasync.config.load import parse as parse_document
 from barasync.config.origin import Origin
-from barasync.config.services import Service
+from barasync.config.services import ListensAt, Service
 from barasync.errors import ConfigError
 from barasync.matrix.listing import as_data
 from barasync.matrix.plan import Plan, Request, plan
@@ -71,6 +71,35 @@ def test_a_line_that_says_when_it_is_ready_is_for_a_shell() -> None:
 
     assert service.ready == ("sh", "-c", "test -e /ready && true")
     assert service.ready_timeout == 60.0
+
+
+def test_a_port_says_that_it_is_ready_once_something_listens_there() -> None:
+    plan = planned(f"services = [{{ {DB}, ready = '5432/tcp' }}]")
+    (service,) = plan.cells[0].settings.services
+
+    assert service.ready == ListensAt(5432)
+    assert as_data(plan)["cells"][0]["settings"]["services"]["value"][0]["ready"] == "5432/tcp"
+
+
+@pytest.mark.parametrize(
+    ("ready", "message", "hint"),
+    [
+        ("5432", "'5432' is no command", "a port is written '5432/tcp'"),
+        ("5432/TCP", "'5432/TCP' is no command", "a port is written '5432/tcp'"),
+        (
+            "53/udp",
+            "'53/udp': that a service can be used is not seen by a port of udp",
+            "write a command that asks it, or leave `ready` out",
+        ),
+        ("0/tcp", "'0' is not a port between 1 and 65535", None),
+        ("65536/tcp", "'65536' is not a port between", None),
+    ],
+)
+def test_a_port_that_tells_nothing_is_refused(ready: str, message: str, hint: str | None) -> None:
+    error = problem(f"services = [{{ {DB}, ready = '{ready}' }}]")
+
+    assert str(error).startswith(f"barasync.toml: defaults.services[0].ready: {message}")
+    assert hint is None or error.hint == hint
 
 
 def test_the_services_of_a_configuration_and_of_an_include_replace_those_below() -> None:

@@ -15,7 +15,7 @@ from barasync.artifacts.place import Place
 from barasync.config.capabilities import DROPPED
 from barasync.config.policies import PRESETS, Policy, PublishedPort
 from barasync.config.schema import WorkspaceMode
-from barasync.config.services import Service
+from barasync.config.services import ListensAt, Service
 from barasync.engine.hosts_file import hosts
 from barasync.engine.idle import Idle
 from barasync.engine.job import Job, Session, container_spec
@@ -113,6 +113,12 @@ def test_a_service_joins_the_owner_and_has_what_was_asked_for() -> None:
     assert spec.image_hosts
     assert set(spec.cap_drop) == set(DROPPED)
     assert spec.labels == {"barasync.run": "run1", "barasync.cell": "a", "barasync.attempt": "1"}
+
+
+def test_podman_is_given_no_check_of_a_service_that_is_ready_by_a_port() -> None:
+    port = replace(DB, ready=ListensAt(5432))
+
+    assert service_spec(job(), session(), port, "db-image").health_check == ()
 
 
 def test_the_cell_joins_the_owner_too() -> None:

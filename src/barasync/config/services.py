@@ -25,9 +25,14 @@ from barasync.config.bounds import (
     check_words,
     refuse_nul,
 )
+from barasync.config.destinations import port_number
+from barasync.config.policies import Protocol
 
 # A label of a host name (RFC 1123, section 2.1), in lower case: it names a file and a container.
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+# A command of that name would be odd.
+_PORT = re.compile(r"([0-9]+)(?:/([A-Za-z]+))?")
+_TCP = Protocol.TCP.value
 _TAKEN = "localhost"
 _MOST = 32
 
@@ -35,7 +40,8 @@ _MOST = 32
 class ServiceTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """An entry of `services`: what runs beside a cell, and how one can tell that it is ready.
 
-    `ready` is a command in the service, or a line for its `sh -c`; `ready_timeout` is in seconds.
+    `ready` is a command in the service, a line for its `sh -c`, or a port such as `5432/tcp`;
+    `ready_timeout` is in seconds.
     """
 
     image: str
@@ -49,19 +55,29 @@ class ServiceTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     cpus: float | UnsetType = UNSET
 
 
+@dataclass(frozen=True, slots=True)
+class ListensAt:
+    """A service is ready once something listens at this TCP port, in the network of the cell."""
+
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.port}/tcp"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """A service of a cell.
 
     `image` is the name of a declared image or a reference. `ready` is the command that ends with 0
-    in it once it can be used; without one it can as soon as it runs. It has `ready_timeout` seconds
-    for that. Without a `command` and a `user` they are the image's. `memory` is in bytes, `cpus` in
-    cores, `None` for no limit.
+    in it once it can be used, or the port at which it listens then; without either it can as soon
+    as it runs. It has `ready_timeout` seconds for that. Without a `command` and a `user` they are
+    the image's. `memory` is in bytes, `cpus` in cores, `None` for no limit.
     """
 
     image: str
     name: str
-    ready: tuple[str, ...] = ()
+    ready: tuple[str, ...] | ListensAt = ()
     ready_timeout: float = 60.0
     command: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -74,7 +90,7 @@ class Service:
         return {
             "image": self.image,
             "name": self.name,
-            "ready": list(self.ready),
+            "ready": str(self.ready) if isinstance(self.ready, ListensAt) else list(self.ready),
             "ready_timeout": self.ready_timeout,
             "command": list(self.command),
             "env": dict(self.env),
@@ -131,16 +147,29 @@ def _name(text: str) -> str:
     return text
 
 
-def _ready(command: str | list[str]) -> tuple[str, ...]:
+def _ready(command: str | list[str]) -> tuple[str, ...] | ListensAt:
     hint = "leave `ready` out for a service that can be used as soon as it runs"
     if isinstance(command, str):
         if not command.strip():
             raise BadValue("the command is empty", hint=hint)
+        if (port := _PORT.fullmatch(command)) is not None:
+            return _listens_at(command, port[1], port[2])
         refuse_nul(command)
         return ("sh", "-c", command)
     if not command:
         raise BadValue("the command is empty", hint=hint)
     return check_words(command)
+
+
+def _listens_at(text: str, number: str, protocol: str | None) -> ListensAt:
+    if protocol is None or protocol.lower() == _TCP != protocol:
+        raise BadValue(f"{text!r} is no command", hint=f"a port is written '{number}/{_TCP}'")
+    if protocol != _TCP:
+        raise BadValue(
+            f"{text!r}: that a service can be used is not seen by a port of {protocol}",
+            hint="write a command that asks it, or leave `ready` out",
+        )
+    return ListensAt(port_number(number))
 
 
 def _user(text: str) -> str:

@@ -25,6 +25,7 @@ from barasync.engine.secrets import secret_env, secret_files
 from barasync.engine.usage import CellCgroup, RunCgroup
 from barasync.masking.masker import Masker
 from barasync.matrix.cells import Cell
+from barasync.networks.listeners import Listen, listeners
 from barasync.networks.namespace import Enter, enter
 from barasync.workspace.copies import CopySource
 from barasync.workspace.live import with_workspace
@@ -65,8 +66,9 @@ class Session:
     `idle` knows the image of containers that only own the namespaces of others.
     `proxies` are variables for cells that may have them, where they do not set them themselves.
     `secrets` are podman's names of the secrets, by source, and `masker` knows what they hold.
-    `enter` reaches the network namespaces of containers, and `host` is a process in that of the
-    service's host; with `gateways_here` this process may listen on the gateways of its networks.
+    `enter` reaches the network namespaces of containers, `listen` sees what listens there, and
+    `host` is a process in that of the service's host; with `gateways_here` this process may listen
+    on the gateways of its networks.
     `hurry` is set when nobody wants to wait for the grace of cells any more.
     """
 
@@ -87,6 +89,7 @@ class Session:
     secrets: Mapping[str, str] = field(default_factory=dict)
     masker: Masker = field(default_factory=Masker)
     enter: Enter = enter
+    listen: Listen = listeners
     host: int = 1
     gateways_here: bool = False
     hurry: anyio.Event = field(default_factory=anyio.Event)

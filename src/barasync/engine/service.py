@@ -22,13 +22,13 @@ from barasync.engine.drain import Drain, Sink
 from barasync.engine.ending import NoVerdict
 from barasync.engine.enforcement import Enforcement
 from barasync.engine.job import Session
+from barasync.engine.readiness import Check
 from barasync.errors import BarasyncError
 from barasync.terminal_text import one_line
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 1.0
 _END_SECONDS = 10.0
-_INSPECT_SECONDS = 5.0
 _TAIL_BYTES = 2048
 _TAIL_LINES = 3
 _TAIL_CHARACTERS = 400
@@ -66,7 +66,8 @@ class Tail:
 class RunningService:
     """A service whose container was created.
 
-    `tail` is what has passed to its log. Whoever made the container calls `end`, and removes it.
+    `tail` is what has passed to its log. Without a `check` it is ready as soon as it runs. Whoever
+    made the container calls `end`, and removes it.
     `warning` says afterwards that it ended before it was to.
     """
 
@@ -78,12 +79,14 @@ class RunningService:
         *,
         sink: Sink,
         tail: Tail,
+        check: Check | None,
         enforced: Callable[[], AbstractAsyncContextManager[Enforcement]],
     ) -> None:
         self.container = container
         self.warning: str | None = None
         self._service = service
         self._tail = tail
+        self._check = check
         self._enforced = enforced
         self._rules: Enforcement | None = None
         self._drain = Drain(
@@ -101,7 +104,6 @@ class RunningService:
         self._ended = anyio.Event()
         self._state: ContainerInspect | None = None
         self._problem = ""
-        self._no_check = "its check did not end"
 
     async def start(self, group: TaskGroup, introduce: Introduce) -> None:
         """Start it, follow it in `group`, and return when it is ready.
@@ -169,14 +171,15 @@ class RunningService:
         with anyio.move_on_after(seconds) as waiting:
             self._ready = await self._becomes_ready()
         if waiting.cancelled_caught:
-            said = await self._said_by_check()
+            said = f": {await self._check.said()}" if self._check is not None else ""
             raise self._failed(f"was not ready within {seconds:g} s{said}")
         if not self._ready:
             raise self._failed(f"{self._how} before it was ready")
 
     async def _becomes_ready(self) -> bool:
         """Return `True` once it is ready, `False` when it has ended."""
-        if not self._service.ready:
+        check = self._check
+        if check is None:
             return True
         ready = False
         async with anyio.create_task_group() as group:
@@ -186,32 +189,10 @@ class RunningService:
                 group.cancel_scope.cancel()
 
             group.start_soon(until_ended)
-            await self._until_checked()
+            await _until_passed(check)
             ready = True
             group.cancel_scope.cancel()
         return ready
-
-    async def _until_checked(self) -> None:
-        pause = _FIRST_PAUSE_SECONDS
-        while not await self._passes():
-            await anyio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-
-    async def _passes(self) -> bool:
-        try:
-            return await self.container.check_health()
-        except PodmanError as error:
-            # It may have ended, which whoever follows it tells; or podman does better next time.
-            self._no_check = f"podman: {error}"
-            return False
-
-    async def _said_by_check(self) -> str:
-        """Return what the last check printed, as the end of a sentence."""
-        with anyio.move_on_after(_INSPECT_SECONDS), suppress(PodmanError):
-            for result in (await self.container.inspect()).state.health.log[-1:]:
-                said = one_line(result.output, most=_TAIL_CHARACTERS)
-                return f": its check fails, and prints {said or 'nothing'}"
-        return f": {self._no_check}"
 
     @property
     def _how(self) -> str:
@@ -226,3 +207,10 @@ class RunningService:
         if _IN_USE in said.lower():
             log = f"the services of a cell share its ports, each for one of them; {log}"
         return ServiceFailed(f"service '{name}' {what}{printed}", hint=log)
+
+
+async def _until_passed(check: Check) -> None:
+    pause = _FIRST_PAUSE_SECONDS
+    while not await check.passes():
+        await anyio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from barasync.aiopodman import ContainerSpec
-from barasync.config.services import Service
+from barasync.config.services import ListensAt, Service
 from barasync.engine.identity import ATTEMPT, CELL
 from barasync.engine.idle import Idle
 from barasync.engine.job import Job, Session, beside, connected, owner_of, proxies_for
@@ -38,7 +38,7 @@ def service_spec(job: Job, session: Session, service: Service, image: str) -> Co
         memory_bytes=service.memory,
         cpus=service.cpus,
         pids_limit=job.cell.settings.pids,
-        health_check=service.ready,
+        health_check=() if isinstance(service.ready, ListensAt) else service.ready,
     )
     return beside(spec, job, session.run)
 

@@ -24,15 +24,17 @@ from barasync.aiopodman import (
     create_shielded,
     remove_shielded,
 )
-from barasync.config.services import Service
+from barasync.config.services import ListensAt, Service
 from barasync.engine.drain import Sink
 from barasync.engine.enforcement import Enforcement, enforced_for
 from barasync.engine.hosts_file import put_hosts
 from barasync.engine.job import Job, Session
 from barasync.engine.masking import masked_sink
 from barasync.engine.phases import Phases
+from barasync.engine.readiness import Check, CommandCheck, PortCheck
 from barasync.engine.service import RunningService, Tail
 from barasync.engine.service_specs import owner_spec, service_spec, services_cgroup
+from barasync.networks.listeners import ListenersUnknown, Listening
 
 OpenLog = Callable[[str], AbstractAsyncContextManager[Sink]]
 """Opens the log of a service, by its name."""
@@ -107,6 +109,7 @@ class Services:
         self._followers = followers
         # Of the namespace: its owner, its rules, its cgroup.
         self._held = AsyncExitStack()
+        self._listening: Listening | None = None
         self._running: list[RunningService] = []
         self._lasting: list[RunningService] = []
 
@@ -172,17 +175,45 @@ class Services:
             await rules.apply(owner)
             await owner.start()
         await rules.confirm()
+        await self._look_for_listeners(owner)
         return rules
+
+    async def _look_for_listeners(self, owner: Container) -> None:
+        """Have the namespace looked into, where a service is ready once it listens."""
+        for service, _ in self._job.services:
+            if isinstance(service.ready, ListensAt):
+                break
+        else:
+            return
+        pid = (await owner.inspect()).state.pid
+        try:
+            looking = self._session.listen(pid, owner.id)
+            self._listening = await self._held.enter_async_context(looking)
+        except ListenersUnknown as error:
+            raise ListenersUnknown(
+                f"whether service '{service.name}' listens at {service.ready} cannot be told, so"
+                f" the cell was not started: {error}",
+                hint="that takes a podman service on this machine, in its PID namespace; a command"
+                " as `ready` is executed in the service, wherever it is",
+            ) from error
+
+    def _check_of(self, service: Service, container: Container) -> Check | None:
+        if isinstance(service.ready, ListensAt):
+            assert self._listening is not None, "it is looked into where a service has a port"
+            return PortCheck(service.ready, self._listening)
+        return CommandCheck(container) if service.ready else None
 
     async def _begin(
         self, service: Service, image: str, output: _Output, rules: Enforcement
     ) -> None:
+        container = await self._create(service_spec(self._job, self._session, service, image))
         one = RunningService(
             service,
-            await self._create(service_spec(self._job, self._session, service, image)),
+            container,
             self._session,
             sink=output.sink,
             tail=output.tail,
+            check=self._check_of(service, container),
             enforced=partial(enforced_for, self._job, self._session, joins=rules),
         )
         self._running.append(one)
