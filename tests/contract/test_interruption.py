@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
 import pytest
 
-from tests.rig import libpod, services
+from tests.rig import leftovers, libpod, services
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync, read_until, sleeping_project
 from tests.rig.services import Installation, RigService
@@ -24,6 +26,26 @@ MONITOR_SECONDS = 38.0
 @pytest.fixture
 def barasync(service: RigService, busybox: str, tmp_path: Path) -> Barasync:
     return sleeping_project(service.endpoint.url, busybox, tmp_path / "project")
+
+
+@pytest.fixture
+def under_the_default_network(barasync: Barasync) -> Barasync:
+    """The same cells, with nothing that chooses their network: each has rules and names."""
+    return replace(barasync, network=None)
+
+
+@pytest.fixture
+def left(service: RigService) -> Callable[[], list[str]]:
+    """What there is now of runs, also of their networks, that was not there before the test."""
+    socket_path, directory = service.endpoint.socket_path, service.directory
+    before = leftovers.of_runs(socket_path, directory)
+    return lambda: [
+        each for each in leftovers.of_runs(socket_path, directory) if each not in before
+    ]
+
+
+def kinds(found: list[str]) -> set[str]:
+    return {each.partition(" ")[0] for each in found}
 
 
 def finish(process: subprocess.Popen[bytes]) -> tuple[int, str]:
@@ -44,6 +66,70 @@ def test_a_signal_ends_the_run_and_leaves_nothing(
     assert "4 cancelled" in said
     assert set(barasync.statuses().values()) == {"cancelled"}
     assert libpod.containers(service.endpoint.socket_path) == {}
+
+
+def test_ctrl_c_leaves_nothing_of_the_default_network(
+    under_the_default_network: Barasync, left: Callable[[], list[str]]
+) -> None:
+    with under_the_default_network.running("matrix", "tests", "--jobs", str(CELLS)) as process:
+        read_until(process, "| ready", CELLS)
+        there = kinds(left())
+        process.send_signal(signal.SIGINT)
+        code, said = finish(process)
+
+    assert there >= {"container", "network", "bridge", "rule", "chain", "namespace", "names"}
+    assert code == 130, said
+    assert set(under_the_default_network.statuses().values()) == {"cancelled"}
+    assert leftovers.settled(left) == []
+
+
+def test_clean_removes_all_that_a_killed_run_leaves_of_the_default_network(
+    under_the_default_network: Barasync, left: Callable[[], list[str]]
+) -> None:
+    barasync = under_the_default_network
+    with barasync.running("matrix", "tests", "--jobs", str(CELLS)) as process:
+        read_until(process, "| ready", CELLS)
+        process.kill()
+        process.wait()
+    there = left()
+    ended = barasync("clean")
+
+    network = f"network barasync-{barasync.record().name}-private"
+    assert len([each for each in there if each.startswith("container ")]) == CELLS
+    assert network in there
+    assert ended.code == 0, ended.err
+    assert f"{network} " in ended.out
+    assert leftovers.settled(left) == []
+
+
+def test_attempts_and_the_first_failure_leave_nothing_of_the_default_network(
+    under_the_default_network: Barasync, left: Callable[[], list[str]], busybox: str
+) -> None:
+    """One cell passes at its second attempt, then one fails for good, and two are cancelled."""
+    barasync = under_the_default_network
+    (barasync.directory / "state").mkdir()
+    once = "test -e /state/tried || { touch /state/tried; exit 1; }; touch /state/passed"
+    fails = "until test -e /state/passed; do sleep 0.1; done; exit 1"
+    barasync.configure_script(
+        busybox,
+        "echo ready; sleep 1000",
+        f"""
+        volumes = ["./state:/state"]
+        [matrix]
+        config = ["a", "b", "c", "d"]
+        [config.a]
+        command = ["sh", "-c", "{once}"]
+        [config.b]
+        command = ["sh", "-c", "{fails}"]
+        """,
+    )
+
+    again = ("--retries", "1", "--retry-on", "failed", "--fail-fast")
+    ended = barasync("matrix", "tests", "--jobs", str(CELLS), *again)
+
+    cells = [(cell["status"], cell["attempt"]) for cell in barasync.result()["cells"]]
+    assert cells == [("passed", 2), ("failed", 2), ("cancelled", 1), ("cancelled", 1)], ended.err
+    assert leftovers.settled(left) == []
 
 
 def test_a_signal_drops_what_still_waits(barasync: Barasync) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig import libpod, services
+from tests.rig import leftovers, libpod, services
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync, read_until
 from tests.rig.services import Installation, RigService
@@ -94,11 +94,14 @@ def assert_all_is_there(barasync: Barasync, said: str) -> None:
         ]
 
 
-@pytest.mark.parametrize("deaths", [1, 2], ids=["once", "twice"])
+@pytest.mark.parametrize(
+    ("deaths", "network"), [(1, None), (2, "none")], ids=["once, default network", "twice, without"]
+)
 def test_cells_outlive_the_podman_that_started_them(
-    mortal: RigService, tmp_path: Path, deaths: int
+    mortal: RigService, tmp_path: Path, deaths: int, network: str | None
 ) -> None:
-    barasync = project(mortal, tmp_path / "project", SLOWLY)
+    socket_path, directory = mortal.endpoint.socket_path, mortal.directory
+    barasync = replace(project(mortal, tmp_path / "project", SLOWLY), network=network)
     with barasync.running("matrix", "tests", "--jobs", str(CELLS), *MANY_CPUS) as process:
         read_until(process, "| ready", CELLS)
         kill_podman(mortal)
@@ -111,7 +114,7 @@ def test_cells_outlive_the_podman_that_started_them(
     said = (out + err).decode()
     assert process.returncode == 1, said
     assert_all_is_there(barasync, said)
-    assert libpod.containers(mortal.endpoint.socket_path) == {}
+    assert leftovers.settled(lambda: leftovers.of_runs(socket_path, directory)) == []
 
 
 @pytest.mark.whole_host

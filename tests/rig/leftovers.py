@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
-from tests.rig import networks
+from tests.rig import libpod, networks
 
 GRACE_SECONDS = 10.0
 """Conmon and podman's cleanup end shortly after a container; so long may they take."""
@@ -43,6 +43,25 @@ def clear(directory: Path) -> list[str]:
     if place is not None:
         networks.remove(place)
     return found
+
+
+def of_runs(socket_path: str, directory: Path) -> list[str]:
+    """Return what runs have made with the podman of a directory, as root, and is still there.
+
+    That is its containers and networks, with bridges, rules, namespaces and names; servers of names
+    that have none to serve; and tables of ours among the rules of this host itself.
+    """
+    place = networks.place_of(directory)
+    assert place is not None, f"{directory} is of a podman without root"
+    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, check=True, text=True)
+    return [
+        *(f"container {name}" for name in libpod.containers(socket_path).values()),
+        *(f"network {name}" for name in libpod.networks(socket_path) - {"podman"}),
+        *networks.left_of(place),
+        *networks.left_in_run(directory / "scratch/run"),
+        *networks.idle_name_servers(),
+        *(line for line in tables.stdout.splitlines() if line.endswith(" barasync")),
+    ]
 
 
 def _children(pid: int) -> list[int]:

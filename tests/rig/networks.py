@@ -194,6 +194,31 @@ def remove(place: Place) -> None:
         path.unlink(missing_ok=True)
 
 
+def left_in_run(run: Path) -> list[str]:
+    """Return the namespaces and served names of a podman that has a `/run` of its own."""
+    return [
+        *(f"namespace {path}" for path in (run / "netns").glob("*")),
+        *(f"names {path.name}" for path in _files_of_names(run)),
+    ]
+
+
+def idle_name_servers() -> list[str]:
+    """Return the processes that serve names, of whatever podman of this host, and have none."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        # It may end meanwhile.
+        with suppress(OSError):
+            is_server = (process / "comm").read_text() == "aardvark-dns\n"
+            if is_server and not _files_of_names(process / "root/run"):
+                found.append(f"process {process.name}: aardvark-dns")
+    return found
+
+
+def _files_of_names(run: Path) -> list[Path]:
+    directory = run / _AIDS.relative_to("/run")
+    return [path for path in directory.glob("*") if path.name != "aardvark.pid"]
+
+
 def _changed(text: str) -> bool:
     """Make a transaction of nft; it fails where a podman of others changes a table meanwhile."""
     done = subprocess.run(["nft", "-f", "-"], input=text.encode(), capture_output=True, check=False)
