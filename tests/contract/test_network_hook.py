@@ -30,6 +30,8 @@ class ByHand:
     image: str
     hooks: Path
     log: Path
+    begun: int = 0
+    """How long the log was when the test began."""
 
     def __call__(
         self,
@@ -58,13 +60,8 @@ class ByHand:
         return "connected" in done.stdout
 
     def said(self) -> str:
-        return self.log.read_text() if self.log.exists() else ""
-
-
-@pytest.fixture
-def hooks(service: RigService) -> Path:
-    # Seen by podman in the root of another distribution too.
-    return service.directory / "hooks"
+        """Return what the hook has written into its log since the test began."""
+        return self.log.read_text()[self.begun :] if self.log.exists() else ""
 
 
 @pytest.fixture
@@ -72,22 +69,33 @@ def barasync(service: RigService, tmp_path: Path) -> Barasync:
     return Barasync(tmp_path, None, service.environ)
 
 
-@pytest.fixture
-def by_hand(
-    installation: Installation, service: RigService, busybox: str, hooks: Path, tmp_path: Path
-) -> ByHand:
-    return ByHand(installation, service, busybox, hooks, tmp_path / "hook.log")
-
-
-@pytest.fixture
-def installed(barasync: Barasync, hooks: Path, by_hand: ByHand) -> Iterator[None]:
-    ended = barasync(
-        "network", "install-hook", "--hooks-dir", str(hooks), "--log", str(by_hand.log)
-    )
+@pytest.fixture(scope="module")
+def installed(service: RigService) -> Iterator[tuple[Path, Path]]:
+    """A directory of hooks with ours, and its log."""
+    # Seen by podman in the root of another distribution too.
+    hooks, log = service.directory / "hooks", service.directory / "hook.log"
+    barasync = Barasync(service.directory, None, service.environ)
+    ended = barasync("network", "install-hook", "--hooks-dir", str(hooks), "--log", str(log))
     assert ended.code == 0, ended.err
-    yield
+    yield hooks, log
     barasync("network", "uninstall-hook", "--hooks-dir", str(hooks))
     assert not hooks.exists()
+
+
+@pytest.fixture
+def by_hand(
+    installation: Installation, service: RigService, busybox: str, installed: tuple[Path, Path]
+) -> ByHand:
+    hooks, log = installed
+    begun = len(log.read_text()) if log.exists() else 0
+    return ByHand(installation, service, busybox, hooks, log, begun)
+
+
+@pytest.fixture
+def apart(installation: Installation, service: RigService, busybox: str, tmp_path: Path) -> ByHand:
+    """The same, with a directory for hooks that the test itself installs."""
+    hooks = service.directory / "hooks-apart"
+    return ByHand(installation, service, busybox, hooks, tmp_path / "hook.log")
 
 
 @pytest.fixture
@@ -117,7 +125,6 @@ def server(service: RigService, busybox: str) -> Iterator[tuple[str, str]]:
         libpod.request(socket_path, "DELETE", f"networks/{NETWORK}")
 
 
-@pytest.mark.usefixtures("installed")
 def test_the_annotation_decides_what_a_container_reaches(
     by_hand: ByHand, server: tuple[str, str]
 ) -> None:
@@ -129,7 +136,7 @@ def test_the_annotation_decides_what_a_container_reaches(
     assert not by_hand.connects(address, "--annotation=barasync.network=isolated")
 
 
-@pytest.mark.usefixtures("installed", "server")
+@pytest.mark.usefixtures("server")
 def test_names_are_resolved_where_the_policy_has_them(by_hand: ByHand) -> None:
     def resolves(policy: str) -> bool:
         done = by_hand(
@@ -144,24 +151,23 @@ def test_names_are_resolved_where_the_policy_has_them(by_hand: ByHand) -> None:
 
 
 def test_a_table_of_a_file_is_kept_as_it_was(
-    barasync: Barasync, by_hand: ByHand, hooks: Path, server: tuple[str, str], tmp_path: Path
+    barasync: Barasync, apart: ByHand, server: tuple[str, str], tmp_path: Path
 ) -> None:
     _, address = server
     file = tmp_path / "barasync.toml"
     file.write_text(f'[network.web]\nallow = ["{address} {PORT}/tcp"]\n[network.other]\n')
-    words = ("--hooks-dir", str(hooks))
+    words = ("--hooks-dir", str(apart.hooks))
     ended = barasync("network", "install-hook", *words, "--policies", str(file))
     file.unlink()
 
     try:
         assert "policies: public, private, local, isolated, web, other" in ended.out
-        assert by_hand.connects(address, "--annotation=barasync.network=web")
-        assert not by_hand.connects(address, "--annotation=barasync.network=other")
+        assert apart.connects(address, "--annotation=barasync.network=web")
+        assert not apart.connects(address, "--annotation=barasync.network=other")
     finally:
         barasync("network", "uninstall-hook", *words)
 
 
-@pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize(
     ("options", "policy", "why"),
     [
@@ -187,7 +193,6 @@ def test_what_cannot_be_enforced_does_not_start_and_says_why(
     assert why in by_hand.said()
 
 
-@pytest.mark.usefixtures("installed")
 def test_a_container_that_joins_another_ones_network_does_not_change_its_rules(
     by_hand: ByHand, server: tuple[str, str]
 ) -> None:
@@ -200,7 +205,6 @@ def test_a_container_that_joins_another_ones_network_does_not_change_its_rules(
     assert by_hand.connects(address)
 
 
-@pytest.mark.usefixtures("installed")
 def test_the_file_of_another_ones_network_does_not_lead_past_that(
     by_hand: ByHand, service: RigService, server: tuple[str, str]
 ) -> None:
@@ -216,7 +220,6 @@ def test_the_file_of_another_ones_network_does_not_lead_past_that(
     assert by_hand.connects(address)
 
 
-@pytest.mark.usefixtures("installed")
 def test_nothing_starts_without_nft(by_hand: ByHand) -> None:
     options = ("--network=none", "--annotation=barasync.network=local")
 
@@ -229,27 +232,24 @@ def test_nothing_starts_without_nft(by_hand: ByHand) -> None:
     assert "install the package nftables" in by_hand.said()
 
 
-def test_without_the_hook_the_annotation_is_nothing(
-    barasync: Barasync, by_hand: ByHand, hooks: Path
-) -> None:
-    words = ("--hooks-dir", str(hooks))
-    installed = barasync("network", "install-hook", *words, "--log", str(by_hand.log))
+def test_without_the_hook_the_annotation_is_nothing(barasync: Barasync, apart: ByHand) -> None:
+    words = ("--hooks-dir", str(apart.hooks))
+    installed = barasync("network", "install-hook", *words, "--log", str(apart.log))
     options = ("--network=none", "--annotation=barasync.network=no-such-policy")
-    assert by_hand(*options).returncode != 0
+    assert apart(*options).returncode != 0
 
     removed = barasync("network", "uninstall-hook", *words)
-    hooks.mkdir()
+    apart.hooks.mkdir()
     try:
-        done = by_hand(*options)
+        done = apart(*options)
     finally:
-        hooks.rmdir()
+        apart.hooks.rmdir()
 
     assert "WITHOUT any rules" in installed.out
-    assert f"removed {hooks}/barasync-network.json" in removed.out
+    assert f"removed {apart.hooks}/barasync-network.json" in removed.out
     assert done.stdout == "started\n"
 
 
-@pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("mapped", [(), ("--uidmap=0:100000:5000", "--gidmap=0:100000:5000")])
 def test_rules_hold_without_an_interface_and_in_a_user_namespace(
     by_hand: ByHand, mapped: tuple[str, ...]
