@@ -50,12 +50,3 @@ def test_a_test_that_needs_the_internet_is_told_what_lets_it_through(barasync: B
         " (1 packet); `--network public` (without private addresses and loopback) or"
         ' `allow = ["198.51.100.9 443/tcp"]`' in ended.out
     )
-
-
-def test_cells_resolve_names_and_are_refused_the_public(barasync: Barasync) -> None:
-    barasync.configure_script(BASE, SCRIPT)
-
-    ended = barasync("matrix", "tests")
-
-    assert ended.code == 0, ended.err
-    assert barasync.log(native_architecture(), "stdout.log").splitlines() == PRIVATE

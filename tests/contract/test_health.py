@@ -10,7 +10,7 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from barasync.aiopodman import APIError, ContainerSpec, NotFound, Podman, ServerError, Stream
+from barasync.aiopodman import APIError, ContainerSpec, Podman, ServerError, Stream
 from tests.contract.running import created, printed, shell
 
 pytestmark = pytest.mark.anyio
@@ -104,20 +104,3 @@ async def test_joined_container_has_no_hosts__but_those_that_were_put_into_it(
             output = await printed(container)
 
     assert output[Stream.STDOUT] == b"127.0.0.1 db\nhost (127.0.0.1): Connection refused\n"
-
-
-async def test_a_container_that_others_have_joined_is_removed_with_them(
-    podman: Podman, busybox: str
-) -> None:
-    owner = ContainerSpec(image=busybox, command=("sleep", "60"))
-    async with created(podman, owner) as other:
-        await other.start()
-        joined = replace(shell(busybox, "sleep 60"), network=f"container:{other.id}")
-        async with created(podman, joined) as container:
-            await container.start()
-            with pytest.raises(APIError, match="dependent"):
-                await other.remove(force=True, timeout=0)
-            await other.remove(force=True, timeout=0, dependents=True)
-            for gone in (container, other):
-                with pytest.raises(NotFound):
-                    await gone.inspect()

@@ -273,8 +273,9 @@ async def test_joined_container_stays__it_is_removed_with_who_has_joined_it(
 ) -> None:
     async with created(podman, shell(busybox, "sleep 60")) as owner:
         await owner.start()
-        spec = replace(shell(busybox, "true"), network=f"container:{owner.id}")
+        spec = replace(shell(busybox, "sleep 60"), network=f"container:{owner.id}")
         async with created(podman, spec) as guest:
+            await guest.start()
             with pytest.raises(ServerError, match="has dependent containers"):
                 await owner.remove(force=True, timeout=0)
             await remove_persistently(owner)
