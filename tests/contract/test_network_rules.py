@@ -25,8 +25,9 @@ from barasync.config.policies import (
     Protocol,
 )
 from barasync.networks.addresses import may_be_named
+from barasync.networks.names import Names
 from barasync.networks.refused import Refusal, refusals, refused_packets
-from barasync.networks.rules import Surroundings, feed, missing, ruleset
+from barasync.networks.rules import Surroundings, missing, ruleset
 from tests.network_oracle import (
     Known,
     Packet,
@@ -216,7 +217,7 @@ def test_the_kernel_refuses_what_the_policy_refuses(
 
     with cell(policy, around) as (inside, _):
         told = [(name, each) for name, every in known.items() for each in every]
-        load(inside, "".join(feed(policy, name, each, 600) for name, each in told))
+        load(inside, "".join(Names(policy).feed(name, each, 600) for name, each in told))
         inside.run(lambda: [emit(packet) for packet in sent])
         refused = {(each.address, each.protocol, each.port) for each in refusals(listing(inside))}
 
@@ -414,10 +415,10 @@ def test_a_name_is_reached_until_its_time_is_over() -> None:
     old, new = "198.51.100.10", "198.51.100.11"
 
     with cell(policy) as (inside, _):
-        load(inside, feed(policy, "one.example", ip_address(old), 600))
+        load(inside, Names(policy).feed("one.example", ip_address(old), 600))
         send(inside, old, 80)
-        load(inside, feed(policy, "one.example", ip_address(old), 1))
-        load(inside, feed(policy, "one.example", ip_address(new), 600))
+        load(inside, Names(policy).feed("one.example", ip_address(old), 1))
+        load(inside, Names(policy).feed("one.example", ip_address(new), 600))
         wait_until_refused(inside, old, 80)
         send(inside, new, 80)
 
@@ -438,7 +439,7 @@ def test_a_names_time_begins_anew_with_each_answer() -> None:
     address = ip_address(PUBLIC4)
 
     with cell(policy) as (inside, _):
-        load(inside, feed(policy, "one.example", address, 600))
-        load(inside, feed(policy, "one.example", address, 6000))
+        load(inside, Names(policy).feed("one.example", address, 600))
+        load(inside, Names(policy).feed("one.example", address, 6000))
 
         assert b'"timeout": 6000' in listing(inside)

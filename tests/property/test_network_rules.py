@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from barasync.config.policies import Address, Policy, Protocol, PublishedPort
 from barasync.networks.addresses import may_be_named
-from barasync.networks.rules import Surroundings, feed, ruleset
+from barasync.networks.names import Names
+from barasync.networks.rules import Surroundings, ruleset
 from tests.network_oracle import (
     PORTS,
     Packet,
@@ -119,7 +120,7 @@ def fed(policy: Policy, around: Surroundings, known: Mapping[str, set[Address]])
     machine = Machine(ruleset(policy, around).text)
     for name, told in known.items():
         for address in told:
-            machine.feed(feed(policy, name, address, 60))
+            machine.feed(Names(policy).feed(name, address, 60))
     return machine
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barasync.config.policies import Destination, Policy, Preset
-from barasync.networks.names import Lifetime, Treatment, feeding, treatment
+from barasync.networks.names import Lifetime, Names, Treatment
 
 A, TXT, SVCB, HTTPS = 1, 16, 64, 65
 HOST = (ip_address("192.0.2.10"), ip_address("2001:db8::10"))
@@ -24,7 +24,7 @@ def policy(base: Preset = Preset.ISOLATED, *, allow: tuple[str, ...] = ()) -> Po
 
 
 def opened(given: Policy, address: str, seconds: int = 60) -> str:
-    return feeding(given, "www.example.org", [Lifetime(ip_address(address), seconds)], HOST)
+    return Names(given).feeding("www.example.org", [Lifetime(ip_address(address), seconds)], HOST)
 
 
 @pytest.mark.parametrize(
@@ -39,15 +39,15 @@ def opened(given: Policy, address: str, seconds: int = 60) -> str:
 def test_names_of_no_entry_are_known_where_the_base_has_a_network(
     base: Preset, others: Treatment
 ) -> None:
-    one = policy(base, allow=("www.example.org",))
+    one = Names(policy(base, allow=("www.example.org",)))
 
     for name in ("www.example.org", "WWW.Example.Org"):
-        assert treatment(one, name, A) is Treatment.FED
-        assert treatment(one, name, TXT) is Treatment.FED
-        assert treatment(one, name, HTTPS) is treatment(one, name, SVCB) is Treatment.EMPTY
+        assert one.treatment(name, A) is Treatment.FED
+        assert one.treatment(name, TXT) is Treatment.FED
+        assert one.treatment(name, HTTPS) is one.treatment(name, SVCB) is Treatment.EMPTY
     for name in ("example.org", "x.www.example.org", "www.example.org.example.org", "."):
-        assert treatment(one, name, A) is others
-        assert treatment(one, name, HTTPS) is others
+        assert one.treatment(name, A) is others
+        assert one.treatment(name, HTTPS) is others
 
 
 @pytest.mark.parametrize(
@@ -99,3 +99,15 @@ def test_an_address_is_held_a_little_longer_than_its_record_and_no_longer_than_a
     text = opened(policy(allow=("www.example.org",)), "198.51.100.7", seconds)
 
     assert f"timeout {min(seconds, 604800) + 5}s" in text
+
+
+def test_the_entries_of_a_policy_are_gathered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = Names(policy(allow=("www.example.org", "example.org")))
+    gathered: list[object] = []
+    monkeypatch.setattr("barasync.networks.names.groups", lambda *given: gathered.append(given))
+
+    lifetimes = [Lifetime(ip_address(f"198.51.100.{number}"), 60) for number in range(64)]
+    assert names.feeding("www.example.org", lifetimes, HOST).count("timeout") == 64
+    assert names.treatment("example.org", A) is Treatment.FED
+
+    assert gathered == []

@@ -6,7 +6,8 @@ import ipaddress
 
 import pytest
 
-from barasync.networks.rules import feed, ruleset
+from barasync.networks.names import Names
+from barasync.networks.rules import ruleset
 from tests.network_policies import GOLDEN, POLICIES
 
 
@@ -23,18 +24,18 @@ def test_a_name_feeds_the_sets_of_its_entries_however_it_is_spelled() -> None:
     policy, _ = POLICIES["rich"]
     address = ipaddress.ip_address("192.0.2.9")
 
-    assert feed(policy, "registry.EXAMPLE.org", address, 35) == (
+    assert Names(policy).feed("registry.EXAMPLE.org", address, 35) == (
         "add element inet barasync allow1_names_ip { 192.0.2.9 }\n"
         "delete element inet barasync allow1_names_ip { 192.0.2.9 }\n"
         "add element inet barasync allow1_names_ip { 192.0.2.9 timeout 35s }\n"
     )
-    assert feed(policy, "other.example", address, 35) == ""
+    assert Names(policy).feed("other.example", address, 35) == ""
 
 
 def test_a_mapped_address_of_a_name_is_one_of_ipv4() -> None:
     policy, _ = POLICIES["rich"]
 
-    fed = feed(policy, "registry.example.org.", ipaddress.ip_address("::ffff:192.0.2.9"), 35)
+    fed = Names(policy).feed("registry.example.org.", ipaddress.ip_address("::ffff:192.0.2.9"), 35)
 
     assert "allow1_names_ip { 192.0.2.9 }" in fed
     assert "ip6" not in fed
@@ -43,4 +44,7 @@ def test_a_mapped_address_of_a_name_is_one_of_ipv4() -> None:
 def test_a_name_that_is_allowed_opens_no_metadata() -> None:
     policy, _ = POLICIES["rich"]
 
-    assert feed(policy, "registry.example.org", ipaddress.ip_address("169.254.169.254"), 35) == ""
+    assert (
+        Names(policy).feed("registry.example.org", ipaddress.ip_address("169.254.169.254"), 35)
+        == ""
+    )

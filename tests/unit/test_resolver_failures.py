@@ -41,7 +41,7 @@ async def test_a_cell_of_several_labels_has_its_name() -> None:
         assert texts(await ask(question(POINTER, "PTR"), port)) == ["amd64-a_b.c."]
 
 
-@pytest.mark.parametrize("step", ["read_query", "treatment", "lifetimes"])
+@pytest.mark.parametrize("step", ["read_query", "Names.treatment", "lifetimes"])
 async def test_what_goes_wrong_over_a_question_costs_that_one(step: str) -> None:
     async with (
         resolving(policy("www.example.org"), zone()) as (resolver, port),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from barasync.config.policies import Address, Range
 from barasync.config.ranges import MAPPED, PRIVATE
@@ -89,6 +89,20 @@ def with_embedded(ranges: Iterable[Range]) -> tuple[Range, ...]:
     return (*every, *translated, *relayed)
 
 
+def reached(address: Address) -> tuple[Address, ...]:
+    """Return what a packet to `address` may reach: that, and the address of IPv4 embedded in it.
+
+    They are of ranges that `with_embedded` makes of others exactly where `address` is.
+    """
+    if isinstance(address, IPv4Address):
+        return (address,)
+    if address.ipv4_mapped is not None:
+        return (address.ipv4_mapped,)
+    if address in _NAT64:
+        return (address, IPv4Address(int(address) & 0xFFFFFFFF))
+    return (address,) if address.sixtofour is None else (address, address.sixtofour)
+
+
 def _embedded(given: IPv4Network, prefix: IPv6Network) -> IPv6Network:
     shift = 128 - 32 - prefix.prefixlen
     base = int(prefix.network_address) | int(given.network_address) << shift
@@ -115,7 +129,10 @@ The ranges for documentation 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24 (RFC 
 """
 
 _NEVER_NAMED = (
-    *with_embedded((*LOOPBACK, *METADATA, IPv4Network("0.0.0.0/8"), IPv4Network("224.0.0.0/3"))),
+    *LOOPBACK,
+    *METADATA,
+    IPv4Network("0.0.0.0/8"),
+    IPv4Network("224.0.0.0/3"),
     NAT64_OF_A_SITE,
     IPv6Network("::/128"),
     IPv6Network("fe80::/10"),
@@ -129,5 +146,4 @@ def may_be_named(address: Address) -> bool:
     Whoever owns the name chooses the address, and may choose one of the container itself, of its
     link, or a cloud's metadata.
     """
-    one = only(address)
-    return not any(one.version == each.version and one.subnet_of(each) for each in _NEVER_NAMED)  # type: ignore[arg-type]
+    return not any(one in each for one in reached(address) for each in _NEVER_NAMED)

@@ -51,6 +51,10 @@ class Group:
         """The host names, as `spelled`."""
         return frozenset(spelled(each.name) for each in self.entries if each.name is not None)
 
+    def fed(self, header: str) -> str:
+        """Return which set has the addresses of its host names, of a version of IP."""
+        return f"{self.name}_names_{header}"
+
     @property
     def everywhere(self) -> bool:
         """Whether one of its entries has ports alone."""
@@ -63,7 +67,7 @@ class Group:
         if self.names:
             for header, kind in VERSIONS:
                 options = (f"size {FED}", "flags timeout")
-                yield Set(f"{self.name}_names_{header}", kind, None, options)
+                yield Set(self.fed(header), kind, None, options)
         for protocol, spans in self.ports:
             if protocol is not Protocol.ICMP:
                 yield port_set(f"{self.name}_{protocol}", spans)
@@ -97,7 +101,7 @@ class Group:
             if header in headers:
                 yield header, f"{header} {side} @{self.name}_{header} "
             if names:
-                yield header, f"{header} {side} @{self.name}_names_{header} "
+                yield header, f"{header} {side} @{self.fed(header)} "
 
     def _port_matches(self, header: str) -> Iterator[str]:
         if not self.ports:

@@ -10,14 +10,16 @@ to, stay as the base has them (`addresses.may_be_named`), and so does the host. 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from barasync.config.policies import Address, Policy, Preset, Range
-from barasync.networks.addresses import only, with_embedded
-from barasync.networks.groups import spelled
-from barasync.networks.rules import feed
+from barasync.config.policies import Address, Policy, Preset
+from barasync.networks.addresses import may_be_named, reached
+from barasync.networks.groups import Group, groups, spelled
+from barasync.networks.nftables import header_of
+from barasync.networks.rules import TABLE
 
 _SVCB, _HTTPS = 64, 65
 _LATE_SECONDS = 5
@@ -51,40 +53,62 @@ class Treatment(Enum):
     """Answered with no records."""
 
 
-def treatment(policy: Policy, name: str, kind: int) -> Treatment:
-    """Return what becomes of a question for a name and the number of a type.
+class Names:
+    """The host names of a policy's entries, gathered once for all that is asked about them."""
 
-    Records of the types HTTPS and SVCB have addresses of their own, and other names that are in no
-    entry: for the names of entries there are none, and clients ask for addresses then (RFC 9460,
-    section 3). Names of no entry are known where the base has a network to reach them in.
-    """
-    if spelled(name) in map(spelled, policy.names):
-        return Treatment.EMPTY if kind in {_SVCB, _HTTPS} else Treatment.FED
-    if policy.base in {Preset.PUBLIC, Preset.PRIVATE}:
-        return Treatment.FORWARDED
-    return Treatment.UNKNOWN
+    def __init__(self, policy: Policy) -> None:
+        self._known = policy.base in {Preset.PUBLIC, Preset.PRIVATE}
+        self._sets: defaultdict[str, list[Group]] = defaultdict(list)
+        for group in groups("allow", policy.allow):
+            for name in group.names:
+                self._sets[name].append(group)
 
+    def treatment(self, name: str, kind: int) -> Treatment:
+        """Return what becomes of a question for a name and the number of a type.
 
-def feeding(
-    policy: Policy, name: str, lifetimes: Iterable[Lifetime], host: Iterable[Address]
-) -> str:
-    """Return nft's text for what a name was answered with; empty where it changes nothing.
+        Records of the types HTTPS and SVCB have addresses of their own, and other names that are in
+        no entry: for the names of entries there are none, and clients ask for addresses then (RFC
+        9460, section 3). Names of no entry are known where the base has a network to reach them in.
+        """
+        if spelled(name) in self._sets:
+            return Treatment.EMPTY if kind in {_SVCB, _HTTPS} else Treatment.FED
+        return Treatment.FORWARDED if self._known else Treatment.UNKNOWN
 
-    An address is held 5 s longer than its record: that is the time from the answer to the
-    connection. `host` are the host's own addresses, which no name opens.
-    """
-    shut = with_embedded(map(only, host))
-    return "".join(
-        feed(
-            policy,
-            name,
-            lifetime.address,
-            min(lifetime.seconds, _LONGEST_SECONDS) + _LATE_SECONDS,
+    def feeding(self, name: str, lifetimes: Iterable[Lifetime], host: Iterable[Address]) -> str:
+        """Return nft's text for what a name was answered with; empty where it changes nothing.
+
+        An address is held 5 s longer than its record: that is the time from the answer to the
+        connection. `host` are the host's own addresses, which no name opens.
+        """
+        own = {reached(address)[0] for address in host}
+        return "".join(
+            self.feed(
+                name,
+                lifetime.address,
+                min(lifetime.seconds, _LONGEST_SECONDS) + _LATE_SECONDS,
+            )
+            for lifetime in lifetimes
+            if own.isdisjoint(reached(lifetime.address))
         )
-        for lifetime in lifetimes
-        if not _within(lifetime.address, shut)
-    )
+
+    def feed(self, name: str, address: Address, seconds: int) -> str:
+        """Return nft's text that adds `address` to the sets of the entries for the host `name`.
+
+        It stays for so many `seconds`, counted from now where it is there already. The text is
+        empty where no entry has that name, and where its address is of loopback, multicast or
+        link-local, or a cloud's metadata: whoever owns a name must not open those by it; an entry
+        for the address does.
+        """
+        found = self._sets.get(spelled(name), ())
+        if not found or not may_be_named(address):
+            return ""
+        one = reached(address)[0]
+        return "".join(_refreshed(group.fed(header_of(one)), one, seconds) for group in found)
 
 
-def _within(address: Address, ranges: Iterable[Range]) -> bool:
-    return any(only(address).network_address in one for one in ranges)
+def _refreshed(name: str, address: Address, seconds: int) -> str:
+    # Adding what is there does not begin its time anew before Linux 6.13, and deleting what is not
+    # there fails.
+    element = f"element inet {TABLE} {name}"
+    there = f"{element} {{ {address} }}\n"
+    return f"add {there}delete {there}add {element} {{ {address} timeout {seconds}s }}\n"

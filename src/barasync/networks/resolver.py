@@ -41,7 +41,7 @@ from barasync.networks.dns_messages import (
     read_query,
     says_absent,
 )
-from barasync.networks.names import Lifetime, Treatment, feeding, treatment
+from barasync.networks.names import Lifetime, Names, Treatment
 from barasync.networks.resolver_cell import Cell, Load
 from barasync.networks.upstream import PORT, Server, Upstream, receive_message, send_message
 from barasync.terminal_text import one_line
@@ -90,7 +90,8 @@ class Resolver:
                 f"the names of policy {policy.name!r} have no server to be asked of",
                 hint="give the policy `dns = [ADDRESS]`, or this host a server in /etc/resolv.conf",
             )
-        self._policy = policy
+        self._policy = policy.name
+        self._names = Names(policy)
         self._listen = tuple(listen)
         self._port = port
         self._host = host
@@ -118,7 +119,7 @@ class Resolver:
         """
         if self._ended:
             raise ResolverError(
-                f"the resolver of policy {self._policy.name!r} has ended: {self._ended}",
+                f"the resolver of policy {self._policy!r} has ended: {self._ended}",
                 hint="this belongs into a report",
             )
         cell = Cell(names, addresses, load)
@@ -182,7 +183,7 @@ class Resolver:
                     " address: let it listen on the addresses that it needs"
                 )
             raise ResolverError(
-                f"the resolver of policy {self._policy.name!r} cannot listen on"
+                f"the resolver of policy {self._policy!r} cannot listen on"
                 f" {address}, port {self._port}: {error.strerror}",
                 hint=hint,
             ) from error
@@ -304,7 +305,7 @@ class Resolver:
         return query.answer_with(addresses)
 
     async def _of_server(self, cell: Cell, query: Query, *, stream: bool) -> bytes:
-        decided = treatment(self._policy, query.name, query.type)
+        decided = self._names.treatment(query.name, query.type)
         if decided is Treatment.UNKNOWN:
             if query.reversed_address is None:
                 cell.asked.refuse(query.name)
@@ -329,7 +330,7 @@ class Resolver:
             if not lacking:
                 return
             host = (*await to_thread.run_sync(self._host), *self._listen)
-            text = feeding(self._policy, name, lacking, host)
+            text = self._names.feeding(name, lacking, host)
             if not text:
                 return
             await anyio.sleep(cell.feeds.wait(now))

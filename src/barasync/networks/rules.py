@@ -38,7 +38,7 @@ from dataclasses import dataclass
 
 from barasync.config.policies import Address, Default, Policy, Preset, Protocol, Range
 from barasync.networks import addresses
-from barasync.networks.groups import GUARDED, Group, groups, spelled
+from barasync.networks.groups import GUARDED, Group, groups
 from barasync.networks.listing import difference
 from barasync.networks.nftables import (
     PROTOCOLS,
@@ -46,7 +46,6 @@ from barasync.networks.nftables import (
     Chain,
     Set,
     Table,
-    header_of,
     merged,
     one_of,
     port_set,
@@ -235,29 +234,3 @@ def missing(rules: Ruleset, listing: bytes) -> str | None:
     added to sets since the rules were loaded is no difference.
     """
     return difference(rules.table, listing)
-
-
-def feed(policy: Policy, name: str, address: Address, seconds: int) -> str:
-    """Return nft's text that adds `address` to the sets of the entries for the host `name`.
-
-    It stays for so many `seconds`, counted from now where it is there already. The text is empty
-    where no entry of `policy` has that name, and where its address is of loopback, multicast or
-    link-local, or a cloud's metadata: whoever owns a name must not open those by it; an entry for
-    the address does.
-    """
-    if not addresses.may_be_named(address):
-        return ""
-    wanted, one = spelled(name), addresses.only(address).network_address
-    return "".join(
-        _refreshed(f"{group.name}_names_{header_of(one)}", one, seconds)
-        for group in groups("allow", policy.allow)
-        if wanted in group.names
-    )
-
-
-def _refreshed(name: str, address: Address, seconds: int) -> str:
-    # Adding what is there does not begin its time anew before Linux 6.13, and deleting what is not
-    # there fails.
-    element = f"element inet {TABLE} {name}"
-    there = f"{element} {{ {address} }}\n"
-    return f"add {there}delete {there}add {element} {{ {address} timeout {seconds}s }}\n"
