@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.rig.services import RigService
 from tests.rig.waiting import wait_until
 
 NATIVE = native_architecture()
+FOREIGN = "arm64" if NATIVE != "arm64" else "amd64"
 BASE = f"localhost/busybox:{NATIVE}"
 SERVES = "mkdir /www; echo $CONTENT >/www/x; echo serving; exec httpd -f -v -p 8000 -h /www"
 FORWARDS = "mkdir /got; wget -q -O /got/x http://web:8000/x; exec httpd -f -p 9000 -h /got"
@@ -92,6 +94,27 @@ def test_a_service_that_listens_late_is_waited_for_and_not_disturbed(
 
     assert ended.code == 0, ended.out + ended.err
     assert barasync.log(NATIVE) == "hello\n"
+
+
+def test_a_native_service_runs_beside_an_emulated_cell(
+    barasync: Barasync, busybox_for: Callable[[str], str]
+) -> None:
+    tells = SERVES.replace("$CONTENT", "$(uname -m)")
+    web = f"""
+        [[defaults.services]]
+        image = "{BASE}"
+        name = "web"
+        arch = "native"
+        command = ["sh", "-c", "{tells}"]
+        ready = "8000/tcp"
+        """
+    configure(barasync, "uname -m; wget -q -O - http://web:8000/x", more=web)
+
+    ended = barasync("matrix", "tests", "--arch", FOREIGN, "--image", busybox_for(FOREIGN))
+
+    assert ended.code == 0, ended.out + ended.err
+    foreign, native = barasync.log(FOREIGN).splitlines()
+    assert foreign != native == os.uname().machine
 
 
 def test_services_are_started_in_their_order_and_know_each_other(barasync: Barasync) -> None:

@@ -184,6 +184,7 @@ async def run(
         )
         preparation = Preparation(
             images=Once(lambda key: prepared(*key)),
+            native=_PLATFORM,
             workspace=prepared,
             caches=Caches(
                 podman, Path("/nonexistent"), labels={"barasync.run": "run1"}, judge=alive

@@ -43,6 +43,7 @@ def test_a_service_has_what_its_table_says() -> None:
         [[defaults.services]]
         image = "docker.io/library/postgres:17"
         name = "db"
+        arch = "native"
         ready = ["pg_isready", "-U", "app"]
         ready_timeout = 20
         command = ["postgres", "-c", "fsync=off"]
@@ -55,6 +56,7 @@ def test_a_service_has_what_its_table_says() -> None:
         Service(
             image="docker.io/library/postgres:17",
             name="db",
+            native=True,
             ready=("pg_isready", "-U", "app"),
             ready_timeout=20.0,
             command=("postgres", "-c", "fsync=off"),
@@ -133,6 +135,7 @@ def test_a_plan_shows_services_as_plain_data() -> None:
             {
                 "image": "db",
                 "name": "db",
+                "arch": None,
                 "ready": ["sh", "-c", "true"],
                 "ready_timeout": 60.0,
                 "command": [],
@@ -151,6 +154,7 @@ def test_a_plan_shows_services_as_plain_data() -> None:
     [
         ('name = "db"', "services[0].image: missing; a string is needed here"),
         ('image = "db"', "services[0].name: missing; a string is needed here"),
+        (f"{DB}, arch = 'amd64'", "services[0].arch: 'amd64' is not 'native'"),
         (f"{DB}, redy = 'true'", "services[0].redy: unknown key; did you mean 'ready'?"),
         (f"{DB}, ready = 1", "services[0].ready: expected a string or a list of strings, got the"),
         (f"{DB}, ready = ['a', 1]", "services[0].ready[1]: expected a string, got the number 1"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from barasync.config.schema import WorkspaceMode
+from barasync.config.services import Service
 from barasync.engine.run import RunResult
 from barasync.errors import ImageError
 from barasync.images.failures import WrongPlatform
@@ -96,3 +97,26 @@ async def test_an_image_that_cannot_be_had_ends_with_5(error: ImageError, status
     assert {outcome.status for outcome in result.outcomes.values()} == {status}
     assert result.outcomes["a"].reason == str(error)
     assert result.exit_code == 5
+
+
+async def test_a_native_service_has_an_image_of_the_host_and_others_one_of_their_cell() -> None:
+    asked = []
+
+    async def image(name: str, platform: Platform) -> str:
+        asked.append((name, platform))
+        if name == "queue":
+            raise ImageError("there is no such image")
+        return name
+
+    services = (
+        Service(image="db", name="db", native=True),
+        Service(image="queue", name="queue"),
+    )
+    world = World({"a": Script()}, image=image, native=Platform("arm64"), services=services)
+
+    assert await world.statuses() == {"a": Status.INFRASTRUCTURE_ERROR}
+    assert asked == [
+        ("image", Platform("amd64")),
+        ("db", Platform("arm64")),
+        ("queue", Platform("amd64")),
+    ]

@@ -122,6 +122,7 @@ class World:
         deadline: float | None = None,
         look_at_memory: LookAtMemory | None = None,
         image: Callable[[str, Platform], Any] = prepared,
+        native: Platform = AMD64,
         podmans_secrets: Mapping[str, str] = MappingProxyType({}),
         masker: Masker | None = None,
         locks: Path = Path("/nonexistent"),
@@ -147,6 +148,7 @@ class World:
             session,
             Preparation(
                 images=Once(lambda key: image(*key)),
+                native=native,
                 workspace=prepared,
                 caches=Caches(
                     cast("Podman", self.podman),

@@ -34,7 +34,7 @@ from barasync.images.registry import Registries
 from barasync.images.resolve import ResolvedImage
 from barasync.masking.masker import Masker
 from barasync.matrix.plan import Plan
-from barasync.matrix.platforms import Platform
+from barasync.matrix.platforms import Platform, parse
 from barasync.report.recorder import Recorder
 from barasync.workspace.copies import CopySource, read_copies
 from barasync.workspace.destinations import mounted_in, refuse_covered
@@ -178,7 +178,13 @@ def preparation(
         on_found=found,
         check_elf=check_elf,
     )
-    return Preparation(images=images, workspace=workspace, caches=caches, has_bar=has_bar)
+    return Preparation(
+        images=images,
+        native=parse(connection.host.arch),
+        workspace=workspace,
+        caches=caches,
+        has_bar=has_bar,
+    )
 
 
 async def _source(plan: Plan, directory: Path, home: str | None) -> Source | None:

@@ -33,6 +33,7 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 # A command of that name would be odd.
 _PORT = re.compile(r"([0-9]+)(?:/([A-Za-z]+))?")
 _TCP = Protocol.TCP.value
+_NATIVE = "native"
 _TAKEN = "localhost"
 _MOST = 32
 
@@ -40,12 +41,13 @@ _MOST = 32
 class ServiceTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """An entry of `services`: what runs beside a cell, and how one can tell that it is ready.
 
-    `ready` is a command in the service, a line for its `sh -c`, or a port such as `5432/tcp`;
-    `ready_timeout` is in seconds.
+    `arch` is `native` where it is not to be that of the cell. `ready` is a command in it, a line
+    for its `sh -c`, or a port such as `5432/tcp`; `ready_timeout` is in seconds.
     """
 
     image: str
     name: str
+    arch: str | UnsetType = UNSET
     ready: str | list[str] | UnsetType = UNSET
     ready_timeout: float | UnsetType = UNSET
     command: list[str] | UnsetType = UNSET
@@ -69,14 +71,16 @@ class ListensAt:
 class Service:
     """A service of a cell.
 
-    `image` is the name of a declared image or a reference. `ready` is the command that ends with 0
-    in it once it can be used, or the port at which it listens then; without either it can as soon
-    as it runs. It has `ready_timeout` seconds for that. Without a `command` and a `user` they are
-    the image's. `memory` is in bytes, `cpus` in cores, `None` for no limit.
+    `image` is the name of a declared image or a reference, for the architecture of the host where
+    it is `native`, else for that of the cell. `ready` is the command that ends with 0 in it once it
+    can be used, or the port at which it listens then; without either it can as soon as it runs. It
+    has `ready_timeout` seconds for that. Without a `command` and a `user` they are the image's.
+    `memory` is in bytes, `cpus` in cores, `None` for no limit.
     """
 
     image: str
     name: str
+    native: bool = False
     ready: tuple[str, ...] | ListensAt = ()
     ready_timeout: float = 60.0
     command: tuple[str, ...] = ()
@@ -90,6 +94,7 @@ class Service:
         return {
             "image": self.image,
             "name": self.name,
+            "arch": _NATIVE if self.native else None,
             "ready": str(self.ready) if isinstance(self.ready, ListensAt) else list(self.ready),
             "ready_timeout": self.ready_timeout,
             "command": list(self.command),
@@ -130,7 +135,7 @@ def _service(table: ServiceTable, index: int) -> Service:
         if value is UNSET:
             continue
         try:
-            values[key] = parse(value)
+            values[_FIELDS.get(key, key)] = parse(value)
         except BadValue as error:
             raise BadValue(str(error), index, key, *error.keys, hint=error.hint) from None
     return Service(**values)
@@ -145,6 +150,15 @@ def _name(text: str) -> str:
     if text == _TAKEN:
         raise BadValue(f"{text!r} is the name of the cell itself")
     return text
+
+
+def _arch(text: str) -> bool:
+    if text != _NATIVE:
+        raise BadValue(
+            f"{text!r} is not {_NATIVE!r}",
+            hint=f"{_NATIVE!r} is the architecture of the host; without `arch` it is the cell's",
+        )
+    return True
 
 
 def _ready(command: str | list[str]) -> tuple[str, ...] | ListensAt:
@@ -183,6 +197,7 @@ def _user(text: str) -> str:
 _PARSERS: Mapping[str, Callable[[Any], object]] = {
     "image": check_image,
     "name": _name,
+    "arch": _arch,
     "ready": _ready,
     "ready_timeout": check_duration,
     "command": check_words,
@@ -191,4 +206,5 @@ _PARSERS: Mapping[str, Callable[[Any], object]] = {
     "memory": check_memory,
     "cpus": check_cpus,
 }
+_FIELDS = {"arch": "native"}
 assert tuple(_PARSERS) == ServiceTable.__struct_fields__, "every key of a service has a parser"

@@ -14,6 +14,7 @@ from barasync.aiopodman import Mount
 from barasync.artifacts.collect import Collection
 from barasync.artifacts.place import Place
 from barasync.config.schema import WorkspaceMode
+from barasync.config.services import Service
 from barasync.engine.aftermath import with_snapshot
 from barasync.engine.attempt import Attempt, OutputLog, Taken
 from barasync.engine.caches import Caches
@@ -67,10 +68,12 @@ class Preparation:
 
     `images` are the images of cells; `workspace` puts the project's files on top of one, whose ID
     it is given. `has_bar` tells whether a project that comes in this way brings its own
-    `./bar`. `caches` keeps the caches of a cell while it runs.
+    `./bar`. `caches` keeps the caches of a cell while it runs. `native` is the platform of the host
+    on which cells run.
     """
 
     images: ImageSource
+    native: Platform
     workspace: Callable[[str, Platform], Awaitable[str]]
     caches: Caches
     has_bar: Callable[[WorkspaceMode], bool]
@@ -217,7 +220,7 @@ class Turns:
             base = await self._images.get((cell.settings.image, cell.platform))
             services = tuple(
                 [
-                    await self._images.get((service.image, cell.platform))
+                    await self._images.get(self._image_of(service, cell))
                     for service in cell.settings.services
                 ]
             )
@@ -225,6 +228,9 @@ class Turns:
             return _Made(base, base, services)
         with phases.measure("workspace"):
             return _Made(base, await self._layers.get((base, cell.platform)), services)
+
+    def _image_of(self, service: Service, cell: Cell) -> tuple[str, Platform]:
+        return service.image, self._preparation.native if service.native else cell.platform
 
     async def _network(self, cell: Cell, phases: Phases) -> CellNetwork:
         if cell.policy is None:
@@ -263,7 +269,7 @@ class Turns:
         self._layers.forget((made.base, cell.platform), made.image)
         self._images.forget((cell.settings.image, cell.platform), made.base)
         for service, image in zip(cell.settings.services, made.services, strict=True):
-            self._images.forget((service.image, cell.platform), image)
+            self._images.forget(self._image_of(service, cell), image)
 
     def _job(self, cell: Cell, number: int, image: str) -> Job:
         calls_bar = not cell.settings.command
