@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
 from hypothesis import given, settings
@@ -13,10 +14,11 @@ from hypothesis import strategies as st
 from barasync.config.policies import Address, Policy, Protocol, PublishedPort
 from barasync.networks.addresses import may_be_named
 from barasync.networks.names import Names
-from barasync.networks.rules import Surroundings, ruleset
+from barasync.networks.rules import Surroundings, decisive, ruleset
 from tests.network_oracle import (
     PORTS,
     Packet,
+    addresses,
     known_names,
     may_come,
     may_go,
@@ -113,6 +115,7 @@ def facts(packet: Packet, side: str, interface: str) -> Facts:
     return found
 
 
+links = st.one_of(st.ip_addresses(network="fe80::/10"), st.ip_addresses(network="169.254.0.0/16"))
 published = st.lists(st.builds(PublishedPort, st.sampled_from(PORTS)), max_size=2).map(tuple)
 
 
@@ -156,3 +159,12 @@ def test_a_packet_comes_in_where_the_policy_lets_it(
             continue
         verdict = machine.verdict("input", facts(packet, "saddr", "meta iif"))
         assert verdict == ("accept" if may_come(published, packet, known) else "drop"), packet
+
+
+@given(policies, surroundings, st.lists(st.one_of(addresses, links), max_size=5).map(tuple))
+def test_the_rules_of_a_policy_depend_on_no_other_addresses_of_the_host(
+    policy: Policy, around: Surroundings, host: tuple[Address, ...]
+) -> None:
+    kept = replace(around, host=decisive(policy, host))
+
+    assert ruleset(policy, kept).text == ruleset(policy, replace(around, host=host)).text

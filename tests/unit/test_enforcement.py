@@ -73,6 +73,19 @@ async def test_rules_of_an_earlier_try_are_replaced() -> None:
     assert len(kernel.loaded) == 2
 
 
+async def test_cells_of_a_network_have_one_object_of_rules() -> None:
+    network, container = CellNetwork(), cast("Any", Container(pid=42))
+    async with (
+        enforced(PRESETS["local"], network, Kernel().enter, alias="a") as one,
+        enforced(PRESETS["local"], network, Kernel().enter, alias="b") as other,
+    ):
+        await one.apply(container)
+        await other.apply(container)
+
+    assert one.rules is not None
+    assert one.rules is other.rules
+
+
 GATEWAY = ip_address("10.89.0.1")
 CLIENT = ip_address(LOOPBACK)
 PORT = 15310

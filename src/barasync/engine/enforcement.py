@@ -26,7 +26,7 @@ from barasync.networks.bridge import keep_address
 from barasync.networks.host import addresses
 from barasync.networks.namespace import Enter, Entered, NamespaceError
 from barasync.networks.refused import refusals, refused_packets
-from barasync.networks.rules import Ruleset, Surroundings, missing, ruleset
+from barasync.networks.rules import Ruleset, Surroundings, missing
 
 
 class Enforcement:
@@ -174,7 +174,7 @@ class Enforcement:
                 loopback=self._loopback,
             )
             allow = (*policy.allow, *self._network.opened)
-            rules = ruleset(replace(policy, allow=allow), self.around)
+            rules = self._network.rules.get(replace(policy, allow=allow), self.around)
             await namespace.load(rules.replacement if again else rules.text)
         self.rules = rules
         lacking = missing(rules, await namespace.listing())

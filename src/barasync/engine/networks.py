@@ -39,6 +39,7 @@ from barasync.engine.subnets import none_free, subnet_taken
 from barasync.errors import EngineUnavailable
 from barasync.networks.host import has_ipv6
 from barasync.networks.interface import interface_name
+from barasync.networks.rules import Rulesets
 
 if TYPE_CHECKING:
     from barasync.networks.resolver import Resolver
@@ -57,7 +58,7 @@ class CellNetwork:
     `resolvers` are the servers that they ask for names, on port 53; `names` is behind them where
     the policy names hosts. `bridge` is the network's interface, where it is on this machine, and
     `links` are its subnets. `proxies` are the caller's variables for the cells, and `opened` what
-    they may reach for these.
+    they may reach for these. `rules` makes those of its policy, once for all cells alike.
     """
 
     name: str | None = None
@@ -67,6 +68,7 @@ class CellNetwork:
     links: tuple[Range, ...] = ()
     proxies: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     opened: tuple[Destination, ...] = ()
+    rules: Rulesets = field(default_factory=Rulesets, compare=False)
 
 
 class Networks:
@@ -93,6 +95,7 @@ class Networks:
         self._unanswered: set[str] = set()
         self._made: Once[str, CellNetwork] = Once(self._make)
         self._policies: dict[str, Policy] = {}
+        self._alone: dict[str, CellNetwork] = {}
 
     async def get(self, policy: Policy) -> CellNetwork:
         """Return the network of a policy, made now if no cell has needed it before.
@@ -103,7 +106,7 @@ class Networks:
             NotBegun: podman failed at it, and may do better when it is asked again.
         """
         if not policy.needs_network:
-            return CellNetwork()
+            return self._alone.setdefault(policy.name, CellNetwork())
         self._policies[policy.name] = policy
         return await self._made.get(policy.name)
 

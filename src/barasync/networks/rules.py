@@ -33,8 +33,10 @@ address, so that `allow = ["8080/tcp"]` allows private ones with `public` too; b
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Container, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from barasync.config.policies import Address, Default, Policy, Preset, Protocol, Range
 from barasync.networks import addresses
@@ -57,6 +59,8 @@ TABLE = "barasync"
 
 COUNTED = 1024
 """Refused destinations that are counted for each version of IP, with ports and without."""
+
+_KEPT = 16
 
 _REFUSE = "goto refused"
 _ACCEPT = "accept"
@@ -119,13 +123,14 @@ class Surroundings:
     loopback: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class Ruleset:
-    """Rules as `nft -f -` reads them."""
+    """Rules as `nft -f -` reads them; `verified` is the last listing in which none was missing."""
 
-    table: Table
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.verified = b""
 
-    @property
+    @cached_property
     def text(self) -> str:
         """One transaction for a namespace without rules; it fails where there are some."""
         return self.table.text
@@ -136,16 +141,55 @@ class Ruleset:
         return self.table.replacement
 
 
+class Rulesets:
+    """The rules of policies: one object for all containers of a policy with the same around them.
+
+    The last `_KEPT` are kept.
+    """
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[tuple[str, Surroundings], Ruleset] = OrderedDict()
+
+    def get(self, policy: Policy, around: Surroundings) -> Ruleset:
+        """Return what `ruleset` does; the name of a policy has to be that of no other one."""
+        around = replace(around, host=decisive(policy, around.host))
+        key = policy.name, around
+        if key not in self._made:
+            self._made[key] = ruleset(policy, around)
+        self._made.move_to_end(key)
+        if len(self._made) > _KEPT:
+            self._made.popitem(last=False)
+        return self._made[key]
+
+
+def decisive(policy: Policy, host: tuple[Address, ...]) -> tuple[Address, ...]:
+    """Return which of the host's addresses the rules of a policy depend on.
+
+    Each container brings the host a link with an address; `public` denies those of all links.
+    """
+    if _guards(policy):
+        return host
+    if policy.base is Preset.PUBLIC:
+        return tuple(address for address in host if not address.is_link_local)
+    return ()
+
+
+def _guards(policy: Policy) -> bool:
+    """Tell whether something is let out that is no preset's, without a word on its address."""
+    return policy.default is Default.ACCEPT or any(
+        entry.range is None and entry.name is None for entry in policy.allow
+    )
+
+
 def ruleset(policy: Policy, around: Surroundings) -> Ruleset:
     """Return the rules of `policy` for a container with these `around` it."""
     begin = base(policy.base, around.host, around.links)
     deny, allow = groups("deny", policy.deny), groups("allow", policy.allow)
     accepts = policy.default is Default.ACCEPT
-    guards = accepts or any(group.everywhere for group in allow)
     sets = (
         *(each for group in (*deny, *allow) for each in group.sets),
         *range_sets("resolvers", map(addresses.only, around.resolvers if policy.asks else ())),
-        *range_sets(GUARDED, guarded(around.host) if guards else ()),
+        *range_sets(GUARDED, guarded(around.host) if _guards(policy) else ()),
         *range_sets("base_deny", begin.deny),
         *range_sets("base_allow", begin.allow),
         *_published(policy),
@@ -233,4 +277,10 @@ def missing(rules: Ruleset, listing: bytes) -> str | None:
     `listing` is what `nft -j list table inet barasync` prints. What packets and resolved names have
     added to sets since the rules were loaded is no difference.
     """
-    return difference(rules.table, listing)
+    # It lists the same for each of the containers with the same rules, and takes long to read.
+    if listing == rules.verified:
+        return None
+    found = difference(rules.table, listing)
+    if found is None:
+        rules.verified = listing
+    return found
