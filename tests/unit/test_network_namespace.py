@@ -237,6 +237,33 @@ async def test_what_is_loaded_and_listed_passes_through_whole(entered: Entered) 
     assert await namespace.listing() == b"nft -j list table inet barasync\n"
 
 
+async def test_a_listing_without_end_is_not_kept(
+    entered: Entered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("barasync.networks.namespace.LONGEST", 1000)
+    namespace = entered("head -c 1000000 /dev/zero")
+
+    # One byte more than what is taken for a listing.
+    assert len(await namespace.listing()) == 1001
+
+
+async def test_of_what_a_failing_nft_says_the_beginning_is_kept(entered: Entered) -> None:
+    namespace = entered("head -c 1000000 /dev/zero | tr '\\000' x >&2; exit 1")
+
+    with pytest.raises(NamespaceError) as caught:
+        await namespace.load("")
+
+    assert str(caught.value).startswith("the rules could not be loaded: xxxx")
+    assert len(str(caught.value)) < 400
+
+
+async def test_an_nft_that_does_not_read_its_rules_has_failed_as_it_says(entered: Entered) -> None:
+    namespace = entered("exec <&-; exit 3")
+
+    with pytest.raises(NamespaceError, match="nft ended with 3"):
+        await namespace.load("x" * 1_000_000)
+
+
 def programs(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     """Have these programs only, whatever there is on this machine."""
     found = {name: f"/usr/bin/{name}" for name in names}

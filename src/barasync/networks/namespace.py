@@ -13,16 +13,18 @@ import os
 import select
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol
 
 import anyio
 from anyio import to_thread
+from anyio.abc import ByteReceiveStream, ByteSendStream
 
 from barasync.errors import EngineUnavailable
 from barasync.networks.bundle import Bundle, open_bundle, parent
+from barasync.networks.listing import LONGEST
 from barasync.networks.rules import TABLE
 from barasync.terminal_text import one_line
 
@@ -33,6 +35,7 @@ _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 _PACKAGES = {"nsenter": "util-linux", "nft": "nftables"}
 _NS_GET_USERNS = 0xB701
 _REASON_LENGTH = 300
+_SAID = 16 * 1024
 
 
 class NamespaceError(EngineUnavailable):
@@ -148,22 +151,45 @@ class Namespace:
 async def _carry_out(
     problem: str, command: Sequence[str], text: str, descriptors: Sequence[int]
 ) -> bytes:
-    """Run a program of nft's with `text` as its input, and return what it printed."""
+    """Run a program of nft's with `text` as its input, and return what it printed.
+
+    Of more than a listing may have it is the beginning, and one byte more.
+    """
+    printed, said = bytearray(), bytearray()
     try:
         with anyio.fail_after(_SECONDS):
-            done = await anyio.run_process(
-                command, input=text.encode(), check=False, pass_fds=descriptors
-            )
+            async with await anyio.open_process(command, pass_fds=descriptors) as process:
+                assert process.stdin is not None
+                assert process.stdout is not None
+                assert process.stderr is not None
+                async with anyio.create_task_group() as group:
+                    group.start_soon(_give, process.stdin, text.encode())
+                    group.start_soon(_take, process.stdout, printed, LONGEST + 1)
+                    group.start_soon(_take, process.stderr, said, _SAID)
+                await process.wait()
     except TimeoutError:
         raise NamespaceError(f"{problem}: nft did not end within {_SECONDS:g} s") from None
     except OSError as error:
         raise NamespaceError(f"{problem}: {command[0]}: {error.strerror}") from error
-    if done.returncode:
-        said = one_line(done.stderr.decode(errors="replace"), most=_REASON_LENGTH)
+    if process.returncode:
+        words = one_line(said.decode(errors="replace"), most=_REASON_LENGTH)
         raise NamespaceError(
-            f"{problem}: {said or f'nft ended with {done.returncode}'}", hint=_hint(said)
+            f"{problem}: {words or f'nft ended with {process.returncode}'}", hint=_hint(words)
         )
-    return done.stdout
+    return bytes(printed)
+
+
+async def _give(stdin: ByteSendStream, text: bytes) -> None:
+    """Send all of a text, or as much of it as is read."""
+    async with stdin:
+        with suppress(anyio.BrokenResourceError, ConnectionError):
+            await stdin.send(text)
+
+
+async def _take(stream: ByteReceiveStream, kept: bytearray, most: int) -> None:
+    """Receive until the end, and keep so many bytes of the beginning."""
+    async for piece in stream:
+        kept += piece[: most - len(kept)]
 
 
 def _copied(descriptor: int, stack: ExitStack) -> int:
