@@ -315,11 +315,23 @@ async def test_nobody_looks_for_listeners_without_a_port(service: FakeService) -
 async def test_a_service_that_does_not_listen_is_given_up(
     service: FakeService, found: frozenset[int] | ListenersUnknown
 ) -> None:
-    never = replace(LISTENS, ready_timeout=0.3)
+    never, ports = replace(LISTENS, ready_timeout=0.3), Ports([frozenset(), found])
 
-    ran = await run(service, "echo ran", services=(never,), listen=Ports([found]).listen)
+    ran = await run(service, "echo ran", services=(never,), listen=ports.listen)
 
     assert failed(ran, service).startswith("service 'db' was not ready within 0.3 s: ")
+
+
+async def test_a_port_that_another_service_has_makes_nobody_ready(service: FakeService) -> None:
+    ports = Ports([frozenset({5432})])
+
+    ran = await run(service, "echo ran", services=(LISTENS,), listen=ports.listen)
+
+    assert failed(ran, service) == (
+        "service 'db' cannot be started: something listens at 5432/tcp already"
+    )
+    assert ran.outcome().hint == "the services of a cell share its ports, each for one of them"
+    assert service_log(ran) == b""
 
 
 async def test_a_service_that_ends_before_it_listens_is_said(service: FakeService) -> None:

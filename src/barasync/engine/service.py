@@ -66,8 +66,7 @@ class Tail:
 class RunningService:
     """A service whose container was created.
 
-    `tail` is what has passed to its log. Without a `check` it is ready as soon as it runs. Whoever
-    made the container calls `end`, and removes it.
+    `tail` is what has passed to its log. Whoever made the container calls `end`, and removes it.
     `warning` says afterwards that it ended before it was to.
     """
 
@@ -79,14 +78,12 @@ class RunningService:
         *,
         sink: Sink,
         tail: Tail,
-        check: Check | None,
         enforced: Callable[[], AbstractAsyncContextManager[Enforcement]],
     ) -> None:
         self.container = container
         self.warning: str | None = None
         self._service = service
         self._tail = tail
-        self._check = check
         self._enforced = enforced
         self._rules: Enforcement | None = None
         self._drain = Drain(
@@ -105,8 +102,10 @@ class RunningService:
         self._state: ContainerInspect | None = None
         self._problem = ""
 
-    async def start(self, group: TaskGroup, introduce: Introduce) -> None:
+    async def start(self, group: TaskGroup, introduce: Introduce, check: Check | None) -> None:
         """Start it, follow it in `group`, and return when it is ready.
+
+        Without a `check` it is that as soon as it runs.
 
         Raises:
             ServiceFailed: it cannot be started, has ended, or is not ready in time.
@@ -122,7 +121,7 @@ class RunningService:
             raise self._failed(f"cannot be started: {error.message or error}") from error
         except (PodmanError, TimeoutError, NoVerdict) as error:
             raise self._failed(f"cannot be started: podman: {error}") from error
-        await self._until_ready()
+        await self._until_ready(check)
 
     async def end(self) -> None:
         """Kill it, and wait until the last of its output is in its log, within 10 s.
@@ -166,19 +165,18 @@ class RunningService:
         assert self._rules is not None, "it is started within the enforcement of its rules"
         await self._rules.apply(self.container)
 
-    async def _until_ready(self) -> None:
+    async def _until_ready(self, check: Check | None) -> None:
         seconds = self._service.ready_timeout
         with anyio.move_on_after(seconds) as waiting:
-            self._ready = await self._becomes_ready()
+            self._ready = await self._becomes_ready(check)
         if waiting.cancelled_caught:
-            said = f": {await self._check.said()}" if self._check is not None else ""
+            said = f": {await check.said()}" if check is not None else ""
             raise self._failed(f"was not ready within {seconds:g} s{said}")
         if not self._ready:
             raise self._failed(f"{self._how} before it was ready")
 
-    async def _becomes_ready(self) -> bool:
+    async def _becomes_ready(self, check: Check | None) -> bool:
         """Return `True` once it is ready, `False` when it has ended."""
-        check = self._check
         if check is None:
             return True
         ready = False

@@ -32,7 +32,7 @@ from barasync.engine.job import Job, Session
 from barasync.engine.masking import masked_sink
 from barasync.engine.phases import Phases
 from barasync.engine.readiness import Check, CommandCheck, PortCheck
-from barasync.engine.service import RunningService, Tail
+from barasync.engine.service import RunningService, ServiceFailed, Tail
 from barasync.engine.service_specs import owner_spec, service_spec, services_cgroup
 from barasync.networks.listeners import ListenersUnknown, Listening
 
@@ -197,11 +197,17 @@ class Services:
                 " as `ready` is executed in the service, wherever it is",
             ) from error
 
-    def _check_of(self, service: Service, container: Container) -> Check | None:
-        if isinstance(service.ready, ListensAt):
-            assert self._listening is not None, "it is looked into where a service has a port"
-            return PortCheck(service.ready, self._listening)
-        return CommandCheck(container) if service.ready else None
+    async def _check_of(self, service: Service, container: Container) -> Check | None:
+        if not isinstance(service.ready, ListensAt):
+            return CommandCheck(container) if service.ready else None
+        assert self._listening is not None, "it is looked into where a service has a port"
+        if service.ready.port in await self._listening.ports():
+            raise ServiceFailed(
+                f"service '{service.name}' cannot be started: something listens at {service.ready}"
+                " already",
+                hint="the services of a cell share its ports, each for one of them",
+            )
+        return PortCheck(service.ready, self._listening)
 
     async def _begin(
         self, service: Service, image: str, output: _Output, rules: Enforcement
@@ -213,12 +219,12 @@ class Services:
             self._session,
             sink=output.sink,
             tail=output.tail,
-            check=self._check_of(service, container),
             enforced=partial(enforced_for, self._job, self._session, joins=rules),
         )
         self._running.append(one)
         self._lasting.append(one)
-        await one.start(self._followers, self.introduce)
+        check = await self._check_of(service, container)
+        await one.start(self._followers, self.introduce, check)
 
     async def _create(self, spec: ContainerSpec) -> Container:
         async with self._session.gates.create.passed():
