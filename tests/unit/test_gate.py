@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from barasync.aiopodman import NotFound, ServerError, TransportError
-from barasync.engine.gate import COLLECTING, ENDED, Gate, Gates, Storage
+from barasync.engine.gate import COLLECTING, ENDED, Admission, Gate, Gates, Storage
 from tests.unit.fake_podman import refused
 
 pytestmark = pytest.mark.anyio
@@ -120,6 +120,27 @@ async def test_those_held_back_come_in_at_once_when_the_hold_is_over() -> None:
                 group.start_soon(gates.admitted)
             await anyio.wait_all_tasks_blocked()
             gates.hold(on=False)
+
+
+async def test_an_attempt_counts_as_one_container_until_it_leaves_once() -> None:
+    gates = Gates()
+    gates.hold(on=True)
+    first, second, never = Admission(gates), Admission(gates), Admission(gates)
+
+    await first.wait()
+    never.leave()
+    with anyio.move_on_after(0) as waiting:
+        await second.wait()
+    assert waiting.cancelled_caught
+    second.leave()
+    first.leave()
+    first.leave()
+
+    with anyio.fail_after(5):
+        await second.wait()
+    with anyio.move_on_after(0) as waiting:
+        await first.wait()
+    assert waiting.cancelled_caught
 
 
 async def test_ended_cells_are_released_up_to_a_bound_and_collected_a_few_at_a_time() -> None:
