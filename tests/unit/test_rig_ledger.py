@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
 from tests.rig import services
 from tests.rig.parts import Part
-from tests.rig.plugin import Ledger, required_by
+from tests.rig.plugin import CONTRACT, ContractTests, Ledger, required_by
 
 
 def ledger(**counts: dict[str, int]) -> Ledger:
@@ -49,3 +54,19 @@ def test_the_parts_together_need_every_podman_and_each_is_needed_by_one() -> Non
     assert list(required_by(None)) == everything
     assert all(required_by(part) for part in (Part.HOST, Part.TRIXIE))
     assert required_by(Part.REST) == ()
+
+
+def test_a_host_without_ipv6_is_told_before_the_first_contract_test(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tests.rig.plugin.has_ipv6", lambda: False)
+    config: Any = SimpleNamespace(option=SimpleNamespace(collectonly=False))
+    plugin = ContractTests(config)
+    contract: Any = SimpleNamespace(items=[SimpleNamespace(path=CONTRACT / "test_a.py")])
+    others: Any = SimpleNamespace(
+        items=[SimpleNamespace(path=CONTRACT.parent / "unit/test_a.py", user_properties=[])]
+    )
+
+    with pytest.raises(pytest.UsageError, match="this host has no IPv6"):
+        plugin.pytest_collection_finish(contract)
+    plugin.pytest_collection_finish(others)
