@@ -207,6 +207,25 @@ async def test_whoever_may_not_enter_hears_who_may(entered: Entered) -> None:
     assert "takes root" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "/dev/stdin:1:1-22: Error: Could not process rule: Operation not supported",
+        "/dev/stdin:9:9-44: Error: Could not process rule: No such file or directory",
+        "netlink: Error: cache initialization failed: Protocol not supported",
+    ],
+)
+async def test_rules_that_the_kernel_does_not_know_are_told_with_what_it_lacks(
+    entered: Entered, said: str
+) -> None:
+    namespace = entered(f'cat >/dev/null; echo "{said}" >&2; exit 1')
+
+    with pytest.raises(NamespaceError) as caught:
+        await namespace.load("table inet x {}")
+
+    assert "nf_tables" in str(caught.value.hint)
+
+
 async def test_an_nft_that_does_not_end_is_given_up(
     entered: Entered, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,8 @@ _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 _PACKAGES = {"nsenter": "util-linux", "nft": "nftables"}
 _NS_GET_USERNS = 0xB701
 _REASON_LENGTH = 300
+# What nft says of a family or an expression that the kernel does not know.
+_OF_THE_KERNEL = ("not supported", "could not process rule: no such file")
 _SAID = 16 * 1024
 
 
@@ -337,4 +339,9 @@ def _refuse(why: str, *, hint: str | None = None) -> NoReturn:
 def _hint(said: str) -> str | None:
     if "not permitted" in said.lower():
         return "it takes root, or the user whose rootless podman service it is"
+    if any(words in said.lower() for words in _OF_THE_KERNEL):
+        return (
+            "the kernel may lack what the rules take: nf_tables with tables of `inet`, and the"
+            " modules nft_ct, nft_fib_inet and nft_reject_inet"
+        )
     return None
