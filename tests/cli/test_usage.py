@@ -193,6 +193,18 @@ def test_an_interrupt_ends_the_reading_of_a_large_project(barasync: Barasync) ->
     assert (process.returncode, out, err) == (130, b"", b"")
 
 
+def test_an_interrupt_before_the_program_is_loaded_ends_it_without_a_traceback(
+    barasync: Barasync, tmp_path: Path
+) -> None:
+    """The signal comes while a library is imported: by one that sends it."""
+    (tmp_path / "typer.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    early = replace(barasync, environ={**barasync.environ, "PYTHONPATH": str(tmp_path)})
+
+    ended = early("--version")
+
+    assert (ended.code, ended.out, ended.err) == (-signal.SIGINT, "", "")
+
+
 def has_open(pid: int, path: Path) -> bool:
     for link in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):  # closed since
