@@ -58,6 +58,20 @@ def test_without_root_a_directory_has_to_be_named(monkeypatch: pytest.MonkeyPatc
     assert "--hooks-dir" in str(refused.value.hint)
 
 
+def test_a_log_that_could_not_be_written_is_refused_before_anything_is(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        install_hook(hooks_dir=tmp_path / "hooks", log=tmp_path / "nosuch" / "log")
+
+    assert str(refused.value).startswith(f"--log: {tmp_path}/nosuch is no directory")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_log_may_be_beside_a_hook_whose_directory_is_made(tmp_path: Path) -> None:
+    install_hook(hooks_dir=tmp_path / "hooks", log=tmp_path / "hooks" / "log")
+
+    assert (tmp_path / "hooks" / "barasync-network.json").exists()
+
+
 def test_removal_says_what_was_removed_or_that_there_was_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,6 +59,12 @@ def install_hook(
 
     files = _files(hooks_dir)
     place = (log or _log_of(files)).absolute()
+    if not place.parent.is_dir() and place.parent != files.directory:
+        raise ConfigError(
+            f"--log: {place.parent} is no directory, and nobody would hear why a container is"
+            " refused",
+            hint="make it, or name another file",
+        )
     tables = {} if policies is None else tables_of(policies)
     install(files, python=sys.executable, log=place, tables=tables)
     for path in (files.hook, files.program, files.policies):

@@ -111,7 +111,7 @@ def install(
     except OSError as error:
         raise EngineUnavailable(
             f"the hook cannot be written: {error.filename or files.directory}: {error.strerror}",
-            hint="it takes root; another user's podman needs --hooks-dir",
+            hint="root's directories take root; other users name one of theirs with --hooks-dir",
         ) from None
 
 
