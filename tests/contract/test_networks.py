@@ -25,6 +25,7 @@ from barasync.aiopodman import (
     quirks,
     remove_persistently,
 )
+from barasync.config.capabilities import DROPPED
 from tests.contract.conftest import Rig
 from tests.contract.running import created, printed, run, shell
 from tests.rig import libpod, networks, services
@@ -344,7 +345,7 @@ async def test_names_resolvers_and_capabilities_are_as_asked_for(
         extra_hosts={"mirror": "192.0.2.9", "mirror6": "2001:db8::9"},
         dns_servers=("192.0.2.53",),
         cap_add=("SYS_TIME",),
-        cap_drop=("NET_ADMIN", "NET_RAW"),
+        cap_drop=DROPPED,
     )
 
     output = (await run(podman, spec)).stdout.decode()
@@ -352,7 +353,9 @@ async def test_names_resolvers_and_capabilities_are_as_asked_for(
     assert {"192.0.2.9\tmirror", "2001:db8::9\tmirror6"} <= set(output.splitlines())
     assert "nameserver 192.0.2.53\n" in output
     capabilities = int(output.rpartition("CapEff:")[2], 16)
-    assert [capabilities >> bit & 1 for bit in (12, 13, 25)] == [0, 0, 1]
+    # linux/capability.h: DAC_READ_SEARCH, NET_ADMIN, NET_RAW, SYS_MODULE, SYS_RAWIO, SYS_ADMIN, BPF
+    assert [capabilities >> bit & 1 for bit in (2, 12, 13, 16, 17, 21, 39)] == [0] * len(DROPPED)
+    assert capabilities >> 25 & 1
 
 
 async def test_a_port_is_published_where_nobody_listens(podman: Podman, busybox: str) -> None:
