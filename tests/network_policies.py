@@ -59,7 +59,6 @@ RICH = Policy(
         at("10.66.0.0/16"),
         at("198.51.100.0/24"),
         at("0.0.0.0/0", Ports(Protocol.TCP, 25, 25)),
-        named("tracker.example"),
     ),
     allow=(
         at("198.51.100.0/24", *WEB),

@@ -208,6 +208,34 @@ def ping(place: Namespace, address: str) -> None:
     place.run(action)
 
 
+@pytest.mark.parametrize("resolver", [PEER4, PEER6])
+def test_a_question_for_a_name_that_nobody_takes_is_as_good_as_lost(resolver: str) -> None:
+    """Who hears of it gives up, and the resolver may be there again. Of all else it is heard."""
+    around = Surroundings(resolvers=(ip_address(PEER4), ip_address(PEER6)))
+
+    with cell(PRESETS["private"], around) as (inside, _):
+        ping(inside, resolver)
+        error = inside.run(lambda: reported(resolver, 53))
+
+    assert error == 0
+
+
+def reported(address: str, port: int) -> int:
+    """Send to a port where nobody is; return the error by when that of another port is there."""
+    with (
+        socket.socket(family(address), socket.SOCK_DGRAM) as asking,
+        socket.socket(family(address), socket.SOCK_DGRAM) as after,
+    ):
+        asking.connect((address, port))
+        asking.send(b"x")
+        after.settimeout(PATIENCE)
+        after.connect((address, port + 1))
+        after.send(b"x")
+        with pytest.raises(ConnectionRefusedError):
+            after.recv(1)
+        return asking.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+
 @settings(max_examples=40, deadline=None)
 @given(policies, surroundings, known_names, st.sets(packets, min_size=1, max_size=20))
 def test_the_kernel_refuses_what_the_policy_refuses(

@@ -186,8 +186,10 @@ def _matched(words: Sequence[str]) -> tuple[Entry, Sequence[str]]:
             return _match("==", {"exthdr": {"name": name}}, right=True), rest
         case ["fib", flag, result, *rest]:
             return _compared({"fib": {"result": result, "flags": [flag]}}, rest)
-        case ["ct", key, value, *rest]:
-            return _match("in", {"ct": {"key": key}}, right=value), rest
+        case ["ct", "state", value, *rest]:
+            return _match("in", {"ct": {"key": "state"}}, right=value), rest
+        case ["ct", "original", key, *rest]:
+            return _compared({"ct": {"key": key, "dir": "original"}}, rest)
         case [first, second, *rest]:
             return _compared(_key(first, second), rest)
         case _:
@@ -195,8 +197,8 @@ def _matched(words: Sequence[str]) -> tuple[Entry, Sequence[str]]:
 
 
 def _key(first: str, second: str) -> Entry:
-    if first == "meta":
-        return {"meta": {"key": second}}
+    if first in {"meta", "ct"}:
+        return {first: {"key": second}}
     if first in _PAYLOADS:
         return {"payload": {"protocol": first, "field": second}}
     raise Rejected(f"Error: syntax error in a rule: {first} {second}")

@@ -99,12 +99,15 @@ CHANGES: dict[str, tuple[Callable[[Entries], object], str]] = {
         lambda entries: right_of(entries, 7, 1)["prefix"].update(len=16),
         "rule 8 of chain output is 'meta oif != lo ip daddr 127.0.0.0/16 goto refused', not",
     ),
-    "a rule in front": (accept_in_front, "rule 1 of chain input is 'accept', not 'ct state est"),
+    "a rule in front": (
+        accept_in_front,
+        "rule 1 of chain input is 'accept', not 'ip saddr @res",
+    ),
     "a rule of words unknown": (
         lambda entries: entries[rules(entries, "input")[0]]["rule"].update(expr=[{"queue": 1}]),
         "rule 1 of chain input is '.*queue",
     ),
-    "no set": (without("set", "deny1_names_ip"), "set deny1_names_ip is missing"),
+    "no set": (without("set", "allow1_names_ip"), "set allow1_names_ip is missing"),
     "another set": (
         lambda entries: entries.append({"set": {"name": "more", "type": "ipv4_addr"}}),
         "set more is not known",
@@ -165,7 +168,7 @@ def test_what_packets_and_names_add_is_no_change(version: str) -> None:
         timed = {"elem": {"val": "192.0.2.9", "timeout": 60, "expires": 50}}
         key = {"concat": ["192.0.2.9", "tcp", 80]}
         counted = {"elem": {"val": key, "counter": {"packets": 1, "bytes": 60}}}
-        named(entries, "set", "deny1_names_ip")["elem"] = [timed]
+        named(entries, "set", "allow1_names_ip")["elem"] = [timed]
         named(entries, "set", "refused_ip")["elem"] = [counted]
 
     assert missing(RICH, changed(version, add)) is None

@@ -25,6 +25,8 @@ class ListingError(EngineUnavailable):
     """What was to be a listing of nft is none, or is too long to be one."""
 
 
+_OF_PROTOCOLS = frozenset({"meta l4proto", "ct protocol"})
+
 Entry = dict[str, dict[str, Any]]
 
 
@@ -161,6 +163,8 @@ def _key(listed: Any) -> str:
     match listed:
         case {"payload": {"protocol": protocol, "field": name}}:
             return f"{protocol} {name}"
+        case {"ct": {"key": key, "dir": direction}}:
+            return f"ct {direction} {key}"
         case {"meta": {"key": key}} | {"ct": {"key": key}}:
             return f"{next(iter(listed))} {key}"
         case {"ip option": {"name": name}} | {"exthdr": {"name": name}}:
@@ -173,7 +177,7 @@ def _key(listed: Any) -> str:
 
 def _match(left: Any, right: Any, operator: str) -> str:
     key = _key(left)
-    spell: Callable[[Any], str | int] = _protocol if key == "meta l4proto" else _value
+    spell: Callable[[Any], str | int] = _protocol if key in _OF_PROTOCOLS else _value
     match right:
         case True:
             return f"{key} {operator}exists"

@@ -224,7 +224,21 @@ def ruleset(policy: Policy, around: Surroundings) -> Ruleset:
     return Ruleset(Table(TABLE, sets, chains))
 
 
+def _unheard(made: Container[str]) -> Iterator[str]:
+    """Rules for reports that nobody takes questions for names: who hears of it does not ask again.
+
+    aardvark-dns 1.4 (podman 4.3.1) closes its port for some milliseconds whenever a container of
+    any network comes or goes. Clients take the report for an answer, and ask anew what was lost.
+    """
+    for icmp, (header, _) in zip(("icmp", "icmpv6"), VERSIONS, strict=True):
+        report = f"{icmp} type destination-unreachable"
+        question = f"ct protocol {PROTOCOLS['udp']} ct original proto-dst 53"
+        if f"resolvers_{header}" in made:
+            yield f"{header} saddr @resolvers_{header} {report} {question} drop"
+
+
 def _input(policy: Policy, deny: Iterable[Group], made: Container[str]) -> Iterator[str]:
+    yield from _unheard(made)
     yield from _KNOWN
     yield f"meta iif lo {_ACCEPT}"
     if policy.needs_network and policy.ipv6:
