@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from barasync.networks.host import addresses
 from tests.rig import libpod
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync
@@ -75,6 +80,62 @@ def test_a_cell_has_them_where_it_has_a_network(barasync: Barasync) -> None:
         "seen\n",
         "seen\n",
     ], online.err
+
+
+class Proxy(BaseHTTPRequestHandler):
+    """Says which page was asked for, as if it had fetched it."""
+
+    def do_GET(self) -> None:
+        page = f"fetched {self.path}\n".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, *_: object) -> None:
+        """Keep the tests' own output as it is."""
+
+
+@contextmanager
+def proxy() -> Iterator[str]:
+    """Where a proxy listens, at an address of this host."""
+    address = next(each for each in addresses(1) if each.version == 4)
+    with ThreadingHTTPServer((str(address), 0), Proxy) as server, ThreadPoolExecutor() as pool:
+        pool.submit(server.serve_forever)
+        try:
+            yield f"http://{address}:{server.server_port}/"
+        finally:
+            server.shutdown()
+
+
+def test_public_leads_to_them_and_private_names_none(barasync: Barasync) -> None:
+    # What a client sends to its proxy; that of busybox does not survive a search for names.
+    script = """
+        echo ${http_proxy-none}
+        place=${http_proxy#http://} && place=${place%/}
+        if [ "$place" ]; then
+            printf 'GET http://www.example.org/page HTTP/1.0\\r\\n\\r\\n' |
+                nc -w 5 ${place%:*} ${place#*:} | tail -n 1
+        fi
+    """
+    table = '[network.web]\nbase = "local"\nallow = ["1-65535/tcp"]\n'
+
+    with proxy() as place:
+        behind = replace(barasync, environ={**barasync.environ, "http_proxy": place})
+        behind.configure(table)
+        ended = {
+            network: behind(
+                *("run", BASE, "--workspace", "none", "--network", network),
+                *("--", "sh", "-c", script),
+            )
+            for network in ("public", "private", "web")
+        }
+
+    assert {network: each.out for network, each in ended.items()} == {
+        "public": f"{place}\nfetched http://www.example.org/page\n",
+        "private": "none\n",
+        "web": "none\n",
+    }, [each.err for each in ended.values()]
 
 
 def test_a_snapshot_of_a_cell_has_none_of_them(barasync: Barasync, service: RigService) -> None:

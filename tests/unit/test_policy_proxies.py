@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -101,6 +101,29 @@ async def test_one_proxy_may_be_passed_without_the_other() -> None:
 
 async def test_what_is_accepted_by_default_is_passed() -> None:
     assert await passed(table(Preset.LOCAL, default=Default.ACCEPT), PROXY) == Passed(PROXY)
+
+
+@pytest.mark.parametrize("default", list(Default))
+@pytest.mark.parametrize("entry", ["1-65535/tcp", "3128/tcp", "10.0.0.2"])
+@pytest.mark.parametrize("base", [Preset.PRIVATE, Preset.LOCAL])
+async def test_this_host_is_meant_by_neither_ports_alone_nor_a_default(
+    base: Preset, entry: str, default: Default
+) -> None:
+    host = [ip_address("10.0.0.1")]
+
+    assert await passed(table(base, entry, default=default), PROXY, host) == Passed()
+    assert await passed(table(base, "10.0.0.1", default=default), PROXY, host) == Passed(PROXY)
+
+
+@pytest.mark.parametrize("default", list(Default))
+async def test_public_opens_what_its_own_range_denies_whatever_the_default(
+    default: Default,
+) -> None:
+    policy = table(Preset.PUBLIC, "3128/tcp", default=default)
+    host = [ip_address("10.0.0.1")]
+
+    assert await passed(table(Preset.PUBLIC, default=default), PROXY) == Passed(PROXY, (OPENED,))
+    assert await passed(policy, PROXY, host) == Passed(PROXY, (OPENED,))
 
 
 @pytest.mark.parametrize("entry", ["10.0.0.0/8", "1-65535/tcp", "10.0.0.1 3128/tcp"])

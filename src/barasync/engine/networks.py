@@ -37,7 +37,7 @@ from barasync.engine.proxies import passed
 from barasync.engine.resolvers import Resolvers
 from barasync.engine.subnets import none_free, subnet_taken
 from barasync.errors import EngineUnavailable
-from barasync.networks.host import has_ipv6
+from barasync.networks.host import addresses, has_ipv6
 from barasync.networks.interface import interface_name
 from barasync.networks.rules import Rulesets
 
@@ -74,7 +74,8 @@ class CellNetwork:
 class Networks:
     """Makes the networks of a run as they are asked for, and removes them.
 
-    `resolvers` starts those of policies that name hosts. `proxies` are the caller's variables.
+    `resolvers` starts those of policies that name hosts. `proxies` are the caller's variables, and
+    `host` is a process in the network of the service's host.
     """
 
     def __init__(
@@ -85,12 +86,14 @@ class Networks:
         resolvers: Resolvers,
         *,
         proxies: Mapping[str, str] = MappingProxyType({}),
+        host: int = 1,
     ) -> None:
         self._podman = podman
         self._run = run
         self._labels = labels
         self._resolvers = resolvers
         self._proxies = proxies
+        self._host = host
         self._asked: set[str] = set()
         self._unanswered: set[str] = set()
         self._made: Once[str, CellNetwork] = Once(self._make)
@@ -149,7 +152,8 @@ class Networks:
         if policy.names:
             self._resolvers.require(policy)
         found = await self._found(policy)
-        proxies = await passed(policy, self._proxies)
+        host = await to_thread.run_sync(addresses, self._host) if self._proxies else ()
+        proxies = await passed(policy, self._proxies, host)
         network = CellNetwork(
             name=found.name,
             resolvers=_resolvers(policy, found),

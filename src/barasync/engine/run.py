@@ -139,6 +139,7 @@ class Run:
             session.labels,
             self._resolvers,
             proxies=session.proxies,
+            host=session.host,
         )
         self._turns = Turns(
             plan, session, preparation, recorder, networks=self._networks, wall_clock=wall_clock
