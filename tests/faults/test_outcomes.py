@@ -130,8 +130,9 @@ async def test_a_network_that_podman_cannot_set_up_is_told_with_what_to_install(
 
     hint = ran.outcome().hint or ""
     assert "netavark" in ran.outcome().reason
-    assert "install the package iptables there" in hint
+    assert "install the package iptables" in hint
     assert '`network = "none"` does without' in hint
+    assert ran.result.exit_code == 4
 
 
 @pytest.mark.parametrize("effect", [Refuses("database is locked"), Hangs()], ids=["500", "hung"])

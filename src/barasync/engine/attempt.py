@@ -1,7 +1,7 @@
 """One attempt of a cell: create, copy, start attached, drain, inspect, collect, picture, remove.
 
 The order never lost output in thousands of measured runs (`docs/podman.md`). A cell that does not
-pass is data; every podman error becomes an `Outcome` in `_infrastructure_error`, nowhere else.
+pass is data; every podman error becomes an `Outcome` in `_of_podman`, nowhere else.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from barasync.engine.reaper import Kind
 from barasync.engine.service import ServiceFailed
 from barasync.engine.services import OpenLog, Services, services_beside
 from barasync.engine.sweep import Left
-from barasync.errors import BarasyncError, ConfigError
+from barasync.errors import BarasyncError, ConfigError, EngineUnavailable
 from barasync.matrix.outcome import Outcome, OutputCounts, Status, Usage
 from barasync.workspace.destinations import mounted_in, send_copies
 from barasync.workspace.live import mount_hint
@@ -124,7 +124,7 @@ class Attempt:
             not_begun = _not_begun(error, place.container_id)
             if not_begun is not None and self._leaked(place) is None:
                 raise not_begun from error
-            return Taken(outcome=_infrastructure_error(error, place.container_id))
+            return _of_podman(error, place.container_id)
         except ServiceFailed as error:
             # Another attempt has other services.
             return Taken(outcome=_refused(error))
@@ -230,9 +230,12 @@ def _not_begun(error: Exception, container_id: str | None) -> NotBegun | None:
     return None
 
 
-def _infrastructure_error(error: Exception, container_id: str | None) -> Outcome:
-    """Say that podman, not the cell, failed; there was a container if it has an ID."""
-    hint = None
+def _of_podman(error: Exception, container_id: str | None) -> Taken:
+    """Say that podman, not the cell, failed; there was a container if it has an ID.
+
+    Where it cannot set up networks, another attempt or cell does no better.
+    """
+    hint = lacking = None
     if isinstance(error, TimeoutError):
         late = "create the container" if container_id is None else "bring the container to an end"
         reason = str(error) or f"podman did not {late} in time"
@@ -241,13 +244,16 @@ def _infrastructure_error(error: Exception, container_id: str | None) -> Outcome
         hint = "does something else clean up on this service, with `podman rm --force` say?"
     else:
         reason = f"podman: {error}"
-        hint = mount_hint(reason) or network_hint(reason)
-    return Outcome(
+        lacking = network_hint(reason)
+        hint = mount_hint(reason) or lacking
+    outcome = Outcome(
         status=Status.INFRASTRUCTURE_ERROR,
         reason=reason,
         hint=hint,
         output=OutputCounts(complete=False),
     )
+    unavailable = None if lacking is None else EngineUnavailable(reason, hint=lacking)
+    return Taken(outcome=outcome, error=unavailable)
 
 
 def leaked(outcome: Outcome, left: Left) -> Outcome:

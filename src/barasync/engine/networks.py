@@ -37,6 +37,7 @@ from barasync.engine.proxies import passed
 from barasync.engine.resolvers import Resolvers
 from barasync.engine.subnets import none_free, subnet_taken
 from barasync.errors import EngineUnavailable
+from barasync.networks.bridge import remove_bridge
 from barasync.networks.host import addresses, has_ipv6
 from barasync.networks.interface import interface_name
 from barasync.networks.rules import Rulesets
@@ -142,6 +143,8 @@ class Networks:
                     left[name] = f"network {name} could not be removed: {error}"
                 else:
                     del left[name]
+                    if self._resolvers.here:
+                        await to_thread.run_sync(remove_bridge, interface_name(name))
         return tuple(
             f"{problem}; `podman network rm {name}`, or later `barasync clean`"
             for name, problem in left.items()

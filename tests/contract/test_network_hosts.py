@@ -1,0 +1,98 @@
+"""Policies where the podman service is not as it mostly is: it lacks a program, or gives more."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from barasync.networks.interface import interface_name
+from tests.rig import services
+from tests.rig.busybox import native_architecture
+from tests.rig.command import Barasync, Ended
+from tests.rig.services import Installation, RigService
+
+INTERFACES = Path("/sys/class/net")
+BASE = f"localhost/busybox:{native_architecture()}"
+# An overlay of its directory has all that the directory has but the program.
+HIDE = """
+set -e
+directory=$(dirname "$0")
+mount -t tmpfs hidden /mnt
+mkdir /mnt/upper /mnt/work
+mount -t overlay -o "lowerdir=$directory,upperdir=/mnt/upper,workdir=/mnt/work" hidden "$directory"
+rm "$0"
+umount -l /mnt
+"""
+
+
+@contextmanager
+def without(service: RigService, program: str) -> Iterator[None]:
+    """Take a program from a service, and from what it executes, for the block."""
+    inside = ("nsenter", "--target", str(service.pid), "--mount")
+    subprocess.run([*inside, "sh", "-c", HIDE, program], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*inside, "umount", os.path.dirname(program)], check=True)  # noqa: PTH120
+
+
+def command(service: RigService, directory: Path) -> Barasync:
+    directory.mkdir()
+    return Barasync(directory, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
+
+
+def run(barasync: Barasync, network: str, script: str) -> Ended:
+    options = ("--workspace", "none", "--network", network)
+    return barasync("run", BASE, *options, "--", "sh", "-c", script)
+
+
+@pytest.mark.parametrize("network", ["private", "public"])
+def test_a_service_without_its_firewalls_program_starts_nothing_and_the_package_is_named(
+    service: RigService, busybox: str, tmp_path: Path, network: str
+) -> None:
+    assert busybox
+    program, package = ("nft", "nftables")
+    if service.version.startswith("4."):
+        program = package = "iptables"
+
+    barasync = command(service, tmp_path / "project")
+    with without(service, f"/usr/sbin/{program}"):
+        ended = run(barasync, network, "echo started")
+
+    assert (ended.code, ended.out) == (4, ""), ended.err
+    assert f"install the package {package} on its machine" in ended.err
+    assert '`network = "none"` does without' in ended.err
+    assert not (
+        INTERFACES / interface_name(f"barasync-{barasync.record().name}-{network}")
+    ).exists()
+
+
+def test_a_service_that_gives_capabilities_gives_none_that_lifts_a_policy(
+    installation: Installation, tmp_path: Path
+) -> None:
+    script = "grep CapBnd /proc/self/status"
+    with services.private_directory() as directory:
+        environ = services.isolated_environment(directory, default_ulimits=True)
+        given = '"CHOWN", "NET_ADMIN", "SETUID", "SYS_ADMIN"'
+        with Path(environ["CONTAINERS_CONF"]).open("a") as settings:
+            settings.write(f"default_capabilities = [{given}]\n")
+        service = services.start(installation, environ, directory)
+        try:
+            service.busybox(native_architecture())
+            barasync = command(service, tmp_path / "project")
+            free, held = (run(barasync, network, script) for network in ("none", "local"))
+        finally:
+            services.stop(service)
+
+    # linux/capability.h: CHOWN, SETUID, NET_ADMIN, SYS_ADMIN
+    assert bounding(free) == 1 << 0 | 1 << 7 | 1 << 12 | 1 << 21, free.err
+    assert bounding(held) == 1 << 0 | 1 << 7, held.err
+
+
+def bounding(ended: Ended) -> int:
+    return int(ended.out.split()[1], 16)
