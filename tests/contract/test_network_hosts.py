@@ -72,22 +72,45 @@ def test_a_service_without_its_firewalls_program_starts_nothing_and_the_package_
     ).exists()
 
 
+@contextmanager
+def own_service(installation: Installation, section: str, setting: str) -> Iterator[RigService]:
+    """A service with one more setting in its `containers.conf`."""
+    with services.private_directory() as directory:
+        environ = services.isolated_environment(directory, default_ulimits=True)
+        file = Path(environ["CONTAINERS_CONF"])
+        begin = f"[{section}]\n"
+        setting = setting.replace("DIRECTORY", str(directory))
+        file.write_text(file.read_text().replace(begin, f"{begin}{setting}\n", 1))
+        (directory / "helpers").mkdir()
+        (directory / "helpers/netavark").symlink_to("/usr/lib/podman/netavark")
+        service = services.start(installation, environ, directory)
+        try:
+            service.busybox(native_architecture())
+            yield service
+        finally:
+            services.stop(service)
+
+
+def test_without_podmans_resolver_a_name_is_not_known_at_once_and_a_failure_is_told_why(
+    installation: Installation, tmp_path: Path
+) -> None:
+    script = "nslookup $BARASYNC_CELL >/dev/null 2>&1 || echo unknown; exit 7"
+    with own_service(installation, "engine", 'helper_binaries_dir = ["DIRECTORY/helpers"]') as one:
+        ended = run(command(one, tmp_path / "project"), "private", script)
+
+    assert (ended.code, ended.out) == (7, "unknown\n"), ended.err
+    assert "nobody answers on port 53 of 10." in ended.err
+    assert "aardvark-dns" in ended.err
+
+
 def test_a_service_that_gives_capabilities_gives_none_that_lifts_a_policy(
     installation: Installation, tmp_path: Path
 ) -> None:
     script = "grep CapBnd /proc/self/status"
-    with services.private_directory() as directory:
-        environ = services.isolated_environment(directory, default_ulimits=True)
-        given = '"CHOWN", "NET_ADMIN", "SETUID", "SYS_ADMIN"'
-        with Path(environ["CONTAINERS_CONF"]).open("a") as settings:
-            settings.write(f"default_capabilities = [{given}]\n")
-        service = services.start(installation, environ, directory)
-        try:
-            service.busybox(native_architecture())
-            barasync = command(service, tmp_path / "project")
-            free, held = (run(barasync, network, script) for network in ("none", "local"))
-        finally:
-            services.stop(service)
+    given = 'default_capabilities = ["CHOWN", "NET_ADMIN", "SETUID", "SYS_ADMIN"]'
+    with own_service(installation, "containers", given) as service:
+        barasync = command(service, tmp_path / "project")
+        free, held = (run(barasync, network, script) for network in ("none", "local"))
 
     # linux/capability.h: CHOWN, SETUID, NET_ADMIN, SYS_ADMIN
     assert bounding(free) == 1 << 0 | 1 << 7 | 1 << 12 | 1 << 21, free.err

@@ -16,6 +16,7 @@ from barasync.config.policies import PRESETS, Address, Destination, Policy, Pres
 from barasync.engine.ended import Ended
 from barasync.engine.enforcement import enforced
 from barasync.engine.networks import CellNetwork
+from barasync.engine.once import Once
 from barasync.networks.asked import RefusedName
 from barasync.networks.namespace import NamespaceError
 from barasync.networks.resolver import Resolver, ResolverError
@@ -219,3 +220,28 @@ def raises(error: Exception) -> Callable[..., None]:
         raise error
 
     return call
+
+
+@pytest.mark.parametrize("closed", [True, False])
+async def test_a_resolver_that_is_not_there_is_told_and_no_cell_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch, *, closed: bool
+) -> None:
+    looked: list[object] = []
+
+    async def look(address: Address) -> bool:
+        looked.append(address)
+        return closed
+
+    network = CellNetwork(name="n", bridge="bs1", resolvers=(GATEWAY,), unheard=Once(look))
+    monkeypatch.setattr("barasync.engine.enforcement.addresses", lambda _process: (GATEWAY,))
+    monkeypatch.setattr("barasync.engine.enforcement.keep_address", lambda _bridge: None)
+    container: Any = Container(pid=42)
+    for _ in range(2):
+        async with enforced(PRESETS["private"], network, Kernel().enter, alias="c") as enforcement:
+            await enforcement.apply(container)
+            ended = await enforcement.settle(Ended())
+
+    assert looked == [GATEWAY]
+    assert enforcement.around.resolvers == (() if closed else (GATEWAY,))
+    assert [note for note in ended.notes if "aardvark-dns" in note] == list(ended.notes)
+    assert len(ended.notes) == closed

@@ -127,6 +127,9 @@ class Enforcement:
     async def settle(self, ended: Ended) -> Ended:
         """Add to how a container ended what it asked for in vain, and what its policy refused."""
         ended = self._with_names(ended)
+        unheard = self.rules is not None and self.around.resolvers != self._network.resolvers
+        if unheard and not ended.passed:
+            ended = replace(ended, notes=(*ended.notes, self._nobody()))
         if self._namespace is None or self._policy is None:
             return ended
         try:
@@ -139,6 +142,13 @@ class Enforcement:
             return ended
         note = refused_line(self._policy, self.around, refused, packets)
         return replace(ended, refused=refused, refused_packets=packets, refused_note=note)
+
+    def _nobody(self) -> str:
+        asked = ", ".join(map(str, self._network.resolvers))
+        return (
+            f"it had no names: nobody answers on port 53 of {asked}; podman's resolver is in the"
+            " package aardvark-dns, to be installed where the podman service is"
+        )
 
     def _with_names(self, ended: Ended) -> Ended:
         policy, asked = self._policy, self.asked
@@ -168,7 +178,7 @@ class Enforcement:
             host = await to_thread.run_sync(addresses, self._host)
             self._check_resolvers(host)
             self.around = Surroundings(
-                resolvers=self._network.resolvers,
+                resolvers=await self._heard(),
                 host=host,
                 links=self._network.links,
                 loopback=self._loopback,
@@ -183,6 +193,20 @@ class Enforcement:
                 f"the rules are not as they were loaded: {lacking}",
                 hint="`nft --version` and `uname --kernel-release` belong into a report of this",
             )
+
+    async def _heard(self) -> tuple[Address, ...]:
+        """Return whom the container asks for names; nobody where none of them takes questions.
+
+        Podman starts its resolver with a network's first container, if it is installed. Without it
+        a question is refused at once.
+        """
+        network = self._network
+        if network.bridge is None or network.names is not None:
+            return network.resolvers
+        for address in network.resolvers:
+            if not await network.unheard.get(address):
+                return network.resolvers
+        return ()
 
     def _check_resolvers(self, host: Sequence[Address]) -> None:
         """Refuse a resolver of names that is somebody else: whoever is asked hears what is asked.

@@ -38,6 +38,7 @@ from barasync.engine.resolvers import Resolvers
 from barasync.engine.subnets import none_free, subnet_taken
 from barasync.errors import EngineUnavailable
 from barasync.networks.bridge import remove_bridge
+from barasync.networks.closed_port import is_closed
 from barasync.networks.host import addresses, has_ipv6
 from barasync.networks.interface import interface_name
 from barasync.networks.rules import Rulesets
@@ -59,7 +60,8 @@ class CellNetwork:
     `resolvers` are the servers that they ask for names, on port 53; `names` is behind them where
     the policy names hosts. `bridge` is the network's interface, where it is on this machine, and
     `links` are its subnets. `proxies` are the caller's variables for the cells, and `opened` what
-    they may reach for these. `rules` makes those of its policy, once for all cells alike.
+    they may reach for these. `rules` makes those of its policy, once for all cells alike, and
+    `unheard` says of a resolver on this machine that it takes no questions.
     """
 
     name: str | None = None
@@ -70,6 +72,7 @@ class CellNetwork:
     proxies: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     opened: tuple[Destination, ...] = ()
     rules: Rulesets = field(default_factory=Rulesets, compare=False)
+    unheard: Once[Address, bool] = field(default_factory=lambda: Once(is_closed), compare=False)
 
 
 class Networks:

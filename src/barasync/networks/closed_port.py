@@ -1,0 +1,49 @@
+"""Whether somebody takes questions for names on an address of this host.
+
+Source: RFC 1035, section 4.1.1; udp(7), on what a closed port is met with.
+"""
+
+from __future__ import annotations
+
+import socket
+
+import anyio
+from anyio import to_thread
+
+from barasync.config.policies import Address
+
+_SECONDS = 2.0
+_PAUSE_SECONDS = 0.02
+# A refusal comes at once, from this host itself.
+_REFUSAL_SECONDS = 0.05
+# A header that announces no question: whoever is there need not ask anybody for an answer.
+_HEADER = b"\0" * 12
+
+
+async def is_closed(server: Address, port: int = 53) -> bool:
+    """Say that nobody listens at a port of an address of this host; takes 2 s where that is so.
+
+    Only who is refused all that time says so: a resolver may be about to begin, or to begin anew.
+    """
+    end = anyio.current_time() + _SECONDS
+    while await to_thread.run_sync(_refuses, server, port, abandon_on_cancel=True):
+        if anyio.current_time() > end:
+            return True
+        # There is no event to wait for: the port is another program's.
+        await anyio.sleep(_PAUSE_SECONDS)
+    return False
+
+
+def _refuses(server: Address, port: int) -> bool:
+    family = socket.AF_INET6 if server.version == 6 else socket.AF_INET  # noqa: PLR2004 - of IP
+    with socket.socket(family, socket.SOCK_DGRAM) as asking:
+        asking.settimeout(_REFUSAL_SECONDS)
+        try:
+            asking.connect((str(server), port))
+            asking.send(_HEADER)
+            asking.recv(1)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+    return False
