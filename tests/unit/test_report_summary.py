@@ -185,6 +185,14 @@ def test_what_networks_refused_is_noted_once_for_all_cells_of_which_it_is_told()
     assert [cell.refused for cell in document.cells] == [refused] * 3
 
 
+def test_the_logs_of_services_are_named_where_cells_have_some() -> None:
+    beside = Outcome(status=Status.FAILED, exit_code=1, phases={"services": 0.5, "run": 1.0})
+    line = "services   .barasync/runs/R/cells/<cell>/services/<name>.log"
+
+    assert line in summary(one_cell(beside))
+    assert line not in summary(one_cell(FAILED))
+
+
 def test_the_problem_of_a_run_is_noted() -> None:
     document = reduce_events([run_started("amd64"), run_finished(4, "podman went away")])
 

@@ -114,6 +114,9 @@ def _row(cell: CellResult, style: Style) -> tuple[str, ...]:
 def _places(document: ResultDocument, record: str, artifacts: str) -> Iterator[str]:
     if any(cell.logs is not None for cell in document.cells):
         yield f"logs       {record}/cells/<cell>/output.log"
+    # Whoever waited for services has them.
+    if any("services" in cell.phases for cell in document.cells):
+        yield f"services   {record}/cells/<cell>/services/<name>.log"
     fetched = [
         item for cell in document.cells for item in cell.artifacts if item.destination is not None
     ]
