@@ -205,7 +205,8 @@ def test_the_policy_of_a_cell_holds_for_its_services(barasync: Barasync) -> None
     assert ended.code == 0, ended.out + ended.err
     (cell,) = barasync.result()["cells"]
     assert [(one["address"], one["port"]) for one in cell["refused"]] == [("198.51.100.9", 4443)]
-    assert barasync.log(NATIVE, "services/web.log").splitlines()[1] == "1"
+    # What nc says of it goes to the other stream.
+    assert "1" in barasync.log(NATIVE, "services/web.log").splitlines()
 
 
 def test_a_cell_that_would_get_another_namespace_is_not_started(
@@ -290,4 +291,4 @@ def test_clean_removes_what_a_killed_run_left_beside_its_cell(
 
     assert len(left) == 3
     assert ended.code == 0, ended.out + ended.err
-    assert containers(service) == {}
+    assert containers(service) == {}, ended.out + ended.err
