@@ -72,6 +72,10 @@ class Collection:
         if key in self.podman.refuses:
             raise self.podman.refuses[key]
         self.podman.removed.append((self.kind, key))
+        if key in self.podman.stays:
+            self.podman.stays.remove(key)
+            return
+        self.found = [each for each in self.found if getattr(each, "id", "") != key]
 
 
 @dataclass
@@ -88,7 +92,7 @@ class Handle:
 class Store:
     """Stands for the client: one of each kind for every identity it is given.
 
-    Its storage is in the directory `root`.
+    Its storage is in the directory `root`. What `stays` is said to be removed, once, and is not.
     """
 
     def __init__(self, *, root: Path = Path("/nowhere"), **runs: Identity) -> None:
@@ -96,6 +100,7 @@ class Store:
         self.system = self
         self.removed: list[tuple[Kind, str]] = []
         self.refuses: dict[str, Exception] = {}
+        self.stays: set[str] = set()
         self.containers = Collection(self, Kind.CONTAINER)
         self.networks = Collection(self, Kind.NETWORK)
         self.volumes = Collection(self, Kind.VOLUME)
@@ -284,6 +289,29 @@ async def test_a_container_that_podman_does_not_remove_is_a_failure_and_the_rest
     assert removals[0].fate is Fate.FAILED
     assert "cannot stop container" in removals[0].reason
     assert {removal.fate for removal in removals[1:]} == {Fate.REMOVED}
+
+
+async def test_removal_of_dependents_races__a_container_that_stays_is_removed_again() -> None:
+    podman = Store(one=DEAD, two=DEAD)
+    podman.stays.add("one-c")
+
+    removals = await remove(cast("Podman", podman), None, await podman.leftovers())
+
+    containers = [key for kind, key in podman.removed if kind is Kind.CONTAINER]
+    assert containers[2:] == ["one-c"]
+    assert podman.removed[2] == (Kind.CONTAINER, "one-c")
+    assert {removal.fate for removal in removals} == {Fate.REMOVED}
+    assert podman.containers.found == []
+
+
+async def test_containers_that_cannot_be_listed_once_more_are_what_podman_said() -> None:
+    podman = Store(one=DEAD)
+    found = await podman.leftovers()
+    podman.containers.error = refused(ServerError, "database is locked")
+
+    removals = await remove(cast("Podman", podman), None, found)
+
+    assert {removal.fate for removal in removals} == {Fate.REMOVED}
 
 
 async def test_a_layer_alone_is_no_sign_of_a_dead_run() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -61,6 +61,27 @@ async def test_a_container_whose_removal_hangs_costs_no_volume_its_removal(
 
     assert fake.volumes.present == {}
     assert remains == Remains(containers=(Left(id="id0", cell="b"),))
+
+
+async def test_removal_of_dependents_races__a_container_that_stays_is_removed_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake = FakePodman(lambda _cell: Script())
+    for cell in "ab":
+        await fake.create(ContainerSpec(image="image", labels={CELL: cell}))
+    removed, remove = list[str](), FakeContainer.remove
+
+    async def said_to_be_removed(container: FakeContainer, **how: Any) -> None:
+        removed.append(container.id)
+        if removed.count("id0") != 1 or container.id != "id0":
+            await remove(container, **how)
+
+    monkeypatch.setattr(FakeContainer, "remove", said_to_be_removed)
+
+    remains = await sweep(cast("Podman", fake), "run1", None)
+
+    assert sorted(removed) == ["id0", "id0", "id1"]
+    assert (remains, fake.present) == (Remains(), {})
 
 
 async def test_a_volume_that_podman_was_not_asked_to_remove_is_told_apart(

@@ -164,11 +164,15 @@ async def remove(
         async with limiter:
             removals[leftover] = await _removed(podman, cgroups, leftover)
 
-    for kinds in _ORDER:
+    async def remove_all(those: Iterable[Leftover]) -> None:
         async with anyio.create_task_group() as group:
-            for leftover in todo:
-                if leftover.kind in kinds:
-                    group.start_soon(remove_one, leftover)
+            for leftover in those:
+                group.start_soon(remove_one, leftover)
+
+    for kinds in _ORDER:
+        await remove_all(leftover for leftover in todo if leftover.kind in kinds)
+        if Kind.CONTAINER in kinds:
+            await remove_all(await _still_there(podman, removals.values()))
     return tuple(
         removals[leftover] for kinds in _ORDER for leftover in todo if leftover.kind in kinds
     )
@@ -313,6 +317,22 @@ def _cgroups(mounts: CgroupMounts, identity: Identity, recorded: Collection[str]
 
 
 # Removed
+
+
+async def _still_there(podman: Podman, removals: Iterable[Removal]) -> list[Leftover]:
+    """Return the containers that podman has said to be removed, and lists.
+
+    So it does of one whose namespace others have that are removed at the same time; by now those
+    are gone (`removal-of-dependents-races`).
+    """
+    gone = [each.leftover for each in removals if each.fate is Fate.REMOVED]
+    if not gone:
+        return []
+    try:
+        listed = {each.key for each in await _containers(podman)}
+    except PodmanError:
+        return []
+    return [each for each in gone if each.key in listed]
 
 
 async def _removed(podman: Podman, cgroups: CgroupMounts | None, leftover: Leftover) -> Removal:

@@ -113,11 +113,11 @@ async def sweep(podman: Podman, run: str, cgroup: RunCgroup | None) -> Remains:
                 unknown = str(error)
             else:
                 unknown = None
-            await _remove(
-                containers,
-                lambda key: remove_persistently(podman.containers.handle(key)),
-                dict(containers),
-            )
+            found = dict(containers)
+            await _remove_containers(podman, containers, dict(found))
+            if len(containers) < len(found):
+                unsure = await _remove_again(podman, run, containers)
+                unknown = unknown or unsure
         untried.update(volumes)
         with anyio.move_on_after(_VOLUME_SECONDS):
             await _remove(volumes, partial(podman.volumes.remove, missing_ok=True), untried)
@@ -129,6 +129,28 @@ async def sweep(podman: Podman, run: str, cgroup: RunCgroup | None) -> Remains:
         cgroup=None if gone or cgroup is None else cgroup.name,
         unknown=unknown,
     )
+
+
+async def _remove_containers(
+    podman: Podman, left: dict[str, Left], untried: dict[str, Left]
+) -> None:
+    await _remove(left, lambda key: remove_persistently(podman.containers.handle(key)), untried)
+
+
+async def _remove_again(podman: Podman, run: str, left: dict[str, Left]) -> str | None:
+    """Remove what podman has said to be removed, and lists; say why that is not known.
+
+    So it does of a container whose namespace others have that are removed at the same time; by now
+    those are gone (`removal-of-dependents-races`).
+    """
+    try:
+        listed = await _containers(podman, run)
+    except PodmanError as error:
+        return str(error)
+    again = {key: each for key, each in listed.items() if key not in left}
+    left.update(again)
+    await _remove_containers(podman, left, again)
+    return None
 
 
 async def _containers(podman: Podman, run: str) -> Mapping[str, Left]:
@@ -147,7 +169,7 @@ async def _volumes(podman: Podman, run: str) -> Mapping[str, Left]:
 async def _remove(
     left: dict[str, Left], remove: Callable[[str], Awaitable[None]], untried: dict[str, Left]
 ) -> None:
-    """Remove things, a few at a time, and take those that are gone out of `left`.
+    """Remove the `untried`, a few at a time, and take those that are gone out of `left`.
 
     What is asked for is taken out of `untried`.
     """
@@ -164,7 +186,7 @@ async def _remove(
                 del left[key]
 
     async with anyio.create_task_group() as group:
-        for key in tuple(left):
+        for key in tuple(untried):
             group.start_soon(remove_one, key)
 
 
