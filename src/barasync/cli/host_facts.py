@@ -26,8 +26,8 @@ _PROGRAMS = {
     "mmdebstrap": "makes images from Debian packages (package mmdebstrap)",
     "nft": f"loads the rules of networks (package nftables); {_UNENFORCED}",
     "nsenter": f"loads the rules of networks (package util-linux); {_UNENFORCED}",
-    "iptables": "makes networks before podman 5 (package iptables); without it no cell that has one"
-    f" starts there, and {NONE_DOES_WITHOUT}",
+    "iptables": "makes networks where podman's netavark takes it, as that of 4.3 does (package"
+    f" iptables); without it no cell that has one starts there, and {NONE_DOES_WITHOUT}",
     "aardvark-dns": "answers cells that ask for names (package aardvark-dns); without it they get"
     " no answer, and cells do not find each other",
 }
