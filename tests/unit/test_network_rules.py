@@ -17,6 +17,10 @@ def test_the_rules_of_a_policy_are_those_of_its_file(name: str) -> None:
     assert ruleset(*POLICIES[name]).text == (GOLDEN / f"{name}.nft").read_text()
 
 
+def test_of_rules_that_nobody_has_listed_yet_an_empty_listing_has_none() -> None:
+    assert missing(ruleset(*POLICIES["private"]), b"") is not None
+
+
 def test_every_file_of_rules_has_its_policy() -> None:
     assert {path.stem for path in GOLDEN.glob("*.nft")} == POLICIES.keys()
 

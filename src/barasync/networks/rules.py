@@ -128,7 +128,7 @@ class Ruleset:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self.verified = b""
+        self.verified: bytes | None = None
 
     @cached_property
     def text(self) -> str:
