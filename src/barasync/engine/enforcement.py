@@ -24,9 +24,10 @@ from barasync.networks.advice import refused_line
 from barasync.networks.asked import Asked
 from barasync.networks.bridge import keep_address
 from barasync.networks.host import addresses
+from barasync.networks.loading import enforce, verify
 from barasync.networks.namespace import Enter, Entered, NamespaceError
 from barasync.networks.refused import refusals, refused_packets
-from barasync.networks.rules import Ruleset, Surroundings, missing
+from barasync.networks.rules import Ruleset, Surroundings
 
 
 class Enforcement:
@@ -185,14 +186,10 @@ class Enforcement:
             )
             allow = (*policy.allow, *self._network.opened)
             rules = self._network.rules.get(replace(policy, allow=allow), self.around)
-            await namespace.load(rules.replacement if again else rules.text)
+            await enforce(namespace, rules, anew=again)
+        else:
+            await verify(namespace, rules)
         self.rules = rules
-        lacking = missing(rules, await namespace.listing())
-        if lacking is not None:
-            raise NamespaceError(
-                f"the rules are not as they were loaded: {lacking}",
-                hint="`nft --version` and `uname --kernel-release` belong into a report of this",
-            )
 
     async def _heard(self) -> tuple[Address, ...]:
         """Return whom the container asks for names; nobody where none of them takes questions.
