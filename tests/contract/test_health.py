@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import tarfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import anyio
 import pytest
+from anyio import to_thread
 
 from barasync.aiopodman import APIError, ContainerSpec, Podman, ServerError, Stream
 from tests.contract.running import created, printed, shell
+from tests.rig.waiting import wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -71,9 +74,13 @@ async def test_nothing_is_left_of_a_check_that_was_given_up(podman: Podman, busy
         with anyio.move_on_after(0.3) as waiting:
             await container.check_health()
         assert waiting.cancelled_caught
-    processes = await anyio.run_process(["ps", "axww", "-o", "args"])
 
-    assert container.id.encode() not in processes.stdout
+    def gone() -> bool:
+        shown = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, check=True)
+        return container.id.encode() not in shown.stdout
+
+    # Of an exec session processes stay for five minutes; podman's own cleanup is soon over.
+    await to_thread.run_sync(wait_until, gone, "no process has the container's ID")
 
 
 async def hosts_file(text: str) -> AsyncIterator[bytes]:
