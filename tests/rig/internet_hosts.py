@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 _QUESTIONS = {1: 4, 28: 6}
@@ -105,12 +106,14 @@ class Hosts:
 
     def _resolve(self, server: socket.socket) -> None:
         question, client = server.recvfrom(4096)
-        server.sendto(self._reply(question), client)
+        # As name servers do with what is no question; a test that has sent it is to say so.
+        with suppress(IndexError, struct.error, UnicodeDecodeError):
+            server.sendto(self._reply(question), client)
 
     def _accept_question(self, server: socket.socket) -> None:
         connection, _ = server.accept()
         connection.settimeout(5)
-        with connection:
+        with connection, suppress(IndexError, struct.error, UnicodeDecodeError):
             (length,) = struct.unpack("!H", connection.recv(2))
             reply = self._reply(connection.recv(length))
             connection.sendall(struct.pack("!H", len(reply)) + reply)

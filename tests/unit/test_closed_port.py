@@ -10,6 +10,8 @@ import pytest
 from barasync.networks import closed_port
 from barasync.networks.closed_port import is_closed
 
+HEADER_BYTES = 12
+
 pytestmark = pytest.mark.anyio
 
 
@@ -25,6 +27,14 @@ async def test_where_nobody_listens_it_is_closed(
         assert not await is_closed(ip_address(address), port)
 
     assert await is_closed(ip_address(address), port)
+
+
+async def test_what_is_sent_is_no_question_that_somebody_could_pass_on() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        assert not await is_closed(ip_address("127.0.0.1"), server.getsockname()[1])
+
+        assert len(server.recv(64)) < HEADER_BYTES
 
 
 async def test_one_that_opens_while_it_is_looked_at_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
