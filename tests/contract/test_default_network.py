@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
+from tests.rig import probe
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync
 from tests.rig.services import RigService
@@ -21,6 +23,24 @@ mkdir /tmp/www; httpd -p 8000 -h /tmp/www
 nc -w 5 127.0.0.1 8000 </dev/null && echo itself
 nc -w 5 198.51.100.9 443 </dev/null 2>&1 | sed 's/.*: //'
 """
+# Asks until two seconds after the others have ended: by then podman has taken them off the network.
+ASKING = """
+import os, pathlib, socket, time
+shared = pathlib.Path("/shared")
+(shared / "asking").touch()
+asked = failed = 0
+last = None
+while last is None or time.monotonic() < last:
+    asked += 1
+    try:
+        socket.getaddrinfo(os.environ["BARASYNC_CELL"].encode(), 1)
+    except OSError:
+        failed += 1
+    if last is None and len(list(shared.iterdir())) > 6:
+        last = time.monotonic() + 2
+print(asked > 100, failed)
+"""
+ENDING = "until test -e /shared/asking; do sleep 0.1; done; touch /shared/$BARASYNC_CONFIG"
 PRIVATE = ["resolved", "itself", "Connection refused"]
 
 
@@ -50,3 +70,32 @@ def test_a_test_that_needs_the_internet_is_told_what_lets_it_through(barasync: B
         " (1 packet); `--network public` (without private addresses and loopback) or"
         ' `allow = ["198.51.100.9 443/tcp"]`' in ended.out
     )
+
+
+def test_a_name_is_known_while_other_cells_come_and_go(
+    barasync: Barasync, service: RigService, tmp_path: Path
+) -> None:
+    probe.make_image(service.endpoint.socket_path)
+    (tmp_path / "shared").mkdir()
+    ending = "".join(
+        f'[config.c{number}]\nimage = "{BASE}"\ncommand = {json.dumps(["sh", "-c", ENDING])}\n'
+        for number in range(6)
+    )
+    barasync.configure(
+        f"""
+        [defaults]
+        image = "{probe.IMAGE}"
+        workspace = "none"
+        volumes = ["{tmp_path}/shared:/shared"]
+        [matrix]
+        config = ["asking", "c0", "c1", "c2", "c3", "c4", "c5"]
+        [config.asking]
+        command = {json.dumps([*probe.PYTHON, "-c", ASKING])}
+        {ending}
+        """
+    )
+
+    ended = barasync("matrix", "tests", "--jobs", "7")
+
+    assert ended.code == 0, ended.out + ended.err
+    assert barasync.log(f"{native_architecture()}-asking", "stdout.log") == "True 0\n"

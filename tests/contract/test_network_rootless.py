@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.test_network_presets import (
+from tests.contract.preset_tries import (
     KINDS,
     LINK,
     NAMES,

@@ -118,6 +118,23 @@ def test_a_native_service_runs_beside_an_emulated_cell(
     assert foreign != native == os.uname().machine
 
 
+@pytest.mark.parametrize("network", ["none", "local", "private"])
+def test_a_cell_finds_its_service_without_root_too(
+    rootless_service: RigService, rootless_busybox: str, tmp_path: Path, network: str
+) -> None:
+    assert rootless_busybox
+    url = rootless_service.endpoint.url
+    barasync = Barasync(tmp_path, url, {**os.environ, "NO_COLOR": "1"})
+    configure(barasync, "wget -q -O - http://web:8000/x", network)
+
+    ended = barasync("matrix", "tests")
+
+    assert ended.code == 0, ended.out + ended.err
+    assert barasync.log(NATIVE) == "hello\n"
+    assert barasync.log(NATIVE, "services/web.log").startswith("serving\n")
+    assert containers(rootless_service) == {}
+
+
 def test_services_are_started_in_their_order_and_know_each_other(barasync: Barasync) -> None:
     configure(
         barasync,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from barasync.config.spelling import did_you_mean
 from barasync.errors import ConfigError
-from barasync.report.files import RunDirectory, write_whole
+from barasync.report.files import RunDirectory, written_whole
 
 if TYPE_CHECKING:
     from barasync.report.result import ResultDocument
@@ -55,7 +55,9 @@ def write_report(report: Report, document: ResultDocument, record: RunDirectory)
 
     # As seen from where the file really lies, so that its links hold behind a symbolic link.
     place = os.path.relpath(record.path.resolve(), report.path.parent.resolve())
-    write_whole(report.path, as_html(document, record=place).encode())
+    page = as_html(document, record=place).encode()
+    with written_whole(report.path) as file:
+        file.write(page)
 
 
 def _parse(text: str, directory: Path) -> Report:

@@ -23,11 +23,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from barasync.errors import ConfigError
 
@@ -179,18 +180,22 @@ def _point(link: Path, run: str) -> None:
         fresh.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file in one step: readers see all of it or none; blocking.
+@contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes its place in one step at the end of the block; blocking.
+
+    Readers see all of it or none, and none of it is left where the block raises.
 
     Raises:
-        OSError: the file cannot be written; nothing is left behind.
+        OSError: the file cannot be written.
     """
     fresh = path.with_name(f".{path.name}-{os.getpid()}")
     try:
         # Not synced: after a power cut the events are the record, and they are not synced either.
-        fresh.write_bytes(data)
+        with fresh.open("wb") as file:
+            yield file
         fresh.replace(path)
-    except OSError:
+    except BaseException:
         fresh.unlink(missing_ok=True)
         raise
 

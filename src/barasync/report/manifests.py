@@ -6,7 +6,6 @@ What an entry says of a file was found out while its bytes went to disk: nothing
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +15,7 @@ import msgspec
 from barasync.artifacts.collect import Collection
 from barasync.artifacts.manifest import Entry
 from barasync.report import jsonl
+from barasync.report.files import written_whole
 
 SCHEMA_VERSION = 1
 
@@ -72,14 +72,8 @@ def write_manifest(path: Path, run: str, cell: str, attempt: int, collection: Co
         entries=(),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}-{os.getpid()}")
-    try:
-        with fresh.open("wb") as file:
-            _write(file, document, _entries(collection))
-        fresh.replace(path)
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        raise
+    with written_whole(path) as file:
+        _write(file, document, _entries(collection))
 
 
 def _write(file: BinaryIO, document: ManifestDocument, entries: Iterator[ManifestEntry]) -> None:

@@ -24,7 +24,7 @@ from barasync.matrix.outcome import Collected, Outcome, OutputCounts, Snapshot, 
 from barasync.networks.asked import RefusedName
 from barasync.networks.refused import Refusal
 from barasync.report import jsonl
-from barasync.report.files import OUTPUT_LOG, STDERR_LOG, STDOUT_LOG, cell_logs, write_whole
+from barasync.report.files import OUTPUT_LOG, STDERR_LOG, STDOUT_LOG, cell_logs, written_whole
 
 SCHEMA_VERSION = 1
 
@@ -160,7 +160,9 @@ def write_result(path: Path, document: ResultDocument) -> None:
     Raises:
         OSError: the file cannot be written; nothing is left behind.
     """
-    write_whole(path, msgspec.json.format(jsonl.encode(document), indent=2) + b"\n")
+    text = msgspec.json.format(jsonl.encode(document), indent=2) + b"\n"
+    with written_whole(path) as file:
+        file.write(text)
 
 
 def _planned(cell: PlannedCell) -> CellResult:
