@@ -117,8 +117,8 @@ def requirements(document: dict[str, Any]) -> set[str]:
 def test_every_requirement_has_its_version_in_the_constraints() -> None:
     document = tomllib.loads((ROOT / "pyproject.toml").read_text())
     lines = (ROOT / "constraints.txt").read_text().splitlines()
-    pinned = {line.partition("==")[0] for line in lines if not line.startswith("#")}
-    assert requirements(document) <= pinned
+    pinned = {line.partition("==")[0].lower() for line in lines if not line.startswith("#")}
+    assert {name.lower() for name in requirements(document)} <= pinned
     assert "pip" in pinned
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.rig import probe
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync
 from tests.rig.services import RigService
+from tests.rig.waiting import wait_until
 
 BASE = f"localhost/busybox:{native_architecture()}"
 # No other preset lets both names and the loopback interface through, and resets the rest: without
@@ -39,6 +41,24 @@ while last is None or time.monotonic() < last:
     if last is None and len(list(shared.iterdir())) > 6:
         last = time.monotonic() + 2
 print(asked > 100, failed)
+"""
+# Asks once the resolver has been killed, until it is answered.
+PERSISTENT = """
+import os, pathlib, socket, time
+shared = pathlib.Path("/shared")
+name = os.environ["BARASYNC_CELL"].encode()
+socket.getaddrinfo(name, 1)
+(shared / "asked").touch()
+while not (shared / "killed").exists():
+    time.sleep(0.05)
+for _ in range(10):
+    try:
+        socket.getaddrinfo(name, 1)
+    except OSError:
+        continue
+    print("answered")
+    break
+raise SystemExit(3)
 """
 ENDING = "until test -e /shared/asking; do sleep 0.1; done; touch /shared/$BARASYNC_CONFIG"
 PRIVATE = ["resolved", "itself", "Connection refused"]
@@ -70,6 +90,40 @@ def test_a_test_that_needs_the_internet_is_told_what_lets_it_through(barasync: B
         " (1 packet); `--network public` (without private addresses and loopback) or"
         ' `allow = ["198.51.100.9 443/tcp"]`' in ended.out
     )
+
+
+def test_a_resolver_that_dies_is_started_anew_and_a_failed_cell_is_told(
+    barasync: Barasync, service: RigService, tmp_path: Path
+) -> None:
+    probe.make_image(service.endpoint.socket_path)
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    barasync.configure(
+        f"""
+        [defaults]
+        image = "{probe.IMAGE}"
+        command = {json.dumps([*probe.PYTHON, "-c", PERSISTENT])}
+        workspace = "none"
+        volumes = ["{shared}:/shared"]
+        """
+    )
+    with barasync.running("matrix", "tests", "--verbose") as process:
+        wait_until((shared / "asked").exists, "the cell has asked for a name")
+        os.kill(_name_server(service), signal.SIGKILL)
+        (shared / "killed").touch()
+        process.communicate(timeout=120)
+
+    assert barasync.log(native_architecture(), "stdout.log") == "answered\n"
+    (cell,) = barasync.result()["cells"]
+    assert cell["exit_code"] == 3
+    told = " ".join(cell["warnings"])
+    assert "ended while it ran, and was started anew" in told, cell
+
+
+def _name_server(service: RigService) -> int:
+    """Return the process of podman's resolver, which is of all rootful podmans with one `/run`."""
+    run = Path(f"/proc/{service.pid}/root/run")
+    return int((run / "containers/networks/aardvark-dns/aardvark.pid").read_text())
 
 
 def test_a_name_is_known_while_other_cells_come_and_go(

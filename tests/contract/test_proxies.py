@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from barasync.networks.host import addresses
 from tests.rig import libpod
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync
@@ -98,9 +98,12 @@ class Proxy(BaseHTTPRequestHandler):
 
 @contextmanager
 def proxy() -> Iterator[str]:
-    """Where a proxy listens, at an address of this host."""
-    address = next(each for each in addresses(1) if each.version == 4)
-    with ThreadingHTTPServer((str(address), 0), Proxy) as server, ThreadPoolExecutor() as pool:
+    """Where a proxy listens, at an address of this host that stays, as those of bridges do not."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probing:
+        # Nothing is sent: it is how the kernel is asked for the address of the default route.
+        probing.connect(("198.51.100.1", 9))
+        address = probing.getsockname()[0]
+    with ThreadingHTTPServer((address, 0), Proxy) as server, ThreadPoolExecutor() as pool:
         pool.submit(server.serve_forever)
         try:
             yield f"http://{address}:{server.server_port}/"

@@ -7,7 +7,7 @@ ended, because its counters tell what was refused.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
@@ -19,6 +19,7 @@ from barasync.engine.ended import Ended
 from barasync.engine.job import Job, Session
 from barasync.engine.network_hints import or_without
 from barasync.engine.networks import CellNetwork
+from barasync.engine.podman_names import Asker
 from barasync.errors import EngineUnavailable
 from barasync.networks.advice import refused_line
 from barasync.networks.asked import Asked
@@ -61,6 +62,7 @@ class Enforcement:
         self._loopback = loopback
         self._joins = joins
         self._namespace: Entered | None = None
+        self._asker: Asker | None = None
         self._pid = 0
 
     async def apply(self, container: Container) -> None:
@@ -128,9 +130,8 @@ class Enforcement:
     async def settle(self, ended: Ended) -> Ended:
         """Add to how a container ended what it asked for in vain, and what its policy refused."""
         ended = self._with_names(ended)
-        unheard = self.rules is not None and self.around.resolvers != self._network.resolvers
-        if unheard and not ended.passed:
-            ended = replace(ended, notes=(*ended.notes, self._nobody()))
+        if not ended.passed:
+            ended = replace(ended, notes=(*ended.notes, *self._without_names()))
         if self._namespace is None or self._policy is None:
             return ended
         try:
@@ -144,12 +145,21 @@ class Enforcement:
         note = refused_line(self._policy, self.around, refused, packets)
         return replace(ended, refused=refused, refused_packets=packets, refused_note=note)
 
-    def _nobody(self) -> str:
-        asked = ", ".join(map(str, self._network.resolvers))
-        return (
-            f"it had no names: nobody answers on port 53 of {asked}; podman's resolver is in the"
-            " package aardvark-dns, to be installed where the podman service is"
-        )
+    def _without_names(self) -> Iterator[str]:
+        """Say why a container that did not pass may not have resolved names."""
+        if self.rules is not None and self.around.resolvers != self._network.resolvers:
+            asked = ", ".join(map(str, self._network.resolvers))
+            yield (
+                f"it had no names: nobody answers on port 53 of {asked}; podman's resolver is in"
+                " the package aardvark-dns, to be installed where the podman service is"
+            )
+        if self._asker is not None:
+            self._asker.leave()
+            if self._asker.deaths:
+                yield (
+                    "podman's resolver (aardvark-dns) ended while it ran, and was started anew:"
+                    " names that it asked for in between may not have been found"
+                )
 
     def _with_names(self, ended: Ended) -> Ended:
         policy, asked = self._policy, self.asked
@@ -187,9 +197,16 @@ class Enforcement:
             allow = (*policy.allow, *self._network.opened)
             rules = self._network.rules.get(replace(policy, allow=allow), self.around)
             await enforce(namespace, rules, anew=again)
+            self._ask()
         else:
             await verify(namespace, rules)
         self.rules = rules
+
+    def _ask(self) -> None:
+        """Be counted among those who ask podman's resolver, from now to the end of the rules."""
+        if self._network.served and self.around.resolvers:
+            self._asker = self._network.askers.enter()
+            self._stack.callback(self._asker.leave)
 
     async def _heard(self) -> tuple[Address, ...]:
         """Return whom the container asks for names; nobody where none of them takes questions.

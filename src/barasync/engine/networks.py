@@ -33,6 +33,7 @@ from barasync.config.policies import Address, Destination, Policy, Range
 from barasync.engine.network_hints import NONE_DOES_WITHOUT
 from barasync.engine.not_begun import NotBegun
 from barasync.engine.once import Once
+from barasync.engine.podman_names import Askers
 from barasync.engine.proxies import passed
 from barasync.engine.resolvers import Resolvers
 from barasync.engine.subnets import none_free, subnet_taken
@@ -61,7 +62,8 @@ class CellNetwork:
     the policy names hosts. `bridge` is the network's interface, where it is on this machine, and
     `links` are its subnets. `proxies` are the caller's variables for the cells, and `opened` what
     they may reach for these. `rules` makes those of its policy, once for all cells alike, and
-    `unheard` says of a resolver on this machine that it takes no questions.
+    `unheard` says of a resolver on this machine that it takes no questions. Podman's own answers on
+    the addresses `served` of this machine, and `askers` are those who ask it there.
     """
 
     name: str | None = None
@@ -73,6 +75,8 @@ class CellNetwork:
     opened: tuple[Destination, ...] = ()
     rules: Rulesets = field(default_factory=Rulesets, compare=False)
     unheard: Once[Address, bool] = field(default_factory=lambda: Once(is_closed), compare=False)
+    served: tuple[Address, ...] = ()
+    askers: Askers = field(default_factory=Askers, compare=False)
 
 
 class Networks:
@@ -103,6 +107,11 @@ class Networks:
         self._made: Once[str, CellNetwork] = Once(self._make)
         self._policies: dict[str, Policy] = {}
         self._alone: dict[str, CellNetwork] = {}
+        self._present: dict[str, CellNetwork] = {}
+
+    def present(self) -> tuple[CellNetwork, ...]:
+        """Return the networks that have been made or joined so far, without those made anew."""
+        return tuple(self._present.values())
 
     async def get(self, policy: Policy) -> CellNetwork:
         """Return the network of a policy, made now if no cell has needed it before.
@@ -115,7 +124,8 @@ class Networks:
         if not policy.needs_network:
             return self._alone.setdefault(policy.name, CellNetwork())
         self._policies[policy.name] = policy
-        return await self._made.get(policy.name)
+        network = self._present[policy.name] = await self._made.get(policy.name)
+        return network
 
     def forget(self, policy: Policy, network: CellNetwork) -> None:
         """Have the network of a policy made anew for the next cell: podman has it no more."""
@@ -160,11 +170,13 @@ class Networks:
         found = await self._found(policy)
         host = await to_thread.run_sync(addresses, self._host) if self._proxies else ()
         proxies = await passed(policy, self._proxies, host)
+        bridge_here = found.driver == _BRIDGE and self._resolvers.here
         network = CellNetwork(
             name=found.name,
             resolvers=_resolvers(policy, found),
             # Of another driver it is an interface of the host's own, or none.
-            bridge=found.interface if found.driver == _BRIDGE and self._resolvers.here else None,
+            bridge=found.interface if bridge_here else None,
+            served=_gateways(found) if bridge_here and found.dns_enabled else (),
             links=tuple(ip_network(each.subnet, strict=False) for each in found.subnets),
             proxies=proxies.variables,
             opened=proxies.opened,

@@ -25,6 +25,7 @@ from barasync.engine.job import Session
 from barasync.engine.memory import LookAtMemory
 from barasync.engine.networks import Networks
 from barasync.engine.phases import Phases
+from barasync.engine.podman_names import PodmanNames
 from barasync.engine.reaper import Kind
 from barasync.engine.resolvers import Resolvers
 from barasync.engine.retry import is_retried
@@ -141,6 +142,15 @@ class Run:
             proxies=session.proxies,
             host=session.host,
         )
+        self._names = PodmanNames(
+            session.podman,
+            session.run,
+            session.labels,
+            self._networks.present,
+            gates=session.gates,
+            idle=session.idle,
+            rlimits=session.rlimits,
+        )
         self._turns = Turns(
             plan, session, preparation, recorder, networks=self._networks, wall_clock=wall_clock
         )
@@ -199,6 +209,8 @@ class Run:
     def _watch(self, group: TaskGroup, wake: Callable[[], None]) -> None:
         """Start what goes on beside the cells and is to end with them."""
         group.start_soon(self._resolvers.serve)
+        if self._session.gateways_here:
+            group.start_soon(self._names.look_after)
         if self._deadline is not None:
             group.start_soon(self._enforce_deadline, self._deadline)
         if self._session.sampler is not None:
