@@ -13,6 +13,7 @@ from barasync.artifacts.place import Place
 from barasync.config.services import Service
 from barasync.config.volumes import parse_volume
 from barasync.engine.caches import users_label
+from barasync.engine.detached import attempt_name
 from barasync.engine.gate import Gates
 from barasync.engine.identity import ATTEMPT, CELL, WORKSPACE_MODE
 from barasync.engine.idle import IdleImage
@@ -105,7 +106,7 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
     cgroup = cgroup_of(job, session)
     spec = ContainerSpec(
         image=job.image,
-        name=f"barasync-{session.run}-{job.cell.id}-{job.number}",
+        name=attempt_name(session.run, job.cell.id, job.number),
         command=job.command,
         env={**proxies_for(job, session), **job.environment},
         labels={
@@ -150,7 +151,7 @@ def beside(spec: ContainerSpec, job: Job, run: str) -> ContainerSpec:
 
 def owner_of(job: Job, run: str) -> str:
     """Return the name of the container whose network namespace a cell with services has."""
-    return f"barasync-{run}-{job.cell.id}-{job.number}-beside"
+    return f"{attempt_name(run, job.cell.id, job.number)}-beside"
 
 
 def proxies_for(job: Job, session: Session) -> Mapping[str, str]:

@@ -1,0 +1,39 @@
+"""Which containers outlive the command that made them: told by their name.
+
+A container is made under the name of its attempt, as any other, and renamed once it runs. Until
+then `barasync clean` takes it for what it is where its run was killed; from then on neither `clean`
+nor the sweep at a run's end touches it, nor what of the run it needs. The name is all there is to
+it: labels cannot be changed, and no file knows what another machine sees of the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from barasync.engine.identity import ATTEMPT, CELL, RUN
+
+SUFFIX = "-detached"
+"""What the name of a container ends with that outlives its command."""
+
+
+def attempt_name(run: str, cell: str, number: int | str) -> str:
+    """Return the name of the container of an attempt, while the command lives."""
+    return f"barasync-{run}-{cell}-{number}"
+
+
+def detached_name(name: str) -> str:
+    """Return the name under which the container of an attempt, so far `name`, goes on."""
+    return name + SUFFIX
+
+
+def is_detached(names: Iterable[str], labels: Mapping[str, str]) -> bool:
+    """Tell whether a container of these names and labels outlives the command that made it.
+
+    The name has to be that of the attempt which its labels tell: a service may be called
+    `detached`, and somebody's own container may have the labels of a snapshot.
+    """
+    try:
+        name = attempt_name(labels[RUN], labels[CELL], labels[ATTEMPT])
+    except KeyError:
+        return False
+    return detached_name(name) in names
