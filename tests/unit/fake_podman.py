@@ -253,7 +253,11 @@ class FakePodman:
     async def list(self, **_filters: Any) -> list[ContainerSummary]:
         self.check()
         return [
-            ContainerSummary(id=each.id, labels=dict(each.spec.labels))
+            ContainerSummary(
+                id=each.id,
+                names=[each.spec.name] if each.spec.name else [],
+                labels=dict(each.spec.labels),
+            )
             for each in self.present.values()
         ]
 

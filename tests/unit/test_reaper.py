@@ -156,6 +156,23 @@ async def test_every_kind_is_judged_by_the_process_that_made_it(tmp_path: Path) 
     assert judged == dict.fromkeys(Kind, expected)
 
 
+async def test_a_detached_container_is_no_leftover_and_neither_is_what_it_needs(
+    tmp_path: Path,
+) -> None:
+    for run in ("dead", "on"):
+        (tmp_path / DEAD.cgroup(run)).mkdir()
+    podman = Store(dead=DEAD, on=DEAD)
+    labels = {**DEAD.labels("on"), "barasync.cell": "a", "barasync.attempt": "1"}
+    podman.containers.found.append(
+        ContainerSummary(id="c", names=["barasync-on-a-1-detached"], labels=labels)
+    )
+
+    found = await podman.leftovers(CgroupMounts(v1=(), v2=tmp_path))
+
+    assert {each.kind for each in found if each.run == "on"} == {Kind.SECRET, Kind.LAYER}
+    assert {each.kind for each in found if each.run == "dead"} == {*Kind} - {Kind.BUILD}
+
+
 async def test_a_leftover_says_what_it_is() -> None:
     container, network, volume, secret, layer = await Store(dead=DEAD).leftovers()
 

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from barasync.aiopodman import ContainerSpec, Podman
-from barasync.engine.identity import CELL
+from barasync.engine.identity import ATTEMPT, CELL, RUN
 from barasync.engine.sweep import Left, Remains, sweep
 from barasync.engine.usage import CgroupMounts, RunCgroup
 from tests.unit.fake_podman import FakeContainer, FakePodman, Script, Volumes
@@ -102,6 +102,23 @@ async def test_a_volume_that_podman_was_not_asked_to_remove_is_told_apart(
         "podman was too slow to be asked to remove volume v4 (c4), v5 (c5); "
         "`podman volume rm v4 v5`, or later `barasync clean`"
     )
+
+
+async def test_a_container_that_is_detached_stays_with_what_it_uses(tmp_path: Path) -> None:
+    (tmp_path / "barasync-run1.1.2.3").mkdir()
+    cgroup = RunCgroup(CgroupMounts(v1=(), v2=tmp_path), "barasync-run1.1.2.3")
+    fake = FakePodman(lambda _cell: Script())
+    labels = {RUN: "run1", CELL: "a", ATTEMPT: "1"}
+    name = "barasync-run1-a-1-detached"
+    await fake.create(ContainerSpec(image="image", name=name, labels=labels))
+    await fake.create(ContainerSpec(image="image", name="beside", labels=labels))
+    await fake.volumes.create("of-a", labels=labels)
+
+    remains = await sweep(cast("Podman", fake), "run1", cgroup)
+
+    assert remains == Remains(detached=(name,))
+    assert (list(fake.present), list(fake.volumes.present)) == (["id0"], ["of-a"])
+    assert await anyio.Path(tmp_path, "barasync-run1.1.2.3").exists()
 
 
 async def hang(*_arguments: object, **_settings: object) -> None:

@@ -26,6 +26,7 @@ from barasync.aiopodman import (
 )
 from barasync.engine.build_processes import kill, split_build
 from barasync.engine.build_records import working_containers
+from barasync.engine.detached import is_detached
 from barasync.engine.identity import CELL, RUN, Identity, Liveness, StartOf, of_maker, start_time
 from barasync.engine.usage import CgroupMounts, RunCgroup, members, remove_tree
 from barasync.images.ours import CONTAINERFILE, KIND_LABEL
@@ -50,6 +51,8 @@ class Kind(Enum):
     CGROUP = "cgroup"
 
 
+# What a container that outlives its run needs of it; a layer that is in use cannot be removed.
+_NEEDED = frozenset({Kind.CONTAINER, Kind.NETWORK, Kind.VOLUME, Kind.CGROUP})
 # A network, a volume and a layer are in use while their containers are there, a cgroup as well; a
 # build has containers of its own.
 _ORDER = (
@@ -102,6 +105,7 @@ class _Found:
     name: str
     labels: Mapping[str, str]
     detail: str = ""
+    detached: bool = False
 
 
 async def leftovers(
@@ -116,7 +120,8 @@ async def leftovers(
     """List what is there of every run, live ones too, judged from this process.
 
     The order is that of `Kind`. `cgroups` is `None` where those of the service cannot be seen from
-    here. What somebody made of a layer is nobody's, though it inherits the layer's labels.
+    here. What somebody made of a layer is nobody's, though it inherits the layer's labels. A
+    container that is detached is no leftover, and neither is what of its run it needs.
 
     `on_unlisted` hears of each kind that podman refuses to list, wholly or in part; the others are
     returned. Without it that is an error.
@@ -132,6 +137,8 @@ async def leftovers(
             for each in _cgroups(cgroups, identity, recorded):
                 if each.kind in kinds:
                     listed.setdefault(each.kind, []).append(each)
+        containers = listed.get(Kind.CONTAINER, ())
+        going_on = {each.labels[RUN] for each in containers if each.detached}
         return tuple(
             Leftover(
                 kind=each.kind,
@@ -144,6 +151,7 @@ async def leftovers(
             for kind in Kind
             for each in listed.get(kind, ())
             if each.labels.get(RUN)
+            if kind not in _NEEDED or each.labels[RUN] not in going_on
         )
 
     return await to_thread.run_sync(judged)
@@ -233,6 +241,7 @@ async def _containers(podman: Podman) -> list[_Found]:
             name=each.names[0] if each.names else each.id[:_ID_DIGITS],
             labels=each.labels,
             detail=", ".join(filter(None, (each.labels.get(CELL), each.state))),
+            detached=is_detached(each.names, each.labels),
         )
         for each in await podman.containers.list(labels={RUN: None}, all=True)
     ]

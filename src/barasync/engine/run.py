@@ -179,7 +179,7 @@ class Run:
             await self._run_cells()
         finally:
             remains = await sweep(self._session.podman, self._session.run, self._session.cgroup)
-            kept = await self._networks.remove()
+            kept = () if remains.detached else await self._networks.remove()
         for left in (*remains.containers, *remains.volumes):
             self._blame(left)
         interrupted = self._progress.interrupted

@@ -9,6 +9,7 @@ from functools import partial
 import anyio
 
 from barasync.aiopodman import Podman, PodmanError, remove_persistently
+from barasync.engine.detached import is_detached
 from barasync.engine.identity import CELL, RUN
 from barasync.engine.reaper import Kind, remove_cgroup
 from barasync.engine.usage import RunCgroup
@@ -56,6 +57,8 @@ class Remains:
 
     `untried` are volumes that podman was not asked to remove: the time was over before.
     `unknown` says why containers and volumes could not be looked for, `None` where they were.
+    `detached` are the names of containers that are to go on: they, the volumes and the cgroup of
+    the run were left alone, and so are to be its networks.
     """
 
     containers: tuple[Left, ...] = ()
@@ -63,6 +66,7 @@ class Remains:
     untried: tuple[Left, ...] = ()
     cgroup: str | None = None
     unknown: str | None = None
+    detached: tuple[str, ...] = ()
 
     @property
     def proven(self) -> bool:
@@ -99,7 +103,9 @@ async def sweep(podman: Podman, run: str, cgroup: RunCgroup | None) -> Remains:
     A container whose creation was never confirmed, say, or a volume that something else used when
     its attempt ended. What podman does not remove holds up nothing else. Goes on when cancelled,
     for `_SECONDS`, then `_VOLUME_SECONDS` for volumes, and as long as `remove_cgroup` takes.
+    A container that is detached stays, with all that it may use.
     """
+    detached: tuple[str, ...] = ()
     containers: dict[str, Left] = {}
     volumes: dict[str, Left] = {}
     untried: dict[str, Left] = {}
@@ -107,8 +113,10 @@ async def sweep(podman: Podman, run: str, cgroup: RunCgroup | None) -> Remains:
     with anyio.CancelScope(shield=True):
         with anyio.move_on_after(_SECONDS):
             try:
-                containers.update(await _containers(podman, run))
-                volumes.update(await _volumes(podman, run))
+                listed, detached = await _containers(podman, run)
+                containers.update(listed)
+                if not detached:
+                    volumes.update(await _volumes(podman, run))
             except PodmanError as error:
                 unknown = str(error)
             else:
@@ -121,13 +129,14 @@ async def sweep(podman: Podman, run: str, cgroup: RunCgroup | None) -> Remains:
         untried.update(volumes)
         with anyio.move_on_after(_VOLUME_SECONDS):
             await _remove(volumes, partial(podman.volumes.remove, missing_ok=True), untried)
-        gone = cgroup is None or await remove_cgroup(cgroup)
+        gone = cgroup is None or bool(detached) or await remove_cgroup(cgroup)
     return Remains(
         containers=tuple(containers.values()),
         volumes=tuple(left for key, left in volumes.items() if key not in untried),
         untried=tuple(untried.values()),
         cgroup=None if gone or cgroup is None else cgroup.name,
         unknown=unknown,
+        detached=detached,
     )
 
 
@@ -144,7 +153,7 @@ async def _remove_again(podman: Podman, run: str, left: dict[str, Left]) -> str 
     those are gone (`removal-of-dependents-races`).
     """
     try:
-        listed = await _containers(podman, run)
+        listed, _ = await _containers(podman, run)
     except PodmanError as error:
         return str(error)
     again = {key: each for key, each in listed.items() if key not in left}
@@ -153,9 +162,16 @@ async def _remove_again(podman: Podman, run: str, left: dict[str, Left]) -> str 
     return None
 
 
-async def _containers(podman: Podman, run: str) -> Mapping[str, Left]:
+async def _containers(podman: Podman, run: str) -> tuple[Mapping[str, Left], tuple[str, ...]]:
+    """Return the containers that are to go, by ID, and the names of those that are to go on."""
     found = await podman.containers.list(labels={RUN: run}, all=True)
-    return {each.id: Left(id=each.id, cell=each.labels.get(CELL)) for each in found}
+    detached = {each.id: each.names[0] for each in found if is_detached(each.names, each.labels)}
+    left = {
+        each.id: Left(id=each.id, cell=each.labels.get(CELL))
+        for each in found
+        if each.id not in detached
+    }
+    return left, tuple(detached.values())
 
 
 async def _volumes(podman: Podman, run: str) -> Mapping[str, Left]:
