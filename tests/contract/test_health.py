@@ -12,7 +12,16 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from barasync.aiopodman import APIError, ContainerSpec, Podman, ServerError, Stream
+from barasync.aiopodman import (
+    APIError,
+    Conflict,
+    ContainerSpec,
+    HealthCheck,
+    NotFound,
+    Podman,
+    ServerError,
+    Stream,
+)
 from tests.contract.running import created, printed, shell
 from tests.rig.waiting import wait_until
 
@@ -21,7 +30,9 @@ pytestmark = pytest.mark.anyio
 
 def checked(image: str, *command: str) -> ContainerSpec:
     """A container that waits, with a health check."""
-    return ContainerSpec(image=image, command=("sleep", "60"), health_check=command)
+    return ContainerSpec(
+        image=image, command=("sleep", "60"), health_check=HealthCheck(command=command)
+    )
 
 
 @pytest.mark.also_fake
@@ -66,6 +77,109 @@ async def test_a_container_that_does_not_run_is_not_checked(podman: Podman, busy
     async with created(podman, checked(busybox, "true")) as container:
         with pytest.raises(APIError, match="not running"):
             await container.check_health()
+
+
+@pytest.mark.also_fake
+async def test_a_check_may_be_a_line_for_the_shell(podman: Podman, busybox: str) -> None:
+    spec = replace(checked(busybox, "true"), health_check=HealthCheck(command="exit $((2 - 2))"))
+    async with created(podman, spec) as container:
+        await container.start()
+        assert await container.check_health()
+
+
+@pytest.mark.also_fake
+async def test_a_container_is_starting_until_it_was_seen_to_work_or_failed_too_often(
+    podman: Podman, busybox: str
+) -> None:
+    check = HealthCheck(command="test -e /tmp/works", retries=2)
+    spec = replace(checked(busybox, "true"), name="barasync-health", health_check=check)
+    seen = []
+    async with created(podman, replace(spec, labels={"barasync-test": "health"})) as container:
+        await container.start()
+        for _ in range(3):
+            seen.append((await container.inspect()).state.health.status)
+            await container.check_health()
+        (listed,) = await podman.containers.list(labels={"barasync-test": "health"})
+        found = await container.inspect()
+
+    assert seen == ["starting", "starting", "unhealthy"]
+    assert (listed.health, found.state.health.status) == ("unhealthy", "unhealthy")
+    assert (found.state.health.failing_streak, len(found.state.health.log)) == (3, 3)
+    assert found.config.health_check is not None
+    assert (found.config.health_check.checks, found.config.health_check.retries) == (True, 2)
+
+
+async def test_failures_in_the_start_period_do_not_count(podman: Podman, busybox: str) -> None:
+    check = HealthCheck(command="false", retries=1, start_period=600)
+    async with created(podman, replace(checked(busybox, "true"), health_check=check)) as container:
+        await container.start()
+        for _ in range(2):
+            assert not await container.check_health()
+        health = (await container.inspect()).state.health
+
+    assert (health.status, health.failing_streak) == ("starting", 0)
+
+
+async def test_a_check_that_takes_too_long_fails_once_it_has_ended_and_is_not_asked_for_again(
+    podman: Podman, busybox: str
+) -> None:
+    check = HealthCheck(command="sleep 2", timeout=0.2)
+    async with created(podman, replace(checked(busybox, "true"), health_check=check)) as container:
+        await container.start()
+        before = anyio.current_time()
+        assert not await container.check_health()
+        seconds = anyio.current_time() - before
+        health = (await container.inspect()).state.health
+
+    assert seconds >= 2
+    assert [each.exit_code for each in health.log] == [-1]
+
+
+@pytest.mark.also_fake
+async def test_a_container_without_a_check_has_no_health(podman: Podman, busybox: str) -> None:
+    spec = replace(checked(busybox, "true"), health_check=None, labels={"barasync-test": "none"})
+    async with created(podman, spec) as container:
+        await container.start()
+        with pytest.raises(Conflict, match="no defined healthcheck"):
+            await container.check_health()
+        (listed,) = await podman.containers.list(labels={"barasync-test": "none"})
+        found = await container.inspect()
+
+    assert (listed.health, found.state.health.status) == ("", "")
+    assert found.config.health_check is None
+
+
+async def test_an_interval_is_for_systemd__without_it_nothing_checks(
+    podman: Podman, busybox: str
+) -> None:
+    check = HealthCheck(command="true", interval=0.5)
+    async with created(podman, replace(checked(busybox, "true"), health_check=check)) as container:
+        await container.start()
+        assert await container.check_health()
+        health = (await container.inspect()).state.health
+
+    assert health.status == "healthy"
+
+
+@pytest.mark.also_fake
+async def test_a_container_that_runs_gets_another_name(podman: Podman, busybox: str) -> None:
+    one = replace(checked(busybox, "true"), name="barasync-one")
+    async with (
+        created(podman, one) as container,
+        created(podman, replace(one, name="barasync-two")),
+    ):
+        await container.start()
+        await container.rename("barasync-three")
+        await container.rename("barasync-three")
+        with pytest.raises(Conflict, match="in use|UNIQUE"):
+            await container.rename("barasync-two")
+        names = {name for each in await podman.containers.list() for name in each.names}
+        found = await container.inspect()
+        with pytest.raises(NotFound):
+            await podman.containers.handle("barasync-one").inspect()
+
+    assert (found.name, found.state.status) == ("barasync-three", "running")
+    assert "barasync-three" in names
 
 
 async def test_nothing_is_left_of_a_check_that_was_given_up(podman: Podman, busybox: str) -> None:

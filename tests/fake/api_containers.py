@@ -110,9 +110,21 @@ async def healthcheck(_state: State, container: Container, _request: Request) ->
     if container.status != "running":
         text = f"container {container.id} is not running: {_IMPROPER}"
         raise Refusal(409, _IMPROPER, text)
+    if "healthconfig" not in container.body:
+        raise Refusal(409, f"container {container.id} has no defined healthcheck")
     healthy = await container.check_health()
     report = {"Status": "healthy" if healthy else "unhealthy", "FailingStreak": 0, "Log": None}
     return Answer.of(report)
+
+
+async def rename(state: State, container: Container, request: Request) -> Answer:
+    name = request.first("name")
+    for other in state.containers.values():
+        if other is not container and other.name == name:
+            cause = "that name is already in use"
+            raise Refusal(409, cause, f'name "{name}" is in use: {cause}')
+    container.name = str(name)
+    return Answer()
 
 
 async def attach(state: State, container: Container, effect: Effect | None) -> Answer:

@@ -92,6 +92,8 @@ class Container:
     finished: datetime | None = None
     mounts: int = 0
     health: list[dict[str, Any]] = field(default_factory=list)
+    health_status: str = ""
+    failing_streak: int = 0
     attachments: list[Attachment] = field(default_factory=list)
     changed: anyio.Event = field(default_factory=anyio.Event)
     log: Log = field(init=False)
@@ -99,6 +101,7 @@ class Container:
     _monitor: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
     def __post_init__(self) -> None:
+        self.health_status = "starting" if "healthconfig" in self.body else ""
         self.log = Log(self.body.get("log_configuration", {}).get("size"))
         shutil.copytree(self.image.root, self.root, symlinks=True)
 
@@ -216,18 +219,29 @@ class Container:
 
     async def check_health(self) -> bool:
         """Execute the health check, and tell whether it ended with 0."""
-        command = self.body["healthconfig"]["Test"][1:]
+        kind, *command = self.body["healthconfig"]["Test"]
         env = {"PATH": PATH, **self._env()}
+        if kind == "CMD-SHELL":
+            command = ["/bin/sh", "-c", *command]
         try:
             done = await anyio.run_process(
                 command, check=False, cwd=self._work_dir(), env=env, stderr=subprocess.STDOUT
             )
         except FileNotFoundError:
-            self.health.append({"ExitCode": 1, "Output": ""})
+            self._note_health(1, "")
             return False
         output = done.stdout.decode(errors="replace")[:_HEALTH_CHARACTERS]
-        self.health.append({"ExitCode": int(done.returncode != 0), "Output": output})
+        self._note_health(int(done.returncode != 0), output)
         return done.returncode == 0
+
+    def _note_health(self, code: int, output: str) -> None:
+        """Take note of what a check came to; the start period of the fake is over at once."""
+        self.health.append({"ExitCode": code, "Output": output})
+        self.failing_streak = self.failing_streak + 1 if code else 0
+        if code == 0:
+            self.health_status = "healthy"
+        elif self.failing_streak >= self.body["healthconfig"]["Retries"]:
+            self.health_status = "unhealthy"
 
     async def until_ended(self) -> None:
         """Wait until it has ended, or is gone."""
@@ -255,7 +269,11 @@ class Container:
                 "StartedAt": self.started.isoformat() if self.started else _NEVER,
                 "FinishedAt": self.finished.isoformat() if self.finished else _NEVER,
                 "CgroupPath": "",
-                "Health": {"Status": "starting", "FailingStreak": 0, "Log": self.health[-5:]},
+                "Health": {
+                    "Status": self.health_status,
+                    "FailingStreak": self.failing_streak,
+                    "Log": self.health[-5:],
+                },
             },
             "Config": {
                 "Image": self.body["image"],
@@ -264,6 +282,7 @@ class Container:
                 "Labels": self.labels,
                 "WorkingDir": self._place(),
                 "Timeout": self.body.get("timeout", 0),
+                "Healthcheck": self.body.get("healthconfig"),
             },
             "NetworkSettings": {
                 "Ports": self.ports,
@@ -282,6 +301,7 @@ class Container:
             "Image": self.body["image"],
             "ImageID": self.image.id,
             "State": self.status,
+            "Status": self.health_status,
             "ExitCode": self.exit_code,
             "Labels": self.labels,
             "Networks": list(networks_of(self.body)),

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from barasync.aiopodman import Podman
+from barasync.aiopodman import HealthCheck, Podman
 from barasync.artifacts.place import Place
 from barasync.config.capabilities import DROPPED
 from barasync.config.policies import PRESETS, Policy, PublishedPort
@@ -107,7 +107,8 @@ def test_a_service_joins_the_owner_and_has_what_was_asked_for() -> None:
     spec = service_spec(job(PRIVATE), session(), DB, "db-image")
 
     assert (spec.name, spec.image, spec.command) == (f"{OWNER}-db", "db-image", ("serve",))
-    assert (spec.env, spec.user, spec.health_check) == ({"A": "b"}, "postgres", ("true",))
+    assert (spec.env, spec.user) == ({"A": "b"}, "postgres")
+    assert spec.health_check == HealthCheck(command=("true",))
     assert (spec.memory_bytes, spec.cpus, spec.pids_limit) == (64 * 1024**2, 0.5, 4096)
     assert (spec.network, spec.networks, spec.publish) == (f"container:{OWNER}", {}, ())
     assert spec.image_hosts
@@ -118,7 +119,7 @@ def test_a_service_joins_the_owner_and_has_what_was_asked_for() -> None:
 def test_podman_is_given_no_check_of_a_service_that_is_ready_by_a_port() -> None:
     port = replace(DB, ready=ListensAt(5432))
 
-    assert service_spec(job(), session(), port, "db-image").health_check == ()
+    assert service_spec(job(), session(), port, "db-image").health_check is None
 
 
 def test_the_cell_joins_the_owner_too() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from barasync.aiopodman.health import HealthCheck
 from barasync.aiopodman.spec import (
     LOG_BYTES,
     ContainerSpec,
@@ -49,7 +50,7 @@ def test_a_full_spec_says_it_all() -> None:
         dns_search=(".",),
         extra_hosts={"mirror": "192.0.2.9", "mirror6": "2001:db8::9"},
         image_hosts=True,
-        health_check=("pg_isready", "-q"),
+        health_check=HealthCheck(command=("pg_isready", "-q")),
         publish=(PublishedPort(80), PublishedPort(53, 5353, "udp", "127.0.0.1")),
         cap_add=("SYS_TIME",),
         cap_drop=("NET_ADMIN", "NET_RAW"),
@@ -97,6 +98,7 @@ def test_a_full_spec_says_it_all() -> None:
             "Interval": 0,
             "Timeout": 3_600_000_000_000,
             "Retries": 1,
+            "StartPeriod": 0,
         },
         "portmappings": [
             {"container_port": 80, "host_port": 0, "protocol": "tcp", "host_ip": ""},

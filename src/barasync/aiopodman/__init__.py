@@ -38,6 +38,7 @@ from barasync.aiopodman.errors import (
     ConnectError,
     DatabaseError,
     FrameError,
+    HealthCheckTimeout,
     LogIncomplete,
     NoFreeSubnet,
     NotFound,
@@ -52,6 +53,13 @@ from barasync.aiopodman.errors import (
     StreamTruncated,
     SubnetInUse,
     TransportError,
+)
+from barasync.aiopodman.health import (
+    UNHEALTHY,
+    Health,
+    HealthCheck,
+    HealthResult,
+    HealthSettings,
 )
 from barasync.aiopodman.images import (
     Images,
@@ -83,8 +91,6 @@ from barasync.aiopodman.models import (
     ContainerSummary,
     Event,
     EventActor,
-    Health,
-    HealthResult,
     HostConfig,
     HostInfo,
     ImageConfig,
@@ -160,6 +166,7 @@ from barasync.aiopodman.wire.reference import (
 )
 
 __all__ = [
+    "UNHEALTHY",
     "APIError",
     "Attachment",
     "BadRequest",
@@ -186,7 +193,10 @@ __all__ = [
     "Followed",
     "FrameError",
     "Health",
+    "HealthCheck",
+    "HealthCheckTimeout",
     "HealthResult",
+    "HealthSettings",
     "HostConfig",
     "HostInfo",
     "HostPort",

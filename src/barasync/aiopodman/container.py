@@ -14,15 +14,16 @@ from typing import Literal
 from barasync.aiopodman import quirks
 from barasync.aiopodman.archives import PathStat, open_archive, send_archive, stat_path
 from barasync.aiopodman.errors import (
+    HealthCheckTimeout,
     NotFound,
     ProtocolError,
     ServerError,
 )
+from barasync.aiopodman.health import HEALTHY, HealthReport
 from barasync.aiopodman.libpod import Libpod, segment
 from barasync.aiopodman.models import (
     ContainerInspect,
     Created,
-    HealthReport,
     Removed,
 )
 from barasync.aiopodman.output import Received, complete, rest
@@ -33,7 +34,6 @@ from barasync.aiopodman.wire.frames import Chunk, FrameDecoder, RawDecoder
 from barasync.aiopodman.wire.reference import parse_reference
 
 _MILLISECONDS = 1000
-_HEALTHY = "healthy"
 
 Condition = Literal[
     "configured",
@@ -122,7 +122,7 @@ class Container:
         return await self._libpod.get(self._path("json"), ContainerInspect, query)
 
     async def check_health(self) -> bool:
-        """Execute the check that the container was made with; tell whether it ended with 0.
+        """Execute the check that the container has; tell whether it ended with 0, and in time.
 
         Lasts as long as that does, and podman waits for it as well when cancelled: put a deadline
         around it. What it printed is in the `health` that `inspect` tells. Nothing of it is left:
@@ -134,8 +134,21 @@ class Container:
 
         Source: `GET /libpod/containers/{id}/healthcheck`.
         """
-        report = await self._libpod.get(self._path("healthcheck"), HealthReport, patience=None)
-        return report.status == _HEALTHY
+        try:
+            report = await self._libpod.get(self._path("healthcheck"), HealthReport, patience=None)
+        except HealthCheckTimeout:
+            return False
+        return report.status == HEALTHY
+
+    async def rename(self, name: str) -> None:
+        """Give the container another name, in whatever state it is; its own one is no error.
+
+        Raises:
+            Conflict: another container has it.
+
+        Source: `POST /libpod/containers/{id}/rename`.
+        """
+        await self._libpod.post(self._path("rename"), {"name": name})
 
     async def wait(
         self,

@@ -123,6 +123,10 @@ class CommandNotFound(OCIRuntimeError):
     """The image has no such command (podman's CLI exits with 127)."""
 
 
+class HealthCheckTimeout(APIError):
+    """A health check has taken longer than it may; it has ended by now."""
+
+
 class ServerError(APIError):
     """Podman failed."""
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import field
 
+from barasync.aiopodman.health import Health, HealthSettings
 from barasync.aiopodman.network_models import NetworkSettings
 
 
@@ -39,7 +40,8 @@ class Removed(_Wire, frozen=True, kw_only=True):
 class ContainerSummary(_Wire, frozen=True, kw_only=True):
     """A container in a list; `state` is podman's word for it, such as `running`.
 
-    `networks` are by name; one that has joined another container's namespace has none.
+    `networks` are by name; one that has joined another container's namespace has none. `health` is
+    `Health.status`.
     """
 
     id: str
@@ -51,6 +53,7 @@ class ContainerSummary(_Wire, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     networks: list[str] = []
     pid: int = 0
+    health: str = field(default="", name="Status")
 
 
 class ContainerStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,28 +69,6 @@ class StatsReport(_Wire, frozen=True, kw_only=True):
 
     error: Any = None
     stats: list[ContainerStats] | None = None
-
-
-class HealthResult(_Wire, frozen=True, kw_only=True):
-    """What a health check came to: its exit code, 1 for any other than 0, and what it printed.
-
-    Podman keeps the first 500 characters, and knows nothing of a program that is not there.
-    """
-
-    exit_code: int = 0
-    output: str = ""
-
-
-class Health(_Wire, frozen=True, kw_only=True):
-    """The last health checks of a container, the latest at the end."""
-
-    log: list[HealthResult] = []
-
-
-class HealthReport(_Wire, frozen=True, kw_only=True):
-    """The answer to `healthcheck`: podman's word for what the check came to."""
-
-    status: str = ""
 
 
 class ContainerState(_Wire, frozen=True, kw_only=True):
@@ -121,7 +102,10 @@ class ContainerState(_Wire, frozen=True, kw_only=True):
 
 
 class ContainerConfig(_Wire, frozen=True, kw_only=True):
-    """What a container was created with; `env` holds `NAME=value`."""
+    """What a container was created with; `env` holds `NAME=value`.
+
+    `health_check` is its own, or that of its image.
+    """
 
     image: str = ""
     cmd: list[str] = []
@@ -131,6 +115,7 @@ class ContainerConfig(_Wire, frozen=True, kw_only=True):
     user: str = ""
     tty: bool = False
     timeout: int = 0
+    health_check: HealthSettings | None = field(default=None, name="Healthcheck")
 
 
 class LogConfig(_Wire, frozen=True, kw_only=True):
@@ -227,7 +212,7 @@ class ImageInspect(_Wire, frozen=True, kw_only=True):
     `digest` is that of its manifest, or of the manifest list that it was first pulled from.
 
     `variant` is empty on every podman so far: inspect does not report it (measured on 4.3.1 and
-    5.4.2).
+    5.4.2). An image in OCI's format has no `health_check`, whatever it was made from.
     """
 
     id: str
@@ -243,6 +228,7 @@ class ImageInspect(_Wire, frozen=True, kw_only=True):
     size: int = 0
     created: dt.datetime | None = None
     config: ImageConfig = ImageConfig()
+    health_check: HealthSettings | None = field(default=None, name="Healthcheck")
 
 
 class ManifestPlatform(msgspec.Struct, frozen=True, kw_only=True):

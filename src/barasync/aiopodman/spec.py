@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from barasync.aiopodman.health import HealthCheck
+
 LOG_BYTES = 32 * 1024 * 1024
 """What podman keeps of a container's output, with 45 bytes around each line; older lines go.
 
@@ -16,8 +18,6 @@ be some hundred KiB ahead.
 """
 
 _CPU_PERIOD_MICROSECONDS = 100_000
-# Podman does not enforce it (measured on 4.3.1 and 5.4.2), but it has to be there.
-_HEALTH_NANOSECONDS = 3600 * 10**9
 _NETWORKS = frozenset({"none", "bridge", "host"})
 
 
@@ -113,7 +113,8 @@ class ContainerSpec:
     `image_hosts` podman leaves the image's `/etc/hosts` alone. Capabilities have no prefix, such as
     `NET_RAW`. With `own_processes` it sees none but its own, whatever podman's configuration says.
 
-    `health_check` is the command of `Container.check_health`, which nothing else executes.
+    `health_check` is what `Container.check_health` executes; without one it is the image's, if that
+    has one.
 
     `None` and empty values leave a setting to podman.
 
@@ -143,7 +144,7 @@ class ContainerSpec:
     dns_search: tuple[str, ...] = ()
     extra_hosts: Mapping[str, str] = field(default_factory=dict)
     image_hosts: bool = False
-    health_check: tuple[str, ...] = ()
+    health_check: HealthCheck | None = None
     publish: tuple[PublishedPort, ...] = ()
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
@@ -205,7 +206,7 @@ class ContainerSpec:
             "dns_search": list(self.dns_search),
             "hostadd": [f"{name}:{address}" for name, address in self.extra_hosts.items()],
             "use_image_hosts": self.image_hosts,
-            "healthconfig": _health(self.health_check) if self.health_check else None,
+            "healthconfig": self.health_check.to_body() if self.health_check else None,
             "portmappings": [_published(port) for port in self.publish],
             "cap_add": list(self.cap_add),
             "cap_drop": list(self.cap_drop),
@@ -274,11 +275,6 @@ def _secret(file: SecretFile) -> dict[str, object]:
 
 def _volume(mount: Mount) -> dict[str, object]:
     return {"Name": mount.source, "Dest": mount.destination, "Options": list(mount.options)}
-
-
-def _health(command: tuple[str, ...]) -> dict[str, object]:
-    # Without an interval podman has systemd start nothing; it demands a number of retries.
-    return {"Test": ["CMD", *command], "Interval": 0, "Timeout": _HEALTH_NANOSECONDS, "Retries": 1}
 
 
 def _published(port: PublishedPort) -> dict[str, object]:

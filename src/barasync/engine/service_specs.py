@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from barasync.aiopodman import ContainerSpec
+from barasync.aiopodman import ContainerSpec, HealthCheck
 from barasync.config.services import ListensAt, Service
 from barasync.engine.identity import ATTEMPT, CELL
 from barasync.engine.idle import Idle
@@ -38,9 +38,15 @@ def service_spec(job: Job, session: Session, service: Service, image: str) -> Co
         memory_bytes=service.memory,
         cpus=service.cpus,
         pids_limit=job.cell.settings.pids,
-        health_check=() if isinstance(service.ready, ListensAt) else service.ready,
+        health_check=_health_check(service.ready),
     )
     return beside(spec, job, session.run)
+
+
+def _health_check(ready: tuple[str, ...] | ListensAt) -> HealthCheck | None:
+    if isinstance(ready, ListensAt) or not ready:
+        return None
+    return HealthCheck(command=ready)
 
 
 def services_cgroup(job: Job, session: Session) -> CellCgroup | None:

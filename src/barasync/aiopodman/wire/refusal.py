@@ -22,6 +22,7 @@ from barasync.aiopodman.errors import (
     CommandNotFound,
     Conflict,
     DatabaseError,
+    HealthCheckTimeout,
     NoFreeSubnet,
     NotFound,
     OCIRuntimeError,
@@ -48,6 +49,8 @@ _BY_CAUSE: tuple[tuple[str, type[APIError]], ...] = (
     ("container state improper", Conflict),
     ("can only kill running containers", Conflict),
     ("that name is already in use", Conflict),
+    # What 5.4.2 says of it where a container is renamed (measured).
+    ("UNIQUE constraint failed: ContainerConfig.Name", Conflict),
     ("image is in use by a container", Conflict),
     ("network is being used", Conflict),
     ("network already exists", Conflict),
@@ -57,6 +60,7 @@ _BY_CAUSE: tuple[tuple[str, type[APIError]], ...] = (
     ("volume is being used", Conflict),
     ("volume already exists", Conflict),
     ("secret name in use", Conflict),
+    ("healthcheck command exceeded timeout", HealthCheckTimeout),
     ("disk I/O error", DatabaseError),
     ("database is locked", DatabaseError),
 )
