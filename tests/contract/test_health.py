@@ -171,7 +171,7 @@ async def test_a_container_that_runs_gets_another_name(podman: Podman, busybox: 
         await container.start()
         await container.rename("barasync-three")
         await container.rename("barasync-three")
-        with pytest.raises(Conflict, match="in use|UNIQUE"):
+        with pytest.raises(Conflict, match=r"in use|UNIQUE"):
             await container.rename("barasync-two")
         names = {name for each in await podman.containers.list() for name in each.names}
         found = await container.inspect()
