@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import anyio
+import msgspec
 import pytest
 
 from barasync.aiopodman import (
@@ -25,7 +26,8 @@ from barasync.aiopodman import (
 from barasync.engine import caches as engine_caches
 from barasync.engine import identity
 from barasync.engine.caches import Caches, describe, find_caches, users_label
-from barasync.engine.identity import CACHES, RUN, Liveness
+from barasync.engine.detached import attempt_name, detached_name
+from barasync.engine.identity import ATTEMPT, CACHES, CELL, RUN, Liveness
 from barasync.engine.not_begun import ImageGone
 from barasync.errors import ConfigError, EngineUnavailable
 from barasync.matrix.caches import caches_of
@@ -275,6 +277,27 @@ async def test_a_container_whose_run_is_not_known_to_be_dead_is_waited_for(
     assert podman.containers.removed == []
     (line,) = told
     assert line.startswith("waits for the cache cargo: of-other uses it")
+
+
+async def test_a_detached_container_of_a_dead_run_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_caches, "_LOOK_SECONDS", 0.0)
+    dead = await other("cargo:/c", tmp_path, Liveness.DEAD)
+    name = detached_name(attempt_name("other", "a", 1))
+    labels = {**dead.labels, CELL: "a", ATTEMPT: "1"}
+    detached = msgspec.structs.replace(dead, names=[name], labels=labels)
+    podman = FakePodman(others=(detached,))
+    told: list[str] = []
+
+    async with caches(podman, tmp_path).held(cell("cargo:/c"), "image-id", tell=told.append):
+        assert podman.containers.looks == 3
+
+    assert podman.containers.removed == []
+    assert told == [
+        f"waits for the cache cargo: {name} uses it; it is detached, and `barasync container remove`"
+        " ends it"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from barasync.aiopodman import (
     temporary,
 )
 from barasync.config.caches import CacheMode
+from barasync.engine.detached import is_detached
 from barasync.engine.filelock import locked, locked_at_once
 from barasync.engine.identity import CACHES, RUN, Liveness, machine_word
 from barasync.engine.not_begun import ImageGone
@@ -249,8 +250,7 @@ class Caches:
                 waits = True
                 if name not in told:
                     tell(
-                        f"waits for the cache {cache.cache.name}: {name} uses it; if no run has it"
-                        " any more, `barasync clean --all` removes it"
+                        f"waits for the cache {cache.cache.name}: {name} uses it; {_ending(container)}"
                     )
                 told.add(name)
             if waits:
@@ -259,7 +259,10 @@ class Caches:
     async def _others(
         self, volume: str, *, alone: bool
     ) -> Sequence[tuple[ContainerSummary, Liveness]]:
-        """Return the containers of other runs, not ended, beside which the cache cannot be used."""
+        """Return the containers of other runs, not ended, beside which the cache cannot be used.
+
+        One that is detached lives, whatever became of its run.
+        """
         in_the_way = {_use(volume, shared=False)}
         if alone:
             in_the_way.add(_use(volume, shared=True))
@@ -271,7 +274,10 @@ class Caches:
         ]
 
         def judged() -> Sequence[tuple[ContainerSummary, Liveness]]:
-            return [(each, self._judge(each.labels)) for each in found]
+            return [
+                (each, Liveness.ALIVE if _goes_on(each) else self._judge(each.labels))
+                for each in found
+            ]
 
         return await to_thread.run_sync(judged) if found else ()
 
@@ -282,6 +288,17 @@ class Caches:
                 " remove",
                 hint=f"`podman rm --force {name}`, or `barasync clean`",
             )
+
+
+def _goes_on(container: ContainerSummary) -> bool:
+    return is_detached(container.names, container.labels)
+
+
+def _ending(container: ContainerSummary) -> str:
+    """Return what can be done about a container that uses a cache."""
+    if _goes_on(container):
+        return "it is detached, and `barasync container remove` ends it"
+    return "if no run has it any more, `barasync clean --all` removes it"
 
 
 def _say_nothing() -> None:

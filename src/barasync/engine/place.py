@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
 
+import anyio
 from anyio import CancelScope, to_thread
 
 from barasync.aiopodman import (
@@ -21,6 +22,7 @@ from barasync.aiopodman import (
     create_shielded,
     remove_shielded,
 )
+from barasync.engine.detached import detached_name
 from barasync.engine.gate import Gates
 from barasync.engine.oom import LimitNotices
 from barasync.engine.overlays import OverlayWrites
@@ -29,6 +31,8 @@ from barasync.matrix.outcome import Usage
 
 SERVER_GRACE_SECONDS = 30.0
 """How long after our own deadline podman kills a container by itself."""
+
+_RENAME_SECONDS = 30.0
 
 Phase = Callable[[str], AbstractContextManager[None]]
 """Measures the block it opens under the given name."""
@@ -44,7 +48,7 @@ class FreshPlace:
     ignores for example. After leaving, `usage` and `oom_kills` hold what its cgroup told (see
     `Reading`), and `leaked` the container's ID if podman would not confirm that it is gone. With
     `keeps_overlays`, `writes` has what the container wrote to its overlays, from entering until it
-    is left.
+    is left. A container that was `let_go` stays when it is left, and nothing is read of it.
 
     Raises:
         PodmanError, TimeoutError: the container could not be created.
@@ -72,6 +76,7 @@ class FreshPlace:
         self._phase = phase
         self._notices: LimitNotices | None = None
         self._container: Container | None = None
+        self._goes_on = False
         self.writes = OverlayWrites(podman, spec, gates) if keeps_overlays else None
 
     async def __aenter__(self) -> Container:
@@ -87,8 +92,29 @@ class FreshPlace:
         traceback: TracebackType | None,
     ) -> None:
         assert self._container is not None, "__aexit__ runs only after __aenter__ succeeded"
+        if self._goes_on:
+            # Its limit is that of its cgroup, which the kernel keeps.
+            if self._notices is not None:
+                self._notices.close()
+            return
         with self._phase("remove"):
             await self._remove(self._container)
+
+    async def let_go(self) -> str:
+        """Have the container outlive its command: rename it, and leave it alone; return its name.
+
+        Shielded from cancellation: once it has the name, whoever cleans up leaves it alone as well.
+
+        Raises:
+            PodmanError, TimeoutError: it has not got the name, so that it is removed as ever.
+        """
+        assert self._container is not None, "it is let go after __aenter__"
+        assert self._spec.name is not None, "the container of an attempt has a name"
+        name = detached_name(self._spec.name)
+        with anyio.fail_after(_RENAME_SECONDS, shield=True):
+            await self._container.rename(name)
+            self._goes_on = True
+        return name
 
     async def _create(self) -> Container:
         with self._phase("create"):
