@@ -294,10 +294,8 @@ async def test_a_detached_container_of_a_dead_run_is_waited_for(
         assert podman.containers.looks == 3
 
     assert podman.containers.removed == []
-    assert told == [
-        f"waits for the cache cargo: {name} uses it; it is detached, and `barasync container remove`"
-        " ends it"
-    ]
+    (line,) = told
+    assert line.startswith(f"waits for the cache cargo: {name} uses it; it is detached")
 
 
 @pytest.mark.parametrize(

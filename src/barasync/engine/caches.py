@@ -249,9 +249,8 @@ class Caches:
                     continue
                 waits = True
                 if name not in told:
-                    tell(
-                        f"waits for the cache {cache.cache.name}: {name} uses it; {_ending(container)}"
-                    )
+                    ending = _ending(container)
+                    tell(f"waits for the cache {cache.cache.name}: {name} uses it; {ending}")
                 told.add(name)
             if waits:
                 await anyio.sleep(_LOOK_SECONDS)
