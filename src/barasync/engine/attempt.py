@@ -66,7 +66,8 @@ class Attempt:
     without a reason: the caller knows it. Afterwards only artifacts and a snapshot are given up
     that have not come.
 
-    `services` are those beside the cell, where it has some.
+    `services` are those beside the cell, where it has some, and `detached` is the name under which
+    its container goes on, where it does.
     """
 
     job: Job
@@ -79,6 +80,7 @@ class Attempt:
     keep_manifest: KeepManifest
     cancellable: Cancellable
     services: Services | None = None
+    detached: str | None = None
 
     async def run(self) -> Taken:
         """Say what became of it; its error where a copy changed or has no place.
@@ -110,6 +112,7 @@ class Attempt:
             container_id=place.container_id,
             warnings=(*self._warnings(place), *taken.outcome.warnings),
             usage=_usage(place.usage, place.container_id, session),
+            detached=self.detached,
         )
         left = self._leaked(place)
         if left is not None:
@@ -166,6 +169,9 @@ class Attempt:
                     await self.services.end()
             if scope.cancelled_caught:
                 return None
+            if ended.detached:
+                self.detached = await place.let_go()
+                return ended
             return await self._aftermath(admission).of(container, ended, place.writes)
 
     def _beside(self) -> AbstractAsyncContextManager[Services]:

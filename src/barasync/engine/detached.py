@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from barasync.engine.identity import ATTEMPT, CELL, RUN
+from barasync.matrix.cells import Cell
 
 SUFFIX = "-detached"
 """What the name of a container ends with that outlives its command."""
@@ -37,3 +38,16 @@ def is_detached(names: Iterable[str], labels: Mapping[str, str]) -> bool:
     except KeyError:
         return False
     return detached_name(name) in names
+
+
+def bound_to_command(cell: Cell) -> str | None:
+    """Say why the container of a cell cannot outlive the command, `None` where it can.
+
+    What a cell needs of this process ends with it: whoever answers for the names of its policy, and
+    its services.
+    """
+    if cell.policy is not None and cell.policy.names:
+        return f"network '{cell.policy.name}' names hosts, which only this command resolves"
+    if cell.settings.services:
+        return "its services end with this command"
+    return None

@@ -22,6 +22,7 @@ class Ended:
     `state` is `None` for a container that never ran, or of which nobody knows whether it ended.
     `output_problem` says why the output is incomplete, `None` when it is whole, and `output_doubt`
     why that cannot be told. `refused_note` says what its network refused, and how that would pass.
+    With `detached` it has not ended, and is to go on.
     """
 
     state: ContainerInspect | None = None
@@ -40,6 +41,7 @@ class Ended:
     refused_packets: int = 0
     refused_note: str = ""
     notes: tuple[str, ...] = ()
+    detached: bool = False
 
     @property
     def passed(self) -> bool:
@@ -61,6 +63,8 @@ def outcome_of(ended: Ended, job: Job, version: PodmanVersion, oom_kills: int | 
     `oom_kills` is how often the kernel killed for lack of memory, `None` where that is not known,
     or not yet.
     """
+    if ended.detached:
+        return Outcome(status=Status.PASSED, warnings=ended.notes)
     noticed: list[str] = []
     if ended.output_recovered:
         noticed.append("podman broke off the output, which was completed from its log")

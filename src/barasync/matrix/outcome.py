@@ -96,7 +96,7 @@ class Outcome:
     `refused_packets` how many packets that were, with those that `refused` has no place for, and
     `refused_note` a sentence about it, with what would let it through; empty where the cell passed,
     unless its policy has `log`. `refused_names` are the names that the network did not let the cell
-    know, where its policy has `log`.
+    know, where its policy has `log`. `detached` is the name of its container where that goes on.
     """
 
     status: Status
@@ -116,6 +116,7 @@ class Outcome:
     refused_packets: int = 0
     refused_note: str = ""
     flaky: bool = False
+    detached: str | None = None
 
     @property
     def passed(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from types import MappingProxyType
 
@@ -136,6 +136,44 @@ def plan_run(request: Request, image: str, command: Sequence[str]) -> Plan:
         ConfigError: the configuration or an option is wrong, or more than one cell is asked for.
     """
     document = request.document or Document()
+    words = _Words(image=image, command=tuple(command))
+    plan = _plan_one(request, _requested_one(request, document), words)
+    return replace(plan, notes=(*plan.notes, *_image_notes(plan.cells, document)))
+
+
+def plan_shell(request: Request, name: str, command: Sequence[str]) -> Plan:
+    """Return the plan of `barasync shell CELL|IMAGE -- COMMAND…`: one cell, for a person.
+
+    `name` is the ID of a cell of the matrix, which keeps its image, else an image; then the cell is
+    that of `plan_run`. As there the words are verbatim, and none are the choice of whoever carries
+    the plan out. It is the person who ends it and tries again: neither the `timeout` nor the
+    `retries` of the file apply.
+
+    Raises:
+        ConfigError: as `plan` and `plan_run`.
+    """
+    document = request.document or Document()
+    cells = _cells_of_matrix(request, document)
+    if name not in cells:
+        words = _Words(image=name, command=tuple(command), interactive=True)
+        plan = _plan_one(request, _requested_one(request, document), words)
+        known = [*cells, *document.images]
+        return replace(plan, notes=(*plan.notes, *_name_notes(name, known, document)))
+    words = _Words(command=tuple(command), interactive=True)
+    plan = _plan_one(request, cells[name], words)
+    _require_images(plan.cells, document, request.origin)
+    return replace(plan, notes=(*plan.notes, *_image_notes(plan.cells, document)))
+
+
+def _cells_of_matrix(request: Request, document: Document) -> Mapping[str, Combination]:
+    """Return the cells of a project by their IDs, as `plan` has them; none without a file."""
+    if request.document is None:
+        return {}
+    expansion = axes.expand(document, request.origin, _requested(request, document))
+    return {_id(one): one for one in expansion.combinations}
+
+
+def _requested_one(request: Request, document: Document) -> Combination:
     requested = _requested(request, document)
     for option, values in (("--arch", requested.platforms), ("--config", requested.configs)):
         if len(values) > 1:
@@ -143,59 +181,74 @@ def plan_run(request: Request, image: str, command: Sequence[str]) -> Plan:
                 f"{option}: one container is for one of them, not {len(values)}",
                 hint="`barasync matrix` runs a cell for each",
             )
-    combination = Combination(
+    return Combination(
         platform=next(iter(requested.platforms), request.native),
         config=next(iter(requested.configs), None),
     )
-    settings = _Settings(document, request, run=(image, command))
+
+
+def _plan_one(request: Request, combination: Combination, words: _Words) -> Plan:
+    """Return the plan of a single cell that executes the words of a command line."""
+    settings = _Settings(request.document or Document(), request, words)
     cell = settings.cell(_id(combination), combination)
     require_networks((cell,), allow_host=request.allow_host_network)
     require_services((cell,))
     _require_room((cell,))
     _require_places((cell,))
     return Plan(
-        rule=shlex.join(command),
-        args=tuple(command),
+        rule=shlex.join(words.command),
+        args=words.command,
         cells=(cell,),
-        notes=(*environment_notes(request.environ), *_image_notes((cell,), document)),
+        notes=environment_notes(request.environ),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Words:
+    """What the command line says that is no option: an image, if any, and a command."""
+
+    command: tuple[str, ...]
+    image: str | None = None
+    interactive: bool = False
 
 
 class _Settings:
     """Folds layers; cells of one configuration and the same includes share the result."""
 
-    def __init__(
-        self,
-        document: Document,
-        request: Request,
-        run: tuple[str, Sequence[str]] | None = None,
-    ) -> None:
+    def __init__(self, document: Document, request: Request, words: _Words | None = None) -> None:
         self._document = document
         self._origin = request.origin
-        self._is_run = run is not None
-        self._lowest = self._file_layer(document.defaults, "defaults")
+        self._words = words
+        self._lowest = [self._file_layer(document.defaults, "defaults")]
         self._above = [
             environment_layer(request.environ),
             command_line_layer(request.options, request.directory),
         ]
-        if run is not None:
-            image, command = run
-            words = CellTable(image=image, command=list(VERBATIM))
-            if any("\0" in word for word in command):
-                raise ConfigError("COMMAND: a word contains a NUL character")
-            names = {"image": "IMAGE", "command": "COMMAND"}
-            self._above.append(command_line_layer(words, names=names))
+        if words is not None:
+            self._heed(words)
         self._policies = parse_policies(document, request.origin)
         for layer in self._above:
             if "network" in layer.values:
                 check_network(layer.values["network"], self._policies, layer.place("network"))
         self._folded: dict[tuple[str | None, tuple[int, ...]], Folded] = {}
 
+    def _heed(self, words: _Words) -> None:
+        if any("\0" in word for word in words.command):
+            raise ConfigError("COMMAND: a word contains a NUL character")
+        image = UNSET if words.image is None else words.image
+        table = CellTable(image=image, command=list(VERBATIM))
+        names = {"image": "IMAGE", "command": "COMMAND"}
+        self._above.append(command_line_layer(table, names=names))
+        if words.interactive:
+            names = dict.fromkeys(("timeout", "retries"), "of a shell")
+            limits = command_line_layer(CellTable(timeout=0, retries=0), names=names)
+            self._lowest.append(limits)
+
     def cell(self, name: str, one: Combination) -> Cell:
         key = (one.config, one.includes)
         folded = self._folded.get(key)
         if folded is None:
-            folded = self._folded[key] = fold([self._lowest, *self._between(one), *self._above])
+            folded = self._folded[key] = fold([*self._lowest, *self._between(one), *self._above])
         return Cell(
             id=name,
             arch=short_name(one.platform),
@@ -214,8 +267,10 @@ class _Settings:
             yield self._file_layer(self._document.matrix.include[index], "matrix", "include", index)
 
     def _file_layer(self, table: CellTable, *keys: str | int) -> Layer:
-        if self._is_run:
+        if self._words is not None:
             table = structs.replace(table, command=UNSET, artifacts=UNSET)
+            if self._words.interactive:
+                table = structs.replace(table, timeout=UNSET, retries=UNSET)
         return file_layer(table, self._origin, *keys)
 
 
@@ -316,6 +371,15 @@ def _image_notes(cells: Iterable[Cell], document: Document) -> list[str]:
                 f"did you mean '{meant}'?"
             )
     return notes
+
+
+def _name_notes(name: str, known: Iterable[str], document: Document) -> list[str]:
+    """Note a name that is neither a cell nor a declared image, but nearly."""
+    if name in document.images or any(mark in name for mark in "/:@"):
+        return []
+    meant = did_you_mean(name, known)
+    said = f"there is no cell '{name}', and no image of that name is declared"
+    return [f"{said}: it is taken as a reference{meant}"] if meant else []
 
 
 def _images_of(cells: Iterable[Cell]) -> Iterable[str]:

@@ -1,0 +1,125 @@
+"""The one cell of a shell: of the matrix, or of an image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from barasync.config.load import parse as parse_document
+from barasync.config.origin import Origin
+from barasync.config.schema import CellTable
+from barasync.errors import ConfigError
+from barasync.matrix.command import expand
+from barasync.matrix.plan import Plan, Request, plan_shell
+from barasync.matrix.platforms import Platform, parse
+
+FILE = """
+[defaults]
+image = "toolchain"
+command = ["make", "{rule}", "{args}"]
+timeout = 600
+retries = 3
+artifacts = ["out"]
+env = { A = "1" }
+
+[matrix]
+arch = ["amd64", "arm64"]
+config = ["debug", "release"]
+exclude = [{ arch = "arm64", config = "debug" }]
+include = [{ arch = "amd64", config = "release", env = { LTO = "1" } }]
+
+[config.release]
+timeout = 900.5
+memory = "2g"
+
+[images.toolchain.bootstrap]
+suite = "trixie"
+"""
+
+
+def planned(name: str, *command: str, text: str | None = FILE, **fields: Any) -> Plan:
+    document = None if text is None else parse_document(text, Origin())
+    request = Request(native=Platform("amd64"), document=document, **fields)
+    return plan_shell(request, name, command)
+
+
+def test_a_cell_has_what_the_matrix_gives_it_but_not_what_belongs_to_its_rules() -> None:
+    made = planned("amd64-release")
+
+    (cell,) = made.cells
+    assert (cell.id, cell.platform, cell.config) == ("amd64-release", parse("amd64"), "release")
+    assert (cell.settings.image, cell.settings.memory) == ("toolchain", 2 << 30)
+    assert cell.settings.env == {"A": "1", "LTO": "1"}
+    assert cell.settings.artifacts == ()
+    assert expand(cell, rule=made.rule, args=made.args) == ()
+    assert made.notes == ()
+
+
+def test_a_person_has_no_deadline_and_is_not_repeated() -> None:
+    (cell,) = planned("amd64-release").cells
+    (alone,) = planned("debian", text=None).cells
+
+    assert (cell.settings.timeout, cell.settings.retries) == (None, 0)
+    assert (alone.settings.timeout, alone.settings.retries) == (None, 0)
+    assert cell.provenance["timeout"] == "of a shell"
+
+
+def test_a_deadline_on_the_command_line_applies() -> None:
+    (cell,) = planned("amd64-release", options=CellTable(timeout=5)).cells
+
+    assert cell.settings.timeout == 5
+
+
+def test_the_words_of_a_command_are_taken_as_they_are() -> None:
+    made = planned("amd64-release", "make", "{rule}")
+
+    assert expand(made.cells[0], rule=made.rule, args=made.args) == ("make", "{rule}")
+
+
+def test_what_is_no_cell_is_an_image_and_has_the_defaults_of_the_project() -> None:
+    made = planned("debian:13", arch=("riscv64",), config=("release",))
+
+    (cell,) = made.cells
+    assert (cell.id, cell.settings.image) == ("riscv64-release", "debian:13")
+    assert (cell.settings.memory, cell.settings.env) == (2 << 30, {"A": "1"})
+    assert made.notes == ()
+
+
+def test_a_declared_image_is_one_also_where_a_cell_is_called_alike() -> None:
+    assert planned("toolchain").notes == ()
+    assert planned("toolchain").cells[0].id == "amd64"
+
+
+def test_a_cell_that_the_command_line_adds_to_the_matrix_can_be_had() -> None:
+    (cell,) = planned("riscv64-debug", arch=("riscv64",)).cells
+
+    assert cell.platform == parse("riscv64")
+    assert cell.settings.image == "toolchain"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("amd64-relaese", "amd64-release"), ("arm64-debug", "amd64-debug"), ("tolchain", "toolchain")],
+)
+def test_a_name_that_is_nearly_a_cell_or_an_image_is_noted(name: str, meant: str) -> None:
+    (note,) = planned(name).notes
+
+    assert note.startswith(f"there is no cell '{name}', and no image of that name is declared")
+    assert note.endswith(f"; did you mean '{meant}'?")
+
+
+def test_outside_a_project_there_are_only_images() -> None:
+    (cell,) = planned("amd64", text=None).cells
+
+    assert cell.settings.image == "amd64"
+
+
+def test_a_cell_without_an_image_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no image is given for cell amd64-a"):
+        planned("amd64-a", text='[matrix]\nconfig = ["a"]\n')
+
+
+def test_several_architectures_are_refused_for_an_image() -> None:
+    with pytest.raises(ConfigError, match="--arch: one container is for one of them, not 2"):
+        planned("debian", arch=("amd64,arm64",))
