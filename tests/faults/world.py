@@ -18,6 +18,7 @@ from barasync.config.policies import Policy
 from barasync.config.schema import CellSettings
 from barasync.engine.caches import Caches
 from barasync.engine.claims import Capacity
+from barasync.engine.detached import Detachment
 from barasync.engine.gate import Gates
 from barasync.engine.identity import Liveness
 from barasync.engine.job import Session
@@ -142,6 +143,7 @@ async def run(
     enter: Enter = enter,
     listen: Listen = listeners,
     gates: Gates | None = None,
+    detachment: Detachment | None = None,
     **settings: Any,
 ) -> Ran:
     """Run a shell script per cell, or one in the cell `a`, all at once or `jobs` at a time.
@@ -149,6 +151,7 @@ async def run(
     The run is interrupted when the cell `interrupted_at` starts. Artifacts go below `destination`;
     a service that is away is waited for `outage` seconds, and an answer for `client_seconds`.
     `enter` reaches the namespaces of cells under a `policy`, `listen` sees what listens in them.
+    With a `detachment` the containers of cells go on.
     """
     cells = {"a": scripts} if isinstance(scripts, str) else scripts
     image = service.image("localhost/cell")
@@ -175,6 +178,7 @@ async def run(
             enter=enter,
             listen=listen,
             gates=gates or Gates(),
+            detachment=detachment,
             snapshots={} if snapshot is None else snapshots_of(snapshot, tuple(cells)),
         )
         plan = Plan(

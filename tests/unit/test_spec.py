@@ -186,3 +186,27 @@ def test_the_namespace_of_another_container_is_joined_by_its_id() -> None:
 def test_a_network_that_cannot_be_is_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(BARE, **wrong)
+
+
+def test_a_health_check_may_be_a_line_for_the_shell__its_times_are_nanoseconds() -> None:
+    check = HealthCheck(
+        command="test -e /ok", interval=1.5, timeout=0.5, retries=4, start_period=10
+    )
+
+    assert replace(BARE, health_check=check).to_body()["healthconfig"] == {
+        "Test": ["CMD-SHELL", "test -e /ok"],
+        "Interval": 1_500_000_000,
+        "Timeout": 500_000_000,
+        "Retries": 4,
+        "StartPeriod": 10_000_000_000,
+    }
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"command": ()}, {"command": ""}, {"interval": -1}, {"timeout": 0}, {"retries": 0}],
+    ids=str,
+)
+def test_a_health_check_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="health check"):
+        HealthCheck(**{"command": "true", **wrong})

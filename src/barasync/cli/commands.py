@@ -9,6 +9,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from barasync.cli.optional_values import OptionalValues
+
 Command = TyperCommand | TyperGroup
 
 
@@ -59,7 +61,7 @@ def _command(name: str, declared: Any) -> Command:
         group.name = name
         return group
     alone = typer.Typer(add_completion=False)
-    alone.command(name)(declared)
+    alone.command(name, cls=OptionalValues)(declared)
     command = typer.main.get_command(alone)
     assert isinstance(command, TyperCommand), "typer makes one of a single function"
     return command

@@ -35,6 +35,7 @@ from barasync.cli.reports import Report, write_report
 from barasync.cli.secrets import secret_notes
 from barasync.config.copies import Copy
 from barasync.engine.admission import capacity, tasks
+from barasync.engine.detached import Detachment
 from barasync.engine.history import Ended, History, read_history, remember
 from barasync.engine.identity import Identity
 from barasync.engine.image_uses import Uses, using
@@ -85,7 +86,7 @@ class Execution:
     remembered. `secrets` are the values of the plan's secrets, by source.
     `check_elf` compares the shells of images with their platforms. `copies` go to every cell.
     `snapshots` are the names of the images to be made of cells, by ID; `reports` are written when
-    the run has ended.
+    the run has ended. `detachment` says how containers are to go on after it, if they are.
     """
 
     plan: Plan
@@ -104,6 +105,7 @@ class Execution:
     copies: tuple[Copy, ...] = ()
     snapshots: Mapping[str, Reference] = field(default_factory=dict)
     reports: tuple[Report, ...] = ()
+    detachment: Detachment | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +287,7 @@ def _session(
         sampler=Sampler(connection.podman) if cgroups is None else None,
         host=connection.pid or 1,
         gateways_here=connection.rootful,
+        detachment=execution.detachment,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from barasync.cli import options
+from barasync.cli import detaching, options
 from barasync.cli.project import find_project
 from barasync.cli.reports import parse_reports
 from barasync.config.copies import parse_copies
@@ -61,6 +61,13 @@ def run(
     pull: options.Pull = Freshness.MISSING,
     insecure: options.Insecure = False,
     check_elf: options.CheckElf = False,
+    detach: detaching.Detach = False,
+    wait_healthy: detaching.WaitHealthy = None,
+    health_cmd: detaching.HealthCmd = None,
+    health_interval: detaching.HealthInterval = None,
+    health_timeout: detaching.HealthTimeout = None,
+    health_retries: detaching.HealthRetries = None,
+    health_start_period: detaching.HealthStartPeriod = None,
     url: options.Url = None,
     verbose: options.Verbose = False,
 ) -> None:
@@ -68,7 +75,21 @@ def run(
 
     Outside a project (no barasync.toml upwards of here) the working directory stays outside of the
     container, unless --workspace says otherwise.
+
+    With --detach the container goes on after the command has ended, under the name that it prints:
+    `barasync container` has what shows and ends it.
     """
+    detachment = detaching.detachment_of(
+        detaching.Asked(
+            detach=detach,
+            wait_healthy=wait_healthy,
+            health_cmd=health_cmd,
+            health_interval=health_interval,
+            health_timeout=health_timeout,
+            health_retries=health_retries,
+            health_start_period=health_start_period,
+        )
+    )
     copies = parse_copies(copy or ())
     project = find_project(Path.cwd())
     if project.document is None and workspace is None and "BARASYNC_WORKSPACE" not in os.environ:
@@ -109,6 +130,16 @@ def run(
         image,
         tuple(command or ()),
     )
+    if detachment is not None:
+        plan = detaching.detached_plan(
+            plan,
+            {
+                "--artifact": artifact is not None,
+                "--artifacts-dir": artifacts_dir is not None,
+                "--snapshot": snapshot is not None,
+                "--stop-grace": stop_grace is not None,
+            },
+        )
     for note in plan.notes:
         typer.echo(f"note: {note}", err=True)
     snapshots = options.snapshot_names(snapshot, plan.cells)
@@ -137,5 +168,6 @@ def run(
             secrets=read_secrets(plan, os.environ),
             verbose=verbose,
             copies=copies,
+            detachment=detachment,
         )
     )

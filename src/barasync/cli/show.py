@@ -71,6 +71,8 @@ def show_single(execution: Execution) -> NoReturn:
         outcome = executed.result.outcomes[cell.id]
         for line in _last_words(outcome, executed):
             error.print(line)
+        if outcome.detached is not None:
+            out.print(outcome.detached)
         return single_exit_code(outcome, executed.result.exit_code)
 
     finish(command)
@@ -103,7 +105,8 @@ def single_exit_code(outcome: Outcome, run_exit_code: int) -> int:
 def _last_words(outcome: Outcome, executed: Executed) -> tuple[str, ...]:
     """Say what the command could not say itself; nothing where it simply ended."""
     lines: list[str] = []
-    if outcome.status not in {Status.PASSED, Status.FAILED} or outcome.exit_code in {126, 127}:
+    by_itself = outcome.status is Status.FAILED and outcome.exit_code not in {None, 126, 127}
+    if not (outcome.passed or by_itself):
         lines.append(f"barasync: {outcome.reason}")
         if outcome.hint:
             lines.append(f"  hint: {outcome.hint}")

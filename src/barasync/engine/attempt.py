@@ -28,6 +28,7 @@ from barasync.engine.place import FreshPlace
 from barasync.engine.reaper import Kind
 from barasync.engine.service import ServiceFailed
 from barasync.engine.services import OpenLog, Services, services_beside
+from barasync.engine.starting_alone import start_alone
 from barasync.engine.sweep import Left
 from barasync.errors import BarasyncError, ConfigError, EngineUnavailable
 from barasync.matrix.outcome import Outcome, OutputCounts, Status, Usage
@@ -187,6 +188,15 @@ class Attempt:
                 await send_copies(container, self.session.copies, mounted)
 
     async def _execute(self, container: Container) -> Ended:
+        if self.session.detachment is not None:
+            return await start_alone(
+                container,
+                self.job,
+                self.session,
+                self.session.detachment,
+                phases=self.phases,
+                on_start=self.on_start,
+            )
         joins = None if self.services is None else self.services.rules
         return await execute(
             container,

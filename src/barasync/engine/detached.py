@@ -1,4 +1,4 @@
-"""Which containers outlive the command that made them: told by their name.
+"""Containers that outlive the command that made them: how they are to go on, and how to tell one.
 
 A container is made under the name of its attempt, as any other, and renamed once it runs. Until
 then `barasync clean` takes it for what it is where its run was killed; from then on neither `clean`
@@ -9,12 +9,29 @@ it: labels cannot be changed, and no file knows what another machine sees of the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
+from barasync.aiopodman import HealthCheck
 from barasync.engine.identity import ATTEMPT, CELL, RUN
 from barasync.matrix.cells import Cell
 
 SUFFIX = "-detached"
 """What the name of a container ends with that outlives its command."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detachment:
+    """How the container of a cell is to go on by itself.
+
+    `health_check` takes the place of that of its image. It is let go as soon as it runs, or once it
+    is healthy where `wait_seconds` has a bound for that. Meanwhile its check is executed `every` so
+    many seconds, and the last word is podman's, who counts failures; without a number it is in
+    growing pauses up to a second, for all of the time.
+    """
+
+    health_check: HealthCheck | None = None
+    wait_seconds: float | None = None
+    every: float | None = None
 
 
 def attempt_name(run: str, cell: str, number: int | str) -> str:

@@ -13,7 +13,7 @@ from barasync.artifacts.place import Place
 from barasync.config.services import Service
 from barasync.config.volumes import parse_volume
 from barasync.engine.caches import users_label
-from barasync.engine.detached import attempt_name
+from barasync.engine.detached import Detachment, attempt_name
 from barasync.engine.gate import Gates
 from barasync.engine.identity import ATTEMPT, CELL, WORKSPACE_MODE
 from barasync.engine.idle import IdleImage
@@ -70,6 +70,7 @@ class Session:
     `enter` reaches the network namespaces of containers, `listen` sees what listens there, and
     `host` is a process in that of the service's host; with `gateways_here` this process may listen
     on the gateways of its networks.
+    `detachment` says how containers are to go on by themselves, `None` where they end with the run.
     `hurry` is set when nobody wants to wait for the grace of cells any more.
     """
 
@@ -93,6 +94,7 @@ class Session:
     listen: Listen = listeners
     host: int = 1
     gateways_here: bool = False
+    detachment: Detachment | None = None
     hurry: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -116,7 +118,7 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
             ATTEMPT: str(job.number),
             WORKSPACE_MODE: settings.workspace.value,
         },
-        timeout=timeout_of_service(job),
+        timeout=_timeout(job, session),
         memory_bytes=settings.memory,
         cpus=settings.cpus,
         pids_limit=settings.pids,
@@ -127,6 +129,7 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         ),
         secret_files=secret_files(settings, session.secrets),
         secret_env=secret_env(settings, session.secrets),
+        health_check=None if session.detachment is None else session.detachment.health_check,
         cgroup_parent=None if cgroup is None else cgroup.path,
         monitor_stays=cgroup is not None,
         rlimits=session.rlimits,
@@ -176,6 +179,13 @@ def timeout_of_service(job: Job) -> int | None:
     """Return when podman is to end the container if we cannot, in seconds."""
     settings = job.cell.settings
     return server_timeout(settings.timeout, settings.stop_grace + SERVER_GRACE_SECONDS)
+
+
+def _timeout(job: Job, session: Session) -> int | None:
+    """Return podman's own timeout, in seconds: of a container that goes on nobody else's comes."""
+    if session.detachment is None:
+        return timeout_of_service(job)
+    return server_timeout(job.cell.settings.timeout, 0)
 
 
 def mount(volume: str) -> Mount:

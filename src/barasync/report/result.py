@@ -64,7 +64,8 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
     to the run's directory. `ports` are where those of the container were published on the host
     (`events.ContainerStarted`), `refused` is what its network did not let out, `refused_packets`
     how many packets in all, `refused_names` are the names that it did not let the cell know, and
-    `refused_note` is what is told of the packets (`Outcome`).
+    `refused_note` is what is told of the packets (`Outcome`). `detached` is the name of its
+    container where that goes on by itself.
     """
 
     id: str
@@ -96,6 +97,7 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
     refused_names: tuple[RefusedName, ...] = ()
     refused_packets: int = 0
     refused_note: str = ""
+    detached: str | None = None
     flaky: bool = False
     retried: tuple[AttemptResult, ...] = ()
 
@@ -241,6 +243,7 @@ def _concluded(cell: CellResult, outcome: Outcome, seconds: float | None) -> Cel
         refused_names=outcome.refused_names,
         refused_packets=outcome.refused_packets,
         refused_note=outcome.refused_note,
+        detached=outcome.detached,
         warnings=outcome.warnings,
         flaky=outcome.flaky,
         # The last of them was to be followed by another one, and the run ended before.
