@@ -173,7 +173,7 @@ async def test_what_is_not_there_is_said_with_a_code_and_nothing_is_left(
     assert nothing == (1, b"", "barasync: /tmp/nothing is not in the container\n")
     assert (no_text.code, nobody.code, nowhere.code) == (2, 2, 2)
     assert r"SRC: '/tmp/\udcff' is not UTF-8" in no_text.err
-    assert nobody.err.startswith("barasync: there is no container no-such-box at unix://")
+    assert nobody.err.startswith("barasync: there is no container no-such-box\n")
     assert list(barasync.directory.iterdir()) == []
 
 

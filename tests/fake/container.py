@@ -88,6 +88,7 @@ class Container:
     report: Report
     status: str = "created"
     exit_code: int = 0
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
     started: datetime | None = None
     finished: datetime | None = None
     mounts: int = 0
@@ -303,6 +304,9 @@ class Container:
             "State": self.status,
             "Status": self.health_status,
             "ExitCode": self.exit_code,
+            "Created": self.created.isoformat(),
+            "StartedAt": _seconds(self.started),
+            "ExitedAt": _seconds(self.finished),
             "Labels": self.labels,
             "Networks": list(networks_of(self.body)),
             "Pid": self._pid,
@@ -395,3 +399,8 @@ class Container:
     def _shown_env(self) -> dict[str, str]:
         hidden = {} if self.shows_secrets else dict.fromkeys(self.secret_env, "*******")
         return {**self._env(), **hidden}
+
+
+def _seconds(moment: datetime | None) -> int:
+    """Return a moment as a list tells it; one that has not come is long before the epoch."""
+    return -62135596800 if moment is None else int(moment.timestamp())

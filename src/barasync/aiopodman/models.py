@@ -40,8 +40,9 @@ class Removed(_Wire, frozen=True, kw_only=True):
 class ContainerSummary(_Wire, frozen=True, kw_only=True):
     """A container in a list; `state` is podman's word for it, such as `running`.
 
-    `networks` are by name; one that has joined another container's namespace has none. `health` is
-    `Health.status`.
+    `started_at` and `exited_at` are in seconds since the epoch, negative where that has not
+    happened since its last start. `networks` are by name; one that has joined another container's
+    namespace has none. `health` is `Health.status`.
     """
 
     id: str
@@ -50,6 +51,9 @@ class ContainerSummary(_Wire, frozen=True, kw_only=True):
     image_id: str = field(default="", name="ImageID")
     state: str = ""
     exit_code: int = 0
+    created: dt.datetime | None = None
+    started_at: int = -1
+    exited_at: int = -1
     labels: dict[str, str] = {}
     networks: list[str] = []
     pid: int = 0

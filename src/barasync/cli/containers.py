@@ -2,38 +2,58 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
 import typer
 
-from barasync.aiopodman import Container, ContainerInspect, NotFound, Podman
-from barasync.cli.connect import connect
+from barasync.aiopodman import Container, ContainerInspect, ContainerSummary, NotFound, Podman
+from barasync.cli.connect import reach
+from barasync.cli.resolution import called, resolve
 from barasync.errors import ConfigError
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 @asynccontextmanager
 async def found_container(
-    name: str, url: str | None, environ: Mapping[str, str]
+    word: str, url: str | None, environ: Mapping[str, str]
 ) -> AsyncIterator[tuple[Podman, Container, ContainerInspect]]:
-    """Give a container of the service, by its name or the beginning of its ID, and its state.
+    """Give the container of the service that a word means, and its state.
+
+    The handle knows whether it has a terminal.
 
     Raises:
-        ConfigError: there is none, or it cannot be meant.
+        ConfigError: it means none, or several: see `resolve`.
     """
-    if _NAME.fullmatch(name) is None:
-        raise ConfigError(f"CONTAINER: {name!r} is not the name or ID of a container")
-    async with connect(url, environ, notify=partial(typer.echo, err=True)) as connection:
-        containers = connection.podman.containers
+    async with reach(url, environ, notify=partial(typer.echo, err=True)) as reached:
+        containers = reached.podman.containers
+        found = resolve(word, await listed_containers(reached.podman))
         try:
-            state = await containers.handle(name).inspect()
-        except NotFound as error:
-            raise ConfigError(
-                f"there is no container {name} at {connection.endpoint.url}",
-                hint="`podman ps --all` lists them; `--url` chooses another service",
-            ) from error
-        yield connection.podman, containers.handle(state.id), state
+            state = await containers.handle(found.id).inspect()
+        except NotFound:
+            raise ConfigError(f"{called(found)} was removed just now") from None
+        yield reached.podman, containers.handle(found.id, terminal=state.config.tty), state
+
+
+async def listed_containers(podman: Podman) -> list[ContainerSummary]:
+    """Return all containers of a service, in whatever state."""
+    return await podman.containers.list(all=True)
+
+
+def require_running(word: str, state: ContainerInspect) -> None:
+    """Refuse what takes a process of the container.
+
+    Raises:
+        ConfigError: it does not run.
+    """
+    status = state.state.status
+    if status == "running":
+        return
+    if state.state.ended:
+        status += f", exit code {state.state.exit_code}"
+        hint = "`barasync container logs` shows its output, `barasync artifact fetch` its files"
+    elif status == "paused":
+        hint = f"`podman unpause {state.name}` lets it go on"
+    else:
+        hint = f"`podman start {state.name}` starts it"
+    raise ConfigError(f"{word} does not run: it is {status}", hint=hint)

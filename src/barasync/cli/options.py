@@ -25,8 +25,16 @@ Url = Annotated[
     str | None,
     typer.Option("--url", help="The podman service to use, unix:///path.", metavar="URL"),
 ]
-Container = Annotated[
-    str, typer.Argument(help="Its name, or the beginning of its ID.", show_default=False)
+_CONTAINER = "Its name, the beginning of its ID, RUN/CELL, or a CELL that runs."
+Container = Annotated[str, typer.Argument(help=_CONTAINER, show_default=False)]
+Containers = Annotated[
+    list[str], typer.Argument(metavar="CONTAINER…", help=_CONTAINER, show_default=False)
+]
+OfRun = Annotated[
+    str | None, typer.Option("--run", help="Only containers of this run.", metavar="RUN")
+]
+OfCell = Annotated[
+    str | None, typer.Option("--cell", help="Only containers of this cell.", metavar="CELL")
 ]
 Image = Annotated[
     str | None,

@@ -1,0 +1,154 @@
+"""Which container a word means: pure, over what podman lists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from barasync.aiopodman import ContainerSummary
+from barasync.config.spelling import did_you_mean
+from barasync.engine.detached import attempt_name, detached_name
+from barasync.engine.identity import ATTEMPT, CELL, RUN
+from barasync.errors import ConfigError
+
+ID_DIGITS = 12
+_FEWEST_DIGITS = 4
+_MOST_LISTED = 5
+_ID = re.compile(rf"[0-9a-f]{{{_FEWEST_DIGITS},64}}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_CELL_OF_RUN = re.compile(rf"(?P<run>{_NAME.pattern})/(?P<cell>{_NAME.pattern})")
+_LIVE = frozenset({"initialized", "running", "paused", "stopping"})
+_LISTS = "`barasync container list --all` lists them; `--url` chooses another service"
+_GONE = (
+    "the container of a cell is removed when the cell has ended, and its output is below"
+    " `.barasync/runs`; `barasync container list` lists those that are there"
+)
+
+
+def resolve(word: str, containers: Sequence[ContainerSummary]) -> ContainerSummary:
+    """Return the container that `word` means: a name, the beginning of an ID, RUN/CELL or CELL.
+
+    An ID takes four digits at least. RUN/CELL is the container of the cell itself, not of a service
+    beside it, and the one that runs, or else the newest attempt. CELL is that of the only run in
+    which it runs, or where it runs in none, that of the only run which has it. A name, or a whole
+    ID, goes before all of this.
+
+    Raises:
+        ConfigError: it means none, or several, or nothing at all.
+    """
+    for container in containers:
+        if word in container.names or word == container.id:
+            return container
+    if (pair := _CELL_OF_RUN.fullmatch(word)) is not None:
+        return _cell_of_run(pair["run"], pair["cell"], containers)
+    if _NAME.fullmatch(word) is None:
+        raise ConfigError(
+            f"CONTAINER: {word!r} is not the name or ID of a container, nor RUN/CELL or CELL"
+        )
+    meant = [each for each in containers if _ID.fullmatch(word) and each.id.startswith(word)]
+    meant += [each for each in _of_cell(word, containers) if each not in meant]
+    if len(meant) > 1:
+        shown = ", ".join(map(described, meant[:_MOST_LISTED]))
+        more = ", …" if len(meant) > _MOST_LISTED else ""
+        raise ConfigError(
+            f"{word} may be any of {len(meant)} containers: {shown}{more}",
+            hint="give the name, or RUN/CELL",
+        )
+    if meant:
+        return meant[0]
+    raise ConfigError(
+        f"there is no container {word}{did_you_mean(word, _words(containers))}", hint=_LISTS
+    )
+
+
+def called(container: ContainerSummary) -> str:
+    """Return the name of a container, or the beginning of its ID where it has none."""
+    return container.names[0] if container.names else container.id[:ID_DIGITS]
+
+
+def described(container: ContainerSummary) -> str:
+    """Return the name of a container with its state."""
+    return f"{called(container)} ({container.state})"
+
+
+def is_live(container: ContainerSummary) -> bool:
+    """Tell whether a container has a process: one that runs, waits for its start, or is paused."""
+    return container.state in _LIVE
+
+
+def is_of_barasync(container: ContainerSummary) -> bool:
+    """Tell whether a run of barasync has made a container, or somebody of what a run has made."""
+    return bool(container.labels.get(RUN))
+
+
+def is_cells_own(container: ContainerSummary) -> bool:
+    """Tell whether a container is that of an attempt, and not of a service beside it."""
+    labels = container.labels
+    try:
+        name = attempt_name(labels[RUN], labels[CELL], labels[ATTEMPT])
+    except KeyError:
+        return False
+    return name in container.names or detached_name(name) in container.names
+
+
+def of_run(
+    containers: Iterable[ContainerSummary], *, run: str | None, cell: str | None
+) -> list[ContainerSummary]:
+    """Return the containers of a run, of a cell of all runs, or of both, services included.
+
+    Raises:
+        ConfigError: no container is of such a run, or of such a cell.
+    """
+    found = list(containers)
+    for kind, label, value in (("run", RUN, run), ("cell", CELL, cell)):
+        if value is None:
+            continue
+        known = {each.labels[label] for each in found if label in each.labels}
+        if value not in known:
+            raise _unknown(kind, value, known)
+        found = [each for each in found if each.labels.get(label) == value]
+    return found
+
+
+def _cell_of_run(run: str, cell: str, containers: Sequence[ContainerSummary]) -> ContainerSummary:
+    own = [each for each in containers if is_cells_own(each)]
+    runs = {each.labels[RUN] for each in own}
+    if run not in runs:
+        raise _unknown("run", run, runs)
+    of_the_run = [each for each in own if each.labels[RUN] == run]
+    cells = {each.labels[CELL] for each in of_the_run}
+    if cell not in cells:
+        raise _unknown("cell", cell, cells, f" in the run {run}")
+    return max((each for each in of_the_run if each.labels[CELL] == cell), key=_precedence)
+
+
+def _of_cell(cell: str, containers: Sequence[ContainerSummary]) -> list[ContainerSummary]:
+    """Return the container of a cell in each run that has one, of those in which it runs if any."""
+    own = [each for each in containers if is_cells_own(each) and each.labels[CELL] == cell]
+    newest: dict[str, ContainerSummary] = {}
+    for each in sorted(own, key=_precedence):
+        newest[each.labels[RUN]] = each
+    found = list(newest.values())
+    return [each for each in found if is_live(each)] or found
+
+
+def _precedence(container: ContainerSummary) -> tuple[bool, int]:
+    attempt = container.labels[ATTEMPT]
+    return is_live(container), int(attempt) if attempt.isdecimal() else 0
+
+
+def _unknown(kind: str, word: str, known: Iterable[str], where: str = "") -> ConfigError:
+    return ConfigError(
+        f"there is no container of a {kind} {word}{where}{did_you_mean(word, sorted(known))}",
+        hint=_GONE,
+    )
+
+
+def _words(containers: Iterable[ContainerSummary]) -> list[str]:
+    """Return all that a container can be called by, but its ID."""
+    words: dict[str, None] = {}
+    for each in containers:
+        words.update(dict.fromkeys(each.names))
+        if is_cells_own(each):
+            words[each.labels[CELL]] = None
+    return list(words)

@@ -1,0 +1,158 @@
+"""Containers by hand, on real podmans: listed, stopped and removed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from barasync.aiopodman import Container, ContainerSpec, HealthCheck, NotFound, Podman
+from tests.contract.running import created
+from tests.rig.busybox import native_architecture
+from tests.rig.command import Barasync, call
+from tests.rig.services import RigService
+
+pytestmark = pytest.mark.anyio
+
+SLEEPS = "trap 'exit 5' TERM; echo ready; while :; do sleep 0.1; done"
+STUBBORN = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
+
+
+@pytest.fixture
+def barasync(service: RigService, tmp_path: Path) -> Barasync:
+    return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
+
+
+def of_a_cell(image: str, run: str, cell: str, script: str) -> ContainerSpec:
+    return ContainerSpec(
+        image=image,
+        name=f"barasync-{run}-{cell}-1",
+        labels={"barasync.run": run, "barasync.cell": cell, "barasync.attempt": "1"},
+        command=("sh", "-c", script),
+    )
+
+
+@asynccontextmanager
+async def running(podman: Podman, spec: ContainerSpec) -> AsyncIterator[Container]:
+    """A container that has said something, so that its traps are set."""
+    async with created(podman, spec) as container, container.start_attached() as chunks:
+        await anext(chunks)
+        yield container
+
+
+async def test_the_containers_of_runs_are_listed_by_run_and_cell_with_what_they_consume(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    checked = HealthCheck(command=("true",))
+    spec = of_a_cell(busybox, "run-b", "one", SLEEPS)
+    async with AsyncExitStack() as stack:
+        one = await stack.enter_async_context(running(podman, replace(spec, health_check=checked)))
+        await one.check_health()
+        ended = await stack.enter_async_context(
+            created(podman, of_a_cell(busybox, "run-a", "two", "exit 3"))
+        )
+        await ended.start()
+        await ended.wait()
+        foreign = await stack.enter_async_context(
+            created(podman, ContainerSpec(image=busybox, name="foreign", command=("true",)))
+        )
+
+        table = (await call(barasync, "container", "list")).out
+        data = json.loads((await call(barasync, "container", "list", "--json")).out)
+        every = json.loads((await call(barasync, "container", "list", "--all", "--json")).out)
+        of_run = json.loads(
+            (await call(barasync, "container", "list", "--run", "run-a", "--json")).out
+        )
+        of_cell = json.loads(
+            (await call(barasync, "container", "list", "--cell", "one", "--json")).out
+        )
+        unknown = await call(barasync, "container", "list", "--run", "run-c")
+
+    lines = [line.split() for line in table.splitlines()]
+    assert [line[:2] for line in lines] == [["RUN", "CELL"], ["run-a", "two"], ["run-b", "one"]]
+    assert lines[1][2:4] == ["exited", "(3)"]
+    assert lines[2][2] == "running"
+    assert lines[2][-1] == one.id[:12]
+    second, first = data
+    assert (first["id"], first["state"], first["health"]) == (one.id, "running", "healthy")
+    assert first["memory_bytes"] > 0
+    assert first["platform"] == f"linux/{native_architecture()}"
+    assert (second["id"], second["exit_code"]) == (ended.id, 3)
+    assert second["memory_bytes"] is None
+    assert {each["id"] for each in every} >= {one.id, ended.id, foreign.id}
+    assert [each["id"] for each in of_run] == [ended.id]
+    assert [each["id"] for each in of_cell] == [one.id]
+    assert unknown.code == 2
+    assert "there is no container of a run run-c; did you mean 'run-" in unknown.err
+
+
+async def test_containers_are_stopped_by_all_that_they_can_be_called_and_stay(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    async with (
+        running(podman, of_a_cell(busybox, "run-a", "one", SLEEPS)) as one,
+        running(podman, of_a_cell(busybox, "run-a", "two", STUBBORN)) as two,
+        running(podman, of_a_cell(busybox, "run-b", "two", STUBBORN)) as three,
+    ):
+        ambiguous = await call(barasync, "container", "stop", "one", "two")
+        stopped = await call(
+            barasync, "container", "stop", "--grace", "1", "one", "run-a/two", three.id[:12]
+        )
+        again = await call(barasync, "container", "stop", "run-a/one")
+        codes = [(await each.inspect()).state.exit_code for each in (one, two, three)]
+
+    assert ambiguous.code == 2
+    assert "two may be any of 2 containers" in ambiguous.err
+    assert (stopped.code, stopped.err) == (0, "")
+    assert sorted(stopped.out.splitlines()) == [
+        "barasync-run-a-one-1: stopped",
+        "barasync-run-a-two-1: stopped",
+        "barasync-run-b-two-1: stopped",
+    ]
+    assert codes == [5, 137, 137]
+    assert (again.code, again.out) == (0, "barasync-run-a-one-1: does not run (exited)\n")
+
+
+async def test_what_runs_is_removed_by_force_only(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    async with AsyncExitStack() as stack:
+        one = await stack.enter_async_context(
+            running(podman, of_a_cell(busybox, "run-a", "one", STUBBORN))
+        )
+        two = await stack.enter_async_context(
+            created(podman, of_a_cell(busybox, "run-a", "two", "true"))
+        )
+        nobody = await call(barasync, "container", "remove", "one", "tow")
+        kept = await call(barasync, "container", "remove", "one", "run-a/two")
+        state = (await one.inspect()).state.status
+        with pytest.raises(NotFound):
+            await two.inspect()
+        forced = await call(barasync, "container", "remove", "--force", "one")
+        with pytest.raises(NotFound):
+            await one.inspect()
+
+    assert nobody.code == 2
+    assert "there is no container tow; did you mean 'two'?" in nobody.err
+    assert (kept.code, state) == (1, "running")
+    assert sorted(kept.out.splitlines()) == [
+        "barasync-run-a-one-1: kept, it is running; `--force` kills it",
+        "barasync-run-a-two-1: removed",
+    ]
+    assert (forced.code, forced.out) == (0, "barasync-run-a-one-1: removed\n")
+
+
+@pytest.mark.parametrize("word", ["-x", "a\nb", "", "../info"])
+async def test_what_cannot_be_the_name_of_a_container_is_refused(
+    barasync: Barasync, word: str
+) -> None:
+    for command in ("stop", "remove", "export"):
+        refused = await call(barasync, "container", command, "--", word)
+
+        assert refused.code == 2
+        assert refused.err.startswith(f"barasync: CONTAINER: {word!r} is not the name")

@@ -1,0 +1,140 @@
+"""Which container a word means."""
+
+from __future__ import annotations
+
+import pytest
+
+from barasync.aiopodman import ContainerSummary
+from barasync.cli.resolution import of_run, resolve
+from barasync.errors import ConfigError
+
+
+def box(name: str, digit: str, state: str = "running", **labels: str) -> ContainerSummary:
+    return ContainerSummary(
+        id=digit * 64,
+        names=[name],
+        state=state,
+        labels={f"barasync.{key}": value for key, value in labels.items()},
+    )
+
+
+def attempt(
+    run: str, cell: str, digit: str, number: int = 1, *, state: str = "running", suffix: str = ""
+) -> ContainerSummary:
+    name = f"barasync-{run}-{cell}-{number}{suffix}"
+    return box(name, digit, state, run=run, cell=cell, attempt=str(number))
+
+
+ARM = attempt("run1", "arm64", "a")
+CONTAINERS = [
+    ARM,
+    attempt("run1", "amd64", "b"),
+    attempt("run2", "amd64", "c"),
+    attempt("run2", "riscv64", "d", state="exited"),
+    attempt("run1", "arm64", "e", suffix="-database"),
+    box("database", "f"),
+]
+
+
+@pytest.mark.parametrize(
+    ("word", "digit"),
+    [
+        ("database", "f"),
+        ("barasync-run1-arm64-1", "a"),
+        ("barasync-run1-arm64-1-database", "e"),
+        ("a" * 64, "a"),
+        ("ffff", "f"),
+        ("run1/arm64", "a"),
+        ("run2/amd64", "c"),
+        ("run2/riscv64", "d"),
+        ("arm64", "a"),
+        ("riscv64", "d"),
+    ],
+)
+def test_a_name_an_id_its_beginning_a_cell_of_a_run_and_a_cell_mean_one(
+    word: str, digit: str
+) -> None:
+    assert resolve(word, CONTAINERS).id == digit * 64
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("databse", "there is no container databse; did you mean 'database'?"),
+        ("arm46", "there is no container arm46; did you mean 'arm64'?"),
+        ("fff", "there is no container fff"),
+        ("run3/arm64", "there is no container of a run run3; did you mean 'run"),
+        (
+            "run1/amr64",
+            "there is no container of a cell amr64 in the run run1; did you mean 'arm64'?",
+        ),
+        ("run1/riscv64", "there is no container of a cell riscv64 in the run run1"),
+        ("", "CONTAINER: '' is not the name or ID of a container, nor RUN/CELL or CELL"),
+        ("-box", "CONTAINER: '-box' is not the name"),
+        ("a\nb", "CONTAINER: 'a\\nb' is not the name"),
+        ("a/b/c", "CONTAINER: 'a/b/c' is not the name"),
+        ("../json", "CONTAINER: '../json' is not the name"),
+    ],
+)
+def test_what_means_none_is_said_with_the_nearest(word: str, said: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        resolve(word, CONTAINERS)
+
+    assert str(raised.value).startswith(said)
+
+
+def test_a_cell_that_runs_in_several_runs_takes_the_run() -> None:
+    with pytest.raises(ConfigError) as raised:
+        resolve("amd64", CONTAINERS)
+
+    assert str(raised.value) == (
+        "amd64 may be any of 2 containers: barasync-run1-amd64-1 (running),"
+        " barasync-run2-amd64-1 (running)"
+    )
+
+
+def test_a_cell_that_runs_goes_before_one_that_has_ended() -> None:
+    ended = attempt("run0", "arm64", "9", state="exited")
+
+    assert resolve("arm64", [ended, ARM]).id == ARM.id
+
+
+def test_the_attempt_that_runs_goes_before_the_newest_and_that_before_older_ones() -> None:
+    first, second, tenth = (
+        attempt("run1", "x", digit, number, state="exited")
+        for digit, number in (("1", 1), ("2", 2), ("3", 10))
+    )
+    running = attempt("run1", "x", "4", 3)
+
+    assert resolve("run1/x", [tenth, second, first]).id == tenth.id
+    assert resolve("run1/x", [tenth, running, first]).id == running.id
+
+
+def test_a_detached_container_is_that_of_its_cell() -> None:
+    detached = attempt("run1", "arm64", "1", suffix="-detached")
+
+    assert resolve("run1/arm64", [detached]).id == detached.id
+
+
+def test_a_cell_that_reads_like_an_id_is_no_other_container() -> None:
+    cell = attempt("run1", "beef", "1")
+    other = box("other", "2")
+    with_digits = ContainerSummary(id="beef" * 16, names=["third"], state="running")
+
+    assert resolve("beef", [cell, other]).id == cell.id
+    with pytest.raises(ConfigError, match="beef may be any of 2 containers"):
+        resolve("beef", [cell, with_digits])
+
+
+def test_the_containers_of_a_run_and_of_a_cell_are_told_with_their_services() -> None:
+    def ids(run: str | None = None, cell: str | None = None) -> str:
+        return "".join(each.id[0] for each in of_run(CONTAINERS, run=run, cell=cell))
+
+    assert ids() == "abcdef"
+    assert ids(run="run1") == "abe"
+    assert ids(cell="amd64") == "bc"
+    assert ids(run="run2", cell="amd64") == "c"
+    with pytest.raises(ConfigError, match="of a run rnu1; did you mean 'run1'"):
+        ids(run="rnu1")
+    with pytest.raises(ConfigError, match="of a cell arm64"):
+        ids(run="run2", cell="arm64")
