@@ -16,6 +16,8 @@ from typing import Any
 
 from anyio import to_thread
 
+from tests.rig.pseudo_terminal import PseudoTerminal, on_terminal
+
 _PROGRAM = (sys.executable, "-m", "barasync")
 
 
@@ -76,6 +78,18 @@ class Barasync:
                 yield process
             finally:
                 process.kill()
+
+    @contextmanager
+    def on_terminal(
+        self, *words: str, columns: int = 80, rows: int = 24
+    ) -> Iterator[PseudoTerminal]:
+        """Run a command on a terminal of its own, as somebody who sits before it."""
+        command = [*self.within, *_PROGRAM, *words]
+        environ = self._environ(None)
+        with on_terminal(
+            command, cwd=self.directory, environ=environ, columns=columns, rows=rows
+        ) as terminal:
+            yield terminal
 
     def configure(self, text: str) -> None:
         """Write the project's `barasync.toml`."""

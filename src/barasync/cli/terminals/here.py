@@ -1,0 +1,34 @@
+"""Our side of a conversation: the standard streams, and the signals that concern them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from barasync.cli.interrupts import Interrupts
+from barasync.cli.terminal import channels
+from barasync.report.channel import Channel
+
+_STDIN, _STDOUT = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """Where a conversation takes place; `interrupts` are the command's."""
+
+    interrupts: Interrupts
+    out: Channel
+    error: Channel
+    stdin: int = _STDIN
+
+    @classmethod
+    def of(cls, interrupts: Interrupts, environ: Mapping[str, str]) -> Here:
+        """Return our standard streams."""
+        out, error = channels(environ)
+        return cls(interrupts, out, error)
+
+
+def is_terminal() -> bool:
+    """Return whether somebody sits here: our stdin and our stdout are terminals."""
+    return os.isatty(_STDIN) and os.isatty(_STDOUT)
