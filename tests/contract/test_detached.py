@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import subprocess
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,12 @@ import pytest
 from tests.rig import libpod
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync, Ended
-from tests.rig.services import RigService
+from tests.rig.own_host import own_host
+from tests.rig.services import Installation, RigService
 from tests.rig.waiting import wait_until
 
 IMAGE = f"localhost/busybox:{native_architecture()}"
+OWN_IMAGE = "localhost/b:1"
 WAITING = "echo begun; exec sleep 1000"
 NAME = re.compile(r"barasync-\S+-1-detached")
 
@@ -74,23 +74,6 @@ def rules_of(pid: int) -> str:
 
 def cgroups() -> set[str]:
     return {path.name for path in Path("/sys/fs/cgroup").glob("*/barasync-*")}
-
-
-def image_with_a_check(socket_path: str, check: str) -> str:
-    """Build an image in Docker's format with this HEALTHCHECK; return its name."""
-    text = f"FROM {IMAGE}\nHEALTHCHECK --interval=1h CMD {check}\n".encode()
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        member = tarfile.TarInfo("Containerfile")
-        member.size = len(text)
-        archive.addfile(member, io.BytesIO(text))
-    query = {
-        "t": "localhost/checked:1",
-        "dockerfile": "Containerfile",
-        "outputformat": "application/vnd.docker.distribution.manifest.v2+json",
-    }
-    libpod.request(socket_path, "POST", "build", query=query, body=buffer.getvalue())
-    return "localhost/checked:1"
 
 
 # Going on
@@ -238,7 +221,7 @@ def test_one_that_does_not_become_healthy_ends_with_1_and_leaves_nothing(
 
 @pytest.mark.usefixtures("no_image_stays")
 def test_the_check_of_an_image_is_waited_for(barasync: Barasync, socket_path: str) -> None:
-    image = image_with_a_check(socket_path, "test -e /tmp/ready")
+    image = libpod.image_with_a_check(socket_path, IMAGE, "test -e /tmp/ready")
 
     script = "sleep 1; touch /tmp/ready; exec sleep 1000"
     name = name_of(detach(barasync, "--wait-healthy", script=script, image=image))
@@ -308,3 +291,37 @@ def test_a_command_that_is_not_there_ends_with_127_and_leaves_nothing(
 
     assert (ended.code, ended.out) == (127, "")
     assert names(socket_path) == before
+
+
+# Over a private service
+
+
+def test_it_goes_on_without_the_private_service_that_made_it(
+    installation: Installation, tmp_path: Path
+) -> None:
+    with own_host(installation) as host:
+        host.import_busybox(OWN_IMAGE)
+        barasync = Barasync(tmp_path, None, {**os.environ, **host.environ, "NO_COLOR": "1"})
+        try:
+            health = (
+                "--health-cmd",
+                "test -e /tmp/ready",
+                "--wait-healthy",
+                "--network",
+                "private",
+            )
+            script = "sleep 1; touch /tmp/ready; exec sleep 1000"
+            name = name_of(detach(barasync, *health, script=script, image=OWN_IMAGE))
+
+            cleaned = barasync("clean")
+            checked = host.podman("exec", name, "cat", "/proc/1/cmdline")
+            listed = host.podman("ps", "--format", "{{.Names}}").split()
+        finally:
+            host.podman("rm", "--all", "--force", "--time", "0")
+        after = barasync("clean")
+
+    assert cleaned.code == 0, cleaned.out + cleaned.err
+    assert name not in cleaned.out
+    assert checked == "sleep\x001000\x00"
+    assert listed == [name]
+    assert re.search(r"^network \S+-private .*: removed$", after.out, re.MULTILINE), after.out

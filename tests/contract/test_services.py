@@ -97,6 +97,48 @@ def test_a_service_that_listens_late_is_waited_for_and_not_disturbed(
     assert barasync.log(NATIVE) == "hello\n"
 
 
+@pytest.mark.usefixtures("no_image_stays")
+def test_a_service_is_ready_once_the_health_check_of_its_image_passes(
+    barasync: Barasync, service: RigService
+) -> None:
+    image = libpod.image_with_a_check(service.endpoint.socket_path, BASE, "test -e /www/x")
+    web = f"""
+        [[defaults.services]]
+        image = "{image}"
+        name = "web"
+        command = ["sh", "-c", "sleep 1; {SERVES}"]
+        env = {{ CONTENT = "checked" }}
+        ready = "healthy"
+        """
+    # The check passes with the file, and the server is there a moment later.
+    script = "until wget -q -O - http://web:8000/x; do sleep 0.1; done"
+    configure(barasync, script, more=web)
+
+    ended = barasync("matrix", "tests")
+
+    assert ended.code == 0, ended.out + ended.err
+    assert barasync.log(NATIVE) == "checked\n"
+    assert barasync.result()["cells"][0]["phases"]["services"] > 1
+
+
+def test_a_service_whose_image_has_no_health_check_cannot_be_healthy(barasync: Barasync) -> None:
+    web = f"""
+        [[defaults.services]]
+        image = "{BASE}"
+        name = "web"
+        command = ["sleep", "1000"]
+        ready = "healthy"
+        """
+    configure(barasync, "true", more=web)
+
+    ended = barasync("matrix", "tests")
+
+    assert ended.code == 1
+    (cell,) = barasync.result()["cells"]
+    assert cell["status"] == "infrastructure_error"
+    assert f"{BASE} has no health check" in cell["reason"]
+
+
 def test_a_native_service_runs_beside_an_emulated_cell(
     barasync: Barasync, busybox_for: Callable[[str], str]
 ) -> None:

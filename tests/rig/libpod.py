@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import socket
+import tarfile
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
@@ -110,6 +112,27 @@ def import_image(socket_path: str, archive: bytes, *, reference: str, architectu
     query = {"reference": reference, "OS": "linux", "Architecture": architecture}
     answer = request(socket_path, "POST", "images/import", query=query, body=archive)
     return str(answer["Id"]).removeprefix("sha256:")
+
+
+def image_with_a_check(socket_path: str, base: str, check: str) -> str:
+    """Build an image with this line as its HEALTHCHECK; return its name.
+
+    It is in Docker's format: that of OCI has none. Podman 4 adds none in a commit.
+    """
+    name = "localhost/checked:1"
+    text = f"FROM {base}\nHEALTHCHECK --interval=1h CMD {check}\n".encode()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        member = tarfile.TarInfo("Containerfile")
+        member.size = len(text)
+        archive.addfile(member, io.BytesIO(text))
+    query = {
+        "t": name,
+        "dockerfile": "Containerfile",
+        "outputformat": "application/vnd.docker.distribution.manifest.v2+json",
+    }
+    request(socket_path, "POST", "build", query=query, body=buffer.getvalue())
+    return name
 
 
 def run_container(socket_path: str, **spec: Any) -> tuple[int, bytes]:

@@ -8,7 +8,7 @@ import pytest
 
 from barasync.config.load import parse as parse_document
 from barasync.config.origin import Origin
-from barasync.config.services import ListensAt, Service
+from barasync.config.services import Healthy, ListensAt, Service
 from barasync.errors import ConfigError
 from barasync.matrix.listing import as_data
 from barasync.matrix.plan import Plan, Request, plan
@@ -81,6 +81,14 @@ def test_a_port_says_that_it_is_ready_once_something_listens_there() -> None:
 
     assert service.ready == ListensAt(5432)
     assert as_data(plan)["cells"][0]["settings"]["services"]["value"][0]["ready"] == "5432/tcp"
+
+
+def test_the_health_check_of_its_image_may_say_that_it_is_ready() -> None:
+    plan = planned(f"services = [{{ {DB}, ready = 'healthy' }}]")
+
+    (service,) = plan.cells[0].settings.services
+    assert service.ready == Healthy()
+    assert as_data(plan)["cells"][0]["settings"]["services"]["value"][0]["ready"] == "healthy"
 
 
 @pytest.mark.parametrize(

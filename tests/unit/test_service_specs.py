@@ -15,7 +15,7 @@ from barasync.artifacts.place import Place
 from barasync.config.capabilities import DROPPED
 from barasync.config.policies import PRESETS, Policy, PublishedPort
 from barasync.config.schema import WorkspaceMode
-from barasync.config.services import ListensAt, Service
+from barasync.config.services import Healthy, ListensAt, Service
 from barasync.engine.hosts_file import hosts
 from barasync.engine.idle import Idle
 from barasync.engine.job import Job, Session, container_spec
@@ -120,6 +120,8 @@ def test_podman_is_given_no_check_of_a_service_that_is_ready_by_a_port() -> None
     port = replace(DB, ready=ListensAt(5432))
 
     assert service_spec(job(), session(), port, "db-image").health_check is None
+    healthy = replace(DB, ready=Healthy())
+    assert service_spec(job(), session(), healthy, "db-image").health_check is None
 
 
 def test_the_cell_joins_the_owner_too() -> None:

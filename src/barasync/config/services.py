@@ -34,6 +34,7 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PORT = re.compile(r"([0-9]+)(?:/([A-Za-z]+))?")
 _TCP = Protocol.TCP.value
 _NATIVE = "native"
+_HEALTHY = "healthy"
 _TAKEN = "localhost"
 _MOST = 32
 
@@ -42,7 +43,7 @@ class ServiceTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     """An entry of `services`: what runs beside a cell, and how one can tell that it is ready.
 
     `arch` is `native` where it is not to be that of the cell. `ready` is a command in it, a line
-    for its `sh -c`, or a port such as `5432/tcp`; `ready_timeout` is in seconds.
+    for its `sh -c`, a port such as `5432/tcp`, or `healthy`; `ready_timeout` is in seconds.
     """
 
     image: str
@@ -67,21 +68,30 @@ class ListensAt:
         return f"{self.port}/tcp"
 
 
+@dataclass(frozen=True, slots=True)
+class Healthy:
+    """A service is ready once the health check of its image passes."""
+
+    def __str__(self) -> str:
+        return _HEALTHY
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """A service of a cell.
 
     `image` is the name of a declared image or a reference, for the architecture of the host where
     it is `native`, else for that of the cell. `ready` is the command that ends with 0 in it once it
-    can be used, or the port at which it listens then; without either it can as soon as it runs. It
-    has `ready_timeout` seconds for that. Without a `command` and a `user` they are the image's.
+    can be used, or the port at which it listens then, or says that its image can tell; without any
+    it can as soon as it runs. It has `ready_timeout` seconds for that. Without a `command` and a
+    `user` they are the image's.
     `memory` is in bytes, `cpus` in cores, `None` for no limit.
     """
 
     image: str
     name: str
     native: bool = False
-    ready: tuple[str, ...] | ListensAt = ()
+    ready: tuple[str, ...] | ListensAt | Healthy = ()
     ready_timeout: float = 60.0
     command: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -95,7 +105,7 @@ class Service:
             "image": self.image,
             "name": self.name,
             "arch": _NATIVE if self.native else None,
-            "ready": str(self.ready) if isinstance(self.ready, ListensAt) else list(self.ready),
+            "ready": list(self.ready) if isinstance(self.ready, tuple) else str(self.ready),
             "ready_timeout": self.ready_timeout,
             "command": list(self.command),
             "env": dict(self.env),
@@ -161,11 +171,13 @@ def _arch(text: str) -> bool:
     return True
 
 
-def _ready(command: str | list[str]) -> tuple[str, ...] | ListensAt:
+def _ready(command: str | list[str]) -> tuple[str, ...] | ListensAt | Healthy:
     hint = "leave `ready` out for a service that can be used as soon as it runs"
     if isinstance(command, str):
         if not command.strip():
             raise BadValue("the command is empty", hint=hint)
+        if command == _HEALTHY:
+            return Healthy()
         if (port := _PORT.fullmatch(command)) is not None:
             return _listens_at(command, port[1], port[2])
         refuse_nul(command)

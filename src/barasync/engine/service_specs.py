@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from barasync.aiopodman import ContainerSpec, HealthCheck
-from barasync.config.services import ListensAt, Service
+from barasync.config.services import Healthy, ListensAt, Service
 from barasync.engine.identity import ATTEMPT, CELL
 from barasync.engine.idle import Idle
 from barasync.engine.job import Job, Session, beside, connected, owner_of, proxies_for
@@ -43,10 +43,8 @@ def service_spec(job: Job, session: Session, service: Service, image: str) -> Co
     return beside(spec, job, session.run)
 
 
-def _health_check(ready: tuple[str, ...] | ListensAt) -> HealthCheck | None:
-    if isinstance(ready, ListensAt) or not ready:
-        return None
-    return HealthCheck(command=ready)
+def _health_check(ready: tuple[str, ...] | ListensAt | Healthy) -> HealthCheck | None:
+    return HealthCheck(command=ready) if ready and isinstance(ready, tuple) else None
 
 
 def services_cgroup(job: Job, session: Session) -> CellCgroup | None:

@@ -24,7 +24,7 @@ from barasync.aiopodman import (
     create_shielded,
     remove_shielded,
 )
-from barasync.config.services import ListensAt, Service
+from barasync.config.services import Healthy, ListensAt, Service
 from barasync.engine.drain import Sink
 from barasync.engine.enforcement import Enforcement, enforced_for
 from barasync.engine.hosts_file import put_hosts
@@ -198,6 +198,8 @@ class Services:
             ) from error
 
     async def _check_of(self, service: Service, container: Container) -> Check | None:
+        if isinstance(service.ready, Healthy):
+            return await self._check_of_image(service, container)
         if not isinstance(service.ready, ListensAt):
             return CommandCheck(container) if service.ready else None
         assert self._listening is not None, "it is looked into where a service has a port"
@@ -208,6 +210,17 @@ class Services:
                 hint="the services of a cell share its ports, each for one of them",
             )
         return PortCheck(service.ready, self._listening)
+
+    async def _check_of_image(self, service: Service, container: Container) -> Check:
+        check = (await container.inspect()).config.health_check
+        if check is None or not check.checks:
+            raise ServiceFailed(
+                f"service '{service.name}' cannot be started: {service.image} has no health check"
+                " that could tell when it is ready",
+                hint="write a command or a port as `ready`; images in OCI's format have none,"
+                " whatever their Containerfile says",
+            )
+        return CommandCheck(container)
 
     async def _begin(
         self, service: Service, image: str, output: _Output, rules: Enforcement
