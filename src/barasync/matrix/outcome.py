@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
+from barasync.matrix.kept import KeptSettings
 from barasync.networks.asked import RefusedName
 from barasync.networks.refused import Refusal
 
@@ -73,13 +74,17 @@ class Snapshot:
     """The image that was asked for of a cell's container, and what came of that.
 
     `name` is the image's, with its tag. `image` is its ID, `None` when there is none; then
-    `problem` says why. `bytes` is its size, with all that it shares with the cell's image.
+    `problem` says why. `bytes` is its size, with all that it shares with the cell's image. `kept`
+    says that it was wanted only because the cell failed. `settings` are those of the cell that the
+    image does not have.
     """
 
     name: str
     image: str | None = None
     bytes: int = 0
     problem: str | None = None
+    kept: bool = False
+    settings: KeptSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,11 @@ def history_file(project: Path) -> Path:
     return project.absolute() / _STATE_DIRECTORY / "history.json"
 
 
+def runs_directory(project: Path) -> Path:
+    """Return the directory of the records of a project's runs; it need not exist."""
+    return project.absolute() / _STATE_DIRECTORY / "runs"
+
+
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
     """Where the record of one run lies; `path` is absolute and ends with the run's id."""
