@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 SECONDS = 60.0
 """How long is waited for anything, unless a test says otherwise."""
@@ -74,6 +75,7 @@ class PseudoTerminal:
     def __init__(self, master: int, report: int) -> None:
         self.output = b""
         self.pid = 0
+        self.modes_before = termios.tcgetattr(master)
         self._master = master
         self._report = report
         self._reported: list[tuple[str, int]] = []
@@ -119,9 +121,13 @@ class PseudoTerminal:
         """Send a signal to the command, and to nothing else."""
         os.kill(self.pid, number)
 
-    def attributes(self) -> list[object]:
+    def attributes(self) -> list[Any]:
         """Return the modes that the terminal has now, as `termios.tcgetattr` does."""
-        return list(termios.tcgetattr(self._master))
+        return termios.tcgetattr(self._master)
+
+    def set_attributes(self, attributes: list[Any]) -> None:
+        """Give the terminal other modes, as another program that uses it may."""
+        termios.tcsetattr(self._master, termios.TCSANOW, attributes)
 
     def is_raw(self) -> bool:
         """Return whether the terminal hands on every byte at once, and Ctrl-C as one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -12,7 +13,7 @@ import anyio
 import typer
 from anyio.abc import TaskStatus
 
-from barasync.cli.signals import heeded, noted, take_as_ctrl_c, take_as_haste
+from barasync.cli.signals import heeded, noted, noting, take_as_ctrl_c, take_as_haste
 from barasync.errors import EXIT_INTERRUPTED
 
 Handler = Callable[[int], None]
@@ -30,6 +31,7 @@ class Interrupts:
     def __init__(self, scope: anyio.CancelScope) -> None:
         self.count = 0
         self._handler: Handler | None = None
+        self._others: dict[int, Callable[[], None]] = {}
         self._scope = scope
 
     @contextmanager
@@ -41,6 +43,19 @@ class Interrupts:
         finally:
             self._handler = before
 
+    @contextmanager
+    def taking(self, number: signal.Signals, handler: Callable[[], None]) -> Iterator[None]:
+        """Let `handler` take a signal that does not ask for an end, such as SIGWINCH, in the block.
+
+        It is called in the event loop, for each signal or for several at once.
+        """
+        with noting(number):
+            self._others[number] = handler
+            try:
+                yield
+            finally:
+                del self._others[number]
+
     async def watch(self, signals: socket.socket, *, task_status: TaskStatus[None]) -> None:
         """Act on every signal that is noted until cancelled."""
         heard = heeded()
@@ -50,6 +65,8 @@ class Interrupts:
             for number in signals.recv(_BYTES):
                 if number in heard:
                     self._act()
+                elif number in self._others:
+                    self._others[number]()
 
     def _act(self) -> None:
         self.count += 1

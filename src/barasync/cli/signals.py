@@ -51,6 +51,33 @@ def noted() -> Iterator[socket.socket]:
             signal.set_wakeup_fd(-1)
 
 
+@contextmanager
+def noting(number: signal.Signals) -> Iterator[None]:
+    """Have one more signal written to what `noted` gives, for the block, and nothing else done.
+
+    One that is ignored since whoever started the process wanted that stays ignored.
+    """
+    before = signal.getsignal(number)
+    if before is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(number, _note)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+def act_by_default(number: signal.Signals) -> None:
+    """Do what a signal does to a process that says nothing about it; returns if that is no end.
+
+    Of SIGTSTP it returns after SIGCONT, or at once where no shell could continue the process.
+    """
+    before = signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+    signal.signal(number, before)
+
+
 def _note(_number: int, _frame: FrameType | None) -> None:
     """Do nothing: the interpreter has written the byte."""
 

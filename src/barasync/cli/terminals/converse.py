@@ -2,51 +2,53 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from enum import Enum
+from contextlib import ExitStack
+from functools import partial
 from typing import Protocol
 
-from barasync.aiopodman.wire.frames import Chunk
+import anyio
+from anyio import to_thread
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from barasync.aiopodman import PodmanError
+from barasync.aiopodman.wire.frames import Chunk, Stream
+from barasync.cli.terminals.detach_keys import DetachKeys
+from barasync.cli.terminals.ends import CannotPassOn, End
 from barasync.cli.terminals.here import Here
-from barasync.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_UNREAD
+from barasync.cli.terminals.raw_mode import raw_mode
+from barasync.errors import BarasyncError
+from barasync.report.channel import Channel
+from barasync.report.writer import Writer
 
 Resize = Callable[[int, int], Awaitable[None]]
 """Told the columns and rows that the container's terminal is to have."""
 
+_PIECE_BYTES = 64 * 1024
+# Read ahead of a container that takes nothing; a terminal gives 4 KiB at once at most.
+_TYPED_PIECES = 256
+# For a container to take what was typed before the keys that detach.
+_LAST_WORDS_SECONDS = 2.0
+
 
 class Talk(Protocol):
-    """What of an `Attachment` of `aiopodman` a conversation needs."""
+    """What of an `Attachment` of `aiopodman` a conversation needs, from several tasks at once."""
 
     @property
     def output(self) -> AsyncIterator[Chunk]:
-        """What the container prints; ends when nothing follows."""
+        """What the container prints; ends when nothing follows, or raises `PodmanError`."""
 
     async def send(self, data: bytes) -> None:
-        """Send all of `data` to the container's stdin."""
+        """Send all of `data` to the container's stdin.
+
+        Raises:
+            PodmanError: nobody takes it any more.
+        """
 
     async def close_stdin(self) -> None:
-        """Let the container read the end of its stdin."""
-
-
-class End(Enum):
-    """How a conversation ended, and the exit code of a command that was nothing else."""
-
-    ENDED = "ended"
-    """The container has said all: the exit code is its command's."""
-    DETACHED = "detached"
-    """The keys were typed: the container goes on."""
-    HUNG_UP = "hung up"
-    """The terminal here was closed; SIGHUP tends to come as well."""
-    UNREAD = "unread"
-    """Nobody reads our stdout any more."""
-
-    @property
-    def exit_code(self) -> int | None:
-        """What our command ends with, `None` for what the container's ends with."""
-        return _CODES.get(self)
-
-
-_CODES = {End.DETACHED: EXIT_OK, End.HUNG_UP: EXIT_INTERRUPTED, End.UNREAD: EXIT_UNREAD}
+        """Let the container read the end of its stdin; raises as `send` does."""
 
 
 async def converse(
@@ -56,6 +58,187 @@ async def converse(
 
     `resize` is given where the container has a terminal. If stdin here is one as well, it is in raw
     mode meanwhile, `detach_keys` (see `parse_detach_keys`) are looked for, and the container's
-    terminal follows the size of this one.
+    terminal follows the size of this one. Any other stdin is passed on to its end, and then closed.
+
+    Nothing is read from the container while what came before waits to be written: a program that
+    prints faster than it is read is held back, as on any terminal or pipe, and all that is here is
+    one piece of its output. Kept without a limit, that would fill the memory; kept in a file, it
+    would still be shown long after Ctrl-C. Podman's monitor waits as well meanwhile and takes
+    nothing that is typed; the keys that detach are found all the same.
+
+    The attachment stays open. Cancelled, it leaves the terminal as it was; a piece that waits to be
+    written may still be, for as long as the process lasts.
+
+    Raises:
+        PodmanError: the connection broke.
+        CannotPassOn: stdin cannot be read, or stdout or stderr not written, and somebody is there.
     """
-    raise NotImplementedError
+    conversation = _Conversation(attachment, here, resize, detach_keys)
+    with ExitStack() as stack:
+        out, error = stack.enter_context(Writer(here.out)), stack.enter_context(Writer(here.error))
+        if conversation.is_raw:
+            assert here.stdin is not None
+            changed = conversation.ask_for_size
+            stack.enter_context(raw_mode(here.stdin, here.interrupts, changed=changed))
+        return await conversation.hold(out, error)
+
+
+class _Conversation:
+    def __init__(
+        self, attachment: Talk, here: Here, resize: Resize | None, detach_keys: bytes
+    ) -> None:
+        self.is_raw = resize is not None and here.stdin is not None and os.isatty(here.stdin)
+        self._attachment = attachment
+        self._here = here
+        self._resize = resize
+        self._keys = DetachKeys(detach_keys if self.is_raw else b"")
+        self._end: End | Exception | None = None
+        self._scope = anyio.CancelScope()
+        self._size_asked = anyio.Event()
+        self._size_refused: bool | None = None
+
+    def ask_for_size(self) -> None:
+        """Have the container's terminal take the size of ours."""
+        self._size_asked.set()
+
+    async def hold(self, out: Writer, error: Writer) -> End:
+        """Let all parts of the conversation go on until one of them ends it."""
+        ahead = _TYPED_PIECES if self.is_raw else 0
+        typed, taken = anyio.create_memory_object_stream[bytes](ahead)
+        self.ask_for_size()
+        async with anyio.create_task_group() as group:
+            self._scope = group.cancel_scope
+            group.start_soon(self._guard, partial(self._listen, out, error))
+            group.start_soon(self._guard, partial(self._read, typed))
+            group.start_soon(self._guard, partial(self._send, taken))
+            if self.is_raw:
+                group.start_soon(self._follow_size)
+        if isinstance(self._end, Exception):
+            raise self._end
+        assert self._end is not None
+        return self._end
+
+    async def _guard(self, part: Callable[[], Awaitable[None]]) -> None:
+        """End the conversation with what a part of it fails with, which is not a group then."""
+        try:
+            await part()
+        except (BarasyncError, PodmanError) as error:
+            self._finish(error)
+
+    def _finish(self, end: End | Exception) -> None:
+        if self._end is None:
+            self._end = end
+        self._scope.cancel()
+
+    async def _listen(self, out: Writer, error: Writer) -> None:
+        """Show what the container prints, at the pace at which that is read."""
+        async for chunk in self._attachment.output:
+            if chunk.stream is Stream.STDERR:
+                await error.write(chunk.data)
+                # Without a reader it is lost, as that of a program is which does not mind.
+                _require_written(self._here.error, "stderr")
+            else:
+                await out.write(chunk.data)
+                _require_written(self._here.out, "stdout")
+            if self._here.out.closed:
+                self._finish(End.HUNG_UP if self._here.out.terminal else End.UNREAD)
+                return
+            if self._size_refused:
+                self._size_refused = False
+                self.ask_for_size()
+        self._finish(End.ENDED)
+
+    async def _read(self, typed: MemoryObjectSendStream[bytes]) -> None:
+        """Read our stdin to its end, or to the keys that detach."""
+        async with typed:
+            while data := await _piece(self._here.stdin):
+                passed = self._keys.feed(data)
+                try:
+                    if passed:
+                        await typed.send(passed)
+                except anyio.BrokenResourceError:
+                    return
+                if self._keys.detached:
+                    break
+        if self._keys.detached:
+            with anyio.move_on_after(_LAST_WORDS_SECONDS):
+                # Ends the conversation once all is sent.
+                await anyio.sleep_forever()
+            self._finish(End.DETACHED)
+        elif self.is_raw or data is None:
+            self._finish(End.HUNG_UP)
+
+    async def _send(self, taken: MemoryObjectReceiveStream[bytes]) -> None:
+        """Send what was read; what nobody takes is dropped, and the end of the output is near."""
+        async with taken:
+            async for data in taken:
+                try:
+                    await self._attachment.send(data)
+                except PodmanError:
+                    if not self.is_raw:
+                        return
+        if self._keys.detached:
+            self._finish(End.DETACHED)
+        elif not self.is_raw:
+            try:
+                await self._attachment.close_stdin()
+            except PodmanError:
+                return
+
+    async def _follow_size(self) -> None:
+        """Give the container's terminal the size of ours whenever that is asked for.
+
+        Podman refuses it before the container's terminal is there, so that it is asked for once
+        more when the first output shows that it is; and after the end, when it does not matter.
+        """
+        assert self._here.stdin is not None
+        assert self._resize is not None
+        while True:
+            await self._size_asked.wait()
+            self._size_asked = anyio.Event()
+            try:
+                size = os.get_terminal_size(self._here.stdin)
+            except OSError:
+                # It has hung up, which reading it tells.
+                return
+            if not size.columns or not size.lines:
+                continue
+            try:
+                await self._resize(size.columns, size.lines)
+            except PodmanError:
+                self._size_refused = self._size_refused is None
+
+
+def _require_written(channel: Channel, name: str) -> None:
+    if channel.problem is not None:
+        raise CannotPassOn(
+            f"{name} cannot be written: {channel.problem.strerror}",
+            hint="what the container printed is not there whole",
+        )
+
+
+async def _piece(stdin: int | None) -> bytes | None:
+    """Return some of stdin, nothing at its end, `None` where it was a terminal that hung up."""
+    while stdin is not None:
+        try:
+            await anyio.wait_readable(stdin)
+        except PermissionError:
+            # A file, of which the kernel does not tell when it can be read: always.
+            return await to_thread.run_sync(_read, stdin)
+        try:
+            return _read(stdin)
+        except BlockingIOError:
+            # Somebody else has read it.
+            continue
+    return b""
+
+
+def _read(stdin: int) -> bytes | None:
+    try:
+        return os.read(stdin, _PIECE_BYTES)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        if error.errno == errno.EIO:
+            return None
+        raise CannotPassOn(f"stdin cannot be read: {error.strerror}") from error

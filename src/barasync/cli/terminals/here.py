@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,18 +16,22 @@ _STDIN, _STDOUT = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """Where a conversation takes place; `interrupts` are the command's."""
+    """Where a conversation takes place; `interrupts` are the command's.
+
+    `stdin` is a descriptor, or `None` where the process was started without one.
+    """
 
     interrupts: Interrupts
     out: Channel
     error: Channel
-    stdin: int = _STDIN
+    stdin: int | None = _STDIN
 
     @classmethod
     def of(cls, interrupts: Interrupts, environ: Mapping[str, str]) -> Here:
         """Return our standard streams."""
         out, error = channels(environ)
-        return cls(interrupts, out, error)
+        # What has its number then is something else that was opened since.
+        return cls(interrupts, out, error, None if sys.stdin is None else _STDIN)
 
 
 def is_terminal() -> bool:
