@@ -140,6 +140,9 @@ from barasync.aiopodman.spec import (
     Rlimit,
     SecretFile,
 )
+from barasync.aiopodman.stats import (
+    Processes,
+)
 from barasync.aiopodman.system import (
     System,
 )
@@ -229,6 +232,7 @@ __all__ = [
     "PodmanVersion",
     "PortInUse",
     "Presence",
+    "Processes",
     "ProgramInfo",
     "ProtocolError",
     "PublishedPort",

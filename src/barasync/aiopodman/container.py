@@ -23,10 +23,13 @@ from barasync.aiopodman.health import HEALTHY, HealthReport
 from barasync.aiopodman.libpod import Libpod, segment
 from barasync.aiopodman.models import (
     ContainerInspect,
+    ContainerStats,
     Created,
     Removed,
+    StatsReport,
 )
 from barasync.aiopodman.output import Received, complete, rest
+from barasync.aiopodman.stats import Processes, open_stats, read_processes, read_sample
 from barasync.aiopodman.streams import DecodedStream, Decoder
 from barasync.aiopodman.transport import Query
 from barasync.aiopodman.wire.documents import decode_document
@@ -149,6 +152,51 @@ class Container:
         Source: `POST /libpod/containers/{id}/rename`.
         """
         await self._libpod.post(self._path("rename"), {"name": name})
+
+    async def pause(self) -> None:
+        """Have the kernel run none of the container's processes until `unpause`.
+
+        Raises:
+            Conflict: the container does not run, or is paused.
+
+        Source: `POST /libpod/containers/{id}/pause`.
+        """
+        await self._post("pause")
+
+    async def unpause(self) -> None:
+        """Let the container's processes go on.
+
+        Raises:
+            Conflict: the container is not paused.
+
+        Source: `POST /libpod/containers/{id}/unpause`.
+        """
+        await self._post("unpause")
+
+    async def top(self, descriptors: Sequence[str] = ()) -> Processes:
+        """Return the container's processes: podman's eight columns, or those of `descriptors`.
+
+        They are podman's, such as `pid` in the container, `hpid` on the host, `user`, `args`.
+
+        Raises:
+            Conflict: the container does not run.
+
+        Source: `GET /libpod/containers/{id}/top`; podman-top(1) lists the descriptors.
+        """
+        return await read_processes(self._libpod, "containers", self.id, descriptors)
+
+    def stats(
+        self, *, interval: int = 1
+    ) -> AbstractAsyncContextManager[AsyncIterator[StatsReport]]:
+        """Open what the container consumes, each `interval` seconds: as `Containers.stats`."""
+        return open_stats(self._libpod, (self.id,), interval=interval)
+
+    async def sample(self) -> ContainerStats:
+        """Return what the container consumes now: as `Containers.sample`."""
+        found = await read_sample(self._libpod, (self.id,))
+        if not found:
+            raise ProtocolError(f"podman gives no statistics of container {self.id[:12]}")
+        return found[0]
 
     async def wait(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
 import anyio
@@ -11,9 +11,9 @@ from barasync.aiopodman import quirks
 from barasync.aiopodman.container import Container
 from barasync.aiopodman.errors import ConnectError, RequestTimeout, TransportError
 from barasync.aiopodman.libpod import Libpod, encode_filters, label_filters
-from barasync.aiopodman.models import ContainerSummary, Created, StatsReport
+from barasync.aiopodman.models import ContainerStats, ContainerSummary, Created, StatsReport
 from barasync.aiopodman.spec import ContainerSpec
-from barasync.aiopodman.stats import open_stats
+from barasync.aiopodman.stats import open_stats, read_sample
 from barasync.aiopodman.wire.documents import decode_document
 
 
@@ -42,6 +42,34 @@ class Containers:
                 return await self._create(spec)
         return await self._create(spec)
 
+    def stats(
+        self, containers: Sequence[str] = (), *, interval: int = 1
+    ) -> AbstractAsyncContextManager[AsyncIterator[StatsReport]]:
+        """Open podman's statistics: what these containers consume, each `interval` seconds.
+
+        All in one stream, by ID or name; all that run, whichever they are at that time, where none
+        is named. When one of those that are named goes, podman ends the stream with a sample that
+        has an `error`.
+
+        Raises:
+            Conflict: podman has none, as without root on cgroup v1.
+            NotFound: there is no such container.
+
+        Source: `GET /libpod/containers/stats`.
+        """
+        return open_stats(self._libpod, containers, interval=interval)
+
+    async def sample(self, containers: Sequence[str] = ()) -> list[ContainerStats]:
+        """Return one sample of what these containers consume, of all that run by default.
+
+        Raises:
+            Conflict, NotFound: as `stats`.
+            ProtocolError: podman could not look at one of them.
+
+        Source: `GET /libpod/containers/stats`.
+        """
+        return await read_sample(self._libpod, containers)
+
     async def list(
         self,
         *,
@@ -59,16 +87,6 @@ class Containers:
         filters = encode_filters({"label": label_filters(labels)})
         query = {"all": all, "external": external or None, "filters": filters}
         return await self._libpod.get("containers/json", list[ContainerSummary], query)
-
-    def stats(self) -> AbstractAsyncContextManager[AsyncIterator[StatsReport]]:
-        """Open podman's statistics: what all running containers consume, each second, for ever.
-
-        Raises:
-            Conflict: podman has none, as without root on cgroup v1.
-
-        Source: `GET /libpod/containers/stats`.
-        """
-        return open_stats(self._libpod)
 
     def handle(self, container_id: str, *, terminal: bool = False) -> Container:
         """Return a handle on an existing container, by ID or name, without a request.

@@ -61,11 +61,21 @@ class ContainerSummary(_Wire, frozen=True, kw_only=True):
 
 
 class ContainerStats(msgspec.Struct, frozen=True, kw_only=True):
-    """What a container consumes: bytes of memory now, nanoseconds of CPU since its start."""
+    """What a container consumes: bytes of memory now, nanoseconds of CPU since its start.
+
+    `cpu_percent` is of one core, since its start on 4.3.1. `block_input` and `block_output` are
+    bytes read from and written to block devices.
+    """
 
     container_id: str = field(default="", name="ContainerID")
+    name: str = field(default="", name="Name")
     memory_bytes: int = field(default=0, name="MemUsage")
+    memory_limit: int = field(default=0, name="MemLimit")
     cpu_nanoseconds: int = field(default=0, name="CPUNano")
+    cpu_percent: float = field(default=0.0, name="CPU")
+    pids: int = field(default=0, name="PIDs")
+    block_input: int = field(default=0, name="BlockInput")
+    block_output: int = field(default=0, name="BlockOutput")
 
 
 class StatsReport(_Wire, frozen=True, kw_only=True):

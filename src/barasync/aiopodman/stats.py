@@ -1,24 +1,60 @@
-"""Statistics: what running containers consume, as podman samples it."""
+"""What containers consume, as podman samples it, and the processes in them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from barasync.aiopodman.libpod import Libpod
-from barasync.aiopodman.models import StatsReport
+import msgspec
+
+from barasync.aiopodman.errors import ProtocolError
+from barasync.aiopodman.libpod import Libpod, segment
+from barasync.aiopodman.models import ContainerStats, StatsReport
 from barasync.aiopodman.streams import DecodedStream
+from barasync.aiopodman.transport import Query
 from barasync.aiopodman.wire.ndjson import RecordDecoder
 
-_INTERVAL_SECONDS = 1
+_PATH = "containers/stats"
+
+
+class Processes(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """The processes of a container or a pod: what each column is, and the processes in rows."""
+
+    titles: list[str] = []
+    processes: list[list[str]] = []
 
 
 @asynccontextmanager
-async def open_stats(libpod: Libpod) -> AsyncIterator[AsyncIterator[StatsReport]]:
+async def open_stats(
+    libpod: Libpod, containers: Sequence[str], *, interval: int
+) -> AsyncIterator[AsyncIterator[StatsReport]]:
     """Yield samples as `Containers.stats` describes them.
 
     Source: `GET /libpod/containers/stats`.
     """
-    query = {"stream": True, "interval": _INTERVAL_SECONDS}
-    async with libpod.stream("GET", "containers/stats", query, unhurried=True) as data:
+    query: Query = {"stream": True, "interval": interval, "containers": containers}
+    async with libpod.stream("GET", _PATH, query, unhurried=True) as data:
         yield DecodedStream(data, RecordDecoder(StatsReport))
+
+
+async def read_sample(libpod: Libpod, containers: Sequence[str]) -> list[ContainerStats]:
+    """Return one sample as `Containers.sample` describes it.
+
+    Source: `GET /libpod/containers/stats`.
+    """
+    query: Query = {"stream": False, "containers": containers}
+    report = await libpod.get(_PATH, StatsReport, query)
+    if report.error is not None:
+        raise ProtocolError(f"podman could not sample its containers: {report.error}")
+    return report.stats or []
+
+
+async def read_processes(
+    libpod: Libpod, kind: str, name: str, descriptors: Sequence[str]
+) -> Processes:
+    """Return the processes of a container or a pod, as `Container.top` describes them.
+
+    Source: `GET /libpod/containers/{id}/top`, `GET /libpod/pods/{name}/top`.
+    """
+    query: Query = {"stream": False, "ps_args": ",".join(descriptors) or None}
+    return await libpod.get(f"{kind}/{segment(name)}/top", Processes, query)
