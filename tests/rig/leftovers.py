@@ -28,6 +28,7 @@ def clear(directory: Path) -> list[str]:
     failure of others.
     """
     end_pause_process(directory)
+    end_exec_monitors(directory)
     place = networks.place_of(directory)
     found = settled(
         lambda: [
@@ -98,6 +99,25 @@ def _processes_of(directory: Path) -> dict[int, str]:
         except OSError:
             continue  # it has just ended
     return {pid: command[:200] for pid, command in found.items() if pid != os.getpid()}
+
+
+def end_exec_monitors(directory: Path) -> None:
+    """End the monitors that exec sessions leave for five minutes (`EXEC_LEAVES_MONITORS`)."""
+    for pid in exec_monitors(directory):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def exec_monitors(directory: Path, session: str = "") -> list[int]:
+    """Return the monitors of exec sessions with the podman of a directory, or of one session."""
+    needles = (os.fsencode(directory), b"--exec-process-spec", session.encode())
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (process / "cmdline").read_bytes()
+            if all(needle in command for needle in needles):
+                found.append(int(process.name))
+    return found
 
 
 def mounts_below(directory: Path) -> list[str]:

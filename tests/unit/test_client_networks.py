@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from barasync.aiopodman import Attachment, Conflict, HostPort, NotFound, Subnet
+from barasync.aiopodman import Conflict, HostPort, NetworkAttachment, NotFound, Subnet
 from tests.unit.recorded import ID, answering, refusing
 
 pytestmark = pytest.mark.anyio
@@ -155,7 +155,7 @@ async def test_a_container_tells_its_addresses_and_its_published_ports() -> None
     assert found.state.pid == 4711
     both, other = found.network_settings.networks.values()
     assert [str(address) for address in both.addresses] == ["10.89.0.2", "fd00:1::2"]
-    assert other == Attachment(ipv4="10.90.0.2")
+    assert other == NetworkAttachment(ipv4="10.90.0.2")
     assert found.network_settings.ports == {"80/tcp": [HostPort(address="0.0.0.0", port="46821")]}
 
 

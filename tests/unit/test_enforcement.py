@@ -11,7 +11,7 @@ from typing import Any, cast
 import anyio
 import pytest
 
-from barasync.aiopodman import Attachment, ContainerInspect, ContainerState, NetworkSettings
+from barasync.aiopodman import ContainerInspect, ContainerState, NetworkAttachment, NetworkSettings
 from barasync.config.policies import PRESETS, Address, Destination, Policy, Preset
 from barasync.engine.ended import Ended
 from barasync.engine.enforcement import enforced
@@ -39,7 +39,7 @@ class Container:
         return ContainerInspect(
             id=self.id,
             state=ContainerState(pid=self.pid),
-            network_settings=NetworkSettings(networks={"n": Attachment(ipv4=self.address)}),
+            network_settings=NetworkSettings(networks={"n": NetworkAttachment(ipv4=self.address)}),
         )
 
 

@@ -13,6 +13,9 @@ from barasync.aiopodman.answers import answered
 from barasync.aiopodman.archives import (
     PathStat,
 )
+from barasync.aiopodman.attachment import (
+    Attachment,
+)
 from barasync.aiopodman.builds import (
     Builds,
     BuildSpec,
@@ -53,6 +56,11 @@ from barasync.aiopodman.errors import (
     StreamTruncated,
     SubnetInUse,
     TransportError,
+)
+from barasync.aiopodman.execs import (
+    ExecInspect,
+    ExecSession,
+    ExecSpec,
 )
 from barasync.aiopodman.health import (
     UNHEALTHY,
@@ -111,8 +119,8 @@ from barasync.aiopodman.models import (
     VolumeSummary,
 )
 from barasync.aiopodman.network_models import (
-    Attachment,
     HostPort,
+    NetworkAttachment,
     NetworkInspect,
     NetworkSettings,
     Subnet,
@@ -193,6 +201,9 @@ __all__ = [
     "Endpoint",
     "Event",
     "EventActor",
+    "ExecInspect",
+    "ExecSession",
+    "ExecSpec",
     "Followed",
     "FrameError",
     "Health",
@@ -219,6 +230,7 @@ __all__ = [
     "Manifests",
     "Member",
     "Mount",
+    "NetworkAttachment",
     "NetworkInspect",
     "NetworkSettings",
     "Networks",

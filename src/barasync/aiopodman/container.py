@@ -13,12 +13,14 @@ from typing import Literal
 
 from barasync.aiopodman import quirks
 from barasync.aiopodman.archives import PathStat, open_archive, send_archive, stat_path
+from barasync.aiopodman.attachment import Attachment, open_attachment
 from barasync.aiopodman.errors import (
     HealthCheckTimeout,
     NotFound,
     ProtocolError,
     ServerError,
 )
+from barasync.aiopodman.execs import ExecSession, ExecSpec, create_session
 from barasync.aiopodman.health import HEALTHY, HealthReport
 from barasync.aiopodman.libpod import Libpod, segment
 from barasync.aiopodman.models import (
@@ -249,6 +251,55 @@ class Container:
         decoder: Decoder[Chunk] = RawDecoder() if self._terminal else FrameDecoder()
         async with self._libpod.stream("POST", self._path("attach"), query) as data:
             yield DecodedStream(data, decoder)
+
+    def attach_stdin(
+        self, *, stdout: bool = True, stderr: bool = True, detach_keys: str | None = None
+    ) -> AbstractAsyncContextManager[Attachment]:
+        """Open both directions of a connection to the container's command.
+
+        The container has to be made with `stdin`. All that `attach` says holds here as well: enter
+        the block before `start`, never attach to one that has ended, read all the time. The block
+        is entered when podman has given the connection over; leaving it early leaves the container
+        running, with its stdin open. `detach_keys` are podman's own, such as `ctrl-p,ctrl-q`, which
+        end the output; by default there are none, and every byte reaches the command.
+
+        Raises:
+            OCIRuntimeError: the process cannot be made, `CommandNotFound` for want of the command.
+
+        Source: `POST /libpod/containers/{id}/attach`, with an upgrade.
+        """
+        query: Query = {
+            "stdin": True,
+            "stdout": stdout,
+            "stderr": stderr,
+            "stream": True,
+            # Without the parameter podman looks for its default keys, also in what is piped.
+            "detachKeys": detach_keys or "",
+        }
+        return open_attachment(self._libpod, self._path("attach"), query, terminal=self._terminal)
+
+    async def resize(self, columns: int, rows: int) -> None:
+        """Give the container's terminal another size, in characters.
+
+        Raises:
+            Conflict: the container has no process.
+
+        Source: `POST /libpod/containers/{id}/resize`.
+        """
+        await self._libpod.post(self._path("resize"), {"w": columns, "h": rows})
+
+    async def exec(self, spec: ExecSpec) -> ExecSession:
+        """Create an exec session in the container, which has to run; nothing is executed yet.
+
+        A session that was started leaves two processes of its monitor for five minutes
+        (`EXEC_LEAVES_MONITORS`).
+
+        Raises:
+            Conflict: the container does not run.
+
+        Source: `POST /libpod/containers/{id}/exec`.
+        """
+        return await create_session(self._libpod, self._path(), spec)
 
     @asynccontextmanager
     async def start_attached(

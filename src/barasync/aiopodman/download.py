@@ -31,8 +31,8 @@ async def download(path: str, request: httpx2.Request) -> httpx2.Response:
         trace = request.extensions.get("trace")
         if trace is not None:
             await trace(_CONNECTED, None)
-        await connection.write(_head(request), timeouts.get("write"))
-        head, rest = await _read_head(connection, timeouts.get("read"))
+        await connection.write(request_head(request), timeouts.get("write"))
+        head, rest = await read_head(connection, timeouts.get("read"))
         try:
             body = Body(head)
         except ProtocolError as error:
@@ -44,13 +44,20 @@ async def download(path: str, request: httpx2.Request) -> httpx2.Response:
     return httpx2.Response(status_code=head.status, headers=list(head.headers), stream=stream)
 
 
-def _head(request: httpx2.Request) -> bytes:
+def request_head(request: httpx2.Request) -> bytes:
+    """Return what a request says before its body."""
     lines = [request.method.encode("ascii") + b" " + request.url.raw_path + b" HTTP/1.1"]
     lines += [name + b": " + value for name, value in request.headers.raw]
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
-async def _read_head(connection: UnixStream, timeout: float | None) -> tuple[Head, bytes]:  # noqa: ASYNC109 handed on
+async def read_head(
+    connection: UnixStream,
+    timeout: float | None,  # noqa: ASYNC109 handed on
+    *,
+    upgrade: bool = False,
+) -> tuple[Head, bytes]:
+    """Read an answer's head, and return what came behind it as well; `upgrade` as in `wire`."""
     data = b""
     while True:
         piece = await connection.read(_READ_BYTES, timeout)
@@ -58,7 +65,7 @@ async def _read_head(connection: UnixStream, timeout: float | None) -> tuple[Hea
             raise httpcore2.RemoteProtocolError("Server disconnected without sending a response.")
         data += piece
         try:
-            parsed = parse_head(data)
+            parsed = parse_head(data, upgrade=upgrade)
         except ProtocolError as error:
             raise httpcore2.RemoteProtocolError(str(error)) from error
         if parsed is not None:

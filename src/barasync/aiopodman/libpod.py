@@ -13,6 +13,7 @@ import msgspec
 
 from barasync.aiopodman.quirk import Quirk
 from barasync.aiopodman.transport import Answer, Query, Transport
+from barasync.aiopodman.upgrade import Duplex
 from barasync.aiopodman.version import PodmanVersion
 from barasync.aiopodman.wire.documents import decode_document
 
@@ -128,6 +129,13 @@ class Libpod:
             content=content,
             headers_within=None if unhurried else self.transport.timeout,
         )
+
+    def upgraded(
+        self, path: str, query: Query = _NO_QUERY, *, body: object = None
+    ) -> AbstractAsyncContextManager[Duplex]:
+        """POST a JSON `body`, or nothing, and have the connection given over."""
+        content = None if body is None else msgspec.json.encode(body)
+        return self.transport.upgraded(self._full(path), query=query, content=content)
 
     def _full(self, path: str) -> str:
         return f"/{self.version.api}/libpod/{path}"

@@ -38,7 +38,7 @@ class NetworkInspect(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
 
 
-class Attachment(msgspec.Struct, frozen=True, kw_only=True):
+class NetworkAttachment(msgspec.Struct, frozen=True, kw_only=True):
     """A container's place on one network."""
 
     ipv4: str = field(default="", name="IPAddress")
@@ -65,4 +65,4 @@ class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"
     """
 
     ports: dict[str, list[HostPort]] = {}
-    networks: dict[str, Attachment] = {}
+    networks: dict[str, NetworkAttachment] = {}

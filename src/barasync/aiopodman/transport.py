@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType, TracebackType
 from typing import Self
 from urllib.parse import urlencode
@@ -31,6 +32,7 @@ from barasync.aiopodman.errors import (
 )
 from barasync.aiopodman.persistence import Absence, Persistence
 from barasync.aiopodman.unix import UnixBackend
+from barasync.aiopodman.upgrade import Duplex, Refused, upgrade
 from barasync.aiopodman.wire.refusal import refusal
 
 HTTPTransport = httpx2.AsyncBaseTransport
@@ -183,6 +185,42 @@ class Transport:
             with CancelScope(shield=True):
                 await body.aclose()
                 await response.aclose()
+
+    @asynccontextmanager
+    async def upgraded(
+        self, path: str, *, query: Query, content: bytes | None = None
+    ) -> AsyncIterator[Duplex]:
+        """POST a request, and yield the connection once podman has given it over.
+
+        It is sent once: podman may have begun what the connection is for. Leaving the block closes
+        the connection.
+
+        Raises:
+            APIError, TransportError, ProtocolError: as `request`, on entering.
+        """
+        headers = {"Connection": "Upgrade", "Upgrade": "tcp", "Content-Type": "application/json"}
+        request = self._streaming.build_request(
+            "POST", _target(path, query), headers=headers, content=content
+        )
+        duplex = await self._upgrade(request)
+        try:
+            yield duplex
+        finally:
+            await duplex.aclose()
+
+    async def _upgrade(self, request: httpx2.Request) -> Duplex:
+        async with self.translated(request):
+            with anyio.move_on_after(self.timeout):
+                try:
+                    duplex = await upgrade(
+                        self.socket_path, request, partial(self.translated, request), self.timeout
+                    )
+                except Refused as refused:
+                    self._absence.answered()
+                    raise _refusal(request, refused.response, refused.response.content) from None
+                self._absence.answered()
+                return duplex
+            raise httpx2.ReadTimeout(f"no headers within {self.timeout} s")
 
     def _client(
         self, timeout: float | None, connections: int | None, transport: HTTPTransport | None

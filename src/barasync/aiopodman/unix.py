@@ -47,6 +47,12 @@ class UnixStream(httpcore2.AsyncNetworkStream):
                 except BlockingIOError:
                     await anyio.wait_writable(self._socket)
 
+    async def send_eof(self) -> None:
+        """Tell the peer that nothing more is sent to it; what it sends still comes."""
+        with _translated(httpcore2.WriteTimeout, httpcore2.WriteError):
+            await checkpoint()
+            self._socket.shutdown(socket.SHUT_WR)
+
     async def aclose(self) -> None:
         """Close the connection, also under a task that is reading from it."""
         if self._socket.fileno() >= 0:

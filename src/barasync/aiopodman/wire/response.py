@@ -24,6 +24,7 @@ _MAX_HEX_DIGITS = 16
 _MAX_DIGITS = 19
 _STATUS_DIGITS = 3
 _FINAL = 200
+_SWITCHING_PROTOCOLS = 101
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,11 @@ class Head:
         return [value for key, value in self.headers if key.lower() == name]
 
 
-def parse_head(data: bytes) -> tuple[Head, bytes] | None:
+def parse_head(data: bytes, *, upgrade: bool = False) -> tuple[Head, bytes] | None:
     """Return an answer's head and what came behind it; `None` while the head is not complete.
 
-    What an answer says beforehand (1xx) is passed over.
+    What an answer says beforehand (1xx) is passed over. After `upgrade` was asked for, 101 is the
+    answer: what follows is no HTTP any more.
 
     Raises:
         ProtocolError: it is not the head of an HTTP/1.x answer.
@@ -54,7 +56,7 @@ def parse_head(data: bytes) -> tuple[Head, bytes] | None:
         if not blank:
             return None
         head = _head(text)
-        if head.status >= _FINAL:
+        if head.status >= _FINAL or (upgrade and head.status == _SWITCHING_PROTOCOLS):
             return head, rest
 
 
