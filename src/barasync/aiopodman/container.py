@@ -6,14 +6,14 @@ the end and check against the log, inspect, archive, remove.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from datetime import datetime
 from typing import Literal
 
 from barasync.aiopodman import quirks
-from barasync.aiopodman.archives import PathStat, open_archive, send_archive, stat_path
 from barasync.aiopodman.attachment import Attachment, open_attachment
+from barasync.aiopodman.container_files import ContainerFiles
 from barasync.aiopodman.errors import (
     HealthCheckTimeout,
     NotFound,
@@ -22,11 +22,10 @@ from barasync.aiopodman.errors import (
 )
 from barasync.aiopodman.execs import ExecSession, ExecSpec, create_session
 from barasync.aiopodman.health import HEALTHY, HealthReport
-from barasync.aiopodman.libpod import Libpod, segment
+from barasync.aiopodman.libpod import Libpod
 from barasync.aiopodman.models import (
     ContainerInspect,
     ContainerStats,
-    Created,
     Removed,
     StatsReport,
 )
@@ -36,7 +35,6 @@ from barasync.aiopodman.streams import DecodedStream, Decoder
 from barasync.aiopodman.transport import Query
 from barasync.aiopodman.wire.documents import decode_document
 from barasync.aiopodman.wire.frames import Chunk, FrameDecoder, RawDecoder
-from barasync.aiopodman.wire.reference import parse_reference
 
 _MILLISECONDS = 1000
 
@@ -54,7 +52,7 @@ Condition = Literal[
 """A state of a container that can be waited for."""
 
 
-class Container:
+class Container(ContainerFiles):
     """A handle on one container: its ID, and what can be done with it.
 
     `warnings` are podman's from its creation. Every method raises `NotFound` when the container
@@ -69,9 +67,8 @@ class Container:
         terminal: bool = False,
         warnings: tuple[str, ...] = (),
     ) -> None:
-        self.id = container_id
+        super().__init__(libpod, container_id)
         self.warnings = warnings
-        self._libpod = libpod
         self._terminal = terminal
 
     def __repr__(self) -> str:
@@ -382,97 +379,6 @@ class Container:
         async with self._libpod.stream("GET", self._path("logs"), query, unhurried=late) as data:
             yield DecodedStream(data, FrameDecoder())
 
-    def archive(self, path: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Open a tar archive of a file or directory, in pieces, as podman packs it.
-
-        The root entry has the path's last name; `DIRECTORY/.` gives the contents instead. A
-        symlink at `path` itself is followed, those below are members. The members are whatever the
-        container made: trust none. Of a container that was started, ask once its state has `ended`.
-
-        Raises:
-            NotFound: on entering, when there is no such path.
-            StreamTruncated: while iterating, when the archive is not whole; what was yielded
-                before is part of it.
-
-        Source: `GET /libpod/containers/{id}/archive`.
-        """
-        return open_archive(self._libpod, self._path(), path)
-
-    def export(self) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Open a tar archive of all the container's files, in pieces; nothing that is mounted.
-
-        The members are whatever the container made: trust none.
-
-        Raises:
-            StreamTruncated: while iterating, as `archive`.
-
-        Source: `GET /libpod/containers/{id}/export`.
-        """
-        return open_archive(self._libpod, self._path(), None)
-
-    async def stat(self, path: str) -> PathStat | None:
-        """Look at an absolute path in the container; `None` if nothing is there.
-
-        Before the container runs nothing but volumes and binds is mounted. What lies below the
-        place of one is looked for there, and a link at such a place does not show.
-
-        Raises:
-            ServerError: links lead round in a circle.
-
-        Source: `HEAD /libpod/containers/{id}/archive`, measured on 4.3.1 and 5.4.2; it does not
-        tell a path that is not there from a container that does not exist.
-        """
-        return await stat_path(self._libpod, self._path(), path)
-
-    async def put_archive(
-        self, path: str, chunks: AsyncIterable[bytes], *, keep_kinds: bool = False
-    ) -> None:
-        """Unpack a tar archive into a directory of the container; it need not run.
-
-        Podman makes the directory if it is missing, and gives the files to the container's user.
-        With `keep_kinds` a directory does not take the place of anything else, nor that of it.
-        When cancelled, part of the files may be there.
-
-        Raises:
-            StreamTruncated: podman answered before it had all of the archive.
-
-        Source: `PUT /libpod/containers/{id}/archive`.
-        """
-        query: Query = {"path": path, "noOverwriteDirNonDir": keep_kinds or None}
-        await send_archive(self._libpod, self._path(), chunks, query)
-
-    async def commit(
-        self,
-        *,
-        repository: str,
-        tag: str,
-        changes: Sequence[str] = (),
-        pause: bool = False,
-        docker_format: bool = False,
-    ) -> str:
-        """Make an image of the container's files and settings; return its ID.
-
-        `changes` are Containerfile instructions, such as `WORKDIR /workspace`. The image keeps the
-        architecture of the container's image, and has the container's command, environment, user
-        and labels. A health check of its image stays in Docker's format only.
-
-        Raises:
-            InvalidReference: `repository` and `tag` are not an image reference.
-
-        Source: `POST /libpod/commit`.
-        """
-        parse_reference(f"{repository}:{tag}")
-        query: Query = {
-            "container": self.id,
-            "repo": repository,
-            "tag": tag,
-            "pause": pause,
-            "changes": changes,
-            "format": "docker" if docker_format else None,
-        }
-        answer = await self._libpod.post("commit", query, patience=None)
-        return decode_document(answer.body, Created).id
-
     async def remove(
         self,
         *,
@@ -517,6 +423,3 @@ class Container:
 
     async def _post(self, action: str) -> None:
         await self._libpod.post(self._path(action))
-
-    def _path(self, action: str = "") -> str:
-        return "/".join(part for part in ("containers", segment(self.id), action) if part)
