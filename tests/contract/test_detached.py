@@ -72,8 +72,11 @@ def rules_of(pid: int) -> str:
     return subprocess.run(command, capture_output=True, check=True, text=True).stdout
 
 
-def cgroups() -> set[str]:
-    return {path.name for path in Path("/sys/fs/cgroup").glob("*/barasync-*")}
+def cgroups(barasync: Barasync) -> set[str]:
+    """Return the cgroups of runs of this project: others run beside the test."""
+    runs = [path.name for path in (barasync.directory / ".barasync/runs").glob("*")]
+    root = Path("/sys/fs/cgroup")
+    return {path.name for run in runs for path in root.glob(f"*/barasync-{run}.*")}
 
 
 # Going on
@@ -100,14 +103,13 @@ def test_it_goes_on_under_its_network_rules_with_its_limits_after_the_command_ha
 def test_clean_and_later_runs_leave_it_alone__and_clean_takes_its_network_when_it_is_gone(
     barasync: Barasync, socket_path: str
 ) -> None:
-    before = cgroups()
     name = name_of(detach(barasync, "--network", "private"))
     (network,) = inspect(socket_path, name)["NetworkSettings"]["Networks"]
 
     cleaned = [barasync("clean"), barasync("clean", "--all")]
     later = barasync("run", "--workspace", "none", IMAGE, "--", "true")
     lives = inspect(socket_path, name)["State"]["Status"]
-    held = network in libpod.networks(socket_path), len(cgroups() - before)
+    held = network in libpod.networks(socket_path), len(cgroups(barasync))
     libpod.remove_container(socket_path, name)
     after = barasync("clean")
     again = barasync("clean")
@@ -120,7 +122,7 @@ def test_clean_and_later_runs_leave_it_alone__and_clean_takes_its_network_when_i
     assert f"network {network} " in after.out
     assert after.code == 0, after.out
     assert network not in libpod.networks(socket_path)
-    assert cgroups() == before
+    assert cgroups(barasync) == set()
     assert (again.code, again.out) == (0, "nothing was left by any run\n")
 
 
@@ -172,6 +174,42 @@ def test_it_has_its_volumes_caches_secrets_and_files__and_no_secret_stays_with_p
     assert libpod.request(socket_path, "GET", "secrets/json") == []
 
 
+def test_it_keeps_its_view_of_the_project_and_what_it_writes_there_for_itself(
+    barasync: Barasync, socket_path: str, tmp_path: Path
+) -> None:
+    (barasync.directory / "file").write_text("first\n")
+    (tmp_path / "shared").mkdir()
+    script = "echo changed > file; until [ -e /shared/go ]; do sleep 0.1; done; cat file"
+    options = ("--workspace", "overlay", "--volume", f"{tmp_path}/shared:/shared")
+    name = name_of(detach(barasync, *options, script=script))
+
+    (tmp_path / "shared/go").touch()
+    wait_until(lambda: inspect(socket_path, name)["State"]["Status"] == "exited", "it goes on")
+
+    log = Path(inspect(socket_path, name)["HostConfig"]["LogConfig"]["Path"]).read_text()
+    assert log.endswith(" changed\n")
+    assert (barasync.directory / "file").read_text() == "first\n"
+
+
+def test_it_goes_on_without_root_too(
+    rootless_service: RigService, rootless_busybox: str, tmp_path: Path
+) -> None:
+    assert rootless_busybox
+    socket_path = rootless_service.endpoint.socket_path
+    barasync = Barasync(
+        tmp_path, rootless_service.endpoint.url, {**os.environ, "NO_COLOR": "1"}, network="private"
+    )
+    name = name_of(detach(barasync, "--health-cmd", "true", "--wait-healthy"))
+
+    cleaned = barasync("clean")
+    lives = inspect(socket_path, name)["State"]["Status"]
+    libpod.remove_container(socket_path, name)
+    after = barasync("clean")
+
+    assert (cleaned.code, lives) == (0, "running")
+    assert re.search(r"^network \S+-private .*: removed$", after.out, re.MULTILINE), after.out
+
+
 # Health
 
 
@@ -189,7 +227,10 @@ def test_it_is_let_go_once_it_is_healthy(barasync: Barasync, socket_path: str) -
         (
             ("--health-cmd", "echo broken; exit 1", "--wait-healthy=1"),
             WAITING,
-            "was not healthy within 1 s: its check fails, and prints broken",
+            (
+                "was not healthy within 1 s: its check fails, and prints broken;"
+                " it printed last: begun"
+            ),
         ),
         (
             (
@@ -197,7 +238,7 @@ def test_it_is_let_go_once_it_is_healthy(barasync: Barasync, socket_path: str) -
                 *("--health-interval", "0.2", "--health-retries", "2"),
             ),
             WAITING,
-            "is unhealthy: its check fails, and prints broken",
+            "is unhealthy: its check fails, and prints broken; it printed last: begun",
         ),
         (
             ("--health-cmd", "exit 1", "--wait-healthy"),
@@ -210,13 +251,13 @@ def test_it_is_let_go_once_it_is_healthy(barasync: Barasync, socket_path: str) -
 def test_one_that_does_not_become_healthy_ends_with_1_and_leaves_nothing(
     barasync: Barasync, socket_path: str, options: tuple[str, ...], script: str, said: str
 ) -> None:
-    before = names(socket_path), libpod.networks(socket_path), cgroups()
+    before = names(socket_path), libpod.networks(socket_path), cgroups(barasync)
 
     ended = detach(barasync, "--network", "private", *options, script=script)
 
     assert (ended.code, ended.out) == (1, "")
     assert f"barasync: {said}\n" in ended.err
-    assert (names(socket_path), libpod.networks(socket_path), cgroups()) == before
+    assert (names(socket_path), libpod.networks(socket_path), cgroups(barasync)) == before
 
 
 @pytest.mark.usefixtures("no_image_stays")
@@ -249,7 +290,7 @@ def test_an_image_without_a_check_cannot_be_waited_for(
 def test_what_a_sigkill_leaves_before_the_container_is_let_go_is_taken_by_clean(
     barasync: Barasync, socket_path: str
 ) -> None:
-    before = names(socket_path), libpod.networks(socket_path), cgroups()
+    before = names(socket_path), libpod.networks(socket_path), cgroups(barasync)
     words = ("run", "--detach", "--network", "private", "--health-cmd", "false", "--wait-healthy")
     with barasync.running(*words, IMAGE, "--", "sleep", "1000") as process:
 
@@ -267,11 +308,11 @@ def test_what_a_sigkill_leaves_before_the_container_is_let_go_is_taken_by_clean(
     assert left.endswith("-1")
     assert ended.code == 0, ended.out
     assert f"container {left} " in ended.out
-    assert (names(socket_path), libpod.networks(socket_path), cgroups()) == before
+    assert (names(socket_path), libpod.networks(socket_path), cgroups(barasync)) == before
 
 
 def test_ctrl_c_while_it_is_waited_for_leaves_nothing(barasync: Barasync, socket_path: str) -> None:
-    before = names(socket_path), libpod.networks(socket_path), cgroups()
+    before = names(socket_path), libpod.networks(socket_path), cgroups(barasync)
     words = ("run", "--detach", "--health-cmd", "false", "--wait-healthy")
     with barasync.running(*words, IMAGE, "--", "sleep", "1000") as process:
         wait_until(lambda: names(socket_path) != before[0], "the container is there")
@@ -279,7 +320,7 @@ def test_ctrl_c_while_it_is_waited_for_leaves_nothing(barasync: Barasync, socket
         code = process.wait(60)
 
     assert code == 130
-    assert (names(socket_path), libpod.networks(socket_path), cgroups()) == before
+    assert (names(socket_path), libpod.networks(socket_path), cgroups(barasync)) == before
 
 
 def test_a_command_that_is_not_there_ends_with_127_and_leaves_nothing(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from barasync.aiopodman import HealthCheck
+from barasync.config.policies import PRESETS
 from barasync.engine.detached import Detachment
 from barasync.matrix.outcome import Status
+from barasync.networks.namespace import NamespaceError
 from tests.fake.faults import Fault, Hangs, Refuses
+from tests.fake.kernel import Kernel
 from tests.fake.service import FakeService
 from tests.faults.world import run
 
@@ -57,6 +60,33 @@ async def test_a_start_that_podman_refuses_leaves_nothing(service: FakeService) 
 
     assert ran.outcome().status is Status.INFRASTRUCTURE_ERROR
     assert list(service.containers) == []
+
+
+async def test_one_whose_network_policy_cannot_be_enforced_is_not_started(
+    service: FakeService,
+) -> None:
+    kernel = Kernel({"load": NamespaceError("nft is not installed")})
+
+    ran = await run(
+        service, WAITING, detachment=GOES_ON, policy=PRESETS["isolated"], enter=kernel.enter
+    )
+
+    assert "cannot be enforced, so the cell was not started" in ran.outcome().reason
+    assert (list(service.containers), kernel.open) == ([], 0)
+
+
+async def test_the_rules_of_its_policy_are_loaded_before_it_starts_and_stay_when_it_goes_on(
+    service: FakeService,
+) -> None:
+    kernel = Kernel()
+
+    ran = await run(
+        service, WAITING, detachment=GOES_ON, policy=PRESETS["isolated"], enter=kernel.enter
+    )
+
+    assert ran.outcome().detached == NAME
+    assert kernel.entered == [ran.outcome().container_id]
+    assert (len(kernel.loaded), kernel.open) == (1, 0)
 
 
 async def test_a_check_that_podman_fails_at_is_asked_again_until_the_time_is_over(

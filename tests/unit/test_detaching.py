@@ -100,14 +100,6 @@ def test_without_a_word_on_it_there_is_no_timeout() -> None:
     assert detached_plan(given, {}).cells[0].settings.timeout == 9.0
 
 
-def test_artifacts_of_the_configuration_are_left_out_and_that_is_said() -> None:
-    plan = detached_plan(plan_of(CellSettings(artifacts=("/out",))), {})
-
-    assert plan.cells[0].settings.artifacts == ()
-    (note,) = plan.notes
-    assert note.startswith("its artifacts are not collected")
-
-
 def test_that_secrets_are_not_masked_in_podmans_log_is_said() -> None:
     (note,) = detached_plan(plan_of(CellSettings(secrets=("KEY=/key",))), {}).notes
 

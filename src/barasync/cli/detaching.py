@@ -182,8 +182,7 @@ def detached_plan(plan: Plan, refused: Mapping[str, bool]) -> Plan:
     """Return the plan of one container that is to go on, with what is to be said about it.
 
     `refused` are options that it cannot have, and whether they were given. Without a word on it
-    there is no timeout. What else it cannot have, and the configuration says for every cell, is
-    left out and said.
+    there is no timeout.
 
     Raises:
         ConfigError: it cannot go on in the environment that was asked for.
@@ -205,15 +204,10 @@ def detached_plan(plan: Plan, refused: Mapping[str, bool]) -> Plan:
             hint="services can be detached as well, on a network that all `join`; a network may"
             " name addresses in place of hosts",
         )
-    if settings.artifacts:
-        notes.append(
-            "its artifacts are not collected, as it goes on: `barasync artifact fetch` gets them"
-        )
     if settings.secrets:
         notes.append(
             "what it prints of its secrets is not masked in podman's log, nor in what shows that"
         )
     if cell.provenance.get("timeout", BUILT_IN) == BUILT_IN:
         settings = replace(settings, timeout=None)
-    cell = replace(cell, settings=replace(settings, artifacts=()))
-    return replace(plan, cells=(cell,), notes=tuple(notes))
+    return replace(plan, cells=(replace(cell, settings=settings),), notes=tuple(notes))

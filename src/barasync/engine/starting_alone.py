@@ -26,6 +26,7 @@ from barasync.terminal_text import one_line
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 1.0
+_UNHEALTHY = "is unhealthy"
 _LOG_SECONDS = 5.0
 _LOG_LINES = 3
 _LOG_BYTES = 2048
@@ -92,23 +93,28 @@ async def _until_healthy(
 ) -> str | None:
     """Return `None` once its check has passed, or why that is not waited for any longer."""
     check = CommandCheck(container)
-    with anyio.move_on_after(seconds):
-        return await _becomes_healthy(container, check, detachment.every)
-    return f"was not healthy within {seconds:g} s: {await check.said()}"
+    problem: str | None = f"was not healthy within {seconds:g} s"
+    with anyio.move_on_after(seconds) as waiting:
+        problem = await _becomes_healthy(container, check, detachment.every)
+    if problem is None:
+        return None
+    if waiting.cancelled_caught or problem == _UNHEALTHY:
+        problem = f"{problem}: {await check.said()}"
+    printed = await _last_output(container)
+    return f"{problem}; it printed last: {printed}" if printed else problem
 
 
 async def _becomes_healthy(
     container: Container, check: CommandCheck, every: float | None
 ) -> str | None:
+    """Return `None` once it has, or why it will not."""
     pause = _FIRST_PAUSE_SECONDS if every is None else every
     while not await check.passes():
         state = (await container.inspect()).state
         if state.ended:
-            printed = await _last_output(container)
-            said = f"; it printed last: {printed}" if printed else ""
-            return f"ended with exit code {state.exit_code} before it was healthy{said}"
+            return f"ended with exit code {state.exit_code} before it was healthy"
         if every is not None and state.health.status == UNHEALTHY:
-            return f"is unhealthy: {await check.said()}"
+            return _UNHEALTHY
         await anyio.sleep(pause)
         if every is None:
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
