@@ -18,10 +18,10 @@ async def open_events(
     *,
     filters: Mapping[str, Sequence[str]],
     stream: bool,
-    since: datetime | None,
+    since: datetime | str | None,
     until: datetime | None,
 ) -> AsyncIterator[AsyncIterator[Event]]:
-    """Yield events as `Podman.events` describes them.
+    """Yield events as `Podman.events` describes them; a text is a time that podman can read.
 
     Source: `GET /libpod/events`.
     """
@@ -35,5 +35,5 @@ async def open_events(
         yield DecodedStream(data, RecordDecoder(Event))
 
 
-def _timestamp(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone().isoformat()
+def _timestamp(moment: datetime | str | None) -> str | None:
+    return moment.astimezone().isoformat() if isinstance(moment, datetime) else moment
