@@ -26,6 +26,7 @@ from barasync.aiopodman import (
     StreamTruncated,
     quirks,
     remove_persistently,
+    whole_log,
 )
 from tests.contract.running import created, ended, finish, run, shell
 from tests.rig import libpod
@@ -67,6 +68,21 @@ async def test_log_headers_late__a_silent_container_can_be_followed(
         await container.start()
         async with container.logs(follow=True) as chunks:
             assert b"".join([chunk.data async for chunk in chunks]) == b"late\n"
+
+
+async def test_tail_cuts_a_line__an_old_podman_begins_with_the_last_piece(
+    podman: Podman, busybox: str
+) -> None:
+    script = "printf begun; sleep 0.3; echo ' and ended'"
+    async with created(podman, shell(busybox, script)) as container:
+        await finish(container)
+        async with container.logs(tail=1) as chunks:
+            cut = b"".join([chunk.data async for chunk in chunks])
+        async with whole_log(container, tail=1) as chunks:
+            whole = b"".join([chunk.data async for chunk in chunks])
+
+    assert cut == b" and ended\n"
+    assert whole == b"begun and ended\n"
 
 
 async def test_shared_volume_deadlock__many_containers_share_a_new_volume(

@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from barasync.aiopodman.errors import FrameError, StreamTruncated
-from barasync.aiopodman.wire.frames import Chunk, FrameDecoder, RawDecoder, Stream
+from barasync.aiopodman.wire.frames import Chunk, FrameDecoder, RawDecoder, StampDecoder, Stream
 
 
 def frame(stream: int, payload: bytes) -> bytes:
@@ -90,3 +90,57 @@ def test_the_output_of_a_terminal_is_passed_on_as_it_is() -> None:
     assert list(decoder.feed(b"\x01\0\0\0")) == [Chunk(Stream.STDOUT, b"\x01\0\0\0")]
     assert list(decoder.feed(b"")) == []
     assert list(decoder.finish()) == []
+
+
+NOON = b"2026-11-27T12:00:00Z "
+LATER = b"2026-11-27T12:00:01Z "
+
+
+def stamped(*frames: bytes, every: int | None = None) -> dict[Stream, bytes]:
+    """What a log with times reads, fed whole or in pieces."""
+    data, decoder = b"".join(frames), StampDecoder()
+    shown = dict.fromkeys(Stream, b"")
+    for begin in range(0, len(data), every or len(data)):
+        for chunk in decoder.feed(data[begin : begin + (every or len(data))]):
+            shown[chunk.stream] += chunk.data
+    assert list(decoder.finish()) == []
+    return shown
+
+
+@pytest.mark.parametrize("every", [None, 1, 7, 30])
+def test_a_line_that_came_in_pieces_has_the_time_of_the_first(every: int | None) -> None:
+    shown = stamped(
+        frame(1, NOON + b"begun"),
+        frame(2, LATER + b"error\n"),
+        frame(1, LATER + b" and ended\n"),
+        frame(1, LATER + b"\n"),
+        frame(1, LATER + b"next\n"),
+        every=every,
+    )
+
+    assert shown[Stream.STDOUT] == NOON + b"begun and ended\n" + LATER + b"\n" + LATER + b"next\n"
+    assert shown[Stream.STDERR] == LATER + b"error\n"
+
+
+def test_entries_of_one_stream_that_arrive_together_come_as_one_chunk_with_their_times() -> None:
+    chunks = list(StampDecoder().feed(frame(1, NOON + b"a\n") * 2 + frame(2, NOON + b"b\n")))
+
+    assert chunks == [
+        Chunk(Stream.STDOUT, (NOON + b"a\n") * 2),
+        Chunk(Stream.STDERR, NOON + b"b\n"),
+    ]
+
+
+@pytest.mark.parametrize("entry", [b"x" * 100, b"no-time", b"x" * 100 + b" y"])
+def test_an_entry_without_a_time_is_an_error(entry: bytes) -> None:
+    with pytest.raises(FrameError, match="that is no time"):
+        list(StampDecoder().feed(frame(1, entry)))
+
+
+@pytest.mark.parametrize("cut", [4, 12, 31])
+def test_a_log_with_times_that_ends_inside_an_entry_is_truncated(cut: int) -> None:
+    decoder = StampDecoder()
+    list(decoder.feed(frame(1, NOON + b"text\n")[:cut]))
+
+    with pytest.raises(StreamTruncated):
+        decoder.finish()

@@ -87,6 +87,9 @@ from barasync.aiopodman.links import (
 from barasync.aiopodman.login import (
     RegistryLogin,
 )
+from barasync.aiopodman.logs import (
+    whole_log,
+)
 from barasync.aiopodman.manifests import (
     Manifests,
     Member,
@@ -283,4 +286,5 @@ __all__ = [
     "remove_persistently",
     "remove_shielded",
     "temporary",
+    "whole_log",
 ]

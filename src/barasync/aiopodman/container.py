@@ -34,7 +34,7 @@ from barasync.aiopodman.stats import Processes, open_stats, read_processes, read
 from barasync.aiopodman.streams import DecodedStream, Decoder
 from barasync.aiopodman.transport import Query
 from barasync.aiopodman.wire.documents import decode_document
-from barasync.aiopodman.wire.frames import Chunk, FrameDecoder, RawDecoder
+from barasync.aiopodman.wire.frames import Chunk, FrameDecoder, RawDecoder, StampDecoder
 
 _MILLISECONDS = 1000
 
@@ -360,8 +360,13 @@ class Container(ContainerFiles):
         follow: bool = False,
         tail: int | None = None,
         since: datetime | None = None,
+        timestamps: bool = False,
     ) -> AsyncIterator[AsyncIterator[Chunk]]:
         """Yield the output that podman has kept: all, the last `tail` lines, or that after `since`.
+
+        With `timestamps` each line begins with when it was printed, and a space: whole seconds
+        before podman 5.8. The first of the last lines may be cut (`quirks.TAIL_CUTS_A_LINE`), which
+        `whole_log` does not do.
 
         With `follow` it goes on until the container ends; a silent container of an old podman lets
         the block be entered only with its first line (`quirks.LOG_HEADERS_LATE`).
@@ -374,10 +379,12 @@ class Container(ContainerFiles):
             "follow": follow,
             "tail": tail,
             "since": None if since is None else since.astimezone().isoformat(),
+            "timestamps": timestamps or None,
         }
+        decoder: Decoder[Chunk] = StampDecoder() if timestamps else FrameDecoder()
         late = follow and self._libpod.has(quirks.LOG_HEADERS_LATE)
         async with self._libpod.stream("GET", self._path("logs"), query, unhurried=late) as data:
-            yield DecodedStream(data, FrameDecoder())
+            yield DecodedStream(data, decoder)
 
     async def remove(
         self,

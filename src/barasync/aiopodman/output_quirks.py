@@ -60,10 +60,16 @@ LOG_HEADERS_LATE = Quirk(
 LOG_FOLLOW_MAY_NOT_END = Quirk(
     name="log-follow-may-not-end",
     trap="logs that follow never end where the container ended before they listened for that",
-    workaround="the caller stops following once wait has answered, and reads the rest without",
+    workaround="whole_log, and a cell, follow until wait has answered and read the rest without",
     evidence="read in container_log.go of 4.3.1",
     on_demand=False,
     fixed=(5, 3, 0),
+)
+TAIL_CUTS_A_LINE = Quirk(
+    name="tail-cuts-a-line",
+    trap="the last lines of a log begin with the last piece of one that was printed in pieces",
+    workaround="whole_log counts the lines itself",
+    evidence="measured on 4.3.1 and 5.4.2",
 )
 WAIT_POLLS = Quirk(
     name="wait-polls",

@@ -8,9 +8,12 @@ from barasync.cli.commands import group_of
 
 _COMMANDS = {
     "list": "barasync.cli.container_listing:list_",
+    "logs": "barasync.cli.container_logs:logs",
     "stop": "barasync.cli.container_ends:stop",
     "remove": "barasync.cli.container_ends:remove",
     "export": "barasync.cli.container_export:export",
+    "stats": "barasync.cli.container_usage:stats",
+    "top": "barasync.cli.container_usage:top",
 }
 
 app = typer.Typer(

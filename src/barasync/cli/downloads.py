@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import typer
 from anyio import to_thread
-from anyio.from_thread import check_cancelled
 
 from barasync.aiopodman import Container, ContainerInspect, NotFound, StreamTruncated
 from barasync.artifacts.errors import ArchiveError, OutOfReach
@@ -26,17 +24,15 @@ from barasync.artifacts.resolve import Paths
 from barasync.artifacts.sources import Fetch
 from barasync.cli.containers import found_container
 from barasync.cli.places import whole_file, without_new_directories
+from barasync.cli.raw_output import STDOUT, write_raw
 from barasync.config.sizes import format_size
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
 
-_STDOUT = 1
-_LOOK_MILLISECONDS = 100
-# A pipe that can be written at all takes as much without making the writer wait.
-_PIPE_BYTES = select.PIPE_BUF
 # What else podman may say ends the command in the usual way.
 _INCOMPLETE = (NotFound, StreamTruncated, ArchiveError, OSError)
 
 Write = Callable[[bytes], None]
+_WRITE_STDOUT = partial(write_raw, STDOUT)
 
 
 async def fetch_path(
@@ -107,7 +103,7 @@ async def fetch_tar(name: str, path: str, *, url: str | None, environ: Mapping[s
                 _note(f"{inside}: {APART}")
             # Podman follows links itself, and keeps the name, but not to what is mounted.
             asked = path if paths.mounts.apart_at(found) is None else found
-            await _send(container.archive(asked), _write_stdout)
+            await _send(container.archive(asked), _WRITE_STDOUT)
         except _INCOMPLETE as error:
             return _failed(_why(error, path, "stdout") + _remark(error, paths, found))
     return EXIT_OK
@@ -121,7 +117,7 @@ async def export_tar(name: str, *, url: str | None, environ: Mapping[str, str]) 
     """
     async with found_container(name, url, environ) as (_podman, container, _state):
         try:
-            await _send(container.export(), _write_stdout)
+            await _send(container.export(), _WRITE_STDOUT)
         except _INCOMPLETE as error:
             return _failed(_why(error, name, "stdout"))
     return EXIT_OK
@@ -185,17 +181,6 @@ def _write_file(descriptor: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
-
-
-def _write_stdout(data: bytes) -> None:
-    """Write to stdout from a worker thread, which ends when it is cancelled, read or not."""
-    poll = select.poll()
-    poll.register(_STDOUT, select.POLLOUT)
-    rest = memoryview(data)
-    while rest:
-        while not poll.poll(_LOOK_MILLISECONDS):
-            check_cancelled()
-        rest = rest[os.write(_STDOUT, rest[:_PIPE_BYTES]) :]
 
 
 def _why(error: Exception, what: str, place: str) -> str:

@@ -20,6 +20,9 @@ from barasync.aiopodman.errors import FrameError, StreamTruncated
 
 _HEADER = struct.Struct(">II")
 _NEWLINE = 10
+_SPACE = b" "
+# RFC 3339 with nanoseconds and an offset has 35 characters.
+_LONGEST_STAMP = 64
 
 
 class Stream(IntEnum):
@@ -116,6 +119,84 @@ class FrameDecoder:
                 f"{self._stream.name.lower()}"
             )
         return iter(())
+
+
+class StampDecoder:
+    """Takes a multiplexed log apart whose entries begin with a time and a space.
+
+    A line that came in pieces is several entries, as is one that was printed little by little: the
+    time of the first is that of the line, and those of the others are left out. Nothing but the
+    beginning of an entry, up to the space, is ever kept.
+    """
+
+    def __init__(self) -> None:
+        self._header = b""
+        self._remaining = 0
+        self._stream = Stream.STDOUT
+        self._stamp: bytes | None = None
+        self._within_line: dict[Stream, bool] = {}
+
+    def feed(self, data: bytes) -> Iterator[Chunk]:
+        """Yield what `data` completes. Exhaust the iterator before the next call.
+
+        Raises:
+            FrameError: a header is malformed, or an entry does not begin with a time.
+        """
+        pieces: list[bytes] = []
+        while data:
+            if not self._remaining:
+                wanted = _HEADER.size - len(self._header)
+                self._header, data = self._header + data[:wanted], data[wanted:]
+                if len(self._header) < _HEADER.size:
+                    break
+                stream = self._begin()
+                if stream is not self._stream and pieces:
+                    yield Chunk(self._stream, b"".join(pieces))
+                    pieces = []
+                self._stream = stream
+                continue
+            piece, data = data[: self._remaining], data[self._remaining :]
+            self._remaining -= len(piece)
+            pieces.append(self._text(piece))
+        if any(pieces):
+            yield Chunk(self._stream, b"".join(pieces))
+
+    def finish(self) -> Iterator[Chunk]:
+        """Check that the end of the input is the end of a frame; yields nothing.
+
+        Raises:
+            StreamTruncated: the input ends inside a header or an entry.
+        """
+        if self._header or self._remaining:
+            raise StreamTruncated("the log ends inside an entry")
+        return iter(())
+
+    def _begin(self) -> Stream:
+        """Take note of the frame that `_header` announces, and forget that; return its stream."""
+        word, self._remaining = _HEADER.unpack(self._header)
+        stream = _STREAMS.get(word)
+        if stream is None:
+            raise _malformed(self._header)
+        self._header = b""
+        self._stamp = b""
+        return stream
+
+    def _text(self, piece: bytes) -> bytes:
+        """Return what is to be shown of a piece of an entry."""
+        if self._stamp is not None:
+            stamp, space, piece = (self._stamp + piece).partition(_SPACE)
+            if len(stamp) > _LONGEST_STAMP or not (space or self._remaining):
+                raise FrameError(f"an entry of the log begins with {stamp[:80]!r}: that is no time")
+            if not space:
+                self._stamp = stamp
+                return b""
+            self._stamp = None
+            shown = b"" if self._within_line.get(self._stream) else stamp + space
+        else:
+            shown = b""
+        if piece:
+            self._within_line[self._stream] = piece[-1] != _NEWLINE
+        return shown + piece
 
 
 def _malformed(header: bytes) -> FrameError:

@@ -1,0 +1,52 @@
+"""What `barasync container logs` does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import typer
+from anyio import to_thread
+
+from barasync.aiopodman import LogIncomplete, NotFound, Stream, whole_log
+from barasync.cli.containers import found_container
+from barasync.cli.raw_output import STDERR, STDOUT, write_raw
+from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
+
+
+async def show_log(
+    word: str,
+    *,
+    follow: bool,
+    since: datetime | None,
+    tail: int | None,
+    timestamps: bool,
+    url: str | None,
+    environ: Mapping[str, str],
+) -> int:
+    """Write what podman has kept of a container's output to stdout and stderr, as it came.
+
+    Podman waits while nobody reads; the container does not. The exit code is 1 where the container
+    was removed meanwhile, or its log begun anew, so that something may be missing.
+
+    Raises:
+        ConfigError: the word means no container, or several.
+    """
+    async with found_container(word, url, environ) as (_podman, container, state):
+        try:
+            async with whole_log(
+                container, follow=follow, tail=tail, since=since, timestamps=timestamps
+            ) as chunks:
+                async for chunk in chunks:
+                    descriptor = STDERR if chunk.stream is Stream.STDERR else STDOUT
+                    await to_thread.run_sync(write_raw, descriptor, chunk.data)
+        except NotFound:
+            return _incomplete(f"{state.name} was removed; what it printed last may be missing")
+        except LogIncomplete:
+            return _incomplete(f"podman has begun the log of {state.name} anew; output is missing")
+    return EXIT_OK
+
+
+def _incomplete(reason: str) -> int:
+    typer.echo(f"barasync: {reason}", err=True)
+    return EXIT_NOT_PASSED

@@ -1,0 +1,137 @@
+"""`barasync container stats` and `top` on real podmans."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from anyio import to_thread
+
+from barasync.aiopodman import Container, ContainerSpec, Podman
+from tests.contract.running import created
+from tests.rig.command import Barasync, call
+from tests.rig.services import RigService
+
+pytestmark = pytest.mark.anyio
+
+BUSY = "echo ready; while :; do :; done"
+IDLE = "echo ready; exec sleep 1000"
+
+
+@pytest.fixture
+def barasync(service: RigService, tmp_path: Path) -> Barasync:
+    return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
+
+
+@asynccontextmanager
+async def running(
+    podman: Podman, image: str, run: str, cell: str, script: str
+) -> AsyncIterator[Container]:
+    spec = ContainerSpec(
+        image=image,
+        name=f"barasync-{run}-{cell}-1",
+        labels={"barasync.run": run, "barasync.cell": cell, "barasync.attempt": "1"},
+        command=("sh", "-c", script),
+    )
+    async with created(podman, spec) as container, container.start_attached() as chunks:
+        await anext(chunks)
+        yield container
+
+
+async def test_one_measurement_of_what_a_runs_containers_consume(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    async with (
+        running(podman, busybox, "run-a", "busy", BUSY) as busy,
+        running(podman, busybox, "run-a", "idle", IDLE) as idle,
+        running(podman, busybox, "run-b", "other", IDLE) as other,
+    ):
+        stats = ("container", "stats", "--no-stream")
+        of_run = json.loads((await call(barasync, *stats, "--json", "--run", "run-a")).out)
+        named = json.loads((await call(barasync, *stats, "--json", "other", idle.id[:12])).out)
+        every = await call(barasync, *stats)
+
+    assert [each["id"] for each in of_run] == [busy.id, idle.id]
+    assert [each["cell"] for each in of_run] == ["busy", "idle"]
+    assert of_run[0]["cpu_percent"] > of_run[1]["cpu_percent"]
+    assert of_run[0]["cpu_percent"] > 1
+    assert all(each["memory_bytes"] > 0 for each in of_run)
+    assert {each["id"] for each in named} == {idle.id, other.id}
+    assert every.out.splitlines()[0].split() == [
+        "NAME",
+        "CPU",
+        "MEMORY",
+        "LIMIT",
+        "PIDS",
+        "READ",
+        "WRITTEN",
+    ]
+    assert [line.split()[0] for line in every.out.splitlines()[1:]] == [
+        "barasync-run-a-busy-1",
+        "barasync-run-a-idle-1",
+        "barasync-run-b-other-1",
+    ]
+
+
+async def test_the_stream_takes_in_who_joins_the_run_and_ends_with_it(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    async with running(podman, busybox, "run-a", "one", IDLE) as one:
+        words = ("container", "stats", "--json", "--run", "run-a")
+        with barasync.running(*words) as process:
+            output = process.stdout
+            assert output is not None
+
+            async def sample() -> list[str]:
+                line = await to_thread.run_sync(output.readline)
+                return [each["cell"] for each in json.loads(line)]
+
+            assert await sample() == ["one"]
+            async with running(podman, busybox, "run-a", "two", IDLE) as two:
+                while await sample() != ["one", "two"]:
+                    pass
+                await two.stop(timeout=0)
+                await one.stop(timeout=0)
+                out, err = await to_thread.run_sync(process.communicate)
+
+    assert (process.returncode, err) == (0, b"")
+    assert json.loads(out.splitlines()[-1]) == []
+
+
+async def test_what_does_not_run_has_no_figures_and_no_processes(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    spec = ContainerSpec(image=busybox, name="ended", command=("sh", "-c", "exit 3"))
+    async with created(podman, spec) as container:
+        waits = await call(barasync, "container", "top", "ended")
+        await container.start()
+        await container.wait()
+        stats = await call(barasync, "container", "stats", "ended")
+        top = await call(barasync, "container", "top", "ended")
+        both = await call(barasync, "container", "stats", "ended", "--run", "x")
+
+    assert (waits.code, stats.code, top.code, both.code) == (2, 2, 2, 2)
+    assert "ended does not run: it is created" in waits.err
+    assert "does not run, so it consumes nothing" in stats.err
+    assert "ended does not run: it is exited, exit code 3" in top.err
+    assert "`barasync container logs`" in top.err
+
+
+async def test_the_processes_of_a_container_are_shown(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    script = "sleep 999 & echo ready; wait"
+    async with running(podman, busybox, "run-a", "one", script):
+        table = await call(barasync, "container", "top", "run-a/one")
+        data = json.loads(
+            (await call(barasync, "container", "top", "one", "--columns", "pid,args", "--json")).out
+        )
+
+    assert table.out.split()[:2] == ["USER", "PID"]
+    assert "sleep 999" in table.out
+    assert max(each["COMMAND"] for each in data) == "sleep 999"
+    assert all(set(each) == {"PID", "COMMAND"} for each in data)
