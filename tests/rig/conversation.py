@@ -1,6 +1,6 @@
 """Converses with a container that is none, as a command of barasync does: a program of its own.
 
-`python -m tests.rig.conversation KIND [terminal]`; prints how the conversation ended on stderr.
+`python -m tests.rig.conversation KIND [terminal] [pid]`; prints on stderr how it ended.
 """
 
 from __future__ import annotations
@@ -119,6 +119,8 @@ _KINDS = {"echo": Echo, "flood": Flood, "deaf": Deaf, "digest": Digest, "late": 
 
 def _main() -> None:
     kind, *more = sys.argv[1:]
+    if "pid" in more:
+        _say(f"pid {os.getpid()}")
 
     async def command(interrupts: Interrupts) -> int:
         stub = _KINDS[kind]()

@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.rig.pseudo_terminal import PseudoTerminal, on_terminal
+from tests.rig.waiting import wait_until
 
 KEYS = b"\x10\x11"
 
@@ -138,7 +139,6 @@ def test_the_keys_detach_from_a_container_whose_stdin_is_gone(tty: PseudoTermina
 def test_the_size_is_told_at_first_and_whenever_it_changes() -> None:
     with talking(columns=101, rows=33) as tty:
         tty.expect(b"<size 101 33>")
-        tty.expect(b"ready")
         tty.resize(90, 20)
         tty.expect(b"<size 90 20>")
         tty.resize(91, 21)
@@ -167,7 +167,7 @@ def test_a_stop_from_outside_gives_the_terminal_back_until_it_goes_on() -> None:
         tty.resize(90, 20)
         tty.signal(signal.SIGCONT)
         tty.expect(b"<size 90 20>")
-        assert tty.is_raw()
+        wait_until(tty.is_raw, "it is raw again")
         tty.send(b"\x03")
         tty.expect(b"got b'\\x03'")
         tty.signal(signal.SIGTSTP)
@@ -184,13 +184,58 @@ def test_modes_that_a_shell_set_while_the_process_was_stopped_are_raw_again(
     tty.signal(signal.SIGSTOP)
     tty.wait_for("stopped")
     tty.set_attributes(tty.modes_before)
-    tty.resize(90, 20)
 
     tty.signal(signal.SIGCONT)
 
-    tty.expect(b"<size 90 20>")
+    wait_until(tty.is_raw, "it is raw again")
     tty.send(b"\x03")
     tty.expect(b"got b'\\x03'")
+
+
+@contextmanager
+def job_of_a_shell() -> Iterator[tuple[PseudoTerminal, int]]:
+    """A conversation that somebody started at the prompt of bash, and its process."""
+    shell = ["bash", "--norc", "--noprofile", "-i"]
+    with on_terminal(shell, environ={**os.environ, "PS1": "prompt> "}) as tty:
+        tty.expect(b"prompt> ")
+        tty.send(f"{sys.executable} -m tests.rig.conversation echo terminal pid\r".encode())
+        tty.expect(b"<pid ")
+        pid = int(tty.expect(b">")[:-1])
+        tty.expect(b"ready")
+        yield tty, pid
+
+
+def test_a_job_that_a_shell_brings_back_to_the_front_converses_on() -> None:
+    with job_of_a_shell() as (tty, pid):
+        os.kill(pid, signal.SIGTSTP)
+        tty.expect(b"Stopped")
+        tty.expect(b"prompt> ")
+        tty.resize(90, 20)
+        tty.send(b"fg\r")
+        tty.expect(b"<size 90 20>")
+        wait_until(tty.is_raw, "it is raw again")
+        tty.send(b"\x03")
+        tty.expect(b"got b'\\x03'")
+        tty.send(b"end")
+        tty.expect(b"prompt> ")
+        tty.send(b"echo code=$?\r")
+        tty.expect(b"code=5")
+
+
+def test_a_job_in_the_background_of_a_shell_ends_when_it_is_killed() -> None:
+    with job_of_a_shell() as (tty, pid):
+        os.kill(pid, signal.SIGTSTP)
+        tty.expect(b"Stopped")
+        tty.expect(b"prompt> ")
+        modes = tty.attributes()
+        tty.send(b"kill %1\r")
+        tty.expect(b"prompt> ")
+        wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the job ends")
+        tty.send(b"\r")
+        tty.expect(b"Exit 130")
+        tty.expect(b"prompt> ")
+
+        assert tty.attributes() == modes
 
 
 def test_a_terminal_that_is_closed_ends_the_conversation(tty: PseudoTerminal) -> None:

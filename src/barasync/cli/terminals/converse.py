@@ -18,7 +18,7 @@ from barasync.aiopodman.wire.frames import Chunk, Stream
 from barasync.cli.terminals.detach_keys import DetachKeys
 from barasync.cli.terminals.ends import CannotPassOn, End
 from barasync.cli.terminals.here import Here
-from barasync.cli.terminals.raw_mode import raw_mode
+from barasync.cli.terminals.raw_mode import RawMode, raw_mode
 from barasync.errors import BarasyncError
 from barasync.report.channel import Channel
 from barasync.report.writer import Writer
@@ -76,11 +76,12 @@ async def converse(
     conversation = _Conversation(attachment, here, resize, detach_keys)
     with ExitStack() as stack:
         out, error = stack.enter_context(Writer(here.out)), stack.enter_context(Writer(here.error))
+        mode = None
         if conversation.is_raw:
             assert here.stdin is not None
             changed = conversation.ask_for_size
-            stack.enter_context(raw_mode(here.stdin, here.interrupts, changed=changed))
-        return await conversation.hold(out, error)
+            mode = stack.enter_context(raw_mode(here.stdin, here.interrupts, changed=changed))
+        return await conversation.hold(out, error, mode)
 
 
 class _Conversation:
@@ -101,7 +102,7 @@ class _Conversation:
         """Have the container's terminal take the size of ours."""
         self._size_asked.set()
 
-    async def hold(self, out: Writer, error: Writer) -> End:
+    async def hold(self, out: Writer, error: Writer, mode: RawMode | None) -> End:
         """Let all parts of the conversation go on until one of them ends it."""
         ahead = _TYPED_PIECES if self.is_raw else 0
         typed, taken = anyio.create_memory_object_stream[bytes](ahead)
@@ -111,8 +112,8 @@ class _Conversation:
             group.start_soon(self._guard, partial(self._listen, out, error))
             group.start_soon(self._guard, partial(self._read, typed))
             group.start_soon(self._guard, partial(self._send, taken))
-            if self.is_raw:
-                group.start_soon(self._follow_size)
+            if mode is not None:
+                group.start_soon(self._follow_size, mode)
         if isinstance(self._end, Exception):
             raise self._end
         assert self._end is not None
@@ -185,8 +186,8 @@ class _Conversation:
             except PodmanError:
                 return
 
-    async def _follow_size(self) -> None:
-        """Give the container's terminal the size of ours whenever that is asked for.
+    async def _follow_size(self, mode: RawMode) -> None:
+        """Give the container's terminal the size of ours whenever that may be another one.
 
         Podman refuses it before the container's terminal is there, so that it is asked for once
         more when the first output shows that it is; and after the end, when it does not matter.
@@ -196,6 +197,7 @@ class _Conversation:
         while True:
             await self._size_asked.wait()
             self._size_asked = anyio.Event()
+            await mode.renew()
             try:
                 size = os.get_terminal_size(self._here.stdin)
             except OSError:

@@ -12,62 +12,85 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TypeVar
 
+import anyio
+
 from barasync.cli.interrupts import Interrupts
 from barasync.cli.signals import act_by_default
 
 T = TypeVar("T")
 
 
+# For a signal that ends the command to be heard, as `kill %1` of a shell sends one with SIGCONT.
+_SETTLING_SECONDS = 0.5
+
+
 @contextmanager
 def raw_mode(
     descriptor: int, interrupts: Interrupts, *, changed: Callable[[], None]
-) -> Iterator[None]:
+) -> Iterator[RawMode]:
     """Have a terminal in raw mode for the block, and as it was before after it, however it ends.
 
     It is as it was before too while the process is stopped by SIGTSTP from outside (Ctrl-Z is a
     byte), and when SIGQUIT ends it; only what cannot be caught, SIGKILL, leaves it raw. After
-    SIGCONT it is raw again: whoever stopped us, a shell has had the terminal meanwhile. `changed`
-    is called whenever the terminal's size may be another one.
+    SIGCONT it has to be made raw again: whoever stopped us, a shell has had the terminal meanwhile.
+    `changed` is called then, and whenever the terminal may have another size.
     """
-    mode = _Mode(descriptor)
+    mode = RawMode(descriptor, interrupts)
 
     def suspend() -> None:
         mode.leave()
         act_by_default(signal.SIGTSTP)
-        resume()
+        # Also where nothing could stop the process.
+        signal.raise_signal(signal.SIGCONT)
 
     def resume() -> None:
-        mode.enter()
+        mode.stale = True
         changed()
 
+    def give_up() -> None:
+        mode.leave()
+        act_by_default(signal.SIGQUIT)
+
     with ExitStack() as stack:
-        stack.callback(mode.leave)
         for number, handler in (
             (signal.SIGTSTP, suspend),
             (signal.SIGCONT, resume),
             (signal.SIGWINCH, changed),
-            (signal.SIGQUIT, partial(_quit, mode)),
+            (signal.SIGQUIT, give_up),
         ):
             stack.enter_context(interrupts.taking(number, handler))
+        stack.callback(mode.leave)
         mode.enter()
-        yield
+        yield mode
 
 
-def _quit(mode: _Mode) -> None:
-    mode.leave()
-    act_by_default(signal.SIGQUIT)
-
-
-class _Mode:
+class RawMode:
     """The modes of a terminal, which are those at this moment unless it is raw.
 
     They change at once: to wait until what was written has been shown (`TCSADRAIN`) may take
-    forever, and what has been typed ahead is not thrown away.
+    forever, and what has been typed ahead is not thrown away. It is `stale` when the process was
+    stopped since it was made raw.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, interrupts: Interrupts) -> None:
+        self.stale = False
         self._descriptor = descriptor
+        self._interrupts = interrupts
         self._before = _retried(partial(termios.tcgetattr, descriptor))
+
+    async def renew(self) -> None:
+        """Make it raw again where that is `stale`, but not of a command that is about to end.
+
+        In the background that stops the process, until a shell gives it the terminal again.
+        """
+        if not self.stale:
+            return
+        self.stale = False
+        if not self._is_ours():
+            with anyio.move_on_after(_SETTLING_SECONDS):
+                await anyio.sleep_forever()
+        if not self._interrupts.count:
+            self.enter()
 
     def enter(self) -> None:
         """Make it raw. In the background this stops the process, as it stops any."""
