@@ -83,6 +83,43 @@ def test_a_mistake_in_the_file_names_file_key_and_what_is_allowed(
     assert all(part in ended.err for part in said), ended.err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--wait-healthy", "x"), "--wait-healthy is for a container that goes on"),
+        (("--detach", "--wait-healthy=soon", "x"), "'soon' is not a valid float"),
+        (("-d", "--health-retries", "2", "x"), "--health-retries is for the check of --health-cmd"),
+        (("-d", "--snapshot", "n:1", "x"), "--snapshot cannot be had with --detach"),
+        (("-d", "--artifact", "/x", "x"), "--artifact cannot be had with --detach"),
+    ],
+)
+def test_what_a_detached_container_cannot_have_is_refused_without_podman(
+    barasync: Barasync, words: tuple[str, ...], said: str
+) -> None:
+    ended = barasync("run", *words, "--", "true")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert said in ended.err
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ('network = "shop"', "network 'shop' names hosts"),
+        ('services = [{ image = "db", name = "db" }]', "its services end with this command"),
+    ],
+)
+def test_a_detached_container_has_nothing_that_needs_the_command(
+    barasync: Barasync, more: str, said: str
+) -> None:
+    barasync.configure(f'[defaults]\n{more}\n[network.shop]\nallow = ["example.org 443/tcp"]\n')
+
+    ended = barasync("run", "--detach", "x", "--", "true")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert f"the container cannot go on by itself: {said}" in ended.err
+
+
 def test_without_a_file_the_next_step_is_said(barasync: Barasync) -> None:
     ended = barasync("matrix", "tests")
 

@@ -87,6 +87,18 @@ EXEC_LEAVES_MONITORS = Quirk(
     evidence="measured on 4.3.1 and 5.4.2",
     on_demand=False,
 )
+HEALTH_CHECKS_NEED_SYSTEMD = Quirk(
+    name="health-checks-need-systemd",
+    trap="without systemd nothing executes a health check at its interval, and nothing says so",
+    workaround="whoever waits for a container's health calls check_health again and again",
+    evidence="measured on 4.3.1 and 5.4.2",
+)
+HEALTH_TIMEOUT_IS_500 = Quirk(
+    name="health-timeout-is-500",
+    trap="a health check that takes too long is waited for, and then answered with 500",
+    workaround="it has its own class of error: it is not asked again, and check_health is false",
+    evidence="measured on 4.3.1 and 5.4.2",
+)
 STOPPING_FOR_EVER = Quirk(
     name="stopping-for-ever",
     trap="a container can stay `stopping` for ever when podman and conmon were killed",
