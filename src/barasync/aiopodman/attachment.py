@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import anyio
@@ -13,6 +14,12 @@ from barasync.aiopodman.streams import DecodedStream, Decoder
 from barasync.aiopodman.transport import Query
 from barasync.aiopodman.upgrade import Duplex
 from barasync.aiopodman.wire.frames import Chunk, FrameDecoder, RawDecoder
+
+# What podman 4 writes behind the output of a command that ended without having read its stdin.
+_NOTICE = re.compile(
+    rb"Error: read unixpacket [^\n]*/attach: read: connection reset by peer\r?\n\Z"
+)
+_MAX_NOTICE_BYTES = 1024
 
 
 class Attachment:
@@ -27,13 +34,17 @@ class Attachment:
         self._sending = anyio.Lock()
         self._eof_sent = False
         decoder: Decoder[Chunk] = RawDecoder() if terminal else FrameDecoder()
-        self._output = DecodedStream(_received(duplex), decoder)
+        self._output: AsyncIterator[Chunk] = _WithoutNotice(
+            DecodedStream(_Received(duplex), decoder)
+        )
 
     @property
     def output(self) -> AsyncIterator[Chunk]:
         """What the command prints, in the order in which it comes, until it ends.
 
-        With a terminal all of it is `STDOUT`. The end is no verdict: `inspect` has the exit code.
+        What podman 4 itself writes at the end, of a command that did not read all of its stdin, is
+        left out (`read unixpacket …: connection reset by peer`). With a terminal all of it is
+        `STDOUT`. The end is no verdict: `inspect` has the exit code.
 
         Raises:
             ProtocolError: while iterating, when the stream is malformed or breaks inside a frame.
@@ -41,13 +52,18 @@ class Attachment:
         """
         return self._output
 
+    def filter(self, through: Callable[[AsyncIterator[Chunk]], AsyncIterator[Chunk]]) -> None:
+        """Have the output pass through something, before any of it is read."""
+        self._output = through(self._output)
+
     async def send(self, data: bytes) -> None:
         """Send all of `data` to the command's stdin, waiting as long as it takes none.
 
         When cancelled, part of it may be sent.
 
         Raises:
-            TransportError: podman takes nothing any more, as after the command's end.
+            TransportError: podman takes nothing any more, as after the command's end, or where
+                the container was made without `stdin`. What was printed can still be read.
             ValueError: after `close_stdin`.
         """
         async with self._sending:
@@ -85,6 +101,39 @@ async def open_attachment(
         yield Attachment(duplex, terminal=terminal)
 
 
-async def _received(duplex: Duplex) -> AsyncIterator[bytes]:
-    while data := await duplex.receive():
-        yield data
+class _Received(AsyncIterator[bytes]):
+    """The bytes that podman sends over a connection."""
+
+    def __init__(self, duplex: Duplex) -> None:
+        self._duplex = duplex
+
+    async def __anext__(self) -> bytes:
+        data = await self._duplex.receive()
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+
+class _WithoutNotice(AsyncIterator[Chunk]):
+    """Some output, without podman's notice at its end; what more output follows is none."""
+
+    def __init__(self, chunks: AsyncIterator[Chunk]) -> None:
+        self._chunks = chunks
+        self._held: Chunk | None = None
+        self._next: Chunk | None = None
+
+    async def __anext__(self) -> Chunk:
+        if self._next is not None:
+            chunk, self._next = self._next, None
+        else:
+            chunk = await anext(self._chunks)
+        if self._held is not None:
+            held, self._held, self._next = self._held, None, chunk
+            return held
+        found = _NOTICE.search(chunk.data, max(0, len(chunk.data) - _MAX_NOTICE_BYTES))
+        if found is None:
+            return chunk
+        self._held = Chunk(chunk.stream, found[0])
+        if not found.start():
+            return await anext(self)
+        return Chunk(chunk.stream, chunk.data[: found.start()], chunk.unfinished)

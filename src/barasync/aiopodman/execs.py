@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import msgspec
 
+from barasync.aiopodman import quirks
 from barasync.aiopodman.attachment import Attachment, open_attachment
+from barasync.aiopodman.errors import APIError
 from barasync.aiopodman.libpod import Libpod, segment
-from barasync.aiopodman.transport import Query
 from barasync.aiopodman.wire.documents import decode_document
+from barasync.aiopodman.wire.frames import Chunk
+from barasync.aiopodman.wire.refusal import refusal_in_output
+
+# Podman 126 and 127, as its own command: the command cannot be executed, or is not there.
+_NOT_EXECUTED = frozenset({126, 127})
+_MAX_REFUSAL_BYTES = 4096
+# Nothing turns podman's default keys off, so it gets some that nobody types.
+_NO_KEYS = ",".join(["ctrl-@"] * 16)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +31,8 @@ class ExecSpec:
     container's where they are `None`. With `terminal` the command has one, and its two output
     streams are one; without `stdin` it reads from nothing.
 
-    `detach_keys` are podman's own, such as `ctrl-p,ctrl-q`; by default there are none.
+    `detach_keys` are podman's own, such as `ctrl-p,ctrl-q`, which end the output; by default there
+    are none that anybody types, and every byte reaches the command.
 
     Raises:
         ValueError: there is no command.
@@ -53,7 +63,7 @@ class ExecSpec:
             "AttachStdout": True,
             "AttachStderr": True,
             "Privileged": self.privileged,
-            "DetachKeys": self.detach_keys or "",
+            "DetachKeys": self.detach_keys or _NO_KEYS,
         }
 
 
@@ -85,45 +95,77 @@ class ExecSession:
     def __repr__(self) -> str:
         return f"<ExecSession {self.id[:12]}>"
 
-    def attached(self) -> AbstractAsyncContextManager[Attachment]:
+    @asynccontextmanager
+    async def attached(self) -> AsyncIterator[Attachment]:
         """Start the command, with both directions of a connection to it.
 
-        Leaving the block early leaves the command running. It is started once.
+        That the command could not be executed is told by iterating over the output. Leaving the
+        block early leaves the command running, and lets it read the end of its stdin unless that is
+        a terminal. It is started once.
 
         Raises:
-            OCIRuntimeError: the command cannot be executed, `CommandNotFound` for want of it.
             Conflict: the container does not run, or the command was started before.
+            ServerError: the container knows no such user.
+            OCIRuntimeError: while iterating over the output, when the command cannot be executed or
+                its directory is missing, `CommandNotFound` for want of either.
 
         Source: `POST /libpod/exec/{id}/start`, with an upgrade.
         """
+        path = self._path("start")
         body = {"Detach": False, "Tty": self._terminal}
-        return open_attachment(
-            self._libpod, self._path("start"), {}, body=body, terminal=self._terminal
-        )
+        async with open_attachment(
+            self._libpod, path, {}, body=body, terminal=self._terminal
+        ) as attachment:
+            attachment.filter(lambda chunks: _Executed(chunks, self.inspect, f"/libpod/{path}"))
+            yield attachment
 
     async def start_detached(self) -> None:
         """Start the command, and let nobody read what it prints.
 
+        Podman 4 says that it runs until its monitor is gone, five minutes after its end
+        (`quirks.EXEC_SEEMS_TO_RUN`).
+
         Raises:
-            OCIRuntimeError, Conflict: as `attached`.
+            OCIRuntimeError, Conflict, ServerError: as `attached`, at once.
 
         Source: `POST /libpod/exec/{id}/start`.
         """
         await self._libpod.post(self._path("start"), body={"Detach": True})
 
     async def resize(self, columns: int, rows: int) -> None:
-        """Give the command's terminal another size, in characters; the command must run.
+        """Give the command's terminal another size, in characters.
+
+        Nothing happens where it has none.
+
+        Raises:
+            Conflict: the command does not run.
 
         Source: `POST /libpod/exec/{id}/resize`.
         """
-        await self._libpod.post(self._path("resize"), _size(columns, rows))
+        await self._libpod.post(self._path("resize"), {"w": columns, "h": rows})
 
     async def inspect(self) -> ExecInspect:
-        """Return the session's state.
+        """Return the session's state; podman forgets it five minutes after the command's end.
+
+        Podman 5 forgets it with the end of the container, podman 4 with its removal.
 
         Source: `GET /libpod/exec/{id}/json`.
         """
         return await self._libpod.get(self._path("json"), ExecInspect)
+
+    async def remove(self, *, force: bool = False) -> None:
+        """Have podman forget the session; with `force` one whose command runs, which is killed.
+
+        Podman 4 cannot: nothing happens there (`quirks.EXEC_STAYS`). The processes of its monitor
+        stay either way.
+
+        Raises:
+            Conflict: the command runs, and `force` is false.
+
+        Source: `POST /libpod/exec/{id}/remove`.
+        """
+        if not self._libpod.has(quirks.EXEC_STAYS):
+            await self._libpod.post(self._path("remove"), body={"Force": force})
 
     def _path(self, action: str) -> str:
         return f"exec/{segment(self.id)}/{action}"
@@ -136,5 +178,43 @@ async def create_session(libpod: Libpod, container_path: str, spec: ExecSpec) ->
     return ExecSession(libpod, created.id, terminal=spec.terminal)
 
 
-def _size(columns: int, rows: int) -> Query:
-    return {"w": columns, "h": rows}
+class _Executed(AsyncIterator[Chunk]):
+    """The output of a command, or podman's refusal to execute it, which comes in its place.
+
+    Podman gives the connection over before it executes the command, and prints what went wrong into
+    it. It counts as that where nothing else was printed and the exit code agrees.
+    """
+
+    def __init__(
+        self,
+        chunks: AsyncIterator[Chunk],
+        inspect: Callable[[], Awaitable[ExecInspect]],
+        path: str,
+    ) -> None:
+        self._chunks = chunks
+        self._inspect = inspect
+        self._path = path
+        self._held: list[Chunk] = []
+        self._holding = True
+
+    async def __anext__(self) -> Chunk:
+        while self._holding:
+            chunk = await anext(self._chunks, None)
+            if chunk is not None:
+                self._held.append(chunk)
+                self._holding = self._refusal() is not None
+                continue
+            self._holding = False
+            refused = self._refusal()
+            if refused is not None and (await self._inspect()).exit_code in _NOT_EXECUTED:
+                self._held.clear()
+                raise refused
+        if self._held:
+            return self._held.pop(0)
+        return await anext(self._chunks)
+
+    def _refusal(self) -> APIError | None:
+        data = b"".join(chunk.data for chunk in self._held)
+        if not data or len(data) > _MAX_REFUSAL_BYTES:
+            return None
+        return refusal_in_output(data, method="POST", path=self._path)

@@ -34,6 +34,8 @@ from barasync.aiopodman.errors import (
 MAX_TEXT = 2000
 """Characters of podman's text that are kept: some messages dump whole Go structures."""
 
+_SWITCHING_PROTOCOLS = 101
+
 # What podman was asked to unpack, 2,400 characters, before it says what is wrong.
 _DUMP = re.compile(
     r"^error during bulk transfer for copier\.request\{.*\}\}: (?=copier: )", re.DOTALL
@@ -47,6 +49,8 @@ _BY_CAUSE: tuple[tuple[str, type[APIError]], ...] = (
     ("image is not a manifest list", NotFound),
     ("network not found", NotFound),
     ("container state improper", Conflict),
+    ("exec session state improper", Conflict),
+    ("cannot exec in a container that is not running", Conflict),
     ("can only kill running containers", Conflict),
     ("that name is already in use", Conflict),
     # What 5.4.2 says of it where a container is renamed (measured).
@@ -66,6 +70,11 @@ _BY_CAUSE: tuple[tuple[str, type[APIError]], ...] = (
 )
 _BY_ENDING: tuple[tuple[str, type[APIError]], ...] = (
     ("is already used on the host or by another config", SubnetInUse),
+)
+# What podman prints in the place of a command; the second line comes from its own connection.
+_IN_OUTPUT = re.compile(
+    rb"Error: (?P<message>[^\n]*: (?P<cause>OCI [^\n:]+))\n"
+    rb"(Error: read unixpacket [^\n]*: connection reset by peer\n)?"
 )
 _BY_STATUS: dict[int, type[APIError]] = {400: BadRequest, 404: NotFound, 409: Conflict}
 
@@ -108,6 +117,20 @@ def refusal(
         path=path,
         headers=headers,
     )
+
+
+def refusal_in_output(data: bytes, *, method: str, path: str) -> APIError | None:
+    """Return the exception for what was printed in a command's place; `None` if it is no refusal.
+
+    Podman has answered by then, with 101.
+    """
+    found = _IN_OUTPUT.fullmatch(data.replace(b"\r\n", b"\n"))
+    if found is None:
+        return None
+    cause = found["cause"].decode(errors="replace")
+    message = _shortened(found["message"].decode(errors="replace"))
+    kind = _classify(_SWITCHING_PROTOCOLS, cause, message)
+    return kind(status=_SWITCHING_PROTOCOLS, cause=cause, message=message, method=method, path=path)
 
 
 def _classify(status: int, cause: str, message: str) -> type[APIError]:
