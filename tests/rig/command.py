@@ -62,7 +62,11 @@ class Barasync:
 
     @contextmanager
     def running(
-        self, *words: str, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE
+        self,
+        *words: str,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int = subprocess.PIPE,
+        stderr: int = subprocess.PIPE,
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Run a command beside the test, which reads its stdout; it does not outlive the block."""
         process = subprocess.Popen(
@@ -71,7 +75,7 @@ class Barasync:
             env=self._environ(None),
             stdout=stdout,
             stderr=stderr,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
         )
         with process:
             try:

@@ -107,9 +107,17 @@ def remove_containers(socket_path: str, doomed: Iterable[str]) -> None:
             remove_container(socket_path, container)
 
 
-def import_image(socket_path: str, archive: bytes, *, reference: str, architecture: str) -> str:
-    """Make an image of a tar archive; return its ID."""
+def import_image(
+    socket_path: str,
+    archive: bytes,
+    *,
+    reference: str,
+    architecture: str,
+    change: str | None = None,
+) -> str:
+    """Make an image of a tar archive, changed as by a line of a Containerfile; return its ID."""
     query = {"reference": reference, "OS": "linux", "Architecture": architecture}
+    query |= {} if change is None else {"changes": change}
     answer = request(socket_path, "POST", "images/import", query=query, body=archive)
     return str(answer["Id"]).removeprefix("sha256:")
 

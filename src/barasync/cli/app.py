@@ -21,6 +21,7 @@ from barasync.errors import EXIT_INTERRUPTED, EXIT_UNREAD
 _COMMANDS = {
     "matrix": "barasync.cli.matrix:matrix",
     "run": "barasync.cli.run:run",
+    "shell": "barasync.cli.shell:shell",
     "clean": "barasync.cli.clean:clean",
     "doctor": "barasync.cli.doctor:doctor",
     "image": "barasync.cli.image:app",

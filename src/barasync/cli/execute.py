@@ -36,6 +36,7 @@ from barasync.cli.secrets import secret_notes
 from barasync.config.copies import Copy
 from barasync.engine.admission import capacity, tasks
 from barasync.engine.detached import Detachment
+from barasync.engine.dialogue import Dialogue
 from barasync.engine.history import Ended, History, read_history, remember
 from barasync.engine.identity import Identity
 from barasync.engine.image_uses import Uses, using
@@ -86,7 +87,8 @@ class Execution:
     remembered. `secrets` are the values of the plan's secrets, by source.
     `check_elf` compares the shells of images with their platforms. `copies` go to every cell.
     `snapshots` are the names of the images to be made of cells, by ID; `reports` are written when
-    the run has ended. `detachment` says how containers are to go on after it, if they are.
+    the run has ended. `detachment` says how containers are to go on after it, if they are. With a
+    `dialogue` it is a shell, whose output is not recorded.
     """
 
     plan: Plan
@@ -106,6 +108,7 @@ class Execution:
     snapshots: Mapping[str, Reference] = field(default_factory=dict)
     reports: tuple[Report, ...] = ()
     detachment: Detachment | None = None
+    dialogue: Dialogue | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +167,7 @@ async def execute(
                 await to_thread.run_sync(require_ports, execution.plan.policies)
             platforms = [cell.platform for cell in execution.plan.cells]
             await require_emulators(platforms, connection, identity)
-        directory = await to_thread.run_sync(_make_directory, execution.project.directory)
+        directory = await to_thread.run_sync(_make_directory, execution)
         console = audience(directory)
         left: list[str] = []
         try:
@@ -288,6 +291,7 @@ def _session(
         host=connection.pid or 1,
         gateways_here=connection.rootful,
         detachment=execution.detachment,
+        dialogue=execution.dialogue,
     )
 
 
@@ -316,8 +320,11 @@ async def _tell_of_dead_runs(
         notify(note)
 
 
-def _make_directory(project: Path) -> RunDirectory:
-    return RunDirectory.create(project, now=datetime.now().astimezone(), token=secrets.token_hex)
+def _make_directory(execution: Execution) -> RunDirectory:
+    shell = execution.dialogue is not None
+    make = RunDirectory.create_for_shell if shell else RunDirectory.create
+    now = datetime.now().astimezone()
+    return make(execution.project.directory, now=now, token=secrets.token_hex)
 
 
 def _started(

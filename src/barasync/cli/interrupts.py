@@ -68,6 +68,10 @@ class Interrupts:
                 elif number in self._others:
                     self._others[number]()
 
+    def interrupt(self) -> None:
+        """Do what a signal does that asks for an end."""
+        self._act()
+
     def _act(self) -> None:
         self.count += 1
         if self._handler is None:

@@ -225,6 +225,14 @@ ArtifactsTimeout = Annotated[
         rich_help_panel=_CELL,
     ),
 ]
+DetachKeys = Annotated[
+    str | None,
+    typer.Option(
+        "--detach-keys",
+        help="What is typed to leave it to itself, ctrl-p,ctrl-q by default; empty for none.",
+        metavar="KEYS",
+    ),
+]
 Snapshot = Annotated[
     str | None,
     typer.Option(

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
 from barasync.cli.execute import Executed, Execution, execute
 from barasync.cli.interrupts import Interrupts, finish
-from barasync.cli.terminal import channels, consoles, matrix_view, passthrough_views
+from barasync.cli.talking import Talking
+from barasync.cli.terminal import (
+    channels,
+    consoles,
+    matrix_view,
+    passthrough_views,
+    ports_views,
+)
+from barasync.cli.terminals import Here, is_terminal
+from barasync.engine.detached import bound_to_command
 from barasync.errors import EXIT_INTERRUPTED, EXIT_NOT_PASSED, EXIT_OK
 from barasync.matrix.outcome import Outcome, Status
 from barasync.report.channel import Channel
@@ -78,6 +88,40 @@ def show_single(execution: Execution) -> NoReturn:
     finish(command)
 
 
+def show_shell(execution: Execution, detach_keys: bytes) -> NoReturn:
+    """Run a plan of one cell that somebody talks to from here; its exit code becomes ours."""
+    _out, error = channels(execution.environ)
+    (cell,) = execution.plan.cells
+    bound = bound_to_command(cell)
+    if bound is not None and detach_keys and is_terminal():
+        error.print(f"note: it cannot be detached: {bound}")
+
+    async def command(interrupts: Interrupts) -> int:
+        here = Here.of(interrupts, execution.environ)
+        talking = Talking(here, b"" if bound is not None else detach_keys)
+        executed = await execute(
+            replace(execution, dialogue=talking.dialogue),
+            interrupts,
+            notify=error.print,
+            audience=lambda _directory: consoles(
+                ports_views(cell, error), trace=error if execution.verbose else None
+            ),
+            farewell=lambda _executed: (),
+        )
+        outcome = executed.result.outcomes[cell.id]
+        for line in _last_words(outcome, executed, asked="run" in outcome.phases):
+            error.print(line)
+        if outcome.detached is not None:
+            error.print(
+                f"barasync: {outcome.detached} goes on",
+                f"  hint: `barasync container attach {outcome.detached}` gets back to it",
+            )
+        told = talking.exit_code(outcome)
+        return single_exit_code(outcome, executed.result.exit_code) if told is None else told
+
+    finish(command)
+
+
 def single_exit_code(outcome: Outcome, run_exit_code: int) -> int:
     """Return what `barasync run` ends with: the command's own code where it has one.
 
@@ -102,10 +146,14 @@ def single_exit_code(outcome: Outcome, run_exit_code: int) -> int:
             return run_exit_code
 
 
-def _last_words(outcome: Outcome, executed: Executed) -> tuple[str, ...]:
-    """Say what the command could not say itself; nothing where it simply ended."""
+def _last_words(outcome: Outcome, executed: Executed, *, asked: bool = False) -> tuple[str, ...]:
+    """Say what the command could not say itself; nothing where it simply ended.
+
+    A shell that was asked something ends with the exit code of that, whatever it is.
+    """
     lines: list[str] = []
-    by_itself = outcome.status is Status.FAILED and outcome.exit_code not in {None, 126, 127}
+    unclear = {None} if asked else {None, 126, 127}
+    by_itself = outcome.status is Status.FAILED and outcome.exit_code not in unclear
     if not (outcome.passed or by_itself):
         lines.append(f"barasync: {outcome.reason}")
         if outcome.hint:

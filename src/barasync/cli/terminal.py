@@ -53,9 +53,14 @@ def passthrough_views(
     """Return the views of one container whose output is ours."""
     together = Descriptor(_STDOUT).same_as(Descriptor(_STDERR))
     copies = copy_views(directory.logs(cell.id), out, error, together=together)
+    return [*copies, *ports_views(cell, error)]
+
+
+def ports_views(cell: Cell, error: Channel) -> Sequence[View]:
+    """Return the view of what podman chooses for one container, if it has anything to choose."""
     ports = () if cell.policy is None else cell.policy.ports
     chosen = {f"{port.container}/{port.protocol}" for port in ports if not port.host}
-    return [*copies, *([PortsView(error, chosen)] if chosen else [])]
+    return [PortsView(error, chosen)] if chosen else []
 
 
 def consoles(views: Sequence[View], *, trace: Channel | None) -> Consoles:

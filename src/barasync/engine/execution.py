@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
 
 from barasync.aiopodman import Container, OCIRuntimeError
+from barasync.engine.conversation import Conversation
+from barasync.engine.dialogue import without_shell
 from barasync.engine.drain import Drain, Sink
 from barasync.engine.ended import Ended
 from barasync.engine.ending import NoVerdict
@@ -49,7 +53,10 @@ async def execute(
             on_start(container.id, where(enforcement.published))
 
         drain = _drain(container, job, session, log, enforce)
-        return await enforcement.settle(await _run(job, drain, phases, started))
+        ended = await _run(job, drain, phases, started)
+        if isinstance(drain, Conversation):
+            ended = replace(ended, detached=drain.detached)
+        return await enforcement.settle(ended)
 
 
 async def _run(
@@ -67,6 +74,8 @@ async def _run(
         verdict = judge_refused_start(f"{error.message} {error.cause}", job.command)
         if verdict is None:
             raise
+        if isinstance(drain, Conversation) and not job.command:
+            verdict = without_shell(job.cell.settings.image, verdict)
         return Ended(verdict=verdict)
     except NoVerdict as error:
         return Ended(
@@ -93,7 +102,8 @@ def _drain(
     before_start: Callable[[], Awaitable[None]],
 ) -> Drain:
     settings = job.cell.settings
-    return Drain(
+    make = Drain if session.dialogue is None else partial(Conversation, session.dialogue)
+    return make(
         session.podman,
         container,
         log,

@@ -14,6 +14,7 @@ from barasync.config.services import Service
 from barasync.config.volumes import parse_volume
 from barasync.engine.caches import users_label
 from barasync.engine.detached import Detachment, attempt_name
+from barasync.engine.dialogue import Dialogue, with_dialogue
 from barasync.engine.gate import Gates
 from barasync.engine.identity import ATTEMPT, CELL, WORKSPACE_MODE
 from barasync.engine.idle import IdleImage
@@ -71,6 +72,7 @@ class Session:
     `host` is a process in that of the service's host; with `gateways_here` this process may listen
     on the gateways of its networks.
     `detachment` says how containers are to go on by themselves, `None` where they end with the run.
+    `dialogue` is for a run of one cell, whose output goes to somebody who answers.
     `hurry` is set when nobody wants to wait for the grace of cells any more.
     """
 
@@ -95,6 +97,7 @@ class Session:
     host: int = 1
     gateways_here: bool = False
     detachment: Detachment | None = None
+    dialogue: Dialogue | None = None
     hurry: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -134,6 +137,8 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         monitor_stays=cgroup is not None,
         rlimits=session.rlimits,
     )
+    if session.dialogue is not None:
+        spec = with_dialogue(spec, session.dialogue)
     spec = beside(spec, job, session.run) if job.services else connected(spec, job)
     return with_workspace(spec, settings.workspace, session.project)
 

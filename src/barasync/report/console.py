@@ -196,7 +196,7 @@ class Console:
 class Consoles:
     """Several consoles that hear the same, each at its own pace; used like one.
 
-    The summary goes to the view that was given first.
+    The summary goes to the view that was given first, and to nobody where there is none.
     """
 
     def __init__(self, views: Sequence[View]) -> None:
@@ -232,11 +232,9 @@ class Consoles:
         Raises:
             Exception: a defect of a view, which has ended it before.
         """
-        first, *others = self._consoles
         try:
-            await first.finish(summary)
-            for console in others:
-                await console.finish()
+            for number, console in enumerate(self._consoles):
+                await console.finish(() if number else summary)
         except anyio.get_cancelled_exc_class():
             for console in self._consoles:
                 console.abandon()

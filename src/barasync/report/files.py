@@ -6,6 +6,7 @@
     ├── builds/
     │   ├── latest -> BUILD
     │   └── BUILD/NAME-ARCH.log       what the steps of an image printed
+    ├── shells/RUN/                   as a run's, of a shell: what was said there is not in it
     └── runs/
         ├── latest -> RUN
         └── RUN/
@@ -106,6 +107,16 @@ class RunDirectory:
             ConfigError: the directory cannot be made; the message names it and the reason.
         """
         return cls(_make_record(project, "runs", "this run", now, token))
+
+    @classmethod
+    def create_for_shell(
+        cls, project: Path, *, now: datetime, token: Callable[[int], str]
+    ) -> RunDirectory:
+        """Make the directory of a shell, apart from those of runs; otherwise as `create`.
+
+        The latest run stays that: somebody looks into it with a shell.
+        """
+        return cls(_make_record(project, "shells", "this shell", now, token))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,140 @@
+"""`barasync shell`: a terminal in the environment of a cell."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from barasync.cli import options
+from barasync.cli.project import find_project
+from barasync.config.copies import parse_copies
+from barasync.config.schema import WorkspaceMode
+from barasync.images.freshness import Freshness
+from barasync.matrix.plan import Request, plan_shell
+from barasync.matrix.platforms import native
+
+
+def shell(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="CELL|IMAGE",
+            help="A cell of the project, a declared image or a reference.",
+            show_default=False,
+        ),
+    ],
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(help="What to execute instead of a shell; after --.", show_default=False),
+    ] = None,
+    *,
+    arch: Annotated[
+        str | None, typer.Option("--arch", help="The architecture; this machine's by default.")
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option("--config", help="A configuration of the project.")
+    ] = None,
+    timeout: options.Timeout = None,
+    memory: options.Memory = None,
+    cpus: options.Cpus = None,
+    pids: options.Pids = None,
+    network: options.Network = None,
+    allow_host_network: options.AllowHostNetwork = False,
+    cap_add: options.CapAdd = None,
+    env: options.Env = None,
+    secret: options.Secret = None,
+    volume: options.Volume = None,
+    cache: options.Cache = None,
+    workspace: options.Workspace = None,
+    copy: options.Copy = None,
+    artifact: options.Artifact = None,
+    artifacts_dir: options.ArtifactsDir = None,
+    stop_grace: options.StopGrace = None,
+    snapshot: options.Snapshot = None,
+    detach_keys: options.DetachKeys = None,
+    pull: options.Pull = Freshness.MISSING,
+    insecure: options.Insecure = False,
+    check_elf: options.CheckElf = False,
+    url: options.Url = None,
+    verbose: options.Verbose = False,
+) -> None:
+    """Open a terminal in a container as the cell has it: image, files, limits, network, variables.
+
+    It is bash where the image has one, else sh, and its exit code is ours. Where stdin or stdout is
+    no terminal, stdin goes to it as it comes.
+    """
+    copies = parse_copies(copy or ())
+    project = find_project(Path.cwd())
+    if project.document is None and workspace is None and "BARASYNC_WORKSPACE" not in os.environ:
+        workspace = WorkspaceMode.NONE
+    plan = plan_shell(
+        Request(
+            native=native(platform.machine()),
+            document=project.document,
+            origin=project.origin,
+            options=options.cell_table(
+                image=None,
+                timeout=timeout,
+                memory=memory,
+                cpus=cpus,
+                pids=pids,
+                network=network,
+                cap_add=cap_add,
+                env=env,
+                secret=secret,
+                volume=volume,
+                cache=cache,
+                workspace=workspace,
+                artifact=artifact,
+                artifacts_on=None,
+                artifacts_size=None,
+                artifacts_files=None,
+                artifacts_timeout=None,
+                stop_grace=stop_grace,
+                retries=None,
+                retry_on=None,
+            ),
+            directory=Path.cwd(),
+            environ=os.environ,
+            allow_host_network=allow_host_network,
+            arch=() if arch is None else (arch,),
+            config=() if config is None else (config,),
+        ),
+        name,
+        tuple(command or ()),
+    )
+    for note in plan.notes:
+        typer.echo(f"note: {note}", err=True)
+    snapshots = options.snapshot_names(snapshot, plan.cells)
+    # The engine takes 0.2 s to load; `--help` does without.
+    from barasync.cli.execute import Execution, Limits  # noqa: PLC0415 - as said
+    from barasync.cli.secrets import read_secrets  # noqa: PLC0415 - as said
+    from barasync.cli.show import show_shell  # noqa: PLC0415 - as said
+    from barasync.cli.terminals import DEFAULT, parse_detach_keys  # noqa: PLC0415 - as said
+    from barasync.images.registry import Registries  # noqa: PLC0415 - as said
+
+    keys = parse_detach_keys(DEFAULT if detach_keys is None else detach_keys)
+    show_shell(
+        Execution(
+            plan=plan,
+            project=project,
+            url=url,
+            limits=Limits(jobs=1),
+            history=None,
+            fail_fast=False,
+            deadline=None,
+            artifacts=None if artifacts_dir is None else artifacts_dir.absolute(),
+            snapshots=snapshots,
+            environ=os.environ,
+            registries=Registries(environ=os.environ, pull=pull, insecure=insecure),
+            check_elf=check_elf,
+            secrets=read_secrets(plan, os.environ),
+            verbose=verbose,
+            copies=copies,
+        ),
+        keys,
+    )

@@ -1,0 +1,47 @@
+"""A shell's conversation: what is here is passed on to the container of a cell, until one ends."""
+
+from __future__ import annotations
+
+import anyio
+
+from barasync.aiopodman import Attachment, Container
+from barasync.cli.terminals import End, Here, converse, is_terminal
+from barasync.engine.dialogue import Dialogue
+from barasync.matrix.outcome import Outcome
+
+
+class Talking:
+    """One conversation; with a terminal of the container's where there is one here.
+
+    `detach_keys` are those that leave the container to itself, empty for none.
+    """
+
+    def __init__(self, here: Here, detach_keys: bytes) -> None:
+        self._here = here
+        self._keys = detach_keys
+        self._terminal = is_terminal()
+        self._end: End | None = None
+
+    @property
+    def dialogue(self) -> Dialogue:
+        """What the engine takes of it."""
+        return Dialogue(converse=self._converse, terminal=self._terminal)
+
+    def exit_code(self, outcome: Outcome) -> int | None:
+        """Return what the command ends with for how it was left, `None` where that says nothing."""
+        if self._end is None or (self._end is End.DETACHED and outcome.detached is None):
+            return None
+        return self._end.exit_code
+
+    async def _converse(self, attachment: Attachment, container: Container) -> bool:
+        self._end = await converse(
+            attachment,
+            self._here,
+            resize=container.resize if self._terminal else None,
+            detach_keys=self._keys,
+        )
+        if self._end in {End.HUNG_UP, End.UNREAD}:
+            # Nobody is here any more: as with a signal that says so, which need not come.
+            self._here.interrupts.interrupt()
+            await anyio.sleep_forever()
+        return self._end is End.DETACHED
