@@ -135,6 +135,13 @@ from barasync.aiopodman.output import (
     Received,
     is_as_long_as_its_log,
 )
+from barasync.aiopodman.pods import (
+    PodContainer,
+    PodInspect,
+    Pods,
+    PodSpec,
+    PodSummary,
+)
 from barasync.aiopodman.presence import (
     Presence,
 )
@@ -242,9 +249,14 @@ __all__ = [
     "OCIRuntimeError",
     "OutputLost",
     "PathStat",
+    "PodContainer",
+    "PodInspect",
+    "PodSpec",
+    "PodSummary",
     "Podman",
     "PodmanError",
     "PodmanVersion",
+    "Pods",
     "PortInUse",
     "Presence",
     "Processes",

@@ -18,6 +18,7 @@ from barasync.aiopodman.libpod import Libpod
 from barasync.aiopodman.manifests import Manifests
 from barasync.aiopodman.models import Event
 from barasync.aiopodman.networks import Networks
+from barasync.aiopodman.pods import Pods
 from barasync.aiopodman.presence import Presence
 from barasync.aiopodman.secrets import Secrets
 from barasync.aiopodman.system import System
@@ -43,7 +44,7 @@ class Podman:
     `transport` replaces the socket in tests.
 
     Inside the block: `version`, `presence`, and the collections `containers`, `images`,
-    `builds`, `manifests`, `networks`, `volumes`, `secrets` and `system`.
+    `builds`, `manifests`, `networks`, `pods`, `volumes`, `secrets` and `system`.
 
     Raises:
         ConnectError: on entering, when nobody answers or access is denied.
@@ -56,6 +57,7 @@ class Podman:
     builds: Builds
     manifests: Manifests
     networks: Networks
+    pods: Pods
     volumes: Volumes
     secrets: Secrets
     system: System
@@ -86,6 +88,7 @@ class Podman:
             self.builds = Builds(libpod)
             self.manifests = Manifests(libpod)
             self.networks = Networks(libpod)
+            self.pods = Pods(libpod)
             self.volumes = Volumes(libpod)
             self.secrets = Secrets(libpod)
             self.system = System(libpod)

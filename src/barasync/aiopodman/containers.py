@@ -48,12 +48,12 @@ class Containers:
         """Open podman's statistics: what these containers consume, each `interval` seconds.
 
         All in one stream, by ID or name; all that run, whichever they are at that time, where none
-        is named. When one of those that are named goes, podman ends the stream with a sample that
-        has an `error`.
+        is named. What does not run may be there with nothing but zeros. When one of those that are
+        named is removed, podman ends the stream with a sample that has an `error`.
 
         Raises:
             Conflict: podman has none, as without root on cgroup v1.
-            NotFound: there is no such container.
+            NotFound: there is no such container; 4.3.1 says so with a sample that has an `error`.
 
         Source: `GET /libpod/containers/stats`.
         """
@@ -64,7 +64,8 @@ class Containers:
 
         Raises:
             Conflict, NotFound: as `stats`.
-            ProtocolError: podman could not look at one of them.
+            ProtocolError: podman could not look at one of them; so says 4.3.1 of one that is not
+                there.
 
         Source: `GET /libpod/containers/stats`.
         """

@@ -56,6 +56,16 @@ class Secrets:
         answer = await self._libpod.post("secrets/create", query, content=data)
         return decode_document(answer.body, CreatedSecret).id
 
+    async def inspect(self, name: str) -> SecretSummary:
+        """Return what a secret was made with, by name or ID, without its bytes.
+
+        Raises:
+            NotFound: it does not exist.
+
+        Source: `GET /libpod/secrets/{name}/json`.
+        """
+        return await self._libpod.get(f"secrets/{segment(name)}/json", SecretSummary)
+
     async def remove(self, name: str, *, missing_ok: bool = False) -> None:
         """Remove a secret, by name or ID.
 
@@ -75,6 +85,6 @@ class Secrets:
     async def _inspect(self, secret: SecretSummary) -> SecretSummary | None:
         """Return a secret with its labels, `None` if it has gone meanwhile."""
         try:
-            return await self._libpod.get(f"secrets/{secret.id}/json", SecretSummary)
+            return await self.inspect(secret.id)
         except NotFound:
             return None

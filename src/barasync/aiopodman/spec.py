@@ -103,6 +103,9 @@ class ContainerSpec:
     `secret_env` maps a variable to the name of the secret that it holds; the secret has to be there
     when the container starts, that of a file when it is created.
 
+    With `pod`, a name or an ID, the container is in that pod. Its `network` may be `pod` then, for
+    the namespaces that the pod's containers share.
+
     `network` is `none`, `bridge`, `host`, or `container:ID` for the network namespace of another
     one, which has to be removed after this. A bridge is podman's default network, unless `networks`
     says which ones, each with the further names by which its other containers find this one.
@@ -138,6 +141,7 @@ class ContainerSpec:
     memory_bytes: int | None = None
     cpus: float | None = None
     pids_limit: int | None = None
+    pod: str | None = None
     network: str = "none"
     networks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     dns_servers: tuple[str, ...] = ()
@@ -167,7 +171,10 @@ class ContainerSpec:
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be positive, not {value}")
         mode, _, container = self.network.partition(":")
-        if self.network not in _NETWORKS and not (mode == "container" and container):
+        if self.network == "pod" and self.pod is None:
+            raise ValueError("a container that is in no pod cannot share its network")
+        known = _NETWORKS | {"pod"}
+        if self.network not in known and not (mode == "container" and container):
             raise ValueError(f"there is no network {self.network!r}")
         if self.networks and self.network != "bridge":
             raise ValueError(f"with {self.network!r} a container is on no network by name")
@@ -183,6 +190,7 @@ class ContainerSpec:
             "command": list(self.command),
             "entrypoint": list(self.entrypoint),
             "name": self.name,
+            "pod": self.pod,
             "env": dict(self.env),
             "unsetenvall": self.only_env,
             "labels": dict(self.labels),
@@ -227,7 +235,9 @@ class ContainerSpec:
             given["manage_password"] = False
         # The service's default may be a log that nobody can read, or one that fills the disk.
         log = {"driver": "k8s-file", "size": LOG_BYTES}
-        return {"image": self.image, "netns": self._namespace(), "log_configuration": log, **given}
+        if self.network != "pod":
+            given["netns"] = self._namespace()
+        return {"image": self.image, "log_configuration": log, **given}
 
     def _namespace(self) -> dict[str, str]:
         mode, _, container = self.network.partition(":")

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from barasync.aiopodman.errors import ProtocolError
+from barasync.aiopodman.container_quirks import TOP_OF_NOTHING_IS_EMPTY
+from barasync.aiopodman.errors import Conflict, ProtocolError
 from barasync.aiopodman.libpod import Libpod, segment
 from barasync.aiopodman.models import ContainerStats, StatsReport
 from barasync.aiopodman.streams import DecodedStream
@@ -15,6 +16,7 @@ from barasync.aiopodman.transport import Query
 from barasync.aiopodman.wire.ndjson import RecordDecoder
 
 _PATH = "containers/stats"
+_NOTHING_RUNS = "top can only be used on running containers"
 
 
 class Processes(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
@@ -57,4 +59,16 @@ async def read_processes(
     Source: `GET /libpod/containers/{id}/top`, `GET /libpod/pods/{name}/top`.
     """
     query: Query = {"stream": False, "ps_args": ",".join(descriptors) or None}
-    return await libpod.get(f"{kind}/{segment(name)}/top", Processes, query)
+    path = f"{kind}/{segment(name)}/top"
+    try:
+        return await libpod.get(path, Processes, query)
+    except ProtocolError as error:
+        if not libpod.has(TOP_OF_NOTHING_IS_EMPTY):
+            raise
+        raise Conflict(
+            status=200,
+            cause=_NOTHING_RUNS,
+            message=_NOTHING_RUNS,
+            method="GET",
+            path=f"/libpod/{path}",
+        ) from error

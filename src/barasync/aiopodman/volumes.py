@@ -1,4 +1,4 @@
-"""Named volumes: list, make and remove them."""
+"""Named volumes: list, make, inspect and remove them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from barasync.aiopodman.errors import NotFound
 from barasync.aiopodman.libpod import Libpod, carries, encode_filters, label_filters, segment
-from barasync.aiopodman.models import VolumeSummary
+from barasync.aiopodman.models import Removed, VolumeSummary
 from barasync.aiopodman.wire.documents import decode_document
 
 
@@ -57,6 +57,30 @@ class Volumes:
             "volumes/create", body={"Name": name, "Label": dict(labels)}
         )
         return decode_document(answer.body, VolumeSummary)
+
+    async def inspect(self, name: str) -> VolumeSummary:
+        """Return what podman knows of a volume.
+
+        Raises:
+            NotFound: it does not exist.
+
+        Source: `GET /libpod/volumes/{name}/json`.
+        """
+        return await self._libpod.get(f"volumes/{segment(name)}/json", VolumeSummary)
+
+    async def prune(self, label: str, value: str) -> frozenset[str]:
+        """Remove the volumes with a label that no container uses, and what is in them.
+
+        Returns their names. There is no way to prune all: other users of the service have volumes
+        as well. Of several labels an old podman heeds any (`quirks.VOLUME_LABELS_ARE_ANY`), so that
+        it is asked for one.
+
+        Source: `POST /libpod/volumes/prune`.
+        """
+        filters = encode_filters({"label": [f"{label}={value}"]})
+        answer = await self._libpod.post("volumes/prune", {"filters": filters}, patience=None)
+        removed = decode_document(answer.body, list[Removed])
+        return frozenset(volume.id for volume in removed if volume.error is None)
 
     async def remove(self, name: str, *, missing_ok: bool = False) -> None:
         """Remove a volume and what is in it.

@@ -52,6 +52,8 @@ _BY_CAUSE: tuple[tuple[str, type[APIError]], ...] = (
     ("exec session state improper", Conflict),
     ("cannot exec in a container that is not running", Conflict),
     ("can only kill running containers", Conflict),
+    ("top can only be used on running", Conflict),
+    ("pod already exists", Conflict),
     ("that name is already in use", Conflict),
     # What 5.4.2 says of it where a container is renamed (measured).
     ("UNIQUE constraint failed: ContainerConfig.Name", Conflict),

@@ -1,0 +1,202 @@
+"""Pods: containers that are started, stopped and removed together."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from barasync.aiopodman.errors import NotFound, ServerError
+from barasync.aiopodman.libpod import Libpod, carries, encode_filters, label_filters, segment
+from barasync.aiopodman.models import Removed
+from barasync.aiopodman.stats import Processes, read_processes
+from barasync.aiopodman.wire.documents import decode_document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodSpec:
+    """A pod that does not exist yet.
+
+    Without an `infra_image` its containers share nothing. With one, by ID, a container of it is
+    made with the pod and executes `infra_command` for as long as the pod runs; the others share its
+    network, IPC and UTS namespaces, those of them whose `ContainerSpec.network` is `pod`. Its
+    `network` is `none`, `bridge` or `host`. Podman's own image for that is never used: 5.4.2 cannot
+    make it on a host without catatonit (measured).
+
+    Raises:
+        ValueError: there is no such network, or none to be had without an `infra_image`.
+    """
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    infra_image: str | None = None
+    infra_command: tuple[str, ...] = ()
+    network: str = "none"
+
+    def __post_init__(self) -> None:
+        if self.network not in {"none", "bridge", "host"}:
+            raise ValueError(f"there is no network {self.network!r} of a pod")
+        if self.infra_image is None and (self.infra_command or self.network != "none"):
+            raise ValueError("without an infra_image a pod has no command and no network")
+
+    def to_body(self) -> dict[str, object]:
+        """Return the create body. Source: podman `pkg/specgen/podspecgen.go`."""
+        body: dict[str, object] = {"name": self.name, "labels": dict(self.labels)}
+        if self.infra_image is None:
+            return {**body, "no_infra": True}
+        return {
+            **body,
+            "infra_image": self.infra_image,
+            "infra_command": list(self.infra_command),
+            "netns": {"nsmode": self.network},
+        }
+
+
+class PodContainer(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """A container in a pod; `state` is podman's word for it, such as `running`."""
+
+    id: str
+    name: str = ""
+    state: str = ""
+
+
+class PodInspect(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """A pod in full; `state` is podman's word for it, such as `Created` or `Running`.
+
+    `containers` are all in it, that of its namespaces too, whose ID is `infra_container_id`.
+    """
+
+    id: str
+    name: str
+    state: str = ""
+    labels: dict[str, str] = {}
+    created: dt.datetime | None = None
+    infra_container_id: str = msgspec.field(default="", name="InfraContainerID")
+    shared_namespaces: list[str] = []
+    containers: list[PodContainer] = []
+
+    @property
+    def members(self) -> list[PodContainer]:
+        """The containers in it that somebody has put there."""
+        return [each for each in self.containers if each.id != self.infra_container_id]
+
+
+class PodSummary(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """A pod in a list; `status` is `PodInspect.state`."""
+
+    id: str
+    name: str
+    status: str = ""
+    labels: dict[str, str] = {}
+    infra_id: str = ""
+
+
+class _Created(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    id: str
+
+
+class Pods:
+    """The pods of one podman service, each by name or ID."""
+
+    def __init__(self, libpod: Libpod) -> None:
+        self._libpod = libpod
+
+    async def list(self, *, labels: Mapping[str, str | None] | None = None) -> list[PodSummary]:
+        """Return the pods that carry every one of `labels`, all of them by default.
+
+        A label whose value is `None` matches whatever its value is.
+
+        Source: `GET /libpod/pods/json`.
+        """
+        query = {"filters": encode_filters({"label": label_filters(labels)})}
+        found = await self._libpod.get("pods/json", list[PodSummary], query)
+        return [pod for pod in found if carries(pod.labels, labels)]
+
+    async def create(self, spec: PodSpec) -> str:
+        """Make a pod and return its ID; a container is in it by its `ContainerSpec.pod`.
+
+        When cancelled in flight, podman may have made it all the same: shield the call, or find it
+        by its name.
+
+        Raises:
+            Conflict: the name is in use.
+
+        Source: `POST /libpod/pods/create`.
+        """
+        answer = await self._libpod.post("pods/create", body=spec.to_body())
+        return decode_document(answer.body, _Created).id
+
+    async def exists(self, name: str) -> bool:
+        """Tell whether there is such a pod.
+
+        Source: `GET /libpod/pods/{name}/exists`.
+        """
+        try:
+            await self._libpod.ask(f"pods/{segment(name)}/exists")
+        except NotFound:
+            return False
+        return True
+
+    async def inspect(self, name: str) -> PodInspect:
+        """Return a pod's state, and the containers in it.
+
+        Source: `GET /libpod/pods/{name}/json`.
+        """
+        return await self._libpod.get(f"pods/{segment(name)}/json", PodInspect)
+
+    async def start(self, name: str) -> None:
+        """Start all containers in a pod; nothing happens where they run. Attach to them before.
+
+        Raises:
+            Conflict: one of them could not be started.
+
+        Source: `POST /libpod/pods/{name}/start`.
+        """
+        await self._libpod.post(f"pods/{segment(name)}/start", patience=None)
+
+    async def stop(self, name: str, *, timeout: int = 10) -> None:  # noqa: ASYNC109 podman's
+        """Send all containers in a pod their stop signal, and SIGKILL after `timeout` seconds.
+
+        Nothing happens when none of them runs.
+
+        Source: `POST /libpod/pods/{name}/stop`.
+        """
+        await self._libpod.post(f"pods/{segment(name)}/stop", {"t": timeout}, patience=None)
+
+    async def top(self, name: str, descriptors: Sequence[str] = ()) -> Processes:
+        """Return the processes of all containers in a pod that runs, as `Container.top`.
+
+        Source: `GET /libpod/pods/{name}/top`.
+        """
+        return await read_processes(self._libpod, "pods", name, descriptors)
+
+    async def remove(self, name: str, *, force: bool = False, missing_ok: bool = False) -> None:
+        """Remove a pod and the containers in it; with `force` even while they run.
+
+        Those that run get ten seconds between their stop signal and SIGKILL: `stop` them before
+        with a `timeout` of 0.
+
+        Raises:
+            APIError: one of them runs, and `force` is false.
+            NotFound: there is no such pod, and `missing_ok` is false.
+
+        Source: `DELETE /libpod/pods/{name}`.
+        """
+        path = f"pods/{segment(name)}"
+        try:
+            answer = await self._libpod.delete(path, {"force": force}, patience=None)
+        except NotFound:
+            if not missing_ok:
+                raise
+            return
+        removed = decode_document(answer.body, Removed)
+        if removed.error is not None:
+            raise ServerError(
+                status=answer.status,
+                cause=str(removed.error),
+                message=f"pod {name} was not removed: {removed.error}",
+                method="DELETE",
+                path=f"/libpod/{path}",
+            )

@@ -1,0 +1,173 @@
+"""Pods, volumes and secrets: what is asked of podman, and what is made of its answers."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from barasync.aiopodman import Conflict, ContainerSpec, NotFound, PodSpec, ServerError
+from tests.unit.recorded import CONTAINER, ID, answering, refusing
+
+pytestmark = pytest.mark.anyio
+
+# As podman 5.4.2 answers, without what this client does not read.
+INFRA, MEMBER = "c02d", "c426"
+POD = {
+    "Id": ID,
+    "Name": "p",
+    "State": "Running",
+    "Created": "2026-11-27T16:11:09.865925969Z",
+    "Labels": {"a": "1"},
+    "InfraContainerID": INFRA,
+    "SharedNamespaces": ["uts", "ipc", "net"],
+    "Containers": [
+        {"Id": INFRA, "Name": "p-infra", "State": "running"},
+        {"Id": MEMBER, "Name": "one", "State": "exited"},
+    ],
+}
+LISTED = {"Id": ID, "Name": "p", "Status": "Running", "Labels": {"a": "1"}, "InfraId": INFRA}
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+async def test_a_pod_that_shares_nothing_has_no_container_of_its_own() -> None:
+    service = answering(201, json={"Id": ID})
+
+    async with service.client() as podman:
+        assert await podman.pods.create(PodSpec(name="p", labels={"a": "1"})) == ID
+
+    assert service.only.path == "/libpod/pods/create"
+    assert json.loads(service.only.body) == {"name": "p", "labels": {"a": "1"}, "no_infra": True}
+
+
+def test_a_pod_that_shares_is_made_of_an_image() -> None:
+    spec = PodSpec(name="p", infra_image="1f3a", infra_command=("sleep", "9"), network="bridge")
+
+    assert spec.to_body() == {
+        "name": "p",
+        "labels": {},
+        "infra_image": "1f3a",
+        "infra_command": ["sleep", "9"],
+        "netns": {"nsmode": "bridge"},
+    }
+
+
+@pytest.mark.parametrize("wrong", [{"network": "bridge"}, {"infra_command": ("sleep",)}])
+def test_what_only_an_infra_container_can_have_is_refused_without_one(
+    wrong: dict[str, object],
+) -> None:
+    with pytest.raises(ValueError, match="without an infra_image"):
+        PodSpec(name="p", **wrong)  # type: ignore[arg-type] # on purpose
+
+
+def test_a_container_is_in_a_pod_and_may_share_its_network() -> None:
+    alone = ContainerSpec(image="1f3a", pod="p").to_body()
+    sharing = ContainerSpec(image="1f3a", pod="p", network="pod").to_body()
+
+    assert (alone["pod"], alone["netns"]) == ("p", {"nsmode": "none"})
+    assert sharing["pod"] == "p"
+    assert "netns" not in sharing
+    with pytest.raises(ValueError, match="in no pod"):
+        ContainerSpec(image="1f3a", network="pod")
+
+
+async def test_a_pod_tells_its_containers() -> None:
+    async with answering(200, json=POD).client() as podman:
+        found = await podman.pods.inspect("p")
+
+    assert (found.state, found.labels) == ("Running", {"a": "1"})
+    assert [each.id for each in found.containers] == [INFRA, MEMBER]
+    assert [(each.name, each.state) for each in found.members] == [("one", "exited")]
+
+
+async def test_pods_are_listed_by_label() -> None:
+    service = answering(200, json=[LISTED, {**LISTED, "Id": "other", "Labels": {"a": "2"}}])
+
+    async with service.client() as podman:
+        found = await podman.pods.list(labels={"a": "1"})
+
+    assert service.only.filters == {"label": ["a=1"]}
+    assert [(each.id, each.status) for each in found] == [(ID, "Running")]
+
+
+async def test_the_containers_of_a_pod_start_stop_and_go_together() -> None:
+    service = answering(200, json={"Err": None, "Errs": None, "Id": ID})
+
+    async with service.client() as podman:
+        await podman.pods.start("p")
+        await podman.pods.stop("p", timeout=3)
+        await podman.pods.remove("p", force=True)
+
+    assert [(seen.method, seen.path, seen.query) for seen in service.seen] == [
+        ("POST", "/libpod/pods/p/start", {}),
+        ("POST", "/libpod/pods/p/stop", {"t": ["3"]}),
+        ("DELETE", "/libpod/pods/p", {"force": ["true"]}),
+    ]
+
+
+async def test_a_pod_that_stays_is_an_error() -> None:
+    async with answering(200, json={"Err": "busy", "Id": ID}).client() as podman:
+        with pytest.raises(ServerError, match="pod p was not removed: busy"):
+            await podman.pods.remove("p")
+
+
+async def test_a_pod_that_is_missing_may_be_missing_if_the_caller_says_so() -> None:
+    async with refusing(404, "no such pod").client() as podman:
+        await podman.pods.remove("p", missing_ok=True)
+        assert not await podman.pods.exists("p")
+        with pytest.raises(NotFound):
+            await podman.pods.remove("p")
+
+
+@pytest.mark.parametrize(
+    ("status", "cause"),
+    [(409, "pod already exists"), (500, "top can only be used on running containers")],
+)
+async def test_what_a_state_does_not_allow_is_a_conflict(status: int, cause: str) -> None:
+    async with refusing(status, cause).client() as podman:
+        with pytest.raises(Conflict):
+            await podman.containers.handle(ID).top()
+
+
+async def test_top_of_nothing_is_empty__and_a_conflict_to_whoever_asks() -> None:
+    service = answering(200, version="4.3.1")
+
+    async with service.client() as podman:
+        with pytest.raises(Conflict, match="only be used on running"):
+            await podman.containers.handle(ID).top()
+
+    assert service.only.path == f"{CONTAINER}/top"
+
+
+async def test_volumes_are_pruned_by_a_label() -> None:
+    service = answering(200, json=[{"Id": "v1", "Size": 0}, {"Id": "v2", "Err": "busy"}])
+
+    async with service.client() as podman:
+        assert await podman.volumes.prune("run", "r1") == {"v1"}
+
+    assert (service.only.method, service.only.path) == ("POST", "/libpod/volumes/prune")
+    assert service.only.filters == {"label": ["run=r1"]}
+
+
+async def test_a_volume_is_inspected_by_name() -> None:
+    service = answering(200, json={"Name": "v1", "Mountpoint": "/m", "Labels": {"a": "1"}})
+
+    async with service.client() as podman:
+        found = await podman.volumes.inspect("v1")
+
+    assert service.only.path == "/libpod/volumes/v1/json"
+    assert (found.mountpoint, found.labels) == ("/m", {"a": "1"})
+
+
+async def test_a_secret_is_inspected_by_name() -> None:
+    service = answering(200, json={"ID": "545b", "Spec": {"Name": "s1", "Labels": {"a": "1"}}})
+
+    async with service.client() as podman:
+        found = await podman.secrets.inspect("s1")
+
+    assert service.only.path == "/libpod/secrets/s1/json"
+    assert (found.id, found.spec.labels) == ("545b", {"a": "1"})
