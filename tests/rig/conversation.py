@@ -1,6 +1,7 @@
 """Converses with a container that is none, as a command of barasync does: a program of its own.
 
-`python -m tests.rig.conversation KIND [terminal] [pid]`; prints on stderr how it ended.
+`python -m tests.rig.conversation KIND [terminal] [pid]`; prints on stderr how it ended. Of the kind
+`attached` it is a real one, followed by its URL and name.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from anyio.lowlevel import checkpoint
 from barasync.aiopodman import TransportError
 from barasync.aiopodman.wire.frames import Chunk, Stream
 from barasync.cli import app
+from barasync.cli.containers import found_container
 from barasync.cli.interrupts import Interrupts, finish
 from barasync.cli.terminals import DEFAULT, Here, converse, parse_detach_keys
 
@@ -122,7 +124,24 @@ def _main() -> None:
     if "pid" in more:
         _say(f"pid {os.getpid()}")
 
+    async def attach(interrupts: Interrupts) -> int:
+        url, name = more
+        async with (
+            found_container(name, url, os.environ) as (_podman, container, state),
+            container.attach_stdin() as attachment,
+        ):
+            end = await converse(
+                attachment,
+                Here.of(interrupts, os.environ),
+                resize=container.resize if state.config.tty else None,
+                detach_keys=parse_detach_keys(DEFAULT),
+            )
+        _say(end.name)
+        return _OWN_CODE if end.exit_code is None else end.exit_code
+
     async def command(interrupts: Interrupts) -> int:
+        if kind == "attached":
+            return await attach(interrupts)
         stub = _KINDS[kind]()
         stub.refusals = kind == "late"
         end = await converse(

@@ -294,10 +294,13 @@ def test_without_a_terminal_in_the_container_ctrl_c_ends_the_command() -> None:
 
 
 def piped(
-    kind: str = "echo", *, given: bytes | int = subprocess.DEVNULL, stdout: int = subprocess.PIPE
+    kind: str = "echo",
+    *more: str,
+    given: bytes | int = subprocess.DEVNULL,
+    stdout: int = subprocess.PIPE,
 ) -> subprocess.CompletedProcess[bytes]:
     """Converse without any terminal."""
-    words = [sys.executable, "-m", "tests.rig.conversation", kind]
+    words = [sys.executable, "-m", "tests.rig.conversation", kind, *more]
     stdin = {"input": given} if isinstance(given, bytes) else {"stdin": given}
     return subprocess.run(
         words, **stdin, stdout=stdout, stderr=subprocess.PIPE, timeout=50, check=False
@@ -320,6 +323,12 @@ def test_keys_that_detach_are_only_looked_for_on_a_terminal() -> None:
 
     assert done.stdout == b"ready\r\n" + b"got b'\\x10\\x11'\r\n"
     assert done.stderr == b"stdin closed\n<ENDED>\r\n"
+
+
+def test_a_terminal_of_the_container_gets_ctrl_d_for_the_end_of_a_pipe() -> None:
+    done = piped("echo", "terminal", given=b"a")
+
+    assert done.stdout == b"ready\r\ngot b'a'\r\ngot b'\\x04\\x04'\r\n"
 
 
 def test_a_file_is_read_to_its_end(tmp_path: Path) -> None:

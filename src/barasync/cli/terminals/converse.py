@@ -29,6 +29,8 @@ Resize = Callable[[int, int], Awaitable[None]]
 _PIECE_BYTES = 64 * 1024
 # Read ahead of a container that takes nothing; a terminal gives 4 KiB at once at most.
 _TYPED_PIECES = 256
+# A terminal has no end but what is typed for one, first for a line that was begun.
+_END_OF_FILE = b"\x04\x04"
 # For a container to take what was typed before the keys that detach.
 _LAST_WORDS_SECONDS = 2.0
 
@@ -58,7 +60,8 @@ async def converse(
 
     `resize` is given where the container has a terminal. If stdin here is one as well, it is in raw
     mode meanwhile, `detach_keys` (see `parse_detach_keys`) are looked for, and the container's
-    terminal follows the size of this one. Any other stdin is passed on to its end, and then closed.
+    terminal follows the size of this one. Any other stdin is passed on to its end; then the
+    container's is closed, or told the end with Ctrl-D if that is a terminal.
 
     Nothing is read from the container while what came before waits to be written: a program that
     prints faster than it is read is held back, as on any terminal or pipe, and all that is here is
@@ -182,6 +185,8 @@ class _Conversation:
             self._finish(End.DETACHED)
         elif not self.is_raw:
             try:
+                if self._resize is not None:
+                    await self._attachment.send(_END_OF_FILE)
                 await self._attachment.close_stdin()
             except PodmanError:
                 return
