@@ -16,8 +16,7 @@ import anyio
 import typer
 from anyio.lowlevel import checkpoint
 
-from barasync.aiopodman import TransportError
-from barasync.aiopodman.wire.frames import Chunk, Stream
+from barasync.aiopodman import Chunk, Stream, TransportError
 from barasync.cli import app
 from barasync.cli.containers import found_container
 from barasync.cli.interrupts import Interrupts, finish

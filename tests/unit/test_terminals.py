@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -385,5 +386,25 @@ def test_a_container_that_takes_no_more_is_listened_to_all_the_same() -> None:
             assert process.stdout.readline() == b"going on\r\n"
             process.send_signal(signal.SIGTERM)
             assert process.wait(50) == 130
+        finally:
+            process.kill()
+
+
+def test_a_pipe_is_held_back_while_the_container_takes_nothing() -> None:
+    """What is read ahead is a piece that is sent and one that waits, beside what a pipe holds."""
+    words = [sys.executable, "-m", "tests.rig.conversation", "deaf"]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdin is not None
+            assert process.stderr is not None
+            pipe = process.stdin.fileno()
+            os.set_blocking(pipe, False)
+            taken = os.write(pipe, b"first")
+            assert process.stderr.readline() == b"<sent to>\r\n"
+            while taken < 1 << 20 and select.select((), (pipe,), (), 1.0)[1]:
+                taken += os.write(pipe, bytes(4096))
+            assert taken <= 4 * 65536
         finally:
             process.kill()

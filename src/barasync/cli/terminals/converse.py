@@ -13,8 +13,7 @@ import anyio
 from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from barasync.aiopodman import PodmanError
-from barasync.aiopodman.wire.frames import Chunk, Stream
+from barasync.aiopodman import Chunk, PodmanError, Stream
 from barasync.cli.terminals.detach_keys import DetachKeys
 from barasync.cli.terminals.ends import CannotPassOn, End
 from barasync.cli.terminals.here import Here
