@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import replace
 
 import anyio
@@ -24,6 +25,8 @@ pytestmark = pytest.mark.anyio
 
 MEGABYTE = 1_000_000
 PIPED_MEGABYTES = 100
+TYPING_SECONDS = 0.05
+ONE_BYTE = "dd bs=1 count=1 2>/dev/null"
 
 
 async def text_of(attachment: Attachment) -> bytes:
@@ -119,38 +122,55 @@ async def test_a_terminal_has_the_size_it_was_given_and_follows_another(
 
 
 async def test_no_byte_detaches_unless_keys_were_asked_for(podman: Podman, busybox: str) -> None:
-    script = "stty raw -echo; echo ready; head -c 3 | od -An -tx1"
+    script = f"stty raw -echo; echo ready; for i in 1 2 3; do {ONE_BYTE} | od -An -tx1; done"
     spec = replace(shell(busybox, script), stdin=True, terminal=True)
 
     async with created(podman, spec) as container, container.attach_stdin() as attachment:
         await container.start()
         await until(attachment, b"ready\n")
+        arrived = []
+        # One at a time: podman looks for keys in what it reads at once.
         for byte in b"\x10\x11\x00":
             await attachment.send(bytes([byte]))
-        printed = await text_of(attachment)
+            arrived.append(await until(attachment, b"\n"))
 
-    assert printed.split() == [b"10", b"11", b"00"]
+    assert [text.strip() for text in arrived] == [b"10", b"11", b"00"]
 
 
 async def test_podmans_own_keys_end_the_output_and_leave_the_container_running(
     podman: Podman, busybox: str
 ) -> None:
+    script = f"until {ONE_BYTE} | grep -q x; do :; done; exit 6"
     spec = replace(
-        shell(busybox, "stty raw -echo; echo ready; head -c 1"), stdin=True, terminal=True
+        shell(busybox, f"stty raw -echo; echo ready; {script}"), stdin=True, terminal=True
     )
 
+    async def type_keys(attachment: Attachment) -> None:
+        """Type the keys until they were noticed: podman has to read each of them by itself."""
+        with suppress(TransportError):
+            while True:
+                for key in b"\x10\x11":
+                    await attachment.send(bytes([key]))
+                    await anyio.sleep(TYPING_SECONDS)
+
     async with created(podman, spec) as container:
-        async with container.attach_stdin(detach_keys="ctrl-p,ctrl-q") as attachment:
+        async with (
+            container.attach_stdin(detach_keys="ctrl-p,ctrl-q") as attachment,
+            anyio.create_task_group() as group,
+        ):
             await container.start()
             await until(attachment, b"ready\n")
-            await attachment.send(b"\x10\x11")
+            group.start_soon(type_keys, attachment)
             end = await text_of(attachment)
+            group.cancel_scope.cancel()
         detached = await container.inspect()
         async with container.attach_stdin() as attachment:
             await attachment.send(b"x")
             again = await text_of(attachment)
+        code = await container.wait()
 
-    assert (end, detached.state.status, again) == (b"", "running", b"x")
+    assert (end, detached.state.status) == (b"", "running")
+    assert (again, code) == (b"", 6)
 
 
 async def test_leaving_lets_the_container_read_the_end_of_stdin_unless_it_is_a_terminal(

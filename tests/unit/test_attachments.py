@@ -185,6 +185,18 @@ async def test_podmans_notice_at_the_end_is_no_output_and_elsewhere_it_is(tmp_pa
     assert printed[Stream.STDERR] == b"before\n" + 3 * RESET + b"last"
 
 
+async def test_that_podman_detached_is_no_output(tmp_path: Path) -> None:
+    answer = GIVEN_OVER + b"$ Error: detached from container\n"
+
+    async with (
+        serving(tmp_path, answer) as (libpod, _),
+        Container(libpod, ID, terminal=True).attach_stdin() as attachment,
+    ):
+        chunks = [chunk async for chunk in attachment.output]
+
+    assert b"".join(chunk.data for chunk in chunks) == b"$ "
+
+
 async def test_a_refusal_is_the_error_that_its_cause_says(tmp_path: Path) -> None:
     answer = documented(500, {"cause": "no such container", "message": "x", "response": 500})
 

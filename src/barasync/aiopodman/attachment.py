@@ -15,9 +15,11 @@ from barasync.aiopodman.transport import Query
 from barasync.aiopodman.upgrade import Duplex
 from barasync.aiopodman.wire.frames import Chunk, FrameDecoder, RawDecoder
 
-# What podman 4 writes behind the output of a command that ended without having read its stdin.
+# What podman 4 writes behind the output of a command that ended without having read its stdin, or
+# that its own keys have detached.
 _NOTICE = re.compile(
-    rb"Error: read unixpacket [^\n]*/attach: read: connection reset by peer\r?\n\Z"
+    rb"Error: (?:read unixpacket [^\n]*/attach: read: connection reset by peer"
+    rb"|detached from container)\r?\n\Z"
 )
 _MAX_NOTICE_BYTES = 1024
 
@@ -42,9 +44,10 @@ class Attachment:
     def output(self) -> AsyncIterator[Chunk]:
         """What the command prints, in the order in which it comes, until it ends.
 
-        What podman 4 itself writes at the end, of a command that did not read all of its stdin, is
-        left out (`read unixpacket …: connection reset by peer`). With a terminal all of it is
-        `STDOUT`. The end is no verdict: `inspect` has the exit code.
+        What podman 4 itself writes at the end is left out: that it detached the output by its own
+        keys, or, of a command that did not read all of its stdin, `read unixpacket …: connection
+        reset by peer`. With a terminal all of it is `STDOUT`. The end is no verdict: `inspect` has
+        the exit code.
 
         Raises:
             ProtocolError: while iterating, when the stream is malformed or breaks inside a frame.
