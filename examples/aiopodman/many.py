@@ -63,9 +63,8 @@ async def live(podman: Podman, image: str, number: int) -> None:
                 show(number, chunk.data)
                 if chunk.data.startswith(b"waiting"):
                     tasks.start_soon(let_go, container, number)
-        # The end of the output is no verdict.
-        state = (await container.inspect()).state
-        print(f"{number} ended with {state.exit_code}", flush=True)
+        # The end of the output is no verdict, and comes some milliseconds before there is one.
+        print(f"{number} ended with {await container.wait()}", flush=True)
 
 
 async def let_go(container: Container, number: int) -> None:

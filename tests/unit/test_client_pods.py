@@ -109,6 +109,12 @@ async def test_the_containers_of_a_pod_start_stop_and_go_together() -> None:
     ]
 
 
+async def test_a_pod_cannot_be_stopped_at_once() -> None:
+    async with answering(200).client() as podman:
+        with pytest.raises(ValueError, match="1 second at least, not in 0"):
+            await podman.pods.stop("p", timeout=0)
+
+
 async def test_a_pod_that_stays_is_an_error() -> None:
     async with answering(200, json={"Err": "busy", "Id": ID}).client() as podman:
         with pytest.raises(ServerError, match="pod p was not removed: busy"):
@@ -133,7 +139,7 @@ async def test_what_a_state_does_not_allow_is_a_conflict(status: int, cause: str
             await podman.containers.handle(ID).top()
 
 
-async def test_top_of_nothing_is_empty__and_a_conflict_to_whoever_asks() -> None:
+async def test_an_old_podman_shows_no_processes_where_nothing_runs() -> None:
     service = answering(200, version="4.3.1")
 
     async with service.client() as podman:

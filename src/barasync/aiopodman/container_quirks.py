@@ -58,7 +58,6 @@ TOP_OF_NOTHING_IS_EMPTY = Quirk(
     trap="top of a container that does not run is answered with 200 and no document",
     workaround="top takes that for the conflict that newer podmans answer",
     evidence="measured on 4.3.1, gone in 5.4.2",
-    on_demand=False,
     fixed=(5, 0, 0),
 )
 # Removal
