@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from anyio import to_thread
 from barasync.aiopodman import Container, ContainerSpec, Podman
 from tests.contract.running import created
 from tests.rig.command import Barasync, call
+from tests.rig.pseudo_terminal import on_terminal
 from tests.rig.services import RigService
 
 pytestmark = pytest.mark.anyio
@@ -100,6 +102,26 @@ async def test_the_stream_takes_in_who_joins_the_run_and_ends_with_it(
 
     assert (process.returncode, err) == (0, b"")
     assert json.loads(out.splitlines()[-1]) == []
+
+
+async def test_on_a_terminal_a_table_takes_the_place_of_the_one_before(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    def watch() -> int:
+        words = [sys.executable, "-m", "barasync", "container", "stats", "--run", "run-a"]
+        environ = {**barasync.environ, "CONTAINER_HOST": str(barasync.url), "TERM": "xterm"}
+        with on_terminal(words, cwd=barasync.directory, environ=environ, columns=40) as terminal:
+            table = terminal.expect(b"barasync-run-a-one-1", seconds=20)
+            assert table.split()[:3] == [b"NAME", b"CPU", b"MEMORY"]
+            # Back over the two lines of the table, cut to the width of the terminal.
+            terminal.expect(b"\x1b[2F\x1b[JNAME", seconds=20)
+            terminal.send(b"\x03")
+            return terminal.wait(seconds=20)
+
+    async with running(podman, busybox, "run-a", "one", IDLE):
+        code = await to_thread.run_sync(watch)
+
+    assert code == 130
 
 
 async def test_what_does_not_run_has_no_figures_and_no_processes(

@@ -9,6 +9,8 @@ from barasync.cli.commands import group_of
 _COMMANDS = {
     "list": "barasync.cli.container_listing:list_",
     "logs": "barasync.cli.container_logs:logs",
+    "exec": "barasync.cli.container_sessions:exec_",
+    "attach": "barasync.cli.container_sessions:attach",
     "stop": "barasync.cli.container_ends:stop",
     "remove": "barasync.cli.container_ends:remove",
     "export": "barasync.cli.container_export:export",

@@ -1,0 +1,95 @@
+"""What `barasync container exec` does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import anyio
+import typer
+
+from barasync.aiopodman import CommandNotFound, ExecSession, ExecSpec, OCIRuntimeError
+from barasync.cli.containers import found_container, require_running
+from barasync.cli.interrupts import Interrupts
+from barasync.cli.terminals import End, Here, converse
+from barasync.errors import EXIT_NOT_PASSED
+
+EXIT_NOT_EXECUTABLE = 126
+EXIT_NOT_FOUND = 127
+_LOOK_SECONDS = 0.02
+_PATIENCE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What is to be executed; `detach_keys` are bytes that leave it to itself."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    user: str | None
+    working_directory: str | None
+    terminal: bool
+    detach_keys: bytes
+
+
+async def execute_in(
+    word: str,
+    execution: Execution,
+    interrupts: Interrupts,
+    *,
+    url: str | None,
+    environ: Mapping[str, str],
+) -> int:
+    """Execute a command in a container, talk to it, and return its exit code.
+
+    When cancelled the command goes on in the container: podman ends it with that.
+
+    Raises:
+        ConfigError: the word means no container, several, or one that does not run.
+    """
+    # Podman gives a terminal to the command, and says nothing of its kind.
+    kind = {"TERM": environ.get("TERM") or "xterm"} if execution.terminal else {}
+    spec = ExecSpec(
+        command=execution.command,
+        environment={**kind, **execution.environment},
+        user=execution.user,
+        working_directory=execution.working_directory,
+        terminal=execution.terminal,
+        stdin=True,
+    )
+    async with found_container(word, url, environ) as (_podman, container, state):
+        require_running(word, state)
+        session = await container.exec(spec)
+        try:
+            async with session.attached() as attachment:
+                end = await converse(
+                    attachment,
+                    Here.of(interrupts, environ),
+                    resize=session.resize if execution.terminal else None,
+                    detach_keys=execution.detach_keys,
+                )
+        except CommandNotFound as error:
+            return _refused(error, EXIT_NOT_FOUND)
+        except OCIRuntimeError as error:
+            return _refused(error, EXIT_NOT_EXECUTABLE)
+        if end is End.DETACHED:
+            typer.echo(f"detached; the command goes on in {state.name}", err=True)
+        code = end.exit_code
+        return await _exit_code(session) if code is None else code
+
+
+async def _exit_code(session: ExecSession) -> int:
+    """Return the exit code of a command that has said all; podman need not have seen its end."""
+    with anyio.move_on_after(_PATIENCE_SECONDS):
+        while True:
+            found = await session.inspect()
+            if not found.running:
+                return found.exit_code
+            await anyio.sleep(_LOOK_SECONDS)
+    typer.echo("barasync: podman does not tell the exit code of the command", err=True)
+    return EXIT_NOT_PASSED
+
+
+def _refused(error: OCIRuntimeError, code: int) -> int:
+    typer.echo(f"barasync: {error}", err=True)
+    return code
