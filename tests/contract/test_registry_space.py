@@ -4,44 +4,22 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
 import tarfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from barasync.aiopodman import Podman
-from tests.rig import leftovers, services
+from tests.contract.cramped import cramped
 from tests.rig.command import Barasync, call
 from tests.rig.registry import Registry
-from tests.rig.services import Installation, RigService
+from tests.rig.services import Installation
 
 pytestmark = pytest.mark.anyio
 
 _ROOM = 8_000_000
 _CONTENT = 12_000_000
-
-
-@contextmanager
-def cramped(installation: Installation) -> Iterator[RigService]:
-    """Run a service whose storage has no room for the image of the test."""
-    with services.private_directory() as directory:
-        environ = services.isolated_environment(directory, default_ulimits=True)
-        graph = directory / "graph"
-        graph.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_ROOM}", "rig", graph], check=True)
-        try:
-            service = services.start(installation, environ, directory)
-            try:
-                yield service
-            finally:
-                services.stop(service)
-                leftovers.clear(directory)
-        finally:
-            leftovers.unmount_storage(directory)
-            subprocess.run(["umount", graph], check=True)
 
 
 async def pushed(podman: Podman, reference: str) -> None:
@@ -68,7 +46,7 @@ async def test_a_pull_without_room_is_told_and_leaves_nothing(
 ) -> None:
     name = f"{open_registry.host}/test/large:1"
     await pushed(podman, name)
-    with cramped(installation) as service:
+    with cramped(installation, _ROOM) as service:
         graph = service.directory / "graph"
         barasync = Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
         async with Podman(service.endpoint) as client:

@@ -134,6 +134,7 @@ async def run(
     masker: Masker | None = None,
     copies: tuple[CopySource, ...] = (),
     snapshot: str | None = None,
+    keep_failed: bool = False,
     proxies: Mapping[str, str] | None = None,
     jobs: int | None = None,
     fail_fast: bool = False,
@@ -180,6 +181,7 @@ async def run(
             gates=gates or Gates(),
             detachment=detachment,
             snapshots={} if snapshot is None else snapshots_of(snapshot, tuple(cells)),
+            keep_failed=keep_failed,
         )
         plan = Plan(
             rule="tests",

@@ -194,7 +194,7 @@ def test_an_image_with_the_project_has_no_name_for_another_to_begin_with() -> No
     parse('[images.a]\nfrom = "localhost/a"\nproject = true\n', Origin())
 
 
-@pytest.mark.parametrize("name", ["idle", "list", "probe", "pulled", "step", "workspace"])
+@pytest.mark.parametrize("name", ["idle", "kept", "list", "probe", "pulled", "step", "workspace"])
 def test_an_image_has_no_name_that_says_what_an_image_of_barasync_is(name: str) -> None:
     error = problem(f'[images.{name}]\nfrom = "base"')
 

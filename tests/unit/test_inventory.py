@@ -15,6 +15,11 @@ SNAP = {
     "barasync.name": "localhost/snap:1",
     "barasync.base": BASE,
 }
+KEPT = {
+    "barasync.kind": "kept",
+    "barasync.name": f"{OWN}/kept:20261127-101500-2c3d-amd64",
+    "barasync.base": BASE,
+}
 STEP = {"barasync.kind": "step", "barasync.base": BASE}
 LAYER = {"barasync.kind": "workspace", "barasync.base": BASE}
 BOOTSTRAP = {"barasync.kind": "bootstrap"}
@@ -31,6 +36,9 @@ def told(labels: dict[str, str], *names: str, parent: str = "") -> str:
         (SNAP, ["localhost/snap:1"], BASE, "snapshot"),
         (SNAP, ["localhost/other:1", "localhost/snap:1"], "", "snapshot"),
         (SNAP, [], BASE, "snapshot"),
+        (KEPT, [KEPT["barasync.name"]], BASE, "kept"),
+        (KEPT, [KEPT["barasync.name"], "localhost/mine:1"], BASE, "kept"),
+        (KEPT, [], BASE, "kept"),
         (STEP, [f"{OWN}/step:0123"], BASE, "step"),
         (STEP, [f"{OWN}/step:0123", f"{OWN}/rust:amd64-0123"], BASE, "image"),
         (STEP, [], BASE, "step"),
@@ -49,7 +57,7 @@ def test_an_image_is_told_by_its_label_and_its_name_or_its_parent(
     assert told(labels, *names, parent=parent) == made
 
 
-@pytest.mark.parametrize("labels", [SNAP, STEP, LAYER, BOOTSTRAP, PROGRAM])
+@pytest.mark.parametrize("labels", [SNAP, KEPT, STEP, LAYER, BOOTSTRAP, PROGRAM])
 @pytest.mark.parametrize("name", [None, "localhost/mine:1"])
 def test_what_was_made_of_one_inherits_its_labels_and_is_not_one(
     labels: dict[str, str], name: str | None

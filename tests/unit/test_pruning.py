@@ -126,6 +126,19 @@ def test_a_bound_of_some_kinds_leaves_the_others_uncounted() -> None:
     assert gone(images, count=1, kinds=frozenset({"workspace"})) == ["layer2"]
 
 
+def test_images_of_a_kind_that_a_bound_of_all_leaves_out_take_no_room_of_the_others() -> None:
+    kept = [image(f"kept{number}", kind="kept", age=3 * DAY) for number in range(3)]
+    images = [*kept, image("one", age=4 * DAY), image("two", age=5 * DAY)]
+    bounds = [
+        Bounds(kinds=frozenset({"kept"}), seconds=7 * DAY),
+        Bounds(others=frozenset({"kept"}), seconds=14 * DAY, count=1),
+    ]
+
+    assert [each.id for each in outdated(images, bounds, now=NOW)] == ["two"]
+    later = outdated(images, bounds, now=NOW + 5 * DAY)
+    assert {each.id for each in later} == {"kept0", "kept1", "kept2", "two"}
+
+
 def test_a_layer_within_its_own_bound_goes_with_the_bound_of_all_and_its_image_after_it() -> None:
     images = [
         image("old", age=30 * DAY),

@@ -336,6 +336,39 @@ def test_many_snapshots_are_counted() -> None:
     assert shown[-1] == "snapshot   2 more: `barasync image list`"
 
 
+def test_the_way_into_what_is_kept_of_a_failed_cell_stands_below_it() -> None:
+    kept = Snapshot(name="localhost/barasync/kept:x", image="a1b2", bytes=7, kept=True)
+    lines = summary(one_cell(Outcome(status=Status.FAILED, exit_code=3, snapshot=kept)))
+
+    assert lines[1] == "  kept: barasync shell --from-failed 20231114-221320-3f9a amd64"
+    assert not any(line.startswith("snapshot") for line in lines)
+
+
+def test_a_full_disk_under_many_failed_cells_fills_no_summary() -> None:
+    names = [f"c{number}" for number in range(20)]
+    outcomes = {
+        name: Outcome(
+            status=Status.FAILED,
+            exit_code=3,
+            snapshot=Snapshot(name=name, kept=True, problem=f"no space left for {name}"),
+        )
+        for name in names
+    }
+    document = reduce_events(
+        [
+            run_started(*names),
+            *(started(name) for name in names),
+            *(finished(name, outcome) for name, outcome in outcomes.items()),
+            run_finished(1),
+        ]
+    )
+
+    notes = [line for line in summary(document) if line.startswith("note: ")]
+    assert len(notes) == 9
+    assert notes[0] == "note: c0: not kept: no space left for c0"
+    assert notes[-1] == "note: 12 more reasons why there is no image of a cell: result.json"
+
+
 def test_a_snapshot_that_failed_is_a_note_of_a_cell_that_did_not_pass_anyway() -> None:
     missing = Snapshot(name="localhost/broken:1", problem="podman: no space left on device")
     lines = summary(one_cell(Outcome(status=Status.FAILED, exit_code=3, snapshot=missing)))

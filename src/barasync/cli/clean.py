@@ -24,12 +24,16 @@ def clean(
     caches: Annotated[
         bool, typer.Option("--caches", help="Also the caches of cells that nothing uses.")
     ] = False,
+    kept: Annotated[
+        bool, typer.Option("--kept", help="Also what --keep-failed has kept of failed cells.")
+    ] = False,
     url: options.Url = None,
 ) -> None:
     """Remove what runs left whose process is dead; whatever a live run has made stays.
 
     What builds execute, containers, networks, volumes, secrets, workspace layers and cgroups.
-    Caches are meant to outlive runs: they go with --caches only.
+    Caches, and the images of failed cells, are meant to outlive runs: they go with --caches and
+    --kept only.
     """
     # The client takes 0.2 s to load; `--help` does without.
     from barasync.cli.cleaning import clean_service  # noqa: PLC0415 - as said
@@ -37,6 +41,6 @@ def clean(
 
     finish(
         lambda _interrupts: clean_service(
-            url, os.environ, dry_run=dry_run, everything=everything, caches=caches
+            url, os.environ, dry_run=dry_run, everything=everything, caches=caches, kept=kept
         )
     )

@@ -15,6 +15,7 @@ from barasync.aiopodman import APIError, Conflict, Podman, PodmanError
 from barasync.aiopodman.service_place import abandoned, remove_abandoned
 from barasync.cli.connect import Connection, connect
 from barasync.cli.directories import lock_directory, use_files
+from barasync.cli.own_images import remove_kept
 from barasync.engine.caches import describe, find_caches, unused
 from barasync.engine.identity import Identity, Liveness
 from barasync.engine.image_uses import forget_uses
@@ -39,12 +40,16 @@ async def clean_service(
     dry_run: bool,
     everything: bool,
     caches: bool,
+    kept: bool,
 ) -> int:
     """Remove the leftovers of dead runs, and say of everything found what became of it."""
     doomed = {Liveness.DEAD, Liveness.UNKNOWN} if everything else {Liveness.DEAD}
     async with connect(url, environ, notify=_notify) as connection:
         directories = await _abandoned(environ)
-        code = await _clean_leftovers(connection, doomed, dry_run=dry_run, quiet=bool(directories))
+        # Before the layers that they are made from.
+        code = await remove_kept(connection.podman, dry_run=dry_run) if kept else EXIT_OK
+        left = await _clean_leftovers(connection, doomed, dry_run=dry_run, quiet=bool(directories))
+        code = max(code, left)
         code = max(code, await _clean_directories(directories, dry_run=dry_run))
         if caches:
             locks = lock_directory()

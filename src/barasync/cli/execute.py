@@ -86,9 +86,10 @@ class Execution:
     `history` is the file that remembers how long cells took, `None` for a run that is not to be
     remembered. `secrets` are the values of the plan's secrets, by source.
     `check_elf` compares the shells of images with their platforms. `copies` go to every cell.
-    `snapshots` are the names of the images to be made of cells, by ID; `reports` are written when
-    the run has ended. `detachment` says how containers are to go on after it, if they are. With a
-    `dialogue` it is a shell, whose output is not recorded.
+    `snapshots` are the names of the images to be made of cells, by ID, and with `keep_failed` one
+    is made of each other cell that fails; `reports` are written when the run has ended.
+    `detachment` says how containers are to go on after it, if they are. With a `dialogue` it is a
+    shell, whose output is not recorded.
     """
 
     plan: Plan
@@ -106,6 +107,7 @@ class Execution:
     check_elf: bool = False
     copies: tuple[Copy, ...] = ()
     snapshots: Mapping[str, Reference] = field(default_factory=dict)
+    keep_failed: bool = False
     reports: tuple[Report, ...] = ()
     detachment: Detachment | None = None
     dialogue: Dialogue | None = None
@@ -285,6 +287,7 @@ def _session(
         proxies=proxies_of(execution.environ),
         copies=copies,
         snapshots=execution.snapshots,
+        keep_failed=execution.keep_failed,
         clock=time.monotonic,
         look_at_memory=read_shortage if connection.local else None,
         sampler=Sampler(connection.podman) if cgroups is None else None,

@@ -242,6 +242,14 @@ Snapshot = Annotated[
         metavar="NAME:TAG",
     ),
 ]
+KeepFailed = Annotated[
+    bool,
+    typer.Option(
+        "--keep-failed",
+        help="Keep the container of each cell that fails as an image for 7 days;"
+        " `barasync shell --from-failed` gets into it.",
+    ),
+]
 ArtifactsDir = Annotated[
     Path | None,
     typer.Option("--artifacts-dir", help="Where artifacts go.", metavar="DIR"),

@@ -16,15 +16,18 @@ from barasync.cli.connect import connect
 from barasync.cli.directories import use_files
 from barasync.config.spelling import did_you_mean
 from barasync.engine.image_uses import UseFiles, unused
+from barasync.engine.reaper import Fate
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK, ConfigError
 from barasync.images.failures import explained
 from barasync.images.inventory import LIST, OwnImage, own_images
+from barasync.images.ours import KEPT, PREFIX
 from barasync.report.words import age, size
 
 _COLUMNS = ("NAME", "PLATFORM", "KIND", "AGE", "SIZE", "ID")
 _NAMELESS = "<none>"
 _ID_DIGITS = 12
 _FEWEST_DIGITS = 4
+_KEPT_NAME = f"{PREFIX}{KEPT}:"
 
 
 async def list_images(*, as_json: bool, url: str | None, environ: Mapping[str, str]) -> int:
@@ -69,9 +72,35 @@ async def remove_images(
         doomed = [await _doomed(podman, word, images) for word in dict.fromkeys(words)]
         code = EXIT_OK
         for each in doomed:
-            removed, line = await _removed(podman, each, files)
-            code = code if removed else EXIT_NOT_PASSED
+            fate, line = await _removed(podman, each, files)
+            code = code if fate is Fate.REMOVED else EXIT_NOT_PASSED
             typer.echo(line)
+    return code
+
+
+async def remove_kept(podman: Podman, *, dry_run: bool) -> int:
+    """Remove what is kept of failed cells of any run; say of each what became of it.
+
+    What a container or a run uses stays, and so does an image that somebody has given a name: it
+    loses that of ours. Returns the exit code; what is in use is meant to stay.
+
+    Raises:
+        ImageError, EngineUnavailable: podman does not list them.
+    """
+    with explained("listing images"):
+        found = [image for image in await own_images(podman) if image.kind == KEPT]
+    if not found:
+        typer.echo("nothing is kept of failed cells")
+    files, code = use_files(), EXIT_OK
+    for image in found:
+        name = next((each for each in image.names if each.startswith(_KEPT_NAME)), None)
+        word = name or image.id[:_ID_DIGITS]
+        if dry_run:
+            typer.echo(f"{word}: would be removed")
+            continue
+        fate, line = await _removed(podman, _Doomed(word, image, name), files)
+        code = EXIT_NOT_PASSED if fate is Fate.FAILED else code
+        typer.echo(line)
     return code
 
 
@@ -108,17 +137,17 @@ async def _doomed(podman: Podman, word: str, images: Sequence[OwnImage]) -> _Doo
     )
 
 
-async def _removed(podman: Podman, doomed: _Doomed, files: UseFiles) -> tuple[bool, str]:
-    """Remove what nobody uses; tell whether it is gone, and say what became of it."""
+async def _removed(podman: Podman, doomed: _Doomed, files: UseFiles) -> tuple[Fate, str]:
+    """Remove what nobody uses; return what became of it, and the line that says so."""
     async with unused(files, (doomed.image.id,)) as is_unused:
         if not is_unused:
-            return False, f"{doomed.word}: kept, a run or a build uses it"
+            return Fate.IN_USE, f"{doomed.word}: kept, a run or a build uses it"
         try:
-            return True, await _remove(podman, doomed)
+            return Fate.REMOVED, await _remove(podman, doomed)
         except Conflict as error:
-            return False, f"{doomed.word}: kept, in use: {error.cause}"
+            return Fate.IN_USE, f"{doomed.word}: kept, in use: {error.cause}"
         except PodmanError as error:
-            return False, f"{doomed.word}: still there: {error}"
+            return Fate.FAILED, f"{doomed.word}: still there: {error}"
 
 
 async def _remove(podman: Podman, doomed: _Doomed) -> str:

@@ -58,6 +58,7 @@ def run(
     artifacts_dir: options.ArtifactsDir = None,
     report: options.Report = None,
     snapshot: options.Snapshot = None,
+    keep_failed: options.KeepFailed = False,
     pull: options.Pull = Freshness.MISSING,
     insecure: options.Insecure = False,
     check_elf: options.CheckElf = False,
@@ -137,6 +138,7 @@ def run(
                 "--artifact": artifact is not None,
                 "--artifacts-dir": artifacts_dir is not None,
                 "--snapshot": snapshot is not None,
+                "--keep-failed": keep_failed,
                 "--stop-grace": stop_grace is not None,
             },
         )
@@ -161,6 +163,7 @@ def run(
             deadline=None,
             artifacts=None if artifacts_dir is None else artifacts_dir.absolute(),
             snapshots=snapshots,
+            keep_failed=keep_failed,
             reports=reports,
             environ=os.environ,
             registries=Registries(environ=os.environ, pull=pull, insecure=insecure),

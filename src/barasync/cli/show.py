@@ -24,7 +24,8 @@ from barasync.matrix.outcome import Outcome, Status
 from barasync.report.channel import Channel
 from barasync.report.files import OUTPUT_LOG, last_lines
 from barasync.report.refusals import refused_names_line
-from barasync.report.summary import TAIL_LINES, needs_tail, summarise
+from barasync.report.result import ResultDocument
+from barasync.report.summary import TAIL_LINES, needs_tail, summarise, way_into
 from barasync.report.terminal import OutputMode
 
 EXIT_TIMED_OUT = 124
@@ -160,7 +161,12 @@ def _last_words(outcome: Outcome, executed: Executed, *, asked: bool = False) ->
             lines.append(f"  hint: {outcome.hint}")
     refused = [refused_names_line(outcome.refused_names)] if outcome.refused_names else []
     refused += filter(None, (outcome.refused_note,))
-    notes = [*_of_snapshot(outcome), *outcome.warnings, *refused, *executed.problems]
+    notes = [
+        *_of_snapshot(outcome, executed.document),
+        *outcome.warnings,
+        *refused,
+        *executed.problems,
+    ]
     # What ended the run is most often what became of its only cell.
     if executed.result.problem not in {None, outcome.reason}:
         notes.append(executed.result.problem)
@@ -168,10 +174,15 @@ def _last_words(outcome: Outcome, executed: Executed, *, asked: bool = False) ->
     return tuple(lines)
 
 
-def _of_snapshot(outcome: Outcome) -> tuple[str, ...]:
+def _of_snapshot(outcome: Outcome, document: ResultDocument) -> tuple[str, ...]:
     snapshot = outcome.snapshot
     if snapshot is None:
         return ()
+    way_in = way_into(document.run, document.cells[0].id, snapshot)
+    if way_in is not None:
+        return (f"kept: {way_in}",)
+    if snapshot.kept:
+        return (f"not kept: {snapshot.problem}",)
     if snapshot.image is not None:
         return (f"snapshot {snapshot.name}: {snapshot.image}",)
     told = outcome.status is Status.SNAPSHOT_FAILED

@@ -46,7 +46,7 @@ _MOST_PIDS = 4_194_304
 
 _CONFIG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _UPWARDS_BEHIND_WILDCARD = re.compile(r"[*?\[].*/\.\.(?:/|$)")
-_OWN_IMAGES = frozenset({"idle", "list", "probe", "pulled", "step", "workspace"})
+_OWN_IMAGES = frozenset({"idle", "kept", "list", "probe", "pulled", "step", "workspace"})
 """Repositories below `localhost/barasync`, where declared images get names as well."""
 _IMAGE_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 

@@ -118,7 +118,7 @@ def _doubted(verdict: Verdict, ended: Ended) -> Verdict:
     elif missing:
         status = Status.ARTIFACTS_INCOMPLETE
         reason = f"artifact {missing[0].source}: {missing[0].problem}"
-    elif ended.snapshot is not None and ended.snapshot.problem is not None:
+    elif ended.snapshot is not None and ended.snapshot.problem and not ended.snapshot.kept:
         status, reason = Status.SNAPSHOT_FAILED, ended.snapshot.problem
     return Verdict(status=status, exit_code=verdict.exit_code, reason=reason, hint=verdict.hint)
 

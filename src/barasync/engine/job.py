@@ -25,6 +25,7 @@ from barasync.engine.place import SERVER_GRACE_SECONDS, server_timeout
 from barasync.engine.sampler import Sampler
 from barasync.engine.secrets import secret_env, secret_files
 from barasync.engine.usage import CellCgroup, RunCgroup
+from barasync.images.kept import kept_name
 from barasync.masking.masker import Masker
 from barasync.matrix.cells import Cell
 from barasync.networks.listeners import Listen, listeners
@@ -39,7 +40,8 @@ class Job:
 
     `network` is that of the cell's policy, if it has one. `services` are those of the cell, each
     with the ID of its image.
-    `snapshot` is the name of the image that is to be made of its container once that has ended.
+    `snapshot` is the name of the image that is to be made of its container once that has ended;
+    with `keeps_failed` only if the cell failed.
     """
 
     cell: Cell
@@ -52,6 +54,7 @@ class Job:
     caches: tuple[Mount, ...] = ()
     services: tuple[tuple[Service, str], ...] = ()
     snapshot: Reference | None = None
+    keeps_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,8 @@ class Session:
     `None` where the engine cannot see the service's; then `sampler`, if any, measures usage.
     `clock` is monotonic, in seconds. `rlimits` are those a container needs on a host whose hard
     limits are below podman's defaults. `copies` are put in every container.
-    `snapshots` are the names of the images that are to be made of cells, by their IDs.
+    `snapshots` are the names of the images that are to be made of cells, by their IDs; with
+    `keep_failed` one is made of each other cell that fails.
     `look_at_memory` tells whether the host of the cells runs short of it, `None` where that cannot
     be seen. `gates` bound what podman is asked at once, and
     `idle` knows the image of containers that only own the namespaces of others.
@@ -85,6 +89,7 @@ class Session:
     clock: Callable[[], float]
     copies: tuple[CopySource, ...] = ()
     snapshots: Mapping[str, Reference] = field(default_factory=dict)
+    keep_failed: bool = False
     look_at_memory: LookAtMemory | None = None
     sampler: Sampler | None = None
     gates: Gates = field(default_factory=Gates)
@@ -99,6 +104,14 @@ class Session:
     detachment: Detachment | None = None
     dialogue: Dialogue | None = None
     hurry: anyio.Event = field(default_factory=anyio.Event)
+
+
+def image_of_ended(session: Session, cell: str) -> tuple[Reference | None, bool]:
+    """Return the name of the image to be made of a cell, and whether only if that fails."""
+    asked = session.snapshots.get(cell)
+    if asked is not None or not session.keep_failed:
+        return asked, False
+    return kept_name(session.run, cell), True
 
 
 def container_spec(job: Job, session: Session) -> ContainerSpec:

@@ -27,6 +27,7 @@ from barasync.engine.identity import RUN, Identity, Liveness, StartOf, of_maker,
 from barasync.engine.image_uses import UseFiles, is_held_by, last_uses, note_uses, unused
 from barasync.images.ours import (
     BASE_LABEL,
+    KEPT,
     PULLED,
     WORKSPACE,
     content_of,
@@ -39,9 +40,13 @@ from barasync.images.pruning import DAY, Bounds, Candidate, ancestors, outdated
 KEPT_LAYERS = 20
 KEPT_IMAGES = 200
 KEPT_SECONDS = 14 * DAY
+FAILED_SECONDS = 7 * DAY
+"""What is kept of failed cells is looked into soon, or never."""
 AUTOMATIC = (
+    Bounds(kinds=frozenset({KEPT}), seconds=FAILED_SECONDS),
     Bounds(kinds=frozenset({WORKSPACE}), seconds=KEPT_SECONDS, count=KEPT_LAYERS),
-    Bounds(seconds=KEPT_SECONDS, count=KEPT_IMAGES),
+    # So many cells may fail at once that the images of all others would have to go for them.
+    Bounds(others=frozenset({KEPT}), seconds=KEPT_SECONDS, count=KEPT_IMAGES),
 )
 """What is kept without being told."""
 

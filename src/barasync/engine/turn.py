@@ -21,7 +21,7 @@ from barasync.engine.caches import Caches
 from barasync.engine.collection import Cancellable
 from barasync.engine.drain import Sink
 from barasync.engine.images import ImageSource
-from barasync.engine.job import Job, Session
+from barasync.engine.job import Job, Session, image_of_ended
 from barasync.engine.masking import masked_error, masked_outcome, masked_sink
 from barasync.engine.networks import CellNetwork, Networks
 from barasync.engine.not_begun import ImageGone, NetworkGone, NotBegun
@@ -151,7 +151,8 @@ class Turns:
         )
         taken = await self._take_twice(turn)
         error = None if taken.error is None else masked_error(taken.error, masker)
-        outcome = with_snapshot(taken.outcome, self._session.snapshots.get(cell.id))
+        snapshot, keeps_failed = image_of_ended(self._session, cell.id)
+        outcome = with_snapshot(taken.outcome, snapshot, keeps_failed=keeps_failed)
         return Taken(outcome=masked_outcome(outcome, masker), error=error)
 
     async def _take_twice(self, turn: _Turn) -> Taken:
@@ -274,6 +275,7 @@ class Turns:
     def _job(self, cell: Cell, number: int, image: str) -> Job:
         calls_bar = not cell.settings.command
         has_bar = calls_bar and self._preparation.has_bar(cell.settings.workspace)
+        snapshot, keeps_failed = image_of_ended(self._session, cell.id)
         return Job(
             cell=cell,
             number=number,
@@ -281,7 +283,8 @@ class Turns:
             command=expand(cell, rule=self._plan.rule, args=self._plan.args, has_bar=has_bar),
             environment={**environment(cell, run=self._session.run), **cell.settings.env},
             artifacts=self._recorder.artifacts(cell.id, number),
-            snapshot=self._session.snapshots.get(cell.id),
+            snapshot=snapshot,
+            keeps_failed=keeps_failed,
         )
 
     def _announce(self, job: Job, container: str, ports: Mapping[str, tuple[str, ...]]) -> None:

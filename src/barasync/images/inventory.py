@@ -25,8 +25,8 @@ class OwnImage:
     """An image that barasync made; `size` in bytes, `created` in seconds since the epoch.
 
     `size` includes what it shares with other images. `kind` is `image`, `bootstrap`, `step`,
-    `workspace`, `snapshot`, `pulled`, the name of a program, or `list`: the images of several
-    platforms under one name, whose size is that of the list alone.
+    `workspace`, `snapshot`, `kept` (of a failed cell), `pulled`, the name of a program, or `list`:
+    the images of several platforms under one name, whose size is that of the list alone.
     """
 
     id: str

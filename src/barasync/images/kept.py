@@ -7,9 +7,7 @@ import hashlib
 from barasync.aiopodman import NotFound, Podman, Reference
 from barasync.errors import ConfigError
 from barasync.images.failures import explained
-
-KEPT = "kept"
-"""What kind of an image it is, and its repository below `localhost/barasync`."""
+from barasync.images.ours import KEPT
 
 _LONGEST_TAG = 128
 _DIGITS = 12

@@ -21,10 +21,12 @@ WORKSPACE = "workspace"
 BOOTSTRAP = "bootstrap"
 PULLED = "pulled"
 CONTAINERFILE = "containerfile"
+KEPT = "kept"
+"""What is left of a failed cell; `images.kept`."""
 
 _IMAGE = "image"
 # Names below `PREFIX` that say what an image is, and not which declared image it is.
-_RESERVED = frozenset({WORKSPACE, PULLED, "step"})
+_RESERVED = frozenset({WORKSPACE, PULLED, KEPT, "step"})
 _CONTENT_TAG = re.compile(r"localhost/(?P<name>.+):[0-9a-f]{12}")
 
 

@@ -34,13 +34,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How much is kept of the images of some kinds, of all where `kinds` is `None`.
+    """How much is kept of the images of some kinds, of all but `others` where `kinds` is `None`.
 
     Those used within the last `seconds`; at most `count`; at most `bytes` together. `None` is no
     bound.
     """
 
     kinds: frozenset[str] | None = None
+    others: frozenset[str] = frozenset()
     seconds: float | None = None
     count: int | None = None
     bytes: int | None = None
@@ -95,7 +96,9 @@ def _settled(family: Mapping[str, Candidate], depths: Mapping[str, int]) -> dict
 
 
 def _is_bound(image: Candidate, bound: Bounds) -> bool:
-    return image.kind != "" and (bound.kinds is None or image.kind in bound.kinds)
+    if image.kind == "" or image.kind in bound.others:
+        return False
+    return bound.kinds is None or image.kind in bound.kinds
 
 
 def _beyond(line: Iterable[Candidate], bound: Bounds, now: float) -> Iterable[str]:

@@ -82,13 +82,19 @@ def snapshots_of(text: str, cells: Sequence[str]) -> dict[str, Reference]:
 
 
 async def take_snapshot(
-    podman: Podman, container: Container, name: Reference, *, pause: bool = False
+    podman: Podman,
+    container: Container,
+    name: Reference,
+    *,
+    kind: str = SNAPSHOT,
+    pause: bool = False,
 ) -> Made:
     """Make an image of a container, which may run, and give it a name with a tag.
 
     A snapshot that had the name before loses it, and is removed if that was its only name and
-    nothing uses it. With `pause` the container stands still until it is made; without it, a file
-    that is written meanwhile may come half. Cancelled in flight, it is waited for 10 s.
+    nothing uses it. Its label says which `kind` of an image it is. With `pause` the container
+    stands still until it is made; without it, a file that is written meanwhile may come half.
+    Cancelled in flight, it is waited for 10 s.
 
     Raises:
         ConfigError: the name belongs to an image that is no snapshot.
@@ -99,7 +105,7 @@ async def take_snapshot(
     where = f"no snapshot {name} of container {container.id[:12]}"
     try:
         return await answered(
-            lambda: _take(podman, container, name, pause=pause),
+            lambda: _take(podman, container, name, kind=kind, pause=pause),
             within=_SECONDS,
             cancelled=_SECONDS_WHEN_CANCELLED,
         )
@@ -164,7 +170,7 @@ async def drop_snapshot(podman: Podman, image: str) -> None:
 
 
 def changes_for(
-    container: ContainerInspect, base: ImageInspect, name: Reference
+    container: ContainerInspect, base: ImageInspect, name: Reference, *, kind: str = SNAPSHOT
 ) -> tuple[str, ...]:
     """Return the Containerfile instructions that make a snapshot of a commit.
 
@@ -172,7 +178,7 @@ def changes_for(
     """
     own: Mapping[str, str] = container.config.labels
     kept = {
-        KIND_LABEL: SNAPSHOT,
+        KIND_LABEL: kind,
         BASE_LABEL: container.image,
         NAME_LABEL: str(name),
         RUN_LABEL: own.get(_RUN_OF_CONTAINER, ""),
@@ -190,12 +196,15 @@ def changes_for(
     )
 
 
-async def _take(podman: Podman, container: Container, name: Reference, *, pause: bool) -> Made:
+async def _take(
+    podman: Podman, container: Container, name: Reference, *, kind: str, pause: bool
+) -> Made:
     before = await require_free(podman, name)
     state = await container.inspect()
     base = await podman.images.inspect(state.image)
+    changes = changes_for(state, base, name, kind=kind)
     image_id = await container.commit(
-        repository=name.name, tag=name.tag, changes=changes_for(state, base, name), pause=pause
+        repository=name.name, tag=name.tag, changes=changes, pause=pause
     )
     made = await podman.images.inspect(image_id)
     if before is not None and before.id != made.id:

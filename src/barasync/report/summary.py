@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
-from barasync.matrix.outcome import Status
+from barasync.matrix.outcome import Snapshot, Status
 from barasync.report.refusals import refused_names_line
 from barasync.report.result import CellResult, ResultDocument
 from barasync.report.terminal import Style
@@ -57,6 +58,13 @@ def summarise(
     ]
 
 
+def way_into(run: str, cell: str, snapshot: Snapshot | None) -> str | None:
+    """Return the command that gets a person into what is kept of a failed cell, if anything is."""
+    if snapshot is None or snapshot.image is None or not snapshot.kept:
+        return None
+    return f"barasync shell --from-failed {run} {cell}"
+
+
 def needs_tail(cell: CellResult) -> bool:
     """Whether the end of a cell's output is worth reading: it ran and did not pass."""
     return cell.logs is not None and cell.status not in {Status.PASSED, Status.CANCELLED, None}
@@ -67,7 +75,8 @@ def _failures(
 ) -> Iterator[str]:
     for cell in document.cells:
         tail = tails.get(cell.id, ()) if needs_tail(cell) else ()
-        if not tail and (cell.hint is None or cell.status is Status.PASSED):
+        way_in = way_into(document.run, cell.id, cell.snapshot)
+        if not tail and way_in is None and (cell.hint is None or cell.status is Status.PASSED):
             continue
         heading = f"{_sign(cell, style)}{cell.id}: {verdict(cell.status)}"
         reason = _reason(cell)
@@ -77,6 +86,8 @@ def _failures(
             yield f"  {bar} {_shortened(line, style)}"
         if cell.hint is not None:
             yield f"  hint: {one_line(cell.hint)}"
+        if way_in is not None:
+            yield f"  kept: {way_in}"
         yield ""
 
 
@@ -129,7 +140,11 @@ def _places(document: ResultDocument, record: str, artifacts: str) -> Iterator[s
 
 
 def _snapshots(cells: Sequence[CellResult]) -> Iterator[str]:
-    taken = [(cell, cell.snapshot) for cell in cells if cell.snapshot and cell.snapshot.image]
+    taken = [
+        (cell, cell.snapshot)
+        for cell in cells
+        if cell.snapshot and cell.snapshot.image and not cell.snapshot.kept
+    ]
     for cell, snapshot in taken[:_MOST_SNAPSHOTS]:
         yield f"snapshot   {snapshot.name} ({cell.id}, {size(snapshot.bytes)})"
     if len(taken) > _MOST_SNAPSHOTS:
@@ -179,11 +194,15 @@ def _warnings(cells: Sequence[CellResult]) -> Iterator[str]:
 
 def _without_snapshots(cells: Sequence[CellResult]) -> Iterator[str]:
     """Say why there is no snapshot of a cell, where that is not its verdict."""
-    yield from _said_once(
-        (cell.id, f"no snapshot: {cell.snapshot.problem}")
+    said = _said_once(
+        (cell.id, f"{'not kept' if cell.snapshot.kept else 'no snapshot'}: {cell.snapshot.problem}")
         for cell in cells
         if cell.snapshot and cell.snapshot.problem and cell.status is not Status.SNAPSHOT_FAILED
     )
+    yield from islice(said, _MOST_SNAPSHOTS)
+    # Each has a reason in words of its own where the disk of the service is full.
+    if more := sum(1 for _ in said):
+        yield f"{count(more, 'more reason')} why there is no image of a cell: result.json"
 
 
 def _refused(cells: Sequence[CellResult]) -> Iterator[str]:
