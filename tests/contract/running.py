@@ -24,14 +24,16 @@ class Ended:
 
 
 @asynccontextmanager
-async def created(podman: Podman, spec: ContainerSpec) -> AsyncIterator[Container]:
-    """A container that is gone after the block, which may take `TEST_SECONDS`.
+async def created(
+    podman: Podman, spec: ContainerSpec, *, seconds: float = TEST_SECONDS
+) -> AsyncIterator[Container]:
+    """A container that is gone after the block, which may take so many seconds.
 
     The limit is below that of the test run, which cannot end a test that awaits something.
     """
     container = await podman.containers.create(spec)
     try:
-        with anyio.fail_after(TEST_SECONDS):
+        with anyio.fail_after(seconds):
             yield container
     finally:
         with anyio.move_on_after(REMOVE_SECONDS, shield=True):

@@ -27,7 +27,7 @@ from barasync.aiopodman import (
     Stream,
     quirks,
 )
-from tests.contract.running import created, shell
+from tests.contract.running import TEST_SECONDS, created, shell
 from tests.rig import leftovers
 from tests.rig.services import RigService
 
@@ -49,9 +49,12 @@ class Executed:
 
 
 @asynccontextmanager
-async def running(podman: Podman, image: str) -> AsyncIterator[Container]:
+async def running(
+    podman: Podman, image: str, *, seconds: float = TEST_SECONDS
+) -> AsyncIterator[Container]:
     """A container in which commands can be executed."""
-    async with created(podman, shell(image, "trap 'exit 0' TERM; sleep 1000 & wait")) as container:
+    spec = shell(image, "trap 'exit 0' TERM; sleep 1000 & wait")
+    async with created(podman, spec, seconds=seconds) as container:
         await container.start()
         yield container
 
@@ -278,6 +281,7 @@ async def test_exec_leaves_monitors__two_of_each_session_and_right_exit_codes(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 async def test_a_thousand_sessions_in_one_container_have_the_right_exit_codes(
     service: RigService, podman: Podman, busybox: str
 ) -> None:
@@ -299,7 +303,7 @@ async def all_are_right(service: RigService, podman: Podman, image: str, *, sess
 
     leftovers.end_exec_monitors(service.directory)
     try:
-        async with running(podman, image) as container:
+        async with running(podman, image, seconds=TEST_SECONDS + sessions / 2) as container:
             async with anyio.create_task_group() as group:
                 for _ in range(AT_ONCE):
                     group.start_soon(work, container)
