@@ -101,7 +101,7 @@ class ExecSession:
 
         That the command could not be executed is told by iterating over the output. Leaving the
         block early leaves the command running, and lets it read the end of its stdin unless that is
-        a terminal. It is started once.
+        a terminal. It is started once. When cancelled on entering, it may have been started.
 
         Raises:
             Conflict: the container does not run, or the command was started before.
