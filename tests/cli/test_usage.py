@@ -91,6 +91,7 @@ def test_a_mistake_in_the_file_names_file_key_and_what_is_allowed(
         (("-d", "--health-retries", "2", "x"), "--health-retries is for the check of --health-cmd"),
         (("-d", "--snapshot", "n:1", "x"), "--snapshot cannot be had with --detach"),
         (("-d", "--artifact", "/x", "x"), "--artifact cannot be had with --detach"),
+        (("-d", "--keep-failed", "x"), "--keep-failed cannot be had with --detach"),
     ],
 )
 def test_what_a_detached_container_cannot_have_is_refused_without_podman(
