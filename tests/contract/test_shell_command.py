@@ -348,6 +348,38 @@ def test_what_needs_the_command_is_not_detached(barasync: Barasync, busybox: str
         assert terminal.wait() == 0
 
 
+# What a failed cell left
+
+
+@pytest.mark.usefixtures("no_image_stays")
+def test_a_shell_is_in_what_a_failed_cell_left(barasync: Barasync, busybox: str) -> None:
+    barasync.configure(
+        f"""
+        [defaults]
+        image = "{busybox}"
+        command = ["sh", "-c", "echo made >made; rm greeting; exit 3"]
+        memory = "96m"
+        env = {{ A = "1" }}
+        [matrix]
+        config = ["debug"]
+        """
+    )
+    assert barasync("matrix", "tests", "--keep-failed").code == 1
+    cell = f"{short_name(OWN)}-debug"
+
+    script = b"pwd; ls; echo $A; cat /sys/fs/cgroup/mem*/memory.limit* /sys/fs/cgroup/memory.max"
+    done = piped(barasync, script, "shell", "--from-failed", "last", cell)
+
+    directory, *files, variable, limit = done.stdout.decode().split()
+    assert (directory, files) == ("/workspace", ["barasync.toml", "made"])
+    assert (variable, limit) == ("1", str(96 << 20))
+    command = ("shell", "--from-failed", "last", cell, "--", "cat", "made")
+    assert piped(barasync, b"", *command).stdout == b"made\n"
+    wrong = piped(barasync, b"", "shell", "--from-failed", "last", f"{cell}x")
+    assert wrong.returncode == 2
+    assert cell.encode() in wrong.stderr
+
+
 # What cannot be
 
 

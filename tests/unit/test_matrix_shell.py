@@ -8,10 +8,10 @@ import pytest
 
 from barasync.config.load import parse as parse_document
 from barasync.config.origin import Origin
-from barasync.config.schema import CellTable
+from barasync.config.schema import CellTable, WorkspaceMode
 from barasync.errors import ConfigError
 from barasync.matrix.command import expand
-from barasync.matrix.plan import Plan, Request, plan_shell
+from barasync.matrix.plan import Plan, Request, plan_kept, plan_shell
 from barasync.matrix.platforms import Platform, parse
 
 FILE = """
@@ -123,3 +123,27 @@ def test_a_cell_without_an_image_is_refused() -> None:
 def test_several_architectures_are_refused_for_an_image() -> None:
     with pytest.raises(ConfigError, match="--arch: one container is for one of them, not 2"):
         planned("debian", arch=("amd64,arm64",))
+
+
+def test_what_is_kept_of_a_cell_has_the_settings_that_the_cell_had() -> None:
+    document = parse_document(
+        FILE.replace('env = { A = "1" }', 'volumes = ["/a:/a", "/b:/b"]\nenv = { A = "1" }'),
+        Origin(),
+    )
+    request = Request(
+        native=Platform("amd64"),
+        document=document,
+        arch=("arm64",),
+        config=("release",),
+        options=CellTable(pids=9, volumes=["/c:/c"]),
+    )
+    had = CellTable(memory="1g", pids=7, volumes=["/a:/a"], workspace=WorkspaceMode.NONE)
+
+    (cell,) = plan_kept(request, "localhost/barasync/kept:r-c", had, ()).cells
+
+    assert (cell.id, cell.settings.image) == ("arm64-release", "localhost/barasync/kept:r-c")
+    assert (cell.settings.memory, cell.settings.pids) == (1 << 30, 9)
+    assert cell.settings.volumes == ("/a:/a", "/c:/c")
+    assert cell.settings.workspace is WorkspaceMode.NONE
+    assert (cell.settings.timeout, cell.settings.retries) == (None, 0)
+    assert cell.provenance["memory"] == "of the cell that failed"

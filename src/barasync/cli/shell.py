@@ -4,34 +4,44 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from barasync.cli import options
-from barasync.cli.project import find_project
+from barasync.cli.project import Project, find_project
 from barasync.config.copies import parse_copies
 from barasync.config.schema import WorkspaceMode
+from barasync.errors import ConfigError
 from barasync.images.freshness import Freshness
-from barasync.matrix.plan import Request, plan_shell
-from barasync.matrix.platforms import native
+from barasync.matrix.plan import Plan, Request, plan_kept, plan_shell
+from barasync.matrix.platforms import native, short_name
 
 
 def shell(
     name: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="CELL|IMAGE",
             help="A cell of the project, a declared image or a reference.",
             show_default=False,
         ),
-    ],
+    ] = None,
     command: Annotated[
         list[str] | None,
         typer.Argument(help="What to execute instead of a shell; after --.", show_default=False),
     ] = None,
     *,
+    from_failed: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--from-failed",
+            help="What is kept of a failed cell instead; RUN is an ID, its beginning, or last.",
+            metavar="RUN CELL",
+        ),
+    ] = None,
     arch: Annotated[
         str | None, typer.Option("--arch", help="The architecture; this machine's by default.")
     ] = None,
@@ -71,42 +81,52 @@ def shell(
     project = find_project(Path.cwd())
     if project.document is None and workspace is None and "BARASYNC_WORKSPACE" not in os.environ:
         workspace = WorkspaceMode.NONE
-    plan = plan_shell(
-        Request(
-            native=native(platform.machine()),
-            document=project.document,
-            origin=project.origin,
-            options=options.cell_table(
-                image=None,
-                timeout=timeout,
-                memory=memory,
-                cpus=cpus,
-                pids=pids,
-                network=network,
-                cap_add=cap_add,
-                env=env,
-                secret=secret,
-                volume=volume,
-                cache=cache,
-                workspace=workspace,
-                artifact=artifact,
-                artifacts_on=None,
-                artifacts_size=None,
-                artifacts_files=None,
-                artifacts_timeout=None,
-                stop_grace=stop_grace,
-                retries=None,
-                retry_on=None,
-            ),
-            directory=Path.cwd(),
-            environ=os.environ,
-            allow_host_network=allow_host_network,
-            arch=() if arch is None else (arch,),
-            config=() if config is None else (config,),
+    request = Request(
+        native=native(platform.machine()),
+        document=project.document,
+        origin=project.origin,
+        options=options.cell_table(
+            image=None,
+            timeout=timeout,
+            memory=memory,
+            cpus=cpus,
+            pids=pids,
+            network=network,
+            cap_add=cap_add,
+            env=env,
+            secret=secret,
+            volume=volume,
+            cache=cache,
+            workspace=workspace,
+            artifact=artifact,
+            artifacts_on=None,
+            artifacts_size=None,
+            artifacts_files=None,
+            artifacts_timeout=None,
+            stop_grace=stop_grace,
+            retries=None,
+            retry_on=None,
         ),
-        name,
-        tuple(command or ()),
+        directory=Path.cwd(),
+        environ=os.environ,
+        allow_host_network=allow_host_network,
+        arch=() if arch is None else (arch,),
+        config=() if config is None else (config,),
     )
+    words = tuple(command or ())
+    if from_failed is not None:
+        # The first word after -- is no cell then.
+        plan = _plan_failed(
+            request, project, from_failed, words if name is None else (name, *words)
+        )
+        pull = Freshness.NEVER
+    elif name is not None:
+        plan = plan_shell(request, name, words)
+    else:
+        raise ConfigError(
+            "CELL|IMAGE: neither a cell nor an image is named",
+            hint="`barasync matrix RULE --plan` lists the cells; or give --from-failed RUN CELL",
+        )
     for note in plan.notes:
         typer.echo(f"note: {note}", err=True)
     snapshots = options.snapshot_names(snapshot, plan.cells)
@@ -138,3 +158,26 @@ def shell(
         ),
         keys,
     )
+
+
+def _plan_failed(
+    request: Request, project: Project, failed: tuple[str, str], command: tuple[str, ...]
+) -> Plan:
+    """Return the plan of a shell in what is kept of a failed cell.
+
+    Raises:
+        ConfigError: nothing is; or --arch or --config is given.
+    """
+    # It takes the records of runs to load.
+    from barasync.report.files import runs_directory  # noqa: PLC0415 - as said
+    from barasync.report.kept import find_kept  # noqa: PLC0415 - as said
+
+    if request.arch or request.config:
+        raise ConfigError(
+            "--from-failed: the cell has its architecture and its configuration",
+            hint="leave --arch and --config out",
+        )
+    kept = find_kept(runs_directory(project.directory), *failed)
+    config = () if kept.config is None else (kept.config,)
+    request = replace(request, arch=(short_name(kept.platform),), config=config)
+    return plan_kept(request, kept.name, kept.settings, command)

@@ -165,6 +165,20 @@ def plan_shell(request: Request, name: str, command: Sequence[str]) -> Plan:
     return replace(plan, notes=(*plan.notes, *_image_notes(plan.cells, document)))
 
 
+def plan_kept(request: Request, image: str, settings: CellTable, command: Sequence[str]) -> Plan:
+    """Return the plan of a shell in what is kept of a cell, whose architecture `request` asks for.
+
+    `image` is the name of what is kept, and `settings` are those that the cell had, which lie
+    between those of the file and those of the environment.
+
+    Raises:
+        ConfigError: as `plan_run`.
+    """
+    document = request.document or Document()
+    words = _Words(image=image, command=tuple(command), interactive=True, settings=settings)
+    return _plan_one(request, _requested_one(request, document), words)
+
+
 def _cells_of_matrix(request: Request, document: Document) -> Mapping[str, Combination]:
     """Return the cells of a project by their IDs, as `plan` has them; none without a file."""
     if request.document is None:
@@ -205,11 +219,15 @@ def _plan_one(request: Request, combination: Combination, words: _Words) -> Plan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Words:
-    """What the command line says that is no option: an image, if any, and a command."""
+    """What the command line says that is no option: an image, if any, and a command.
+
+    `settings` are those of a cell that was, instead of the file's.
+    """
 
     command: tuple[str, ...]
     image: str | None = None
     interactive: bool = False
+    settings: CellTable | None = None
 
 
 class _Settings:
@@ -239,6 +257,10 @@ class _Settings:
         table = CellTable(image=image, command=list(VERBATIM))
         names = {"image": "IMAGE", "command": "COMMAND"}
         self._above.append(command_line_layer(table, names=names))
+        if words.settings is not None:
+            names = dict.fromkeys(words.settings.__struct_fields__, "of the cell that failed")
+            layer = command_line_layer(words.settings, names=names)
+            self._above.insert(0, replace(layer, adds=False))
         if words.interactive:
             names = dict.fromkeys(("timeout", "retries"), "of a shell")
             limits = command_line_layer(CellTable(timeout=0, retries=0), names=names)
