@@ -280,3 +280,13 @@ async def test_events_are_each_told_once_although_podman_died_between_them(
     assert all(watched.count(each) == 1 for each in recorded if each not in late)
     assert len(watched) == len(recorded) - len(late)
     assert [each.action for each in watched].count("died") == 3
+
+
+async def test_a_pod_of_which_a_container_cannot_start_is_an_error(
+    podman: Podman, busybox: str
+) -> None:
+    async with pod(podman, PodSpec(name=NAME)):
+        spec = ContainerSpec(image=busybox, command=("/no/such/program",), pod=NAME)
+        await podman.containers.create(spec)
+        with pytest.raises(APIError):
+            await podman.pods.start(NAME)

@@ -100,11 +100,13 @@ async def test_the_containers_of_a_pod_start_stop_and_go_together() -> None:
     async with service.client() as podman:
         await podman.pods.start("p")
         await podman.pods.stop("p", timeout=3)
+        await podman.pods.kill("p")
         await podman.pods.remove("p", force=True)
 
     assert [(seen.method, seen.path, seen.query) for seen in service.seen] == [
         ("POST", "/libpod/pods/p/start", {}),
         ("POST", "/libpod/pods/p/stop", {"t": ["3"]}),
+        ("POST", "/libpod/pods/p/kill", {"signal": ["SIGKILL"]}),
         ("DELETE", "/libpod/pods/p", {"force": ["true"]}),
     ]
 
