@@ -32,7 +32,7 @@ async def test_a_container_that_nobody_reads_is_held_back_and_goes_on_when_it_is
     podman: Podman, service: RigService, busybox: str
 ) -> None:
     """The keys are found although podman's monitor, which waits as well, takes none."""
-    script = "read x; yes | head -c 20000000; exit 7"
+    script = "read x; yes | head -c 3000000; exit 7"
     spec = replace(shell(busybox, script), stdin=True, terminal=True)
     read, write = os.pipe()
 
