@@ -404,7 +404,7 @@ def test_a_secret_that_cannot_be_one_is_refused_before_podman_is_looked_for(
         (("artifact", "fetch", "box", "/a/there", "."), "there exists already"),
         (("artifact", "fetch", "box", "/a", "there/"), "there is not a directory"),
         (("artifact", "fetch", "-x", "/a", "b"), "No such option: -x"),
-        (("artifact", "fetch", "a/b", "/a", "b"), "CONTAINER: 'a/b' is not the name or ID"),
+        (("artifact", "fetch", "a/b/c", "/a", "b"), "CONTAINER: 'a/b/c' is not the name or ID"),
         (("artifact", "fetch", "", "/a", "b"), "CONTAINER: '' is not the name or ID"),
         (("artifact", "fetch", "box", "/a", "b", "--artifacts-size", "0"), "--artifacts-size: '0'"),
         (("container", "export", "box", "."), ". is not a regular file"),

@@ -37,7 +37,7 @@ async def left(service: FakeService) -> FakeService:
 
 async def clean(service: FakeService, *, dry_run: bool = False) -> int:
     return await clean_service(
-        service.endpoint.url, {}, dry_run=dry_run, everything=True, caches=False
+        service.endpoint.url, {}, dry_run=dry_run, everything=True, caches=False, kept=False
     )
 
 

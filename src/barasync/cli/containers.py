@@ -10,7 +10,7 @@ import typer
 
 from barasync.aiopodman import Container, ContainerInspect, ContainerSummary, NotFound, Podman
 from barasync.cli.connect import reach
-from barasync.cli.resolution import called, resolve
+from barasync.cli.resolution import called, require_word, resolve
 from barasync.errors import ConfigError
 
 
@@ -25,6 +25,7 @@ async def found_container(
     Raises:
         ConfigError: it means none, or several: see `resolve`.
     """
+    require_word(word)
     async with reach(url, environ, notify=partial(typer.echo, err=True)) as reached:
         containers = reached.podman.containers
         found = resolve(word, await listed_containers(reached.podman))

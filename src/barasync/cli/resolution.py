@@ -41,10 +41,7 @@ def resolve(word: str, containers: Sequence[ContainerSummary]) -> ContainerSumma
             return container
     if (pair := _CELL_OF_RUN.fullmatch(word)) is not None:
         return _cell_of_run(pair["run"], pair["cell"], containers)
-    if _NAME.fullmatch(word) is None:
-        raise ConfigError(
-            f"CONTAINER: {word!r} is not the name or ID of a container, nor RUN/CELL or CELL"
-        )
+    require_word(word)
     meant = [each for each in containers if _ID.fullmatch(word) and each.id.startswith(word)]
     meant += [each for each in _of_cell(word, containers) if each not in meant]
     if len(meant) > 1:
@@ -59,6 +56,14 @@ def resolve(word: str, containers: Sequence[ContainerSummary]) -> ContainerSumma
     raise ConfigError(
         f"there is no container {word}{did_you_mean(word, _words(containers))}", hint=_LISTS
     )
+
+
+def require_word(word: str) -> None:
+    """Raise `ConfigError` for what can mean no container, whichever there are."""
+    if _NAME.fullmatch(word) is None and _CELL_OF_RUN.fullmatch(word) is None:
+        raise ConfigError(
+            f"CONTAINER: {word!r} is not the name or ID of a container, nor RUN/CELL or CELL"
+        )
 
 
 def called(container: ContainerSummary) -> str:
