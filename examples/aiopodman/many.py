@@ -9,6 +9,7 @@ left either way.
 from __future__ import annotations
 
 import argparse
+import secrets
 from collections.abc import AsyncIterator
 
 import anyio
@@ -25,6 +26,8 @@ from barasync.aiopodman import (
 
 CONTAINERS = 3
 LABEL = "example.aiopodman"
+# Another of these programs may run beside this one.
+RUN_LABEL, RUN = "example.aiopodman.run", secrets.token_hex(8)
 SCRIPT = """
 echo waiting
 until [ -e /tmp/go ]; do sleep 0.1; done
@@ -40,7 +43,9 @@ async def main(url: str, image_name: str) -> None:
         image = await podman.images.inspect(image_name)
         # A watch begins when its block does, so before what it is to see.
         async with (
-            podman.watch(filters={"type": ["container"]}) as events,
+            podman.watch(
+                filters={"type": ["container"], "label": [f"{RUN_LABEL}={RUN}"]}
+            ) as events,
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(show_events, events)
@@ -53,7 +58,7 @@ async def live(podman: Podman, image: str, number: int) -> None:
     spec = ContainerSpec(
         image=image,
         command=("sh", "-c", SCRIPT, "sh", str(number)),
-        labels={LABEL: str(number)},
+        labels={LABEL: str(number), RUN_LABEL: RUN},
         timeout=60,  # Podman kills it then, also where this program is dead.
     )
     async with temporary(podman.containers, spec) as container:
@@ -79,10 +84,8 @@ async def show_events(events: AsyncIterator[Event]) -> None:
     """Show what happens to the containers of this program, until all are removed."""
     removed = 0
     async for event in events:
-        number = event.actor.attributes.get(LABEL)
-        if number is not None:
-            print(f"{number} event {event.action}", flush=True)
-            removed += event.action == "remove"
+        print(f"{event.actor.attributes[LABEL]} event {event.action}", flush=True)
+        removed += event.action == "remove"
         if removed == CONTAINERS:
             return
 

@@ -76,7 +76,10 @@ class Server:
 def _until_blank(connection: socket.socket) -> bytes:
     data = b""
     while b"\r\n\r\n" not in data:
-        data += connection.recv(65536)
+        piece = connection.recv(65536)
+        if not piece:
+            break
+        data += piece
     return data
 
 
@@ -169,7 +172,7 @@ async def test_a_frame_that_breaks_off_is_an_error(tmp_path: Path) -> None:
 
 
 async def test_podmans_notice_at_the_end_is_no_output_and_elsewhere_it_is(tmp_path: Path) -> None:
-    said = [frame(2, b"before\n" + RESET), frame(1, b"between\n"), frame(2, RESET)]
+    said = [frame(2, b"before\n" + RESET), frame(1, b"between\n" + RESET), frame(2, RESET)]
     at_last = [frame(2, RESET), frame(2, b"last" + RESET)]
 
     async with (
@@ -181,8 +184,20 @@ async def test_podmans_notice_at_the_end_is_no_output_and_elsewhere_it_is(tmp_pa
     printed = dict.fromkeys(Stream, b"")
     for chunk in chunks:
         printed[chunk.stream] += chunk.data
-    assert printed[Stream.STDOUT] == b"between\n"
+    assert printed[Stream.STDOUT] == b"between\n" + RESET
     assert printed[Stream.STDERR] == b"before\n" + 3 * RESET + b"last"
+
+
+async def test_what_a_command_prints_last_on_stdout_is_output_whatever_it_is(
+    tmp_path: Path,
+) -> None:
+    async with (
+        serving(tmp_path, GIVEN_OVER + frame(1, b"a\n" + RESET)) as (libpod, _),
+        Container(libpod, ID).attach_stdin() as attachment,
+    ):
+        printed = b"".join([chunk.data async for chunk in attachment.output])
+
+    assert printed == b"a\n" + RESET
 
 
 async def test_that_podman_detached_is_no_output(tmp_path: Path) -> None:
@@ -214,7 +229,7 @@ async def test_an_answer_without_the_connection_is_not_podmans_protocol(tmp_path
 
 
 async def test_a_silent_service_is_given_up_and_the_connection_closed(tmp_path: Path) -> None:
-    async with serving(tmp_path, b"", waits=True, within=0.01) as (libpod, _):
+    async with serving(tmp_path, b"", waits=True, within=1) as (libpod, _):
         with pytest.raises(RequestTimeout):
             async with Container(libpod, ID).attach_stdin():
                 pytest.fail("it was attached")

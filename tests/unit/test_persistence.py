@@ -115,6 +115,29 @@ async def test_a_service_that_is_away_for_a_moment_is_waited_for(
     assert answers == [b"OK"]
 
 
+async def test_a_connection_is_asked_for_until_somebody_is_there(tmp_path: Path) -> None:
+    transport = Transport(Endpoint(unix_url(str(tmp_path / "s")), "a test"), timeout=5)
+    transport.bear_outages(20)
+    received: list[bytes] = []
+
+    async def give_over(stream: SocketStream) -> None:
+        await read_request(stream)
+        await stream.send(b"HTTP/1.1 101 UPGRADED\r\n\r\nhere")
+
+    async def attach() -> None:
+        async with transport.upgraded("/x", query={}) as duplex:
+            received.append(await duplex.receive())
+
+    async with transport, anyio.create_task_group() as group:
+        group.start_soon(attach)
+        await anyio.wait_all_tasks_blocked()
+        async with served(tmp_path, give_over):
+            while not received:
+                await anyio.lowlevel.checkpoint()
+
+    assert received == [b"here"]
+
+
 async def test_a_service_that_stays_away_is_waited_for_once(tmp_path: Path) -> None:
     async with Transport(Endpoint(unix_url(str(tmp_path / "s")), "x"), timeout=5) as transport:
         transport.bear_outages(0.2)

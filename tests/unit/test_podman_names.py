@@ -148,17 +148,50 @@ async def test_who_leaves_while_it_is_looked_at_needs_it_no_more() -> None:
     assert asker.deaths == 0
 
 
-async def test_it_is_tried_again_and_given_up_after_the_third_failure_in_a_row() -> None:
-    world = World(closed=iter([True] * 9), refuses=9)
+@pytest.mark.parametrize("refuses", [0, 99])
+async def test_one_that_does_not_come_back_is_given_up_after_three_starts_and_looked_at(
+    refuses: int,
+) -> None:
+    world = World(closed=iter([True] * 50), refuses=refuses)
     asked = network(GATEWAY)
     asker = asked.askers.enter()
 
-    with anyio.fail_after(10):
-        await names(world, asked).look_after()
+    await until(world.over.wait, names(world, asked))
 
-    assert (world.looks, world.refuses) == (3, 6)
-    assert world.made == []
-    assert asker.deaths == 3
+    assert len(world.made) + 99 * bool(refuses) - world.refuses == 3
+    assert sorted(world.removed) == sorted(world.begun)
+    assert asker.deaths == 1
+
+
+async def test_who_comes_while_it_is_dead_is_told_as_well() -> None:
+    world = World(closed=iter([True]), refuses=1)
+    asked = network(GATEWAY)
+    asked.askers.enter()
+    late = []
+
+    async def dead() -> None:
+        while not asked.askers.dead:
+            await anyio.lowlevel.checkpoint()
+        late.append(asked.askers.enter())
+        while asked.askers.dead:
+            await anyio.lowlevel.checkpoint()
+        late.append(asked.askers.enter())
+
+    await until(dead, names(world, asked))
+
+    assert [asker.deaths for asker in late] == [1, 0]
+
+
+async def test_a_run_starts_it_so_often_and_no_more() -> None:
+    world = World(closed=iter([True, False] * 50))
+    asked = network(GATEWAY)
+    asker = asked.askers.enter()
+
+    await until(world.over.wait, names(world, asked))
+
+    assert len(world.made) == podman_names._MOST
+    assert sorted(world.removed) == sorted(world.begun)
+    assert asker.deaths == 50
 
 
 async def test_of_another_networks_resolver_nothing_is_asked() -> None:
@@ -175,12 +208,15 @@ async def test_of_another_networks_resolver_nothing_is_asked() -> None:
 
 def test_an_asker_knows_the_deaths_of_its_own_time() -> None:
     askers = Askers()
-    askers.deaths += 1
+    askers.note(dead=True)
+    askers.note(dead=False)
     asker = askers.enter()
-    askers.deaths += 1
+    askers.note(dead=True)
+    askers.note(dead=True)
     assert asker.deaths == 1
     asker.leave()
-    askers.deaths += 1
+    askers.note(dead=False)
+    askers.note(dead=True)
     asker.leave()
     assert asker.deaths == 1
     assert not askers

@@ -125,3 +125,11 @@ def test_what_podman_was_asked_to_unpack_is_left_out() -> None:
     error = refused(500, f'{dump}: copier: put: error creating "/x": file exists')
 
     assert error.cause == 'copier: put: error creating "/x": file exists'
+
+
+def test_what_a_pod_cannot_do_is_said_of_its_containers() -> None:
+    body = json.dumps({"Errs": ["starting container a: no", "and b: no"], "Id": "p"}).encode()
+
+    error = refusal(409, body, method="POST", path="/libpod/pods/p/start")
+
+    assert "starting container a: no; and b: no" in str(error)

@@ -53,11 +53,6 @@ async def ended(*pieces: bytes) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def silent() -> AsyncIterator[bytes]:
-    await anyio.sleep_forever()
-    yield b""
-
-
 Connection = Callable[[], httpx2.Response]
 
 
@@ -115,13 +110,21 @@ async def test_a_record_that_was_cut_is_told_when_it_is_whole() -> None:
 
 async def test_an_iteration_that_was_cancelled_goes_on() -> None:
     both = streaming(ended, record(1) + record(2))
+    begun = anyio.Event()
+
+    async def begins() -> AsyncIterator[bytes]:
+        begun.set()
+        await anyio.sleep_forever()
+        yield b""
+
     async with (
-        service(streaming(silent), both, both) as (podman, asked),
+        service(streaming(begins), both, both) as (podman, asked),
         podman.watch(since=NOON) as events,
     ):
-        with anyio.move_on_after(0.05) as waiting:
-            await anext(events)
-        assert waiting.cancelled_caught
+        async with anyio.create_task_group() as group:
+            group.start_soon(anext, events)
+            await begun.wait()
+            group.cancel_scope.cancel()
         assert await take(events, 2) == [1, 2]
 
     assert len(asked) == 2

@@ -13,7 +13,7 @@ from barasync.aiopodman.libpod import Libpod
 from barasync.aiopodman.streams import DecodedStream, Decoder
 from barasync.aiopodman.transport import Query
 from barasync.aiopodman.upgrade import Duplex
-from barasync.aiopodman.wire.frames import Chunk, FrameDecoder, RawDecoder
+from barasync.aiopodman.wire.frames import Chunk, FrameDecoder, RawDecoder, Stream
 
 # What podman 4 writes behind the output of a command that ended without having read its stdin, or
 # that its own keys have detached.
@@ -37,7 +37,7 @@ class Attachment:
         self._eof_sent = False
         decoder: Decoder[Chunk] = RawDecoder() if terminal else FrameDecoder()
         self._output: AsyncIterator[Chunk] = _WithoutNotice(
-            DecodedStream(_Received(duplex), decoder)
+            DecodedStream(_Received(duplex), decoder), terminal=terminal
         )
 
     @property
@@ -118,10 +118,14 @@ class _Received(AsyncIterator[bytes]):
 
 
 class _WithoutNotice(AsyncIterator[Chunk]):
-    """Some output, without podman's notice at its end; what more output follows is none."""
+    """Some output, without podman's notice at its end; what more output follows is none.
 
-    def __init__(self, chunks: AsyncIterator[Chunk]) -> None:
+    It comes on stderr, where that is apart (podman `pkg/api/handlers/compat`, `hijackWriteError`).
+    """
+
+    def __init__(self, chunks: AsyncIterator[Chunk], *, terminal: bool) -> None:
         self._chunks = chunks
+        self._notified = Stream.STDOUT if terminal else Stream.STDERR
         self._held: Chunk | None = None
         self._next: Chunk | None = None
 
@@ -133,6 +137,8 @@ class _WithoutNotice(AsyncIterator[Chunk]):
         if self._held is not None:
             held, self._held, self._next = self._held, None, chunk
             return held
+        if chunk.stream is not self._notified:
+            return chunk
         found = _NOTICE.search(chunk.data, max(0, len(chunk.data) - _MAX_NOTICE_BYTES))
         if found is None:
             return chunk

@@ -104,8 +104,8 @@ EXEC_STAYS = Quirk(
     name="exec-stays",
     trap="no request removes an exec session",
     workaround="ExecSession.remove leaves it; it goes with its monitor, or with its container",
-    evidence="measured on 4.3.1, gone in 5.4.2",
-    fixed=(5, 0, 0),
+    evidence="measured on 4.3.1, gone in 5.4.2; the request came with 4.8 (bindings' exec.go)",
+    fixed=(4, 8, 0),
 )
 EXEC_REFUSES_IN_OUTPUT = Quirk(
     name="exec-refuses-in-output",

@@ -1,4 +1,4 @@
-"""HTTP over podman's unix socket. The only module that knows the HTTP client, `httpx2`.
+"""HTTP over podman's unix socket, by `httpx2`, which only the modules of connections know besides.
 
 Two clients share the socket. *Control* serves requests that podman answers at once: it has a read
 timeout and a bounded pool. *Streaming* serves answers that last as long as a container does: it has
@@ -192,8 +192,8 @@ class Transport:
     ) -> AsyncIterator[Duplex]:
         """POST a request, and yield the connection once podman has given it over.
 
-        It is sent once: podman may have begun what the connection is for. Leaving the block closes
-        the connection.
+        It is sent again only where nobody took it: podman may have begun what the connection is
+        for. Leaving the block closes the connection.
 
         Raises:
             APIError, TransportError, ProtocolError: as `request`, on entering.
@@ -209,6 +209,14 @@ class Transport:
             await duplex.aclose()
 
     async def _upgrade(self, request: httpx2.Request) -> Duplex:
+        persistence = Persistence(self._absence, request.method, patience=self.timeout)
+        while True:
+            try:
+                return await self._upgrade_once(request)
+            except PodmanError as error:
+                await persistence.after(error, connection_is_new=True)
+
+    async def _upgrade_once(self, request: httpx2.Request) -> Duplex:
         async with self.translated(request):
             with anyio.move_on_after(self.timeout):
                 try:

@@ -50,8 +50,9 @@ class UnixStream(httpcore2.AsyncNetworkStream):
     async def send_eof(self) -> None:
         """Tell the peer that nothing more is sent to it; what it sends still comes."""
         with _translated(httpcore2.WriteTimeout, httpcore2.WriteError):
-            await checkpoint()
             self._socket.shutdown(socket.SHUT_WR)
+        # Only now: whoever is cancelled has sent it.
+        await checkpoint()
 
     async def aclose(self) -> None:
         """Close the connection, also under a task that is reading from it."""

@@ -107,8 +107,8 @@ class _Watch(AsyncIterator[Event]):
                         max(2 * self._pause, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS
                     )
                     continue
-                self._pause = 0.0
                 if self._horizon.is_new(event):
+                    self._pause = 0.0
                     return event
         except BaseException:
             # What was received and not told is asked for again by the next call.

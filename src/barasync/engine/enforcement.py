@@ -157,8 +157,8 @@ class Enforcement:
             self._asker.leave()
             if self._asker.deaths:
                 yield (
-                    "podman's resolver (aardvark-dns) ended while it ran, and was started anew:"
-                    " names that it asked for in between may not have been found"
+                    "podman's resolver (aardvark-dns) died while it ran: names that it asked for"
+                    " until that was started anew may not have been found"
                 )
 
     def _with_names(self, ended: Ended) -> Ended:

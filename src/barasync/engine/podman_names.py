@@ -10,7 +10,7 @@ Source: `core_serve_loop` of aardvark-dns 1.4, `notify` and `delete_entry` of ne
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
 import anyio
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 # asks again after 5 s (glibc) is answered.
 _LOOK_SECONDS = 2.0
 _MOST_IN_A_ROW = 3
+# Each holds an address of its network until the run ends.
+_MOST = 16
 
 
 class Asker:
@@ -43,12 +45,13 @@ class Asker:
 
     def __init__(self, askers: Askers) -> None:
         self._askers = askers
-        self._before = askers.deaths
+        # One that comes while it is dead is not answered either.
+        self._before = askers.deaths - askers.dead
         self._after: int | None = None
 
     @property
     def deaths(self) -> int:
-        """How often the resolver has died while it asked."""
+        """How often the resolver has died while it asked, or was dead when it came."""
         now = self._askers.deaths if self._after is None else self._after
         return now - self._before
 
@@ -60,10 +63,11 @@ class Asker:
 
 
 class Askers:
-    """The containers of a network that ask podman's resolver, and how often that has died."""
+    """The containers of a network that ask podman's resolver, and what became of that so far."""
 
     def __init__(self) -> None:
         self.deaths = 0
+        self.dead = False
         self._present: set[Asker] = set()
 
     def __bool__(self) -> bool:
@@ -78,6 +82,11 @@ class Askers:
     def leave(self, asker: Asker) -> None:
         """Forget one."""
         self._present.remove(asker)
+
+    def note(self, *, dead: bool) -> None:
+        """Take note of whether the resolver is dead."""
+        self.deaths += dead and not self.dead
+        self.dead = dead
 
 
 class PodmanNames:
@@ -111,34 +120,43 @@ class PodmanNames:
     async def look_after(self) -> None:
         """Do so until cancelled; the containers that started it anew are removed then.
 
-        It takes one datagram every 2 s for each network on which containers ask. There is no event
-        to wait for: the process is podman's, and no child of ours.
+        Every 2 s each network on which containers ask is looked at, with a datagram, or for 2 s
+        with one every 0.02 s where nobody listens. There is no event to wait for: the process is
+        podman's, and no child of ours. One that does not come back is given up after three starts,
+        and looked at all the same.
         """
-        failures = 0
+        starts = 0
         async with AsyncExitStack() as stack:
-            while failures < _MOST_IN_A_ROW:
+            while True:
                 await anyio.sleep(_LOOK_SECONDS)
-                dead = await self._dead()
-                if dead is None:
+                asked = [each for each in self._networks() if each.served and each.askers]
+                if not asked:
                     continue
+                dead = await self._dead(asked)
                 for network in self._networks():
-                    network.askers.deaths += 1
-                try:
-                    await self._start(dead, stack)
-                except (PodmanError, TimeoutError):
-                    # Cells that fail are told that it died; whether it answers is looked at again.
-                    failures += 1
-                else:
-                    failures = 0
+                    network.askers.note(dead=dead is not None)
+                if dead is None:
+                    starts = 0
+                elif starts < _MOST_IN_A_ROW and self._begun < _MOST:
+                    starts += 1
+                    # Cells that fail are told of it, and it is looked at again.
+                    with suppress(PodmanError, TimeoutError):
+                        await self._start(dead, stack)
 
-    async def _dead(self) -> CellNetwork | None:
-        """Return a network on which containers ask, and nobody answers."""
-        for network in self._networks():
-            for address in network.served:
-                # The last one may leave meanwhile, and podman ends the resolver with it.
-                if network.askers and await self._closed(address) and network.askers:
-                    return network
-        return None
+    async def _dead(self, asked: Iterable[CellNetwork]) -> CellNetwork | None:
+        """Return one of some networks on which nobody answers, and somebody still asks."""
+        dead: list[CellNetwork] = []
+
+        async def look(network: CellNetwork, address: Address) -> None:
+            # The last one may leave meanwhile, and podman ends the resolver with it.
+            if await self._closed(address) and network.askers:
+                dead.append(network)
+
+        async with anyio.create_task_group() as group:
+            for network in asked:
+                for address in network.served:
+                    group.start_soon(look, network, address)
+        return dead[0] if dead else None
 
     async def _start(self, network: CellNetwork, stack: AsyncExitStack) -> None:
         """Have podman start it, by a container that joins the network and does nothing.

@@ -37,14 +37,15 @@ async def is_closed(server: Address, port: int = 53) -> bool:
 
 def _refuses(server: Address, port: int) -> bool:
     family = socket.AF_INET6 if server.version == 6 else socket.AF_INET  # noqa: PLR2004 - of IP
-    with socket.socket(family, socket.SOCK_DGRAM) as asking:
-        asking.settimeout(_REFUSAL_SECONDS)
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as asking:
+            asking.settimeout(_REFUSAL_SECONDS)
             asking.connect((str(server), port))
             asking.send(_NO_QUESTION)
             asking.recv(1)
-        except ConnectionRefusedError:
-            return True
-        except OSError:
-            return False
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        # That nobody listens is not known: it took none, or there is no socket to be had.
+        return False
     return False

@@ -86,10 +86,12 @@ class _ErrorBody(msgspec.Struct):
     message: str = ""
     # What podman says instead where it was to change a manifest list.
     errors: list[str] = []
+    # What it says of a pod: a text for each of its containers that failed.
+    of_containers: list[str] = msgspec.field(default_factory=list, name="Errs")
 
     @property
     def text(self) -> str:
-        return self.message or "; ".join(self.errors)
+        return self.message or "; ".join((*self.errors, *self.of_containers))
 
 
 def refusal(
