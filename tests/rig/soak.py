@@ -6,7 +6,7 @@ import os
 import random
 import subprocess
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,10 +97,12 @@ def soak(service: RigService, directory: Path, *, cells: int, jobs: int) -> Soak
     temporary.mkdir()
     barasync = _project(service, directory / "project", temporary, cells)
     idle = _descriptors(service)
+    # Those of exec sessions of other tests stay for five minutes.
+    others = frozenset(_monitors(service))
     warm_up = ",".join(f"c{number}" for number in range(1, 1 + WARM_UP_CELLS))
     barasync("matrix", "soak", "--config", warm_up, "--output", "quiet")
-    leftovers.settled(lambda: _monitors(service))
-    before = _Traces.of(service)
+    leftovers.settled(lambda: sorted(set(_monitors(service)) - others))
+    before = _Traces.of(service, others)
     started = perf_counter()
     peak = _run(barasync, directory / "shown", jobs)
     seconds = perf_counter() - started
@@ -167,23 +169,24 @@ class _Traces:
 
     paths: frozenset[str]
     containers: frozenset[str]
+    monitors: frozenset[str]
 
     @classmethod
-    def of(cls, service: RigService) -> _Traces:
+    def of(cls, service: RigService, monitors: Iterable[str]) -> _Traces:
         kept = ("graph/overlay", "graph/overlay-containers", "run/overlay-containers", "tmp/exits")
         paths = [path for name in kept for path in (service.directory / name).glob("*")]
         containers = libpod.containers(service.endpoint.socket_path).values()
-        return cls(frozenset(map(str, paths)), frozenset(containers))
+        return cls(frozenset(map(str, paths)), frozenset(containers), frozenset(monitors))
 
 
 def _left(
     service: RigService, before: _Traces, idle: Counter[str], runs: Collection[str]
 ) -> list[str]:
     """Return what is there of the runs, and of podman what was not there before them."""
-    now = _Traces.of(service)
+    now = _Traces.of(service, _monitors(service))
     left = [f"container {name}" for name in sorted(now.containers - before.containers)]
     left += sorted(now.paths - before.paths)
-    left += _monitors(service)
+    left += sorted(now.monitors - before.monitors)
     left += leftovers.cgroups(runs)
     more = _descriptors(service) - idle
     left += [f"open in the service: {number} more of {what}" for what, number in more.items()]
