@@ -109,20 +109,20 @@ async def test_a_terminal_has_the_size_of_ours_and_is_restored(
 ) -> None:
     def talk() -> tuple[int, bool]:
         with at_terminal(barasync, "exec", "box", "sh") as terminal:
-            terminal.expect(b"# ", seconds=20)
+            terminal.expect(b"# ")
             # Its size is told once it is there, which the prompt shows.
             size = b""
             while b"24 80" not in size:
                 terminal.send(b"stty size; echo a$((1+1))b\r")
-                size = terminal.expect(b"a2b", seconds=20)
+                size = terminal.expect(b"a2b")
             terminal.send(b"echo kind-$TERM-\r")
-            terminal.expect(b"kind-xterm-", seconds=20)
+            terminal.expect(b"kind-xterm-")
             terminal.send(b"echo go-$((1+1)); sleep 1000\r")
-            terminal.expect(b"go-2", seconds=20)
+            terminal.expect(b"go-2")
             terminal.send(b"\x03")
-            terminal.expect(b"# ", seconds=20)
+            terminal.expect(b"# ")
             terminal.send(b"exit 9\r")
-            code = terminal.wait(seconds=20)
+            code = terminal.wait()
             return code, terminal.attributes() == terminal.modes_before
 
     async with idle(podman, busybox):
@@ -146,16 +146,16 @@ async def test_a_shell_is_left_to_itself_and_found_again_as_it_was(
     def leave() -> tuple[int, bytes]:
         with at_terminal(barasync, "attach", "run-a/one") as terminal:
             terminal.send(b"here=left; echo a$((1+1))b\r")
-            terminal.expect(b"a2b", seconds=20)
+            terminal.expect(b"a2b")
             terminal.send(b"\x10\x11")
-            return terminal.wait(seconds=20), terminal.output
+            return terminal.wait(), terminal.output
 
     def come_back() -> int:
         with at_terminal(barasync, "attach", "one") as terminal:
             terminal.send(b"echo $here-behind\r")
-            terminal.expect(b"left-behind", seconds=20)
+            terminal.expect(b"left-behind")
             terminal.send(b"exit 3\r")
-            return terminal.wait(seconds=20)
+            return terminal.wait()
 
     async with created(podman, spec) as container:
         await container.start()

@@ -111,12 +111,12 @@ async def test_on_a_terminal_a_table_takes_the_place_of_the_one_before(
         words = [sys.executable, "-m", "barasync", "container", "stats", "--run", "run-a"]
         environ = {**barasync.environ, "CONTAINER_HOST": str(barasync.url), "TERM": "xterm"}
         with on_terminal(words, cwd=barasync.directory, environ=environ, columns=40) as terminal:
-            table = terminal.expect(b"barasync-run-a-one-1", seconds=20)
+            table = terminal.expect(b"barasync-run-a-one-1")
             assert table.split()[:3] == [b"NAME", b"CPU", b"MEMORY"]
             # Back over the two lines of the table, cut to the width of the terminal.
-            terminal.expect(b"\x1b[2F\x1b[JNAME", seconds=20)
+            terminal.expect(b"\x1b[2F\x1b[JNAME")
             terminal.send(b"\x03")
-            return terminal.wait(seconds=20)
+            return terminal.wait()
 
     async with running(podman, busybox, "run-a", "one", IDLE):
         code = await to_thread.run_sync(watch)

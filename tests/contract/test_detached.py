@@ -225,10 +225,10 @@ def test_it_is_let_go_once_it_is_healthy(barasync: Barasync, socket_path: str) -
     ("options", "script", "said"),
     [
         (
-            ("--health-cmd", "echo broken; exit 1", "--wait-healthy=1"),
+            ("--health-cmd", "echo broken; exit 1", "--wait-healthy=5"),
             WAITING,
             (
-                "was not healthy within 1 s: its check fails, and prints broken;"
+                "was not healthy within 5 s: its check fails, and prints broken;"
                 " it printed last: begun"
             ),
         ),

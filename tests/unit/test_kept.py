@@ -91,7 +91,15 @@ def test_remembered_limits_are_laid_over_those_of_the_project_also_where_there_w
     )
 
     assert KeptSettings.of(settings).table() == CellTable(
-        memory=1 << 20, cpus=0, pids=0, network="none", workspace=WorkspaceMode.OVERLAY
+        memory=1 << 20,
+        cpus=0,
+        pids=0,
+        network="none",
+        workspace=WorkspaceMode.OVERLAY,
+        cap_add=[],
+        secrets=[],
+        volumes=[],
+        caches=[],
     )
 
 

@@ -39,10 +39,11 @@ async def create_shielded(containers: Containers, spec: ContainerSpec) -> Contai
     )
 
 
-async def remove_persistently(container: Container) -> None:
+async def remove_persistently(container: Container, *, dependents: bool = True) -> None:
     """Kill and remove a container whatever it does; where podman refuses, try a few times.
 
-    Those that are in its namespaces go as well.
+    Those that are in its namespaces go as well; without `dependents` podman refuses while there
+    are such.
 
     That podman does not know it is no proof after it had no space: it then forgets a container
     whose files stay, for `podman rm --storage` alone (measured on 4.3.1).
@@ -55,14 +56,14 @@ async def remove_persistently(container: Container) -> None:
     for pause in pauses:
         await anyio.sleep(pause)
         try:
-            return await _remove(container)
+            return await _remove(container, dependents=dependents)
         except NotFound:
             return _confirm(full)
         except PodmanError as error:
             full = error if _NO_SPACE in str(error).lower() else full
     await anyio.sleep(last)
     try:
-        return await _remove(container)
+        return await _remove(container, dependents=dependents)
     except NotFound:
         return _confirm(full)
 
@@ -87,9 +88,9 @@ async def remove_shielded(container: Container) -> bool:
     return False
 
 
-async def _remove(container: Container) -> None:
+async def _remove(container: Container, *, dependents: bool) -> None:
     try:
-        await container.remove(force=True, timeout=0, volumes=True, dependents=True)
+        await container.remove(force=True, timeout=0, volumes=True, dependents=dependents)
     except NotFound as error:
         # Podman says so as well where one in its namespaces has just been removed by others
         # (measured on 5.4.2), and then removes nothing.

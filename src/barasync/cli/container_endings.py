@@ -61,7 +61,8 @@ async def remove_containers(
     async def remove(podman: Podman, container: ContainerSummary) -> str:
         handle = podman.containers.handle(container.id)
         if force:
-            await remove_persistently(handle)
+            # Nobody has named those that are in its namespaces.
+            await remove_persistently(handle, dependents=False)
             return "removed"
         if is_live(container):
             raise _KeptError(f"it is {container.state}; `--force` kills it")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import anyio
 import typer
 
-from barasync.aiopodman import CommandNotFound, ExecSession, ExecSpec, OCIRuntimeError
+from barasync.aiopodman import CommandNotFound, ExecSession, ExecSpec, NotFound, OCIRuntimeError
 from barasync.cli.containers import found_container, require_running
 from barasync.cli.interrupts import Interrupts
 from barasync.cli.terminals import End, Here, converse
@@ -75,7 +75,15 @@ async def execute_in(
         if end is End.DETACHED:
             typer.echo(f"detached; the command goes on in {state.name}", err=True)
         code = end.exit_code
-        return await _exit_code(session) if code is None else code
+        try:
+            return await _exit_code(session) if code is None else code
+        except NotFound:
+            # Podman 5 forgets a session with the end of its container, podman 4 with its removal.
+            typer.echo(
+                f"barasync: {state.name} has ended, and the exit code of the command with it",
+                err=True,
+            )
+            return EXIT_NOT_PASSED
 
 
 async def _exit_code(session: ExecSession) -> int:

@@ -61,10 +61,12 @@ class Conversation(Drain):
     async def _read(self) -> ContainerInspect:
         assert self._attachment is not None, "`run` comes after `start`"
         try:
-            self.detached = await self._dialogue.converse(self._attachment, self._container)
+            left = await self._dialogue.converse(self._attachment, self._container)
         except BarasyncError as error:
             raise NoVerdict(f"nobody could talk to the command any more: {error}") from error
         state = await self._container.inspect()
+        # One that has ended before it was left is no container that goes on.
+        self.detached = left and not state.state.ended
         if self.detached:
             return state
         while not state.state.ended:

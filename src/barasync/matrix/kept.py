@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from msgspec import UNSET
-
 from barasync.config.schema import CellSettings, CellTable, WorkspaceMode
 
 
@@ -56,8 +54,9 @@ class KeptSettings:
             memory=self.memory or 0,
             cpus=self.cpus or 0,
             pids=self.pids or 0,
-            cap_add=list(self.cap_add) or UNSET,
-            secrets=list(self.secrets) or UNSET,
-            volumes=list(self.volumes) or UNSET,
-            caches=list(self.caches) or UNSET,
+            # Also where there were none: the file may have some by now.
+            cap_add=list(self.cap_add),
+            secrets=list(self.secrets),
+            volumes=list(self.volumes),
+            caches=list(self.caches),
         )
