@@ -18,7 +18,7 @@ from barasync.aiopodman import ContainerStats, ContainerSummary, Podman, StatsRe
 from barasync.cli.columns import in_columns
 from barasync.cli.connect import reach
 from barasync.cli.containers import listed_containers
-from barasync.cli.resolution import called, described, is_of_barasync, of_run, resolve
+from barasync.cli.resolution import called, described, is_live, is_of_barasync, of_run, resolve
 from barasync.engine.identity import CELL, RUN
 from barasync.errors import EXIT_OK, ConfigError
 from barasync.report.words import size
@@ -28,6 +28,8 @@ _NONE = "-"
 _STDOUT = 1
 _NANOSECONDS = 1e9
 _PAUSE_SECONDS = 0.2
+# What podman calls a container that is yet to run.
+_AHEAD = frozenset({"configured", "created"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +94,21 @@ async def show_stats(
         await watched.look(words)
         show = _show_json if as_json else _Table().show
         meter = Meter()
+        number = nothing = 0
         async with aclosing(_samples(podman)) as samples:
             async for sample in samples:
+                number += 1
                 await watched.look_again(sample)
                 figures = meter.figures(sample, watched.containers, time.monotonic())
-                measured = all(each.cpu_percent is not None for each in figures)
-                if stream or measured:
+                # The first has no shares of a core.
+                if stream or number > 1:
                     show(figures, stream)
-                if measured and not stream:
+                if number > 1 and not stream:
                     break
-                if not figures and (words or run is not None):
+                # Between two cells of a run there may be none.
+                nothing = 0 if figures else nothing + 1
+                bounded = bool(words) or run is not None
+                if bounded and nothing > 1 and not await watched.go_on():
                     break
     return EXIT_OK
 
@@ -129,6 +136,14 @@ class _Watched:
         else:
             wanted = of_run(filter(is_of_barasync, listed), run=self._run, cell=None)
         self.containers = {each.id: each for each in wanted}
+
+    async def go_on(self) -> bool:
+        """Tell whether one of those that are watched runs, or is yet to run."""
+        for each in await listed_containers(self._podman):
+            joins = not self._named and is_of_barasync(each) and self._run == each.labels.get(RUN)
+            if (joins or each.id in self.containers) and (is_live(each) or each.state in _AHEAD):
+                return True
+        return False
 
     async def look_again(self, sample: StatsReport) -> None:
         """Take in what has come since, where a sample has a container that is not known."""
