@@ -124,7 +124,8 @@ def test_the_keys_detach_from_a_container_that_takes_nothing() -> None:
         tty.expect(b"ready")
         tty.send(b"something")
         tty.expect(b"<sent to>")
-        tty.send(b"more" * 100)
+        for _ in range(300):
+            tty.send(b"k")
         tty.send(KEYS)
 
         tty.expect(b"<DETACHED>")

@@ -11,9 +11,9 @@ from typing import Protocol
 
 import anyio
 from anyio import to_thread
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from barasync.aiopodman import Chunk, PodmanError, Stream
+from barasync.cli.terminals.ahead import Ahead
 from barasync.cli.terminals.detach_keys import DetachKeys
 from barasync.cli.terminals.ends import CannotPassOn, End
 from barasync.cli.terminals.here import Here
@@ -26,8 +26,9 @@ Resize = Callable[[int, int], Awaitable[None]]
 """Told the columns and rows that the container's terminal is to have."""
 
 _PIECE_BYTES = 64 * 1024
-# Read ahead of a container that takes nothing; a terminal gives 4 KiB at once at most.
-_TYPED_PIECES = 256
+# Read ahead of a container that takes nothing, so that the keys that detach are found: more than
+# anybody types.
+_TYPED_BYTES = 1 << 20
 # A terminal has no end but what is typed for one, first for a line that was begun.
 _END_OF_FILE = b"\x04\x04"
 # For a container to take what was typed before the keys that detach.
@@ -106,14 +107,13 @@ class _Conversation:
 
     async def hold(self, out: Writer, error: Writer, mode: RawMode | None) -> End:
         """Let all parts of the conversation go on until one of them ends it."""
-        ahead = _TYPED_PIECES if self.is_raw else 0
-        typed, taken = anyio.create_memory_object_stream[bytes](ahead)
+        typed = Ahead(_TYPED_BYTES if self.is_raw else 0)
         self.ask_for_size()
         async with anyio.create_task_group() as group:
             self._scope = group.cancel_scope
             group.start_soon(self._guard, partial(self._listen, out, error))
             group.start_soon(self._guard, partial(self._read, typed))
-            group.start_soon(self._guard, partial(self._send, taken))
+            group.start_soon(self._guard, partial(self._send, typed))
             if mode is not None:
                 group.start_soon(self._follow_size, mode)
         if isinstance(self._end, Exception):
@@ -151,18 +151,15 @@ class _Conversation:
                 self.ask_for_size()
         self._finish(End.ENDED)
 
-    async def _read(self, typed: MemoryObjectSendStream[bytes]) -> None:
+    async def _read(self, typed: Ahead) -> None:
         """Read our stdin to its end, or to the keys that detach."""
-        async with typed:
-            while data := await _piece(self._here.stdin):
-                passed = self._keys.feed(data)
-                try:
-                    if passed:
-                        await typed.send(passed)
-                except anyio.BrokenResourceError:
-                    return
-                if self._keys.detached:
-                    break
+        while data := await _piece(self._here.stdin):
+            passed = self._keys.feed(data)
+            if passed and not await typed.put(passed):
+                return
+            if self._keys.detached:
+                break
+        typed.end()
         if self._keys.detached:
             with anyio.move_on_after(_LAST_WORDS_SECONDS):
                 # Ends the conversation once all is sent.
@@ -171,15 +168,15 @@ class _Conversation:
         elif self.is_raw or data is None:
             self._finish(End.HUNG_UP)
 
-    async def _send(self, taken: MemoryObjectReceiveStream[bytes]) -> None:
+    async def _send(self, typed: Ahead) -> None:
         """Send what was read; what nobody takes is dropped, and the end of the output is near."""
-        async with taken:
-            async for data in taken:
-                try:
-                    await self._attachment.send(data)
-                except PodmanError:
-                    if not self.is_raw:
-                        return
+        while data := await typed.take(_PIECE_BYTES):
+            try:
+                await self._attachment.send(data)
+            except PodmanError:
+                if not self.is_raw:
+                    typed.refuse()
+                    return
         if self._keys.detached:
             self._finish(End.DETACHED)
         elif not self.is_raw:
