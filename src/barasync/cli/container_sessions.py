@@ -9,17 +9,6 @@ import typer
 
 from barasync.cli import options
 
-DetachKeys = Annotated[
-    str,
-    typer.Option(
-        "--detach-keys",
-        help="What leaves it to itself, typed at a terminal; nothing for no keys.",
-        metavar="KEYS",
-    ),
-]
-# `terminals.DEFAULT`, which takes the client to load.
-_KEYS = "ctrl-p,ctrl-q"
-
 
 def exec_(
     container: options.Container,
@@ -48,7 +37,7 @@ def exec_(
         str | None,
         typer.Option("--workdir", "-w", help="An absolute path in it.", metavar="DIR"),
     ] = None,
-    detach_keys: DetachKeys = _KEYS,
+    detach_keys: options.DetachKeys = None,
     url: options.Url = None,
 ) -> None:
     """Execute COMMAND in a running container, beside its own; its exit code is ours.
@@ -75,7 +64,7 @@ def exec_(
 
 
 def attach(
-    container: options.Container, *, detach_keys: DetachKeys = _KEYS, url: options.Url = None
+    container: options.Container, *, detach_keys: options.DetachKeys = None, url: options.Url = None
 ) -> None:
     """Attach to the command of a running container, as to a shell that was detached.
 

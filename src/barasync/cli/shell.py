@@ -134,10 +134,10 @@ def shell(
     from barasync.cli.execute import Execution, Limits  # noqa: PLC0415 - as said
     from barasync.cli.secrets import read_secrets  # noqa: PLC0415 - as said
     from barasync.cli.show import show_shell  # noqa: PLC0415 - as said
-    from barasync.cli.terminals import DEFAULT, parse_detach_keys  # noqa: PLC0415 - as said
+    from barasync.cli.terminals import parse_detach_keys  # noqa: PLC0415 - as said
     from barasync.images.registry import Registries  # noqa: PLC0415 - as said
 
-    keys = parse_detach_keys(DEFAULT if detach_keys is None else detach_keys)
+    keys = parse_detach_keys(detach_keys)
     show_shell(
         Execution(
             plan=plan,

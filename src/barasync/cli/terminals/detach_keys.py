@@ -18,12 +18,15 @@ _HINT = (
 )
 
 
-def parse_detach_keys(text: str) -> bytes:
+def parse_detach_keys(text: str | None) -> bytes:
     """Return what a terminal sends for keys such as `ctrl-p,ctrl-q`; nothing for no keys.
+
+    `None` is for those of `DEFAULT`.
 
     Raises:
         ConfigError: the text names no keys.
     """
+    text = DEFAULT if text is None else text
     return b"".join(_key(word) for word in text.split(",")) if text else b""
 
 
