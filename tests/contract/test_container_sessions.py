@@ -77,6 +77,16 @@ async def test_what_cannot_be_executed_ends_with_126_and_127(
     assert "--env: 'NAME' is not NAME=VALUE" in pair.err
 
 
+async def test_a_command_that_closes_its_output_is_waited_for_as_long_as_it_runs(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    script = "echo last; exec <&- >&- 2>&-; sleep 15; exit 7"
+    async with idle(podman, busybox):
+        ended = await call(barasync, "container", "exec", "box", "--", "sh", "-c", script)
+
+    assert (ended.code, ended.out, ended.err) == (7, "last\n", "")
+
+
 async def test_piped_stdin_arrives_whole_while_output_flows(
     podman: Podman, busybox: str, barasync: Barasync
 ) -> None:

@@ -72,14 +72,6 @@ async def execute(container: Container, spec: ExecSpec, stdin: bytes = b"") -> E
     return Executed(printed[Stream.STDOUT], printed[Stream.STDERR], await session.inspect())
 
 
-async def code_of(session: ExecSession) -> int:
-    """Wait for the end of a command whose output nobody reads; return its exit code."""
-    ended = ExecInspect(running=True)
-    while ended.running:
-        ended = await session.inspect()
-    return ended.exit_code
-
-
 def script(text: str) -> ExecSpec:
     """A script of the POSIX shell."""
     return ExecSpec(command=("sh", "-c", text))
@@ -248,6 +240,54 @@ async def test_leaving_early_leaves_the_command_with_the_end_of_its_stdin(
             await execute(container, script("until test -e /tmp/done; do sleep 0.05; done"))
 
 
+async def test_the_output_of_a_command_that_closed_it_ends_with_the_command(
+    podman: Podman, busybox: str
+) -> None:
+    """Nobody has to guess how long it goes on: it is over when it says no more."""
+    text = "exec <&- >&- 2>&-; until test -e /tmp/go; do sleep 0.05; done; exit 7"
+
+    async with running(podman, busybox) as container:
+        for terminal in (False, True):
+            session = await container.exec(replace(script(text), terminal=terminal, stdin=True))
+            async with session.attached() as attachment:
+                with anyio.move_on_after(1) as silence:
+                    await anext(attachment.output, None)
+                before = await session.inspect()
+                await execute(container, script("touch /tmp/go"))
+                with anyio.fail_after(30):
+                    rest = [chunk async for chunk in attachment.output]
+            after = await session.inspect()
+            await execute(container, script("rm /tmp/go"))
+
+            assert silence.cancelled_caught
+            assert before.running
+            assert (rest, after.running, after.exit_code) == ([], False, 7)
+
+
+async def test_the_end_of_a_command_that_was_left_is_waited_for(
+    podman: Podman, busybox: str
+) -> None:
+    text = "echo ready; until test -e /tmp/go; do sleep 0.05; done; exit 6"
+    codes = []
+
+    async def wait(session: ExecSession) -> None:
+        codes.append(await session.wait())
+
+    async with running(podman, busybox) as container:
+        session = await container.exec(script(text))
+        async with session.attached() as attachment:
+            await anext(attachment.output)
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as group:
+                group.start_soon(wait, session)
+                assert (await session.inspect()).running
+                await execute(container, script("touch /tmp/go"))
+
+    assert codes == [6]
+    with pytest.raises(NotFound):
+        await session.wait()
+
+
 async def test_exec_seems_to_run__when_it_was_started_detached(
     podman: Podman, busybox: str
 ) -> None:
@@ -258,7 +298,7 @@ async def test_exec_seems_to_run__when_it_was_started_detached(
         if quirks.EXEC_SEEMS_TO_RUN.is_active(podman.version.release):
             assert (await session.inspect()).running
         else:
-            assert await code_of(session) == 5
+            assert await session.wait() == 5
 
 
 async def test_exec_stays__where_no_request_removes_it(podman: Podman, busybox: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import anyio
 import msgspec
 
 from barasync.aiopodman import quirks
@@ -19,6 +20,8 @@ from barasync.aiopodman.wire.refusal import refusal_in_output
 # Podman 126 and 127, as its own command: the command cannot be executed, or is not there.
 _NOT_EXECUTED = frozenset({126, 127})
 _MAX_REFUSAL_BYTES = 4096
+_FIRST_PAUSE_SECONDS = 0.02
+_LONGEST_PAUSE_SECONDS = 1.0
 # Nothing turns podman's default keys off, so it gets some that nobody types.
 _NO_KEYS = ",".join(["ctrl-@"] * 16)
 
@@ -99,9 +102,10 @@ class ExecSession:
     async def attached(self) -> AsyncIterator[Attachment]:
         """Start the command, with both directions of a connection to it.
 
-        That the command could not be executed is told by iterating over the output. Leaving the
-        block early leaves the command running, and lets it read the end of its stdin unless that is
-        a terminal. It is started once. When cancelled on entering, it may have been started.
+        The output ends when the command does, also where that has closed it long before. That it
+        could not be executed is told by iterating over the output. Leaving the block early leaves
+        the command running, and lets it read the end of its stdin unless that is a terminal. It is
+        started once. When cancelled on entering, it may have been started.
 
         Raises:
             Conflict: the container does not run, or the command was started before.
@@ -152,6 +156,28 @@ class ExecSession:
         Source: `GET /libpod/exec/{id}/json`.
         """
         return await self._libpod.get(self._path("json"), ExecInspect)
+
+    async def wait(self) -> int:
+        """Wait until the command has ended; return its exit code.
+
+        Waits for as long as that takes; put a deadline around it. The end of `attached`'s output is
+        the signal to prefer: after it this answers at once. Without it, as of a session that was
+        left early, podman has no request to wait with, and its events do not name the session: it
+        is asked with pauses, 0.02 s at first and twice as long each time, up to 1 s.
+
+        Of a session that was started detached podman 4 knows no exit code
+        (`quirks.EXEC_SEEMS_TO_RUN`): this ends five minutes after the command, with `NotFound`.
+
+        Raises:
+            NotFound: podman has forgotten the session, and its exit code; see `inspect`.
+
+        Source: `GET /libpod/exec/{id}/json`.
+        """
+        pause = _FIRST_PAUSE_SECONDS
+        while (state := await self.inspect()).running:
+            await anyio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        return state.exit_code
 
     async def remove(self, *, force: bool = False) -> None:
         """Have podman forget the session; with `force` one whose command runs, which is killed.

@@ -16,8 +16,7 @@ from barasync.errors import EXIT_NOT_PASSED
 
 EXIT_NOT_EXECUTABLE = 126
 EXIT_NOT_FOUND = 127
-_LOOK_SECONDS = 0.02
-_PATIENCE_SECONDS = 10.0
+_USUAL_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +75,7 @@ async def execute_in(
             typer.echo(f"detached; the command goes on in {state.name}", err=True)
         code = end.exit_code
         try:
-            return await _exit_code(session) if code is None else code
+            return await _exit_code(session, state.name) if code is None else code
         except NotFound:
             # Podman 5 forgets a session with the end of its container, podman 4 with its removal.
             typer.echo(
@@ -86,16 +85,16 @@ async def execute_in(
             return EXIT_NOT_PASSED
 
 
-async def _exit_code(session: ExecSession) -> int:
-    """Return the exit code of a command that has said all; podman need not have seen its end."""
-    with anyio.move_on_after(_PATIENCE_SECONDS):
-        while True:
-            found = await session.inspect()
-            if not found.running:
-                return found.exit_code
-            await anyio.sleep(_LOOK_SECONDS)
-    typer.echo("barasync: podman does not tell the exit code of the command", err=True)
-    return EXIT_NOT_PASSED
+async def _exit_code(session: ExecSession, name: str) -> int:
+    """Return the exit code of a command whose output has ended, which is when it ends itself."""
+    with anyio.move_on_after(_USUAL_SECONDS):
+        return await session.wait()
+    typer.echo(
+        f"barasync: podman broke off the output of the command, which goes on in {name}; "
+        "its exit code is waited for",
+        err=True,
+    )
+    return await session.wait()
 
 
 def _refused(error: OCIRuntimeError, code: int) -> int:
