@@ -137,7 +137,7 @@ async def test_no_byte_detaches_unless_keys_were_asked_for(podman: Podman, busyb
     assert [text.strip() for text in arrived] == [b"10", b"11", b"00"]
 
 
-async def test_podmans_own_keys_end_the_output_and_leave_the_container_running(
+async def test_attach_ends_with_a_notice__podmans_own_keys_end_the_output_without_it(
     podman: Podman, busybox: str
 ) -> None:
     script = f"until {ONE_BYTE} | grep -q x; do :; done; exit 6"

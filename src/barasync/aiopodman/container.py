@@ -18,7 +18,6 @@ from barasync.aiopodman.errors import (
     HealthCheckTimeout,
     NotFound,
     ProtocolError,
-    ServerError,
 )
 from barasync.aiopodman.execs import ExecSession, ExecSpec, create_session
 from barasync.aiopodman.health import HEALTHY, HealthReport
@@ -30,6 +29,7 @@ from barasync.aiopodman.models import (
     StatsReport,
 )
 from barasync.aiopodman.output import Received, complete, rest
+from barasync.aiopodman.removal import require_removed
 from barasync.aiopodman.stats import Processes, open_stats, read_processes, read_sample
 from barasync.aiopodman.streams import DecodedStream, Decoder
 from barasync.aiopodman.transport import Query
@@ -419,15 +419,8 @@ class Container(ContainerFiles):
             if not missing_ok:
                 raise
             return
-        for removed in decode_document(answer.body or b"[]", list[Removed]):
-            if removed.error is not None:
-                raise ServerError(
-                    status=answer.status,
-                    cause=str(removed.error),
-                    message=f"container {self.id[:12]} was not removed: {removed.error}",
-                    method="DELETE",
-                    path=f"/libpod/{path}",
-                )
+        reports = decode_document(answer.body or b"[]", list[Removed])
+        require_removed(reports, f"container {self.id[:12]}", answer=answer, path=path)
 
     async def _post(self, action: str) -> None:
         await self._libpod.post(self._path(action))

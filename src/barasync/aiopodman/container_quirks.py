@@ -24,7 +24,7 @@ COMMAND_IS_DEMANDED = Quirk(
     trap="create refuses an image that has no command where none is given",
     workaround="the caller gives one, also to a container that never runs",
     evidence="measured on 4.3.1, gone in 5.4.2",
-    fixed=(5, 0, 0),
+    fixed=(5, 4, 2),
 )
 TIMEOUT_IS_WHOLE_SECONDS = Quirk(
     name="timeout-is-whole-seconds",
@@ -37,7 +37,7 @@ RLIMITS_REPLACE_DEFAULTS = Quirk(
     trap="as root, rlimits of a container replace default_ulimits: nproc becomes 1048576",
     workaround="the caller that gives any rlimit gives nofile and nproc",
     evidence="measured on 4.3.1, gone in 5.4.2",
-    fixed=(5, 0, 0),
+    fixed=(5, 4, 2),
 )
 LIMITS_NEED_DELEGATION = Quirk(
     name="limits-need-delegation",
@@ -57,8 +57,22 @@ TOP_OF_NOTHING_IS_EMPTY = Quirk(
     name="top-of-nothing-is-empty",
     trap="top of a container that does not run is answered with 200 and no document",
     workaround="top takes that for the conflict that newer podmans answer",
-    evidence="measured on 4.3.1, gone in 5.4.2",
-    fixed=(5, 0, 0),
+    evidence="measured on 4.3.1; podman d0505d6bac",
+    fixed=(4, 6, 0),
+)
+# Pods
+
+POD_STOP_WANTS_ALL = Quirk(
+    name="pod-stop-wants-all",
+    trap="stop of a pod does nothing once one of its containers has ended (`Degraded`)",
+    workaround="the caller kills such a pod, or removes it by force",
+    evidence="measured on 4.3.1 and 5.4.2, read in pods.go of both",
+)
+POD_STOP_OF_ZERO_IS_TEN = Quirk(
+    name="pod-stop-of-zero-is-ten",
+    trap="a pod that is to be stopped within 0 seconds gets ten",
+    workaround="Pods.stop refuses less than 1; kill waits for nothing",
+    evidence="measured on 4.3.1 and 5.4.2, read in pods.go of both",
 )
 # Removal
 
@@ -98,7 +112,7 @@ EXEC_SEEMS_TO_RUN = Quirk(
     trap="an exec session that was started detached counts as running when its command has ended",
     workaround="the caller starts it attached where it wants to know of its end",
     evidence="measured on 4.3.1, gone in 5.4.2",
-    fixed=(5, 0, 0),
+    fixed=(5, 4, 2),
 )
 EXEC_STAYS = Quirk(
     name="exec-stays",

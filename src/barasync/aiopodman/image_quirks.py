@@ -80,7 +80,7 @@ LIST_REFUSES_IDS = Quirk(
     trap="a manifest list takes no image by its ID, and asks a registry for one that has a name",
     workaround="manifests.add says that the image lies in the storage",
     evidence="measured on 4.3.1, gone in 5.4.2",
-    fixed=(5, 0, 0),
+    fixed=(5, 4, 2),
 )
 LIST_NAME_MEANS_A_MEMBER = Quirk(
     name="list-name-means-a-member",
@@ -99,12 +99,12 @@ PUSH_TELLS_NO_DIGEST = Quirk(
     trap="the push of an image does not say which digest it has in the registry",
     workaround="push returns none, and the caller adds what the name stands for to a list",
     evidence="measured on 4.3.1, gone in 5.4.2",
-    fixed=(5, 0, 0),
+    fixed=(5, 4, 2),
 )
 IMAGE_LABELS_EXCLUDE = Quirk(
     name="image-labels-exclude",
     trap="images asked for by several labels are none",
     workaround="images.list asks for one label and looks at the others itself",
     evidence="measured on 4.3.1, gone in 5.4.2",
-    fixed=(5, 0, 0),
+    fixed=(5, 4, 2),
 )

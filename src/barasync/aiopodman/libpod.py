@@ -45,10 +45,16 @@ class Libpod:
         patience: float | None = 0.0,
     ) -> T:
         """GET a JSON document; `patience` as in the transport."""
+        return decode_document(await self.read(path, query, patience=patience), as_type)
+
+    async def read(
+        self, path: str, query: Query = _NO_QUERY, *, patience: float | None = 0.0
+    ) -> bytes:
+        """GET an answer as it is, which may be empty; `patience` as in the transport."""
         answer = await self.transport.request(
             "GET", self._full(path), query=query, patience=patience
         )
-        return decode_document(answer.body, as_type)
+        return answer.body
 
     async def ask(self, path: str) -> None:
         """GET what is answered without a document, by the status alone."""

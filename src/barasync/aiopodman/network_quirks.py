@@ -27,7 +27,7 @@ BRIDGE_CHANGES_ITS_ADDRESS = Quirk(
     trap="a bridge changes its address as containers come and go; others lose packets for seconds",
     workaround="engine.enforcement has the bridge keep the address that it has",
     evidence="measured on 4.3.1: a connection took longer than 5 s; 5.4.2 sets the address",
-    fixed=(5, 0, 0),
+    fixed=(5, 4, 2),
 )
 JOINED_CONTAINER_STAYS = Quirk(
     name="joined-container-stays",

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from barasync.aiopodman.errors import NotFound, ServerError
+from barasync.aiopodman.errors import NotFound
 from barasync.aiopodman.libpod import Libpod, carries, encode_filters, label_filters, segment
 from barasync.aiopodman.models import Removed
+from barasync.aiopodman.removal import require_removed
 from barasync.aiopodman.stats import Processes, read_processes
 from barasync.aiopodman.wire.documents import decode_document
 
@@ -160,11 +161,10 @@ class Pods:
         """Send all containers in a pod their stop signal, and SIGKILL after `timeout` seconds.
 
         Nothing happens when none of them runs, and neither once one of them has ended (the state
-        `Degraded`, measured on 4.3.1 and 5.4.2): `kill` does then.
+        `Degraded`, `quirks.POD_STOP_WANTS_ALL`): `kill` does then.
 
         Raises:
-            ValueError: `timeout` is not at least 1; podman takes 0 for its default of 10 (measured
-                on 4.3.1 and 5.4.2).
+            ValueError: `timeout` is not at least 1 (`quirks.POD_STOP_OF_ZERO_IS_TEN`).
 
         Source: `POST /libpod/pods/{name}/stop`.
         """
@@ -176,6 +176,9 @@ class Pods:
         """Send a signal to the containers of a pod that run, those of a `Degraded` one as well.
 
         Returns before that has an effect.
+
+        Raises:
+            Conflict: none of them runs.
 
         Source: `POST /libpod/pods/{name}/kill`.
         """
@@ -207,12 +210,5 @@ class Pods:
             if not missing_ok:
                 raise
             return
-        removed = decode_document(answer.body, Removed)
-        if removed.error is not None:
-            raise ServerError(
-                status=answer.status,
-                cause=str(removed.error),
-                message=f"pod {name} was not removed: {removed.error}",
-                method="DELETE",
-                path=f"/libpod/{path}",
-            )
+        reports = [decode_document(answer.body, Removed)]
+        require_removed(reports, f"pod {name}", answer=answer, path=path)

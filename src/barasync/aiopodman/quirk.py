@@ -13,8 +13,10 @@ class Quirk:
 
     It is active from `since` (inclusive; `None`: from the oldest supported version) up to `fixed`
     (exclusive; `None`: in every version known). `evidence` names an upstream issue or commit, or
-    says that it was measured. `on_demand` is false where the trap cannot be sprung at will: then
-    the tests show only that the way around is taken.
+    says that it was measured. Where it names no change of podman's, a trap counts as set up to the
+    first release that was seen without it, and from the major release on that was first seen with
+    it; what lies between two that were measured is not known. `on_demand` is false where the trap
+    cannot be sprung at will: then the tests show only that the way around is taken.
     """
 
     name: str

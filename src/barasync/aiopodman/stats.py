@@ -13,6 +13,7 @@ from barasync.aiopodman.libpod import Libpod, segment
 from barasync.aiopodman.models import ContainerStats, StatsReport
 from barasync.aiopodman.streams import DecodedStream
 from barasync.aiopodman.transport import Query
+from barasync.aiopodman.wire.documents import decode_document
 from barasync.aiopodman.wire.ndjson import RecordDecoder
 
 _PATH = "containers/stats"
@@ -60,15 +61,13 @@ async def read_processes(
     """
     query: Query = {"stream": False, "ps_args": ",".join(descriptors) or None}
     path = f"{kind}/{segment(name)}/top"
-    try:
-        return await libpod.get(path, Processes, query)
-    except ProtocolError as error:
-        if not libpod.has(TOP_OF_NOTHING_IS_EMPTY):
-            raise
+    shown = await libpod.read(path, query)
+    if not shown and libpod.has(TOP_OF_NOTHING_IS_EMPTY):
         raise Conflict(
             status=200,
             cause=_NOTHING_RUNS,
             message=_NOTHING_RUNS,
             method="GET",
             path=f"/libpod/{path}",
-        ) from error
+        )
+    return decode_document(shown, Processes)

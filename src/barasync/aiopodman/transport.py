@@ -221,11 +221,12 @@ class Transport:
             with anyio.move_on_after(self.timeout):
                 try:
                     duplex = await upgrade(
-                        self.socket_path, request, partial(self.translated, request), self.timeout
+                        self.socket_path, request, partial(self.translated, request)
                     )
                 except Refused as refused:
                     self._absence.answered()
-                    raise _refusal(request, refused.response, refused.response.content) from None
+                    text = await self._read_some(refused.response, request)
+                    raise _refusal(request, refused.response, text) from None
                 self._absence.answered()
                 return duplex
             raise httpx2.ReadTimeout(f"no headers within {self.timeout} s")

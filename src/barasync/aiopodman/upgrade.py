@@ -12,16 +12,11 @@ import httpcore2
 import httpx2
 from anyio import CancelScope
 
-from barasync.aiopodman.download import read_head, request_head
-from barasync.aiopodman.errors import ProtocolError
-from barasync.aiopodman.unix import UnixBackend, UnixStream
-from barasync.aiopodman.wire.response import Body, Head
+from barasync.aiopodman.download import READ_BYTES, answer, begin
+from barasync.aiopodman.unix import UnixStream
 
-# As much as a unix socket holds by default.
-_READ_BYTES = 256 << 10
 _SWITCHING_PROTOCOLS = 101
 _FIRST_ERROR = 400
-_MAX_ERROR_BYTES = 64 * 1024
 
 Translated = Callable[[], AbstractAsyncContextManager[None]]
 """Turns the errors of the HTTP library into those of this package."""
@@ -45,7 +40,7 @@ class Duplex:
             data, self._rest = self._rest, b""
             return data
         async with self._translated():
-            return await self._connection.read(_READ_BYTES)
+            return await self._connection.read(READ_BYTES)
 
     async def send(self, data: bytes) -> None:
         """Send all of `data`, waiting for podman to take it. When cancelled, part may be sent.
@@ -72,57 +67,29 @@ class Duplex:
 
 
 class Refused(Exception):
-    """Podman did not give the connection over: its answer, with as much of the body as is kept."""
+    """Podman did not give the connection over: its answer, whose body is not read yet."""
 
-    def __init__(self, head: Head, body: bytes) -> None:
-        super().__init__(head.status)
-        self.response = httpx2.Response(head.status, headers=list(head.headers), content=body)
+    def __init__(self, response: httpx2.Response) -> None:
+        super().__init__(response.status_code)
+        self.response = response
 
 
-async def upgrade(
-    path: str,
-    request: httpx2.Request,
-    translated: Translated,
-    timeout: float,  # noqa: ASYNC109 of connecting
-) -> Duplex:
+async def upgrade(path: str, request: httpx2.Request, translated: Translated) -> Duplex:
     """Send a request with its body to the socket at `path` and return the connection.
 
     Closes it after a failure, or when cancelled; else the caller does. The errors are those of the
     pool.
 
     Raises:
-        Refused: podman answered with an error.
+        Refused: podman answered with an error; the caller closes that answer.
     """
-    connection = await UnixBackend().connect_unix_socket(path, timeout)
-    try:
-        rest = await _ask(connection, request)
-    except BaseException as error:
-        await connection.aclose()
-        if isinstance(error, ProtocolError):
-            raise httpcore2.RemoteProtocolError(str(error)) from error
-        raise
-    return Duplex(connection, rest, translated)
-
-
-async def _ask(connection: UnixStream, request: httpx2.Request) -> bytes:
-    """Send a request; return what came behind the head of the answer."""
-    await connection.write(request_head(request) + request.content)
-    head, rest = await read_head(connection, None, upgrade=True)
-    if head.status >= _FIRST_ERROR:
-        raise Refused(head, await _read_some(connection, Body(head), rest))
-    if head.status != _SWITCHING_PROTOCOLS:
+    begun = await begin(path, request, upgrade=True)
+    status = begun.head.status
+    if status >= _FIRST_ERROR:
+        raise Refused(await answer(begun))
+    if status != _SWITCHING_PROTOCOLS:
+        await begun.connection.aclose()
         raise httpcore2.RemoteProtocolError(
-            f"the connection was not given over, the answer is {head.status}"
+            f"the connection was not given over, the answer is {status}"
         )
-    return rest
-
-
-async def _read_some(connection: UnixStream, body: Body, data: bytes) -> bytes:
-    """Read the beginning of an error's text."""
-    text = body.feed(data)
-    while not body.complete and len(text) < _MAX_ERROR_BYTES:
-        data = await connection.read(_READ_BYTES)
-        if not data:
-            break
-        text += body.feed(data)
-    return text
+    return Duplex(begun.connection, begun.rest, translated)

@@ -20,7 +20,7 @@ _USUAL_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Execution:
+class ExecRequest:
     """What is to be executed; `detach_keys` are bytes that leave it to itself."""
 
     command: tuple[str, ...]
@@ -33,7 +33,7 @@ class Execution:
 
 async def execute_in(
     word: str,
-    execution: Execution,
+    request: ExecRequest,
     interrupts: Interrupts,
     *,
     url: str | None,
@@ -47,13 +47,13 @@ async def execute_in(
         ConfigError: the word means no container, several, or one that does not run.
     """
     # Podman gives a terminal to the command, and says nothing of its kind.
-    kind = {"TERM": environ.get("TERM") or "xterm"} if execution.terminal else {}
+    kind = {"TERM": environ.get("TERM") or "xterm"} if request.terminal else {}
     spec = ExecSpec(
-        command=execution.command,
-        environment={**kind, **execution.environment},
-        user=execution.user,
-        working_directory=execution.working_directory,
-        terminal=execution.terminal,
+        command=request.command,
+        environment={**kind, **request.environment},
+        user=request.user,
+        working_directory=request.working_directory,
+        terminal=request.terminal,
         stdin=True,
     )
     async with found_container(word, url, environ) as (_podman, container, state):
@@ -64,8 +64,8 @@ async def execute_in(
                 end = await converse(
                     attachment,
                     Here.of(interrupts, environ),
-                    resize=session.resize if execution.terminal else None,
-                    detach_keys=execution.detach_keys,
+                    resize=session.resize if request.terminal else None,
+                    detach_keys=request.detach_keys,
                 )
         except CommandNotFound as error:
             return _refused(error, EXIT_NOT_FOUND)

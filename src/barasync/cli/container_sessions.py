@@ -46,11 +46,11 @@ def exec_(
     126, of one that is not there with 127.
     """
     # The client takes 0.2 s to load; `--help` does without.
-    from barasync.cli.container_exec import Execution, execute_in  # noqa: PLC0415 - as said
+    from barasync.cli.container_exec import ExecRequest, execute_in  # noqa: PLC0415 - as said
     from barasync.cli.interrupts import finish  # noqa: PLC0415 - as said
     from barasync.cli.terminals import is_terminal, parse_detach_keys  # noqa: PLC0415 - likewise
 
-    execution = Execution(
+    request = ExecRequest(
         command=tuple(command),
         environment=options.parse_pairs("--env", env or ()),
         user=user,
@@ -59,7 +59,7 @@ def exec_(
         detach_keys=parse_detach_keys(detach_keys),
     )
     finish(
-        lambda interrupts: execute_in(container, execution, interrupts, url=url, environ=os.environ)
+        lambda interrupts: execute_in(container, request, interrupts, url=url, environ=os.environ)
     )
 
 

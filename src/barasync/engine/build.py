@@ -20,7 +20,7 @@ from barasync.engine.once import Once
 from barasync.engine.step_container import Draft, Removals, removing
 from barasync.engine.step_copy import send_copy
 from barasync.engine.step_log import StepLog
-from barasync.engine.step_run import Execution, TimeLimit, execute, spec_of
+from barasync.engine.step_run import StepExecution, TimeLimit, execute, spec_of
 from barasync.engine.step_words import explained, left_out
 from barasync.engine.usage import RunCgroup
 from barasync.images.cache import REPOSITORY, StepCache, replaced_tag, step_key
@@ -149,7 +149,7 @@ class Builder:
         self._picked: Once[str, Picked] = Once(self._pick)
         self._made: dict[str, str] = {}
         self._locks: dict[str, anyio.Lock] = {}
-        self._execution = Execution(
+        self._execution = StepExecution(
             podman=context.podman,
             gate=context.gates.start,
             hurry=context.hurry,

@@ -37,7 +37,7 @@ _HOME = ': "${HOME:=/}"; export HOME; '
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Execution:
+class StepExecution:
     """How steps are executed: `gate` bounds how many are started at once.
 
     `hurry` is set when nobody wants to wait any more.
@@ -107,7 +107,7 @@ def spec_of(
 async def execute(
     container: Container,
     log: StepLog,
-    execution: Execution,
+    execution: StepExecution,
     *,
     limit: TimeLimit,
     where: str,
