@@ -18,7 +18,7 @@ from barasync.engine.image_uses import UseFiles
 from barasync.engine.pruning import AUTOMATIC, FAILED_SECONDS, prune
 from barasync.errors import ConfigError
 from barasync.images.inventory import own_images
-from barasync.images.kept import kept_name, require_kept
+from barasync.images.kept import NeededImage, kept_name, require_kept
 from barasync.matrix.outcome import Status
 from barasync.report.files import runs_directory
 from barasync.report.kept import LAST, KeptCell, find_kept
@@ -81,7 +81,7 @@ async def test_cells_that_fail_are_kept_as_they_were_and_those_that_pass_are_not
     cell = await looked_up(barasync, f"{NATIVE}-bad", run_id[:13])
     assert (cell.image, cell.status, cell.asked) == (found[names[0]], Status.FAILED, busybox)
     assert (cell.settings.memory, cell.settings.network) == (64 << 20, "none")
-    await require_kept(podman, cell.image, "cell")
+    await require_kept(podman, NeededImage(id=cell.image, what="cell"))
 
 
 async def test_a_cell_that_ran_out_of_memory_is_kept(
@@ -109,7 +109,7 @@ async def test_a_workspace_that_was_a_layer_is_in_what_is_kept_and_one_that_was_
 
     files = await run(podman, shell(layer.image, "pwd; ls"))
     assert files.stdout == b"/workspace\nbarasync.toml\nmade\n"
-    assert layer.settings.workspace is WorkspaceMode.NONE
+    assert layer.settings.table().workspace is WorkspaceMode.NONE
     assert (await run(podman, shell(overlay.image, "ls -A /workspace"))).stdout == b""
     assert overlay.settings.workspace is WorkspaceMode.OVERLAY
     said = f"note: {NATIVE}: the image that is kept of it is without what was mounted at /workspace"
@@ -216,7 +216,7 @@ async def test_secrets_are_neither_in_what_is_kept_nor_in_the_record(
 
     cell = await looked_up(barasync, NATIVE)
     assert barasync.result()["cells"][0]["exit_code"] == len(secret)
-    assert cell.settings.secrets == ["TOKEN=env:CI_TOKEN", "file=env:CI_TOKEN"]
+    assert cell.settings.secrets == ("TOKEN=env:CI_TOKEN", "file=env:CI_TOKEN")
     seen = await run(
         podman, shell(cell.image, "env; grep -r hunter2 /run /etc /tmp /proc/1/environ")
     )
@@ -258,7 +258,7 @@ async def test_clean_removes_what_is_kept_when_told_so_and_leaves_what_is_used(
     assert none.out.startswith("nothing is kept of failed cells\n")
     assert (await podman.images.inspect("localhost/mine:1")).id == named.image
     with pytest.raises(ConfigError, match=r"one: image .* is not on this service any more"):
-        await require_kept(podman, one.image, "one")
+        await require_kept(podman, NeededImage(id=one.image, what="one", name=one.name))
 
 
 async def test_clean_of_what_is_kept_also_frees_the_layers_it_is_made_from(

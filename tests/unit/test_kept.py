@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
-from msgspec import UNSET
 
 from barasync.config.schema import CellSettings, CellTable, WorkspaceMode
+from barasync.config.services import Healthy, ListensAt, Service, parse_services
 from barasync.errors import ConfigError
 from barasync.images.kept import kept_name
 from barasync.matrix.kept import KeptSettings
 from barasync.matrix.outcome import Outcome, Snapshot, Status
 from barasync.matrix.platforms import Platform
 from barasync.report.files import RunDirectory, runs_directory
-from barasync.report.jsonl import EventLog
+from barasync.report.jsonl import EventLog, encode
 from barasync.report.kept import LAST, find_kept
 from barasync.report.result import reduce_events, write_result
 from tests.unit.report_examples import CANCELLED, FAILED, PASSED, finished, run_started
@@ -47,13 +48,22 @@ def runs(tmp_path: Path) -> Path:
 
 
 def record(
-    runs: Path, run: str, outcomes: Mapping[str, Outcome | None], *, ended: bool = True
+    runs: Path,
+    run: str,
+    outcomes: Mapping[str, Outcome | None],
+    *,
+    ended: bool = True,
+    at: float | None = None,
 ) -> None:
-    """Write what a run of these cells leaves; one without an outcome has not ended."""
+    """Write what a run of these cells leaves; one without an outcome has not ended.
+
+    It began `at` that time, in seconds since 1970, else in the order of the IDs.
+    """
+    began = at or float(run[:8])
     directory = RunDirectory(runs / run)
     directory.path.mkdir(parents=True)
     events = [
-        run_started(*outcomes),
+        msgspec.structs.replace(run_started(*outcomes), at=began),
         *(finished(cell, outcome) for cell, outcome in outcomes.items() if outcome is not None),
     ]
     with EventLog(directory.events) as log:
@@ -87,7 +97,12 @@ def test_cells_whose_names_are_too_long_for_a_tag_still_have_names_of_their_own(
 
 def test_remembered_limits_are_laid_over_those_of_the_project_also_where_there_was_none() -> None:
     settings = CellSettings(
-        memory=1 << 20, cpus=None, pids=None, network="none", workspace=WorkspaceMode.OVERLAY
+        memory=1 << 20,
+        cpus=None,
+        pids=None,
+        network="none",
+        workspace=WorkspaceMode.OVERLAY,
+        stop_grace=5.0,
     )
 
     assert KeptSettings.of(settings).table() == CellTable(
@@ -96,15 +111,47 @@ def test_remembered_limits_are_laid_over_those_of_the_project_also_where_there_w
         pids=0,
         network="none",
         workspace=WorkspaceMode.OVERLAY,
+        stop_grace=5.0,
         cap_add=[],
         secrets=[],
         volumes=[],
         caches=[],
+        services=[],
     )
 
 
 def test_a_workspace_that_was_a_layer_is_in_the_image_and_not_made_anew() -> None:
     assert SETTINGS.table().workspace is WorkspaceMode.NONE
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        Service(name="db", image="postgres:16"),
+        Service(
+            name="db",
+            image="database",
+            native=True,
+            ready=("pg_isready", "-q"),
+            ready_timeout=7.5,
+            command=("postgres", "-c", "fsync=off"),
+            env={"A": "1"},
+            user="postgres",
+            memory=1 << 30,
+            cpus=0.5,
+        ),
+        Service(name="db", image="database", ready=ListensAt(5432)),
+        Service(name="db", image="database", ready=Healthy()),
+    ],
+)
+def test_a_service_is_remembered_as_it_was_with_the_image_that_it_had(service: Service) -> None:
+    remembered = KeptSettings.of(CellSettings(services=(service,)), [(service, IMAGE)])
+
+    read = msgspec.json.decode(encode(remembered), type=KeptSettings)
+
+    (table,) = read.table().services
+    assert parse_services([table]) == (replace(service, image=IMAGE),)
+    assert read.services[0].asked == service.image
 
 
 # The search
@@ -123,7 +170,20 @@ def test_a_kept_cell_is_found_by_its_run_the_beginning_of_it_or_as_the_last(
     assert (found.run, found.cell, found.status) == (NEW, "amd64", Status.FAILED)
     assert (found.image, found.name, found.asked) == (IMAGE, "localhost/barasync/kept:x", "base")
     assert (found.platform, found.config) == (Platform("amd64"), None)
-    assert found.settings == SETTINGS.table()
+    assert found.settings == SETTINGS
+
+
+def test_the_order_of_runs_is_that_of_their_beginnings_not_of_a_clock_that_is_set_back(
+    runs: Path,
+) -> None:
+    record(runs, NEW, {"amd64": KEPT}, at=1000.0)
+    record(runs, OLD, {"amd64": KEPT}, at=1001.5)
+    (runs / "20261128-000000-ffff").mkdir()
+
+    assert find_kept(runs, LAST, "amd64").run == OLD
+    with pytest.raises(ConfigError) as raised:
+        find_kept(runs, "2026", "amd64")
+    assert raised.value.hint == f"the last: {OLD}, {NEW}, 20261128-000000-ffff"
 
 
 def test_the_last_run_is_the_last_of_which_something_was_kept(runs: Path) -> None:
@@ -143,7 +203,7 @@ def test_a_cell_of_a_run_that_goes_on_is_found_once_it_has_ended(runs: Path) -> 
 
 
 def test_a_snapshot_of_a_cell_that_failed_is_as_good(runs: Path) -> None:
-    snapshot = Snapshot(name="localhost/mine:1", image=IMAGE)
+    snapshot = Snapshot(name="localhost/mine:1", image=IMAGE, settings=SETTINGS)
     record(
         runs,
         NEW,
@@ -152,7 +212,7 @@ def test_a_snapshot_of_a_cell_that_failed_is_as_good(runs: Path) -> None:
 
     found = find_kept(runs, LAST, "amd64")
 
-    assert (found.name, found.settings.network) == ("localhost/mine:1", UNSET)
+    assert (found.name, found.settings) == ("localhost/mine:1", SETTINGS)
     with pytest.raises(ConfigError, match=r"cell arm64 of run .* passed"):
         find_kept(runs, NEW, "arm64")
 

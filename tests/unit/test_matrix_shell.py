@@ -9,7 +9,9 @@ import pytest
 from barasync.config.load import parse as parse_document
 from barasync.config.origin import Origin
 from barasync.config.schema import CellTable, WorkspaceMode
+from barasync.config.services import Service, ServiceTable
 from barasync.errors import ConfigError
+from barasync.matrix.axes import Combination
 from barasync.matrix.command import expand
 from barasync.matrix.plan import Plan, Request, plan_kept, plan_shell
 from barasync.matrix.platforms import Platform, parse
@@ -125,25 +127,68 @@ def test_several_architectures_are_refused_for_an_image() -> None:
         planned("debian", arch=("amd64,arm64",))
 
 
-def test_what_is_kept_of_a_cell_has_the_settings_that_the_cell_had() -> None:
-    document = parse_document(
-        FILE.replace('env = { A = "1" }', 'volumes = ["/a:/a", "/b:/b"]\nenv = { A = "1" }'),
-        Origin(),
-    )
-    request = Request(
-        native=Platform("amd64"),
-        document=document,
-        arch=("arm64",),
-        config=("release",),
-        options=CellTable(pids=9, volumes=["/c:/c"]),
-    )
-    had = CellTable(memory="1g", pids=7, volumes=["/a:/a"], workspace=WorkspaceMode.NONE)
+IMAGE = "4" * 64
+SERVICE = ServiceTable(name="db", image="5" * 64)
+HAD = CellTable(
+    memory="1g",
+    pids=7,
+    network="corp",
+    volumes=["/a:/a"],
+    workspace=WorkspaceMode.NONE,
+    services=[SERVICE],
+)
+NOW = """
+[defaults]
+image = "another"
+stop_grace = 9
+env = { A = "2" }
+volumes = ["/a:/other", "/b:/b"]
+services = [{ name = "queue", image = "queue" }]
+[config.other]
+memory = "2g"
+[network.corp]
+allow = ["10.0.0.0/8"]
+"""
 
-    (cell,) = plan_kept(request, "localhost/barasync/kept:r-c", had, ()).cells
 
-    assert (cell.id, cell.settings.image) == ("arm64-release", "localhost/barasync/kept:r-c")
-    assert (cell.settings.memory, cell.settings.pids) == (1 << 30, 9)
-    assert cell.settings.volumes == ("/a:/a", "/c:/c")
+def planned_kept(text: str | None, config: str | None = "release", **fields: Any) -> Plan:
+    document = None if text is None else parse_document(text, Origin())
+    request = Request(native=Platform("amd64"), document=document, **fields)
+    one = Combination(platform=parse("arm64"), config=config)
+    return plan_kept(request, one, IMAGE, HAD, ())
+
+
+def test_what_is_kept_of_a_cell_has_the_settings_that_the_cell_had_and_none_of_the_file() -> None:
+    (cell,) = planned_kept(NOW).cells
+
+    assert (cell.id, cell.config, cell.settings.image) == ("arm64-release", "release", IMAGE)
+    assert (cell.settings.memory, cell.settings.pids) == (1 << 30, 7)
+    assert (cell.settings.volumes, cell.settings.stop_grace) == (("/a:/a",), 0)
+    assert cell.settings.services == (Service(name="db", image="5" * 64),)
     assert cell.settings.workspace is WorkspaceMode.NONE
-    assert (cell.settings.timeout, cell.settings.retries) == (None, 0)
-    assert cell.provenance["memory"] == "of the cell that failed"
+    assert (cell.settings.env, cell.settings.timeout, cell.settings.retries) == ({}, None, 0)
+    assert cell.policy is not None
+    assert cell.policy.allow[0].text == "10.0.0.0/8"
+    assert cell.provenance["memory"] == "the memory of the cell that failed"
+
+
+def test_options_and_variables_go_before_what_the_cell_had() -> None:
+    options = CellTable(pids=9, volumes=["/c:/c"])
+    (cell,) = planned_kept(NOW, options=options, environ={"BARASYNC_MEMORY": "3g"}).cells
+
+    assert (cell.settings.memory, cell.settings.pids) == (3 << 30, 9)
+    assert cell.settings.volumes == ("/a:/a", "/c:/c")
+
+
+@pytest.mark.parametrize("text", [None, "[network.crop]\n"])
+def test_a_network_that_the_file_declares_no_more_is_said_and_another_one_can_be_given(
+    text: str | None,
+) -> None:
+    with pytest.raises(
+        ConfigError, match="the network of the cell that failed: there is no network 'corp'"
+    ):
+        planned_kept(text)
+
+    (cell,) = planned_kept(text, config=None, options=CellTable(network="none")).cells
+
+    assert (cell.id, cell.settings.network, cell.policy) == ("arm64", "none", None)

@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from barasync.aiopodman import Podman, SecretFile, ServerError, Stream
+from barasync.config.schema import WorkspaceMode
 from barasync.engine import secrets
 from barasync.engine.masking import masked_error, masked_outcome
 from barasync.engine.secrets import made_secrets
@@ -18,7 +19,8 @@ from barasync.errors import EngineUnavailable, ImageError
 from barasync.events import AnyEvent, CellFinished, ContainerStarted, RunFinished
 from barasync.masking.masker import Masker
 from barasync.masking.value import SecretValue
-from barasync.matrix.outcome import Collected, Outcome, Status
+from barasync.matrix.kept import KeptService, KeptSettings
+from barasync.matrix.outcome import Collected, Outcome, Snapshot, Status
 from barasync.matrix.platforms import Platform
 from tests.unit.fake_podman import FOREVER, Script, refused
 from tests.unit.world import World
@@ -247,8 +249,18 @@ async def test_an_image_that_cannot_be_made_is_told_without_a_value() -> None:
 def test_every_text_of_an_outcome_is_masked() -> None:
     text = f"<{TOKEN.decode()}>"
     collected = Collected(source="out", destination=text, refused=(text,), problem=text)
+    service = KeptService(name="db", image="id", asked=text, env={"TOKEN": text})
+    settings = KeptSettings(
+        workspace=WorkspaceMode.NONE, network="none", services=(service,), volumes=(text,)
+    )
+    snapshot = Snapshot(name=text, settings=settings)
     outcome = Outcome(
-        status=Status.FAILED, reason=text, hint=text, warnings=(text,), artifacts=(collected,)
+        status=Status.FAILED,
+        reason=text,
+        hint=text,
+        warnings=(text,),
+        artifacts=(collected,),
+        snapshot=snapshot,
     )
 
     masked = masked_outcome(outcome, MASKER)
@@ -259,6 +271,15 @@ def test_every_text_of_an_outcome_is_masked() -> None:
         hint="<***>",
         warnings=("<***>",),
         artifacts=(replace(collected, destination="<***>", refused=("<***>",), problem="<***>"),),
+        snapshot=replace(
+            snapshot,
+            name="<***>",
+            settings=replace(
+                settings,
+                services=(replace(service, asked="<***>", env={"TOKEN": "<***>"}),),
+                volumes=("<***>",),
+            ),
+        ),
     )
     assert masked_outcome(outcome, Masker()) is outcome
     assert masked_outcome(Outcome(status=Status.PASSED), MASKER) == Outcome(status=Status.PASSED)

@@ -50,6 +50,7 @@ from barasync.engine.secrets import made_secrets
 from barasync.engine.usage import RunCgroup
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
 from barasync.events import PlannedCell, RunStarted
+from barasync.images.kept import NeededImage, require_kept
 from barasync.images.proxies import proxies_of
 from barasync.images.registry import Registries
 from barasync.images.snapshot import require_free
@@ -88,8 +89,8 @@ class Execution:
     `check_elf` compares the shells of images with their platforms. `copies` go to every cell.
     `snapshots` are the names of the images to be made of cells, by ID, and with `keep_failed` one
     is made of each other cell that fails; `reports` are written when the run has ended.
-    `detachment` says how containers are to go on after it, if they are. With a `dialogue` it is a
-    shell, whose output is not recorded.
+    `needed` are images that have to be there. `detachment` says how containers are to go on after
+    it, if they are. With a `dialogue` it is a shell, whose output is not recorded.
     """
 
     plan: Plan
@@ -109,6 +110,7 @@ class Execution:
     snapshots: Mapping[str, Reference] = field(default_factory=dict)
     keep_failed: bool = False
     reports: tuple[Report, ...] = ()
+    needed: tuple[NeededImage, ...] = ()
     detachment: Detachment | None = None
     dialogue: Dialogue | None = None
 
@@ -164,6 +166,8 @@ async def execute(
                 notify(note)
             for name in execution.snapshots.values():
                 await require_free(connection.podman, name)
+            for needed in execution.needed:
+                await require_kept(connection.podman, needed)
             await require_programs(execution.plan)
             if connection.local:
                 await to_thread.run_sync(require_ports, execution.plan.policies)

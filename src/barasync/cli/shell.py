@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,8 +15,12 @@ from barasync.config.copies import parse_copies
 from barasync.config.schema import WorkspaceMode
 from barasync.errors import ConfigError
 from barasync.images.freshness import Freshness
+from barasync.matrix.axes import Combination
 from barasync.matrix.plan import Plan, Request, plan_kept, plan_shell
-from barasync.matrix.platforms import native, short_name
+from barasync.matrix.platforms import native
+
+if TYPE_CHECKING:
+    from barasync.images.kept import NeededImage
 
 
 def shell(
@@ -114,9 +117,10 @@ def shell(
         config=() if config is None else (config,),
     )
     words = tuple(command or ())
+    needed: tuple[NeededImage, ...] = ()
     if from_failed is not None:
         # The first word after -- is no cell then.
-        plan = _plan_failed(
+        plan, needed = _plan_failed(
             request, project, from_failed, words if name is None else (name, *words)
         )
         pull = Freshness.NEVER
@@ -149,6 +153,7 @@ def shell(
             deadline=None,
             artifacts=None if artifacts_dir is None else artifacts_dir.absolute(),
             snapshots=snapshots,
+            needed=needed,
             environ=os.environ,
             registries=Registries(environ=os.environ, pull=pull, insecure=insecure),
             check_elf=check_elf,
@@ -162,13 +167,14 @@ def shell(
 
 def _plan_failed(
     request: Request, project: Project, failed: tuple[str, str], command: tuple[str, ...]
-) -> Plan:
-    """Return the plan of a shell in what is kept of a failed cell.
+) -> tuple[Plan, tuple[NeededImage, ...]]:
+    """Return the plan of a shell in what is kept of a failed cell, and the images that takes.
 
     Raises:
         ConfigError: nothing is; or --arch or --config is given.
     """
     # It takes the records of runs to load.
+    from barasync.images.kept import NeededImage  # noqa: PLC0415 - it loads the client
     from barasync.report.files import runs_directory  # noqa: PLC0415 - as said
     from barasync.report.kept import find_kept  # noqa: PLC0415 - as said
 
@@ -178,6 +184,10 @@ def _plan_failed(
             hint="leave --arch and --config out",
         )
     kept = find_kept(runs_directory(project.directory), *failed)
-    config = () if kept.config is None else (kept.config,)
-    request = replace(request, arch=(short_name(kept.platform),), config=config)
-    return plan_kept(request, kept.name, kept.settings, command)
+    one = Combination(platform=kept.platform, config=kept.config)
+    plan = plan_kept(request, one, kept.image, kept.settings.table(), command)
+    services = (
+        NeededImage(id=each.image, what=f"service '{each.name}' ({each.asked}) of {kept}")
+        for each in kept.settings.services
+    )
+    return plan, (NeededImage(id=kept.image, what=str(kept), name=kept.name), *services)

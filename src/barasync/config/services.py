@@ -28,12 +28,14 @@ from barasync.config.bounds import (
 from barasync.config.destinations import port_number
 from barasync.config.policies import Protocol
 
+NATIVE = "native"
+"""Stands for the architecture of the host, whatever the cell's is."""
+
 # A label of a host name (RFC 1123, section 2.1), in lower case: it names a file and a container.
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 # A command of that name would be odd.
 _PORT = re.compile(r"([0-9]+)(?:/([A-Za-z]+))?")
 _TCP = Protocol.TCP.value
-_NATIVE = "native"
 _HEALTHY = "healthy"
 _TAKEN = "localhost"
 _MOST = 32
@@ -104,7 +106,7 @@ class Service:
         return {
             "image": self.image,
             "name": self.name,
-            "arch": _NATIVE if self.native else None,
+            "arch": NATIVE if self.native else None,
             "ready": list(self.ready) if isinstance(self.ready, tuple) else str(self.ready),
             "ready_timeout": self.ready_timeout,
             "command": list(self.command),
@@ -163,10 +165,10 @@ def _name(text: str) -> str:
 
 
 def _arch(text: str) -> bool:
-    if text != _NATIVE:
+    if text != NATIVE:
         raise BadValue(
-            f"{text!r} is not {_NATIVE!r}",
-            hint=f"{_NATIVE!r} is the architecture of the host; without `arch` it is the cell's",
+            f"{text!r} is not {NATIVE!r}",
+            hint=f"{NATIVE!r} is the architecture of the host; without `arch` it is the cell's",
         )
     return True
 

@@ -120,7 +120,7 @@ class Aftermath:
                         image=made.id,
                         bytes=made.size,
                         problem=None,
-                        settings=KeptSettings.of(self.job.cell.settings),
+                        settings=KeptSettings.of(self.job.cell.settings, self.job.services),
                     )
                     if made.mounted:
                         notes = (_missing(made.mounted, kept=kept),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from barasync.aiopodman import Attachment, Container, ContainerSpec
+from barasync.aiopodman import Attachment, Container, ContainerSpec, is_image_id
 from barasync.engine.verdict import Verdict
 from barasync.matrix.outcome import Status
 
@@ -14,6 +14,7 @@ CHOSEN_SHELL = ("/bin/sh", "-c", _CHOOSE)
 """Executes the shell of an image for a person: bash where it has one."""
 
 _COMMAND_NOT_FOUND = 127
+_DIGITS = 12
 
 Converse = Callable[[Attachment, Container], Awaitable[bool]]
 """Carries input and output until either has ended for good; tells whether to let it go on.
@@ -44,6 +45,8 @@ def without_shell(image: str, verdict: Verdict) -> Verdict:
     """Return the verdict on a chosen shell that podman did not find, in words of its own."""
     if verdict.exit_code != _COMMAND_NOT_FOUND:
         return verdict
+    if is_image_id(image):
+        image = image.removeprefix("sha256:")[:_DIGITS]
     return Verdict(
         status=Status.FAILED,
         exit_code=verdict.exit_code,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import fields, is_dataclass, replace
+from types import MappingProxyType
 
 from anyio import CancelScope
 
@@ -71,11 +72,16 @@ def masked_error(error: BarasyncError, masker: Masker) -> BarasyncError:
 
 
 def _masked(value: object, masker: Masker) -> object:
-    """Mask the texts in a value of dataclasses and tuples; a member of an enumeration is none."""
+    """Mask the texts in a value of dataclasses, tuples and mappings, but not the names in those.
+
+    A member of an enumeration is no text.
+    """
     if type(value) is str:
         return masker.text(value)
     if isinstance(value, tuple):
         return tuple(_masked(item, masker) for item in value)
+    if isinstance(value, Mapping):
+        return MappingProxyType({name: _masked(item, masker) for name, item in value.items()})
     if is_dataclass(value) and not isinstance(value, type):
         changes = {each.name: _masked(getattr(value, each.name), masker) for each in fields(value)}
         return replace(value, **changes)

@@ -25,7 +25,7 @@ from barasync.config.origin import Origin
 from barasync.config.policies import Policy
 from barasync.config.schema import WORKSPACE, CellTable, Document, WorkspaceMode
 from barasync.config.spelling import closest, did_you_mean
-from barasync.config.values import check_config_name
+from barasync.config.values import SETTINGS, check_config_name
 from barasync.config.volumes import Volume, parse_volume
 from barasync.errors import ConfigError, NothingSelected
 from barasync.matrix import axes, platforms
@@ -165,18 +165,26 @@ def plan_shell(request: Request, name: str, command: Sequence[str]) -> Plan:
     return replace(plan, notes=(*plan.notes, *_image_notes(plan.cells, document)))
 
 
-def plan_kept(request: Request, image: str, settings: CellTable, command: Sequence[str]) -> Plan:
-    """Return the plan of a shell in what is kept of a cell, whose architecture `request` asks for.
+def plan_kept(
+    request: Request,
+    one: Combination,
+    image: str,
+    settings: CellTable,
+    command: Sequence[str],
+) -> Plan:
+    """Return the plan of a shell in what is kept of the cell of a combination.
 
-    `image` is the name of what is kept, and `settings` are those that the cell had, which lie
-    between those of the file and those of the environment.
+    `image` is the ID of what is kept, and `settings` are those that the cell had. They take the
+    place of all that the file says of cells, which may have changed since; its networks are those
+    that it has now.
 
     Raises:
-        ConfigError: as `plan_run`.
+        ConfigError: as `plan_run`; or there is no network any more that the cell had.
     """
     document = request.document or Document()
+    request = replace(request, document=Document(network=document.network))
     words = _Words(image=image, command=tuple(command), interactive=True, settings=settings)
-    return _plan_one(request, _requested_one(request, document), words)
+    return _plan_one(request, one, words)
 
 
 def _cells_of_matrix(request: Request, document: Document) -> Mapping[str, Combination]:
@@ -258,9 +266,8 @@ class _Settings:
         names = {"image": "IMAGE", "command": "COMMAND"}
         self._above.append(command_line_layer(table, names=names))
         if words.settings is not None:
-            names = dict.fromkeys(words.settings.__struct_fields__, "of the cell that failed")
-            layer = command_line_layer(words.settings, names=names)
-            self._above.insert(0, replace(layer, adds=False))
+            names = {name: f"the {name} of the cell that failed" for name in SETTINGS}
+            self._lowest.append(command_line_layer(words.settings, names=names))
         if words.interactive:
             names = dict.fromkeys(("timeout", "retries"), "of a shell")
             limits = command_line_layer(CellTable(timeout=0, retries=0), names=names)
@@ -270,7 +277,11 @@ class _Settings:
         key = (one.config, one.includes)
         folded = self._folded.get(key)
         if folded is None:
-            folded = self._folded[key] = fold([*self._lowest, *self._between(one), *self._above])
+            folded = fold([*self._lowest, *self._between(one), *self._above])
+            # The file has checked its own, but not that of a cell that was.
+            network = folded.settings.network
+            check_network(network, self._policies, folded.provenance["network"])
+            self._folded[key] = folded
         return Cell(
             id=name,
             arch=short_name(one.platform),

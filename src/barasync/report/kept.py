@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from barasync.config.schema import CellTable
 from barasync.config.spelling import did_you_mean
 from barasync.errors import ConfigError
+from barasync.matrix.kept import KeptSettings
 from barasync.matrix.outcome import Snapshot, Status
 from barasync.matrix.platforms import Platform, parse
 from barasync.report.files import LATEST, RunDirectory
@@ -28,9 +28,9 @@ _AGAIN = "run it again with --keep-failed"
 class KeptCell:
     """A failed cell of which an image is kept.
 
-    `run` is the whole ID of its run. `image` is the ID of the kept image and `name` its name;
-    `asked` is the image that the cell was to have. `settings` are a layer of settings to be laid
-    over those of the project: with them and `image`, a container is as the cell's was.
+    `run` is the whole ID of its run. `image` is the ID of the kept image, and `name` what it was
+    called; `asked` is the image that the cell was to have. With `settings` and `image`, a container
+    is as the cell's was, whatever the project says by now.
     """
 
     run: str
@@ -41,7 +41,10 @@ class KeptCell:
     image: str
     name: str
     asked: str
-    settings: CellTable
+    settings: KeptSettings
+
+    def __str__(self) -> str:
+        return f"cell {self.cell} of run {self.run}"
 
 
 class _Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,14 +61,23 @@ class _Cell(msgspec.Struct, frozen=True, kw_only=True):
     def kept(self) -> Snapshot | None:
         """The image that is kept of it because it failed, or that was asked for anyway."""
         failed = self.status not in {Status.PASSED, None}
-        there = self.snapshot is not None and self.snapshot.image is not None
-        return self.snapshot if failed and there else None
+        snapshot = self.snapshot
+        if snapshot is None or snapshot.image is None or snapshot.settings is None:
+            return None
+        return snapshot if failed else None
 
 
 class _Result(msgspec.Struct, frozen=True, kw_only=True):
     cells: tuple[_Cell, ...]
 
 
+class _Event(msgspec.Struct, frozen=True):
+    """What every event has: when it was, in seconds since 1970."""
+
+    at: float
+
+
+_BEGINNING: msgspec.json.Decoder[_Event] = msgspec.json.Decoder(_Event)
 _DECODER: msgspec.json.Decoder[_Result] = msgspec.json.Decoder(_Result)
 
 
@@ -86,9 +98,9 @@ def find_kept(runs: Path, run: str, cell: str) -> KeptCell:
 
 
 def _ids(runs: Path) -> list[str]:
-    """Return the IDs of all runs, the oldest first."""
+    """Return the IDs of all runs."""
     try:
-        ids = sorted(each.name for each in runs.iterdir() if each.name[:1] not in {".", ""})
+        ids = [each.name for each in runs.iterdir() if each.name[:1] not in {".", ""}]
     except FileNotFoundError:
         ids = []
     except OSError as error:
@@ -101,25 +113,39 @@ def _ids(runs: Path) -> list[str]:
     return ids
 
 
+def _newest_first(runs: Path, ids: Iterable[str]) -> list[str]:
+    """Order runs by when they began: the time in an ID is that of a clock that is set back."""
+    return sorted(ids, key=lambda each: (_began(RunDirectory(runs / each)), each), reverse=True)
+
+
+def _began(directory: RunDirectory) -> float:
+    """Return when a run began, in seconds since 1970: 0 where its record does not tell."""
+    try:
+        with directory.events.open("rb") as events:
+            return _BEGINNING.decode(events.readline()).at
+    except (OSError, msgspec.DecodeError):
+        return 0.0
+
+
 def _named(runs: Path, ids: Sequence[str], run: str) -> str:
     if run in ids:
         return run
     found = [each for each in ids if run and each.startswith(run)]
     if len(found) == 1:
         return found[0]
-    newest = ", ".join(reversed((found or ids)[-_MOST_NAMED:]))
+    newest = ", ".join(_newest_first(runs, found or ids)[:_MOST_NAMED])
     if found:
         raise ConfigError(
             f"{run} is the beginning of the IDs of {len(found)} runs", hint=f"the last: {newest}"
         )
     raise ConfigError(
-        f"there is no run {run!r} in {runs}{did_you_mean(run, [*ids, LAST])}",
+        f"there is no run {run!r} in {runs}{did_you_mean(run, [*sorted(ids), LAST])}",
         hint=f"the last: {newest}; `{LAST}` is the last of which something was kept",
     )
 
 
 def _last(runs: Path, ids: Sequence[str]) -> str:
-    for each in reversed(ids):
+    for each in _newest_first(runs, ids):
         try:
             cells = _cells(runs, each)
         except ConfigError:
@@ -167,7 +193,7 @@ def _kept_of(run: str, cells: Sequence[_Cell], name: str) -> KeptCell:
         )
     cell = by_id[name]
     kept = cell.kept
-    if kept is None or kept.image is None or cell.status is None:
+    if kept is None or kept.image is None or kept.settings is None or cell.status is None:
         raise ConfigError(_without(run, cell), hint=_hint(kept_ones))
     return KeptCell(
         run=run,
@@ -178,7 +204,7 @@ def _kept_of(run: str, cells: Sequence[_Cell], name: str) -> KeptCell:
         image=kept.image,
         name=kept.name,
         asked=cell.image,
-        settings=CellTable() if kept.settings is None else kept.settings.table(),
+        settings=kept.settings,
     )
 
 
