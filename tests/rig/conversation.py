@@ -20,6 +20,7 @@ from barasync.aiopodman import Chunk, Stream, TransportError
 from barasync.cli import app
 from barasync.cli.containers import found_container
 from barasync.cli.interrupts import Interrupts, finish
+from barasync.cli.standard_streams import complete
 from barasync.cli.terminals import DEFAULT, Here, converse, parse_detach_keys
 
 _PIECE = bytes(range(256)) * 256
@@ -119,6 +120,7 @@ _KINDS = {"echo": Echo, "flood": Flood, "deaf": Deaf, "digest": Digest, "late": 
 
 
 def _main() -> None:
+    complete()
     kind, *more = sys.argv[1:]
     if "pid" in more:
         _say(f"pid {os.getpid()}")

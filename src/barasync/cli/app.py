@@ -15,6 +15,7 @@ from barasync import __version__
 from barasync.cli.commands import group_of
 from barasync.cli.open_files import allow_many
 from barasync.cli.signals import take_as_ctrl_c
+from barasync.cli.standard_streams import unwritten
 from barasync.cli.unread import comes_of_broken_pipe, leave_unread
 from barasync.errors import EXIT_INTERRUPTED, EXIT_UNREAD
 
@@ -85,11 +86,12 @@ def _run() -> int:
         leave_unread()
         return EXIT_UNREAD
     except Exception as error:  # noqa: BLE001 - the last resort of the program: explained, exit 70
-        from barasync.cli.failures import explain, is_broken_pipe  # noqa: PLC0415 - loads the client
+        from barasync.cli.failures import explain, is_all  # noqa: PLC0415 - loads the client
 
-        if is_broken_pipe(error) and leave_unread():
+        if is_all(error, BrokenPipeError) and leave_unread():
             return EXIT_UNREAD
-        explanation = explain(error)
+        told = unwritten() if is_all(error, OSError) else None
+        explanation = explain(told or error)
         # Nobody may be there to read it; the exit code still tells.
         with suppress(OSError):
             if explanation.defect:

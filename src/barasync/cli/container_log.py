@@ -10,7 +10,8 @@ from anyio import to_thread
 
 from barasync.aiopodman import LogIncomplete, NotFound, Stream, whole_log
 from barasync.cli.containers import found_container
-from barasync.cli.raw_output import STDERR, STDOUT, write_raw
+from barasync.cli.raw_output import write_raw
+from barasync.cli.standard_streams import STDERR, STDOUT, CannotWrite
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
 
 
@@ -31,6 +32,7 @@ async def show_log(
 
     Raises:
         ConfigError: the word means no container, or several.
+        CannotWrite: there is no room for it, or no such stream.
     """
     async with found_container(word, url, environ) as (_podman, container, state):
         try:
@@ -39,12 +41,21 @@ async def show_log(
             ) as chunks:
                 async for chunk in chunks:
                     descriptor = STDERR if chunk.stream is Stream.STDERR else STDOUT
-                    await to_thread.run_sync(write_raw, descriptor, chunk.data)
+                    await to_thread.run_sync(_write, descriptor, chunk.data)
         except NotFound:
             return _incomplete(f"{state.name} was removed; what it printed last may be missing")
         except LogIncomplete:
             return _incomplete(f"podman has begun the log of {state.name} anew; output is missing")
     return EXIT_OK
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    try:
+        write_raw(descriptor, data)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CannotWrite.because(descriptor, error) from error
 
 
 def _incomplete(reason: str) -> int:

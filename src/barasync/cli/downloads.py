@@ -24,7 +24,8 @@ from barasync.artifacts.resolve import Paths
 from barasync.artifacts.sources import Fetch
 from barasync.cli.containers import found_container
 from barasync.cli.places import whole_file, without_new_directories
-from barasync.cli.raw_output import STDOUT, write_raw
+from barasync.cli.raw_output import write_raw
+from barasync.cli.standard_streams import STDOUT
 from barasync.config.sizes import format_size
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
 

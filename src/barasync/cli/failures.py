@@ -45,9 +45,9 @@ def explain(error: Exception) -> Explanation:
     )
 
 
-def is_broken_pipe(error: Exception) -> bool:
-    """Return whether all that ended a command is that somebody reads no more of what it writes."""
-    return all(isinstance(leaf, BrokenPipeError) for leaf in _leaves(error))
+def is_all(error: Exception, kind: type[Exception]) -> bool:
+    """Return whether all that ended a command is of one kind, however many there are."""
+    return all(isinstance(leaf, kind) for leaf in _leaves(error))
 
 
 def _leaves(error: Exception) -> Iterator[Exception]:

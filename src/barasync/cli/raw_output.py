@@ -7,8 +7,6 @@ import select
 
 from anyio.from_thread import check_cancelled
 
-STDOUT = 1
-STDERR = 2
 _LOOK_MILLISECONDS = 100
 # A pipe that can be written at all takes as much without making the writer wait.
 _PIPE_BYTES = select.PIPE_BUF

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from barasync.cli.execute import Executed, Execution, execute
 from barasync.cli.interrupts import Interrupts, finish
+from barasync.cli.standard_streams import STDOUT, CannotWrite
 from barasync.cli.talking import Talking
 from barasync.cli.terminal import (
     channels,
@@ -48,7 +49,7 @@ def show_matrix(execution: Execution, output: OutputMode) -> NoReturn:
             ),
             farewell=partial(_summary, channel=out),
         )
-        return matrix_exit_code(executed)
+        return _shown(matrix_exit_code(executed), out, error)
 
     finish(command)
 
@@ -84,7 +85,7 @@ def show_single(execution: Execution) -> NoReturn:
             error.print(line)
         if outcome.detached is not None:
             out.print(outcome.detached)
-        return single_exit_code(outcome, executed.result.exit_code)
+        return _shown(single_exit_code(outcome, executed.result.exit_code), out, error)
 
     finish(command)
 
@@ -121,6 +122,17 @@ def show_shell(execution: Execution, detach_keys: bytes) -> NoReturn:
         return single_exit_code(outcome, executed.result.exit_code) if told is None else told
 
     finish(command)
+
+
+def _shown(code: int, out: Channel, error: Channel) -> int:
+    """Return the exit code of what was to be shown on stdout: no success where that takes nothing.
+
+    A reader who has left is no such case.
+    """
+    if out.problem is None:
+        return code
+    error.print(f"barasync: {CannotWrite.because(STDOUT, out.problem)}")
+    return code or EXIT_NOT_PASSED
 
 
 def single_exit_code(outcome: Outcome, run_exit_code: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 
 from barasync.aiopodman import Attachment, Container
-from barasync.cli.terminals import End, Here, converse, is_terminal
+from barasync.cli.terminals import CannotPassOn, End, Here, converse, is_terminal
 from barasync.engine.dialogue import Dialogue
 from barasync.matrix.outcome import Outcome
 
@@ -21,6 +21,7 @@ class Talking:
         self._keys = detach_keys
         self._terminal = is_terminal()
         self._end: End | None = None
+        self._broken: CannotPassOn | None = None
 
     @property
     def dialogue(self) -> Dialogue:
@@ -29,17 +30,23 @@ class Talking:
 
     def exit_code(self, outcome: Outcome) -> int | None:
         """Return what the command ends with for how it was left, `None` where that says nothing."""
+        if self._broken is not None:
+            return self._broken.exit_code
         if self._end is None or (self._end is End.DETACHED and outcome.detached is None):
             return None
         return self._end.exit_code
 
     async def _converse(self, attachment: Attachment, container: Container) -> bool:
-        self._end = await converse(
-            attachment,
-            self._here,
-            resize=container.resize if self._terminal else None,
-            detach_keys=self._keys,
-        )
+        try:
+            self._end = await converse(
+                attachment,
+                self._here,
+                resize=container.resize if self._terminal else None,
+                detach_keys=self._keys,
+            )
+        except CannotPassOn as error:
+            self._broken = error
+            raise
         if self._end in {End.HUNG_UP, End.UNREAD}:
             # Nobody is here any more: as with a signal that says so, which need not come.
             self._here.interrupts.interrupt()

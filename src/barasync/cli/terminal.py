@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
+from barasync.cli.standard_streams import STDERR, STDOUT
 from barasync.matrix.cells import Cell
 from barasync.report.channel import Channel, Descriptor
 from barasync.report.console import Consoles, View
@@ -16,13 +17,11 @@ from barasync.report.passthrough import PortsView, copy_views
 from barasync.report.terminal import OutputMode, choose_mode
 from barasync.report.views import view_for
 
-_STDOUT, _STDERR = 1, 2
-
 
 def channels(environ: Mapping[str, str]) -> tuple[Channel, Channel]:
     """Return our stdout and stderr as channels."""
-    out = Channel.of(Descriptor(_STDOUT), encoding=sys.stdout.encoding, environment=environ)
-    error = Channel.of(Descriptor(_STDERR), encoding=sys.stderr.encoding, environment=environ)
+    out = Channel.of(Descriptor(STDOUT), encoding=sys.stdout.encoding, environment=environ)
+    error = Channel.of(Descriptor(STDERR), encoding=sys.stderr.encoding, environment=environ)
     return out, error
 
 
@@ -51,7 +50,7 @@ def passthrough_views(
     directory: RunDirectory, cell: Cell, out: Channel, error: Channel
 ) -> Sequence[View]:
     """Return the views of one container whose output is ours."""
-    together = Descriptor(_STDOUT).same_as(Descriptor(_STDERR))
+    together = Descriptor(STDOUT).same_as(Descriptor(STDERR))
     copies = copy_views(directory.logs(cell.id), out, error, together=together)
     return [*copies, *ports_views(cell, error)]
 

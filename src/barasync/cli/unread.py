@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import select
 
-_STDOUT = 1
+from barasync.cli.standard_streams import STDOUT, write_nowhere
 
 
 def leave_unread() -> bool:
@@ -14,14 +13,10 @@ def leave_unread() -> bool:
     What Python still has to write would be an error again when it ends.
     """
     poll = select.poll()
-    poll.register(_STDOUT, 0)
+    poll.register(STDOUT, 0)
     if not any(event & select.POLLERR for _, event in poll.poll(0)):
         return False
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, _STDOUT)
-    finally:
-        os.close(nowhere)
+    write_nowhere(STDOUT)
     return True
 
 
