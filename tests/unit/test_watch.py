@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
 import httpx2
 import pytest
 
-from barasync.aiopodman import ConnectError, Event, EventActor, NotFound, Podman
+from barasync.aiopodman import (
+    ConnectError,
+    Event,
+    EventActor,
+    EventsLost,
+    NotFound,
+    Podman,
+    RequestTimeout,
+)
 from barasync.aiopodman.watch import LATE_SECONDS, MOST_KEPT, Horizon
 from tests.unit.recorded import ENDPOINT, ID, NOON
 
@@ -31,9 +40,9 @@ def event(nanoseconds: int, action: str = "start") -> Event:
     )
 
 
-def record(nanoseconds: int, action: str = "start") -> bytes:
+def record(nanoseconds: int, action: str = "start", kind: str = "container") -> bytes:
     document = {
-        "Type": "container",
+        "Type": kind,
         "Action": action,
         "Actor": {"ID": ID},
         "timeNano": BEGINNING + nanoseconds,
@@ -57,14 +66,21 @@ Connection = Callable[[], httpx2.Response]
 
 
 @asynccontextmanager
-async def service(*connections: Connection) -> AsyncIterator[tuple[Podman, list[str]]]:
-    """A podman that answers each request for events in turn, and the `since` of each."""
+async def service(
+    *connections: Connection, version: str = "4.3.1", cuts: AsyncIterator[bytes] | None = None
+) -> AsyncIterator[tuple[Podman, list[str]]]:
+    """A podman that answers each request for events in turn, and the `since` of each.
+
+    `cuts` are the events of its own about its file, which a newer one is asked for.
+    """
     answers = iter(connections)
     asked: list[str] = []
 
     def handle(request: httpx2.Request) -> httpx2.Response:
         if request.url.path == "/libpod/_ping":
-            return httpx2.Response(200, headers={"Libpod-API-Version": "5.4.2"})
+            return httpx2.Response(200, headers={"Libpod-API-Version": version})
+        if "log-rotation" in request.url.params.get("filters", ""):
+            return httpx2.Response(200, content=cuts)
         asked.append(request.url.params["since"])
         assert request.url.params["stream"] == "true"
         return next(answers)()
@@ -88,7 +104,7 @@ async def test_a_watch_goes_on_where_its_connection_ended(
 ) -> None:
     seconds = [second * SECOND for second in (1, 20, 22)]
     first = [record(each) for each in seconds[:2]]
-    again = [record(20 * SECOND - 1), record(20 * SECOND), record(22 * SECOND)]
+    again = [record(20 * SECOND), record(20 * SECOND - 1), record(22 * SECOND)]
     async with (
         service(streaming(cut, *first), streaming(cut, b"".join(again))) as (podman, asked),
         podman.watch(since=NOON) as events,
@@ -154,6 +170,102 @@ async def test_a_refusal_is_no_outage() -> None:
         podman.watch() as events,
     ):
         with pytest.raises(NotFound):
+            await anext(events)
+
+
+async def test_a_record_that_begins_behind_what_was_told_is_a_gap_that_is_told_once() -> None:
+    later = [record(20 * SECOND), record(21 * SECOND)]
+    async with (
+        service(
+            streaming(broken, record(SECOND), record(9 * SECOND)),
+            streaming(ended, *later),
+            streaming(ended, *later),
+            streaming(ended, *later, record(22 * SECOND)),
+        ) as (podman, asked),
+        podman.watch(since=NOON) as events,
+    ):
+        found = await take(events, 2)
+        with pytest.raises(EventsLost, match=r"no record of its events since .* 12:00:09") as lost:
+            await anext(events)
+        found += await take(events, 3)
+
+    assert lost.value.since == NOON + dt.timedelta(seconds=9)
+    assert found == [each * SECOND for each in (1, 9, 20, 21, 22)]
+    assert asked[1:3] == ["2026-11-23T12:00:04.000000000Z"] * 2
+
+
+async def test_what_a_newer_podman_misses_at_a_cut_of_its_file_is_asked_for_again() -> None:
+    cut = anyio.Event()
+
+    async def follows() -> AsyncIterator[bytes]:
+        yield record(1)
+        if cut.is_set():
+            yield record(2)
+        await anyio.sleep_forever()
+
+    async def cuts() -> AsyncIterator[bytes]:
+        await cut.wait()
+        yield record(3, "log-rotation", kind="system")
+        await anyio.sleep_forever()
+
+    async def cut_while_the_next_one_is_awaited() -> None:
+        await anyio.wait_all_tasks_blocked()
+        cut.set()
+
+    async with (
+        service(*[streaming(follows)] * 3, version="5.4.2", cuts=cuts()) as (podman, _),
+        podman.watch(since=NOON) as events,
+    ):
+        found = await take(events, 1)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(cut_while_the_next_one_is_awaited)
+            found += await take(events, 1)
+
+    assert found == [1, 2]
+
+
+async def test_what_is_raised_beside_the_iteration_comes_as_it_is() -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with service(version="5.4.2") as (podman, _), podman.watch():
+            raise ZeroDivisionError
+
+
+async def test_podmans_cut_of_its_own_file_is_no_event_and_no_gap() -> None:
+    cut = record(30 * SECOND, "log-rotation", kind="system")
+    async with (
+        service(
+            streaming(broken, record(1), cut),
+            streaming(ended, cut, record(1), cut, record(31 * SECOND)),
+        ) as (podman, _),
+        podman.watch(since=NOON) as events,
+    ):
+        assert await take(events, 2) == [1, 31 * SECOND]
+
+
+async def test_without_an_event_before_the_outage_there_is_no_gap_to_be_told() -> None:
+    async with (
+        service(streaming(broken), streaming(ended, record(SECOND))) as (podman, _),
+        podman.watch(since=NOON) as events,
+    ):
+        assert await take(events, 1) == [SECOND]
+
+
+async def test_a_service_that_takes_the_request_and_does_not_answer_is_an_error() -> None:
+    async def never(_: httpx2.Request) -> httpx2.Response:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    def handle(request: httpx2.Request) -> httpx2.Response | Awaitable[httpx2.Response]:
+        if request.url.path == "/libpod/_ping":
+            return httpx2.Response(200, headers={"Libpod-API-Version": "5.4.2"})
+        return never(request)
+
+    transport = httpx2.MockTransport(handle)  # type: ignore[arg-type] # it awaits what it gets
+    async with (
+        Podman(ENDPOINT, timeout=0.01, transport=transport) as podman,
+        podman.watch() as events,
+    ):
+        with anyio.fail_after(60), pytest.raises(RequestTimeout):
             await anext(events)
 
 

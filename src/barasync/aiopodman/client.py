@@ -138,12 +138,16 @@ class Podman:
         No event is yielded twice. Each one that podman has recorded is yielded, unless its own
         `time_nano` is more than five seconds before that of one yielded earlier, or its record is
         gone by when the service is back: podman's file of events is cut once it is full (1 MB by
-        default), its journal as the host's. `since` is compared with the service's clock. After
-        10,000 matching events within five seconds only those after the oldest of the last 10,000
-        are asked for again. What podman does not record nobody is told: confirm by `inspect`.
+        default), its journal as the host's. Where the record does not begin with an event that was
+        yielded before the outage, that is an `EventsLost`, once; with no event before it there is
+        nothing to tell it by. `since` is compared with the service's clock. After 10,000 matching
+        events within five seconds only those after the oldest of the last 10,000 are asked for
+        again. What podman does not record nobody is told: confirm by `inspect`.
 
         Raises:
-            ConnectError: while iterating, when the service stays away for longer than `outage`.
+            ConnectError: while iterating, when the service stays away for longer than `outage`;
+                another `TransportError` where it takes the connection and does not answer.
+            EventsLost: while iterating, when podman has no record any more of some of them.
 
         Source: `GET /libpod/events`.
         """

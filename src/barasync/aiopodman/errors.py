@@ -8,7 +8,8 @@ PodmanError
 │   ├── FrameError            a malformed header in a multiplexed stream
 │   ├── StreamTruncated       a stream ended in the middle of a frame or a record
 │   ├── OutputLost            a container printed more than podman passed on
-│   └── LogIncomplete         podman's log does not hold what the container printed
+│   ├── LogIncomplete         podman's log does not hold what the container printed
+│   └── EventsLost            podman's record of events begins after the one told last
 ├── ServiceError              a private podman service could not be started
 └── APIError                  podman answered and refused (status, cause, message, method, path)
     ├── BadRequest            400
@@ -26,6 +27,7 @@ PodmanError
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
 
 
@@ -63,6 +65,20 @@ class OutputLost(ProtocolError):
 
 class LogIncomplete(ProtocolError):
     """Podman's log does not hold what a container printed, so that it proves nothing."""
+
+
+class EventsLost(ProtocolError):
+    """Podman's record of events does not reach back to the one told last: some may be missing.
+
+    `since` is when that one happened.
+    """
+
+    def __init__(self, since: datetime) -> None:
+        super().__init__(
+            f"podman has no record of its events since {since:%Y-%m-%d %H:%M:%S} UTC any more: "
+            "some are lost, so look at what there is now, and then go on with the same iterator"
+        )
+        self.since = since
 
 
 class ServiceError(PodmanError):

@@ -31,7 +31,7 @@ async def open_events(
         "since": _timestamp(since),
         "until": _timestamp(until),
     }
-    async with libpod.stream("GET", "events", query, unhurried=True) as data:
+    async with libpod.stream("GET", "events", query) as data:
         yield DecodedStream(data, RecordDecoder(Event))
 
 

@@ -47,3 +47,11 @@ IDLE_CONNECTIONS_CLOSE = Quirk(
     evidence="read in server.go of 4.3.1; docker-java #2682",
     on_demand=False,
 )
+EVENTS_MISSED_AT_A_CUT = Quirk(
+    name="events-missed-at-a-cut",
+    trap="what is written within 250 ms before podman cuts its file of events is not passed on to"
+    " those that follow it",
+    workaround="watch follows the cuts as well, and asks again for what was before",
+    evidence="measured on 5.4.2; podman 408e764b94, read in logfile.go of 5.4.2 and 5.8.2",
+    since=(4, 5, 0),
+)
