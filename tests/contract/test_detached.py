@@ -262,6 +262,8 @@ def test_one_that_does_not_become_healthy_ends_with_1_and_leaves_nothing(
 
 @pytest.mark.usefixtures("no_image_stays")
 def test_the_check_of_an_image_is_waited_for(barasync: Barasync, socket_path: str) -> None:
+    # With the project's files in a layer on the image.
+    barasync.configure("")
     image = libpod.image_with_a_check(socket_path, IMAGE, "test -e /tmp/ready")
 
     script = "sleep 1; touch /tmp/ready; exec sleep 1000"
@@ -271,12 +273,36 @@ def test_the_check_of_an_image_is_waited_for(barasync: Barasync, socket_path: st
     libpod.remove_container(socket_path, name)
 
 
-def test_an_image_without_a_check_cannot_be_waited_for(
-    barasync: Barasync, socket_path: str
+@pytest.mark.usefixtures("no_image_stays")
+def test_numbers_alone_are_for_the_check_of_the_image(barasync: Barasync, socket_path: str) -> None:
+    # With the project's files in a layer on the image.
+    barasync.configure("")
+    (barasync.directory / "file").touch()
+    image = libpod.image_with_a_check(socket_path, IMAGE, "test -e file && echo broken && false")
+    numbers = ("--health-interval", "0.2", "--health-retries", "2", "--health-timeout", "9")
+
+    name = name_of(detach(barasync, *numbers, "--health-start-period", "0.5", image=image))
+    ended = detach(barasync, *numbers, "--wait-healthy", image=image)
+
+    assert inspect(socket_path, name)["Config"]["Healthcheck"] == {
+        "Test": ["CMD-SHELL", "test -e file && echo broken && false"],
+        "Interval": 200_000_000,
+        "Timeout": 9_000_000_000,
+        "Retries": 2,
+        "StartPeriod": 500_000_000,
+    }
+    assert (ended.code, ended.out) == (1, "")
+    assert "barasync: is unhealthy: its check fails, and prints broken; " in ended.err
+    libpod.remove_container(socket_path, name)
+
+
+@pytest.mark.parametrize("options", [("--wait-healthy",), ("--health-retries", "2")])
+def test_an_image_without_a_check_has_nothing_to_wait_for_or_to_change(
+    barasync: Barasync, socket_path: str, options: tuple[str, ...]
 ) -> None:
     before = names(socket_path)
 
-    ended = detach(barasync, "--wait-healthy")
+    ended = detach(barasync, *options)
 
     assert (ended.code, ended.out) == (2, "")
     assert f"{IMAGE} has no health check" in ended.err

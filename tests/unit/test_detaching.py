@@ -14,7 +14,7 @@ from barasync.config.destinations import parse_entry
 from barasync.config.policies import PRESETS
 from barasync.config.schema import CellSettings
 from barasync.config.services import Service
-from barasync.engine.detached import Detachment
+from barasync.engine.detached import Detachment, HealthNumbers
 from barasync.errors import ConfigError
 from barasync.matrix.plan import Plan
 from tests.unit.world import cell
@@ -61,7 +61,18 @@ def test_the_numbers_of_a_check_are_podmans_and_those_of_the_waiting() -> None:
     check = HealthCheck(
         command=("/check", "-q"), interval=2.0, timeout=3.0, retries=4, start_period=5.0
     )
-    assert detachment_of(asked) == Detachment(health_check=check, every=2.0)
+    detachment = detachment_of(asked)
+    assert detachment is not None
+    assert (detachment.health_check, detachment.every) == (check, 2.0)
+
+
+def test_numbers_alone_are_for_the_check_of_the_image() -> None:
+    detachment = detachment_of(replace(NOTHING, health_retries=4, health_start_period=5.0))
+
+    numbers = HealthNumbers(retries=4, start_period=5.0)
+    assert detachment == Detachment(health_numbers=numbers)
+    changed = numbers.over(HealthCheck(command="x", interval=7.0, retries=2))
+    assert changed == HealthCheck(command="x", interval=7.0, retries=4, start_period=5.0)
 
 
 def test_a_line_that_begins_with_a_bracket_need_not_be_a_list() -> None:
@@ -77,8 +88,8 @@ def test_a_line_that_begins_with_a_bracket_need_not_be_a_list() -> None:
     [
         ({"detach": False, "wait_healthy": 1.0}, "--wait-healthy is for a container that goes on"),
         ({"detach": False, "health_cmd": "x"}, "--health-cmd is for a container that goes on"),
-        ({"health_retries": 2}, "--health-retries is for the check of --health-cmd"),
-        ({"health_cmd": "x", "health_retries": 0}, "--health-retries: 0 is not above 0"),
+        ({"detach": False, "health_retries": 2}, "--health-retries is for a container that goes"),
+        ({"health_retries": 0}, "--health-retries: 0 is not above 0"),
         ({"health_cmd": "x", "health_interval": -1.0}, "--health-interval: -1 is not a number"),
         ({"wait_healthy": 0.0}, "--wait-healthy: 0 is not a number of seconds above 0"),
         ({"health_cmd": " "}, "--health-cmd: the command is empty"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from barasync.aiopodman import HealthCheck, HealthSettings
 from tests.unit.recorded import CONTAINER, ID, answering
 
 pytestmark = pytest.mark.anyio
@@ -24,6 +25,36 @@ async def test_exec_leaves_monitors__so_a_command_is_executed_as_a_health_check(
         assert await podman.containers.handle(ID).check_health() is healthy
 
     assert (service.only.method, service.only.path) == ("GET", f"{CONTAINER}/healthcheck")
+
+
+@pytest.mark.parametrize(
+    ("settings", "check"),
+    [
+        (
+            HealthSettings(
+                test=["CMD-SHELL", "test -e /x"],
+                interval=3_600_000_000_000,
+                timeout=500_000_000,
+                retries=2,
+                start_period=1_000_000_000,
+            ),
+            HealthCheck(
+                command="test -e /x", interval=3600, timeout=0.5, retries=2, start_period=1
+            ),
+        ),
+        (
+            HealthSettings(test=["CMD", "/check", "-q"]),
+            HealthCheck(command=("/check", "-q"), interval=30, timeout=30, retries=3),
+        ),
+        (HealthSettings(test=["NONE"]), None),
+        (HealthSettings(test=["CMD"]), None),
+        (HealthSettings(), None),
+    ],
+)
+def test_the_check_of_an_image_can_be_had_for_a_container(
+    settings: HealthSettings, check: HealthCheck | None
+) -> None:
+    assert settings.as_check() == check
 
 
 async def test_a_container_goes_with_those_that_depend_on_it_if_that_is_asked_for() -> None:

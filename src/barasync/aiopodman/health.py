@@ -14,6 +14,9 @@ HEALTHY = "healthy"
 UNHEALTHY = "unhealthy"
 
 _NANOSECONDS = 1_000_000_000
+_SHELL = "CMD-SHELL"
+_SECONDS = 30.0
+_RETRIES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,7 @@ class HealthCheck:
         """Return podman's `healthconfig`."""
         command = self.command
         return {
-            "Test": ["CMD-SHELL", command] if isinstance(command, str) else ["CMD", *command],
+            "Test": [_SHELL, command] if isinstance(command, str) else ["CMD", *command],
             "Interval": round(self.interval * _NANOSECONDS),
             "Timeout": round(self.timeout * _NANOSECONDS),
             "Retries": self.retries,
@@ -73,6 +76,24 @@ class HealthSettings(msgspec.Struct, frozen=True, kw_only=True, rename="pascal")
     def checks(self) -> bool:
         """Whether there is something to be executed."""
         return bool(self.test) and self.test[0] != "NONE"
+
+    def as_check(self) -> HealthCheck | None:
+        """Return it as what a container can be made with, `None` where nothing is executed.
+
+        A number that is missing, or 0, is what podman's builder writes for it: 30 s and 3 retries.
+        """
+        if not self.checks:
+            return None
+        kind, *words = self.test
+        if not words:
+            return None
+        return HealthCheck(
+            command=" ".join(words) if kind == _SHELL else tuple(words),
+            interval=self.interval / _NANOSECONDS or _SECONDS,
+            timeout=self.timeout / _NANOSECONDS or _SECONDS,
+            retries=self.retries or _RETRIES,
+            start_period=self.start_period / _NANOSECONDS,
+        )
 
 
 class HealthResult(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):

@@ -122,19 +122,29 @@ def detachment_of(asked: Asked) -> Detachment | None:
         return None
     # It takes the client along, which `--help` does without.
     from barasync.aiopodman import HealthCheck  # noqa: PLC0415 - as said
-    from barasync.engine.detached import Detachment  # noqa: PLC0415 - as said
+    from barasync.engine.detached import Detachment, HealthNumbers  # noqa: PLC0415 - as said
 
+    numbers = HealthNumbers(
+        interval=asked.health_interval,
+        timeout=asked.health_timeout,
+        retries=asked.health_retries,
+        start_period=asked.health_start_period,
+    )
     check = None
     if asked.health_cmd is not None:
-        check = HealthCheck(
-            command=_command(asked.health_cmd),
-            interval=asked.health_interval or _INTERVAL_SECONDS,
-            timeout=asked.health_timeout or _TIMEOUT_SECONDS,
-            retries=asked.health_retries or _RETRIES,
-            start_period=asked.health_start_period or 0.0,
+        check = numbers.over(
+            HealthCheck(
+                command=_command(asked.health_cmd),
+                interval=_INTERVAL_SECONDS,
+                timeout=_TIMEOUT_SECONDS,
+                retries=_RETRIES,
+            )
         )
     return Detachment(
-        health_check=check, wait_seconds=asked.wait_healthy, every=asked.health_interval
+        health_check=check,
+        health_numbers=numbers,
+        wait_seconds=asked.wait_healthy,
+        every=asked.health_interval,
     )
 
 
@@ -146,12 +156,6 @@ def _check(asked: Asked) -> None:
         given.append("--health-cmd")
     if given and not asked.detach:
         raise ConfigError(f"{given[0]} is for a container that goes on", hint="add --detach")
-    for option in asked.numbers:
-        if option in given and asked.health_cmd is None:
-            raise ConfigError(
-                f"{option} is for the check of --health-cmd",
-                hint="the health check of an image comes with its own numbers",
-            )
     if asked.health_retries is not None and asked.health_retries < 1:
         raise ConfigError(f"--health-retries: {asked.health_retries} is not above 0")
     for option, number in seconds.items():

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from barasync.aiopodman import HealthCheck
+from barasync.aiopodman import HealthCheck, Podman
 from barasync.engine.identity import ATTEMPT, CELL, RUN
+from barasync.errors import ConfigError
+from barasync.images.failures import explained
 from barasync.matrix.cells import Cell
 
 SUFFIX = "-detached"
@@ -20,18 +22,74 @@ SUFFIX = "-detached"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthNumbers:
+    """What is to be changed of a `HealthCheck`; `None` is not."""
+
+    interval: float | None = None
+    timeout: float | None = None
+    retries: int | None = None
+    start_period: float | None = None
+
+    def over(self, check: HealthCheck) -> HealthCheck:
+        """Return a check with these numbers in place of its own."""
+        return HealthCheck(
+            command=check.command,
+            interval=check.interval if self.interval is None else self.interval,
+            timeout=check.timeout if self.timeout is None else self.timeout,
+            retries=check.retries if self.retries is None else self.retries,
+            start_period=check.start_period if self.start_period is None else self.start_period,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Detachment:
     """How the container of a cell is to go on by itself.
 
-    `health_check` takes the place of that of its image. It is let go as soon as it runs, or once it
-    is healthy where `wait_seconds` has a bound for that. Meanwhile its check is executed `every` so
+    `health_check` takes the place of that of its image. Without one it is that of the image, with
+    `health_numbers` in place of its own. The container is let go as soon as it runs, or once it is
+    healthy where `wait_seconds` has a bound for that. Meanwhile its check is executed `every` so
     many seconds, and the last word is podman's, who counts failures; without a number it is in
     growing pauses up to a second, for all of the time.
     """
 
     health_check: HealthCheck | None = None
+    health_numbers: HealthNumbers = HealthNumbers()
     wait_seconds: float | None = None
     every: float | None = None
+
+
+async def health_check_of(
+    detachment: Detachment, podman: Podman, image: str, name: str
+) -> HealthCheck | None:
+    """Return the health check that a container is to be made with, `None` for none.
+
+    `image` is the ID of the image that the cell has, below a layer of the project's files, which
+    has no check, and `name` what it was asked for by. Podman takes a check as a whole: of one that
+    is to have other numbers the image has to be asked for the rest.
+
+    Raises:
+        ConfigError: there are numbers, and the image has no check.
+        ImageError, EngineUnavailable: podman does not tell.
+    """
+    if detachment.health_check is not None:
+        return detachment.health_check
+    with explained(f"looking at the health check of image {name}"):
+        settings = (await podman.images.inspect(image)).health_check
+    check = None if settings is None else settings.as_check()
+    if check is not None:
+        return detachment.health_numbers.over(check)
+    if detachment.health_numbers != HealthNumbers():
+        raise without_check("there is no health check that the numbers could be for", name)
+    return None
+
+
+def without_check(what: str, name: str) -> ConfigError:
+    """Return the error of a container that takes a health check, and its image has none."""
+    return ConfigError(
+        f"{what}: {name} has no health check",
+        hint="give one with --health-cmd; images in OCI's format have none, whatever their"
+        " Containerfile says",
+    )
 
 
 def attempt_name(run: str, cell: str, number: int | str) -> str:

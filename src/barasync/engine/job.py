@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio
 
-from barasync.aiopodman import ContainerSpec, Mount, Podman, Reference, Rlimit
+from barasync.aiopodman import ContainerSpec, HealthCheck, Mount, Podman, Reference, Rlimit
 from barasync.artifacts.place import Place
 from barasync.config.services import Service
 from barasync.config.volumes import parse_volume
@@ -39,7 +39,7 @@ class Job:
     """One attempt that is ready to run: the cell, its image's ID and its final command.
 
     `network` is that of the cell's policy, if it has one. `services` are those of the cell, each
-    with the ID of its image.
+    with the ID of its image. `health_check` takes the place of that of the image.
     `snapshot` is the name of the image that is to be made of its container once that has ended;
     with `keeps_failed` only if the cell failed.
     """
@@ -53,6 +53,7 @@ class Job:
     network: CellNetwork = field(default_factory=CellNetwork)
     caches: tuple[Mount, ...] = ()
     services: tuple[tuple[Service, str], ...] = ()
+    health_check: HealthCheck | None = None
     snapshot: Reference | None = None
     keeps_failed: bool = False
 
@@ -145,7 +146,7 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         ),
         secret_files=secret_files(settings, session.secrets),
         secret_env=secret_env(settings, session.secrets),
-        health_check=None if session.detachment is None else session.detachment.health_check,
+        health_check=job.health_check,
         cgroup_parent=None if cgroup is None else cgroup.path,
         monitor_stays=cgroup is not None,
         rlimits=session.rlimits,

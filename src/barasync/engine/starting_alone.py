@@ -11,7 +11,7 @@ from contextlib import suppress
 import anyio
 
 from barasync.aiopodman import UNHEALTHY, Container, OCIRuntimeError, PodmanError
-from barasync.engine.detached import Detachment
+from barasync.engine.detached import Detachment, without_check
 from barasync.engine.ended import Ended
 from barasync.engine.enforcement import enforced_for
 from barasync.engine.execution import OnStart
@@ -20,7 +20,6 @@ from barasync.engine.phases import Phases
 from barasync.engine.ports import where
 from barasync.engine.readiness import CommandCheck
 from barasync.engine.verdict import Verdict, judge_refused_start
-from barasync.errors import ConfigError
 from barasync.matrix.outcome import Status
 from barasync.terminal_text import one_line
 
@@ -81,11 +80,7 @@ async def start_alone(
 async def _require_check(container: Container, job: Job) -> None:
     check = (await container.inspect()).config.health_check
     if check is None or not check.checks:
-        raise ConfigError(
-            f"its health cannot be waited for: {job.cell.settings.image} has no health check",
-            hint="give one with --health-cmd; images in OCI's format have none, whatever their"
-            " Containerfile says",
-        )
+        raise without_check("its health cannot be waited for", job.cell.settings.image)
 
 
 async def _until_healthy(

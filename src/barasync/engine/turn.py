@@ -10,7 +10,7 @@ from typing import Protocol
 
 from anyio import to_thread
 
-from barasync.aiopodman import Mount
+from barasync.aiopodman import HealthCheck, Mount
 from barasync.artifacts.collect import Collection
 from barasync.artifacts.place import Place
 from barasync.config.schema import WorkspaceMode
@@ -19,6 +19,7 @@ from barasync.engine.aftermath import with_snapshot
 from barasync.engine.attempt import Attempt, OutputLog, Taken
 from barasync.engine.caches import Caches
 from barasync.engine.collection import Cancellable
+from barasync.engine.detached import health_check_of
 from barasync.engine.drain import Sink
 from barasync.engine.images import ImageSource
 from barasync.engine.job import Job, Session, image_of_ended
@@ -173,6 +174,7 @@ class Turns:
                     made = await self._made(turn.cell, turn.phases)
                     network = await self._network(turn.cell, turn.phases)
                     caches = await self._hold_caches(turn.cell, made, stack, turn.phases)
+                    health_check = await self._health_check(turn.cell, made)
             except BarasyncError as error:
                 return Taken(outcome=_not_prepared(error), error=error)
             if scope.cancelled_caught:
@@ -181,6 +183,7 @@ class Turns:
                 self._job(turn.cell, turn.number, made.image),
                 network=network,
                 caches=caches,
+                health_check=health_check,
                 services=tuple(zip(turn.cell.settings.services, made.services, strict=True)),
             )
             return await self._attempt(turn, made, job)
@@ -264,6 +267,14 @@ class Turns:
             except ImageGone:
                 self._forget(cell, made)
                 raise
+
+    async def _health_check(self, cell: Cell, made: _Made) -> HealthCheck | None:
+        """Return what is to take the place of the health check of the image, if anything is."""
+        session = self._session
+        if session.detachment is None:
+            return None
+        image = cell.settings.image
+        return await health_check_of(session.detachment, session.podman, made.base, image)
 
     def _forget(self, cell: Cell, made: _Made) -> None:
         """Have all made anew: what is below a layer that is gone may be gone as well."""
