@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import ast
 import re
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+import barasync.aiopodman as client
+
 PROJECT = Path(__file__).parents[2]
 CLIENT = PROJECT / "src/barasync/aiopodman"
+EXAMPLES = PROJECT / "examples/aiopodman"
 PAGE = (PROJECT / "docs/aiopodman.md").read_text()
 
 _ROW = re.compile(r"^\| `(?P<method>[A-Z]+) (?P<path>[^`]+)` \| (?P<ours>[^|]*)\|", re.MULTILINE)
 _SOURCE = re.compile(r"`(?:(?P<method>[A-Z]{3,6}) )?(?P<path>/libpod/[^`?]+|…/\w+)`")
 _ROOTS = ("containers", "images", "networks", "volumes", "secrets", "pods", "manifests", "exec")
+_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_CLASS = re.compile(r"^\| `(?P<owner>Podman\.)?(?P<name>\w+)` \| (?P<methods>.*) \|$", re.MULTILINE)
 _PATH = re.compile(r"[\w{}]+(/[\w{}]+)+")
 _ALONE = {"build", "commit", "events", "info", "version", "/libpod/_ping"}
 
@@ -115,3 +123,36 @@ def test_an_endpoint_is_in_the_table_once() -> None:
 
     assert len(rows) == len(set(rows))
     assert not in_the_table() & in_the_table(ours=False)
+
+
+def test_what_the_page_shows_is_in_the_examples_which_are_run() -> None:
+    programs = [(EXAMPLES / name).read_text() for name in ("hello.py", "tour.py")]
+
+    assert len(_BLOCK.findall(PAGE)) > 1
+    assert [
+        block for block in _BLOCK.findall(PAGE) if not any(block in each for each in programs)
+    ] == []
+
+
+def test_the_page_shows_all_of_the_tour() -> None:
+    tour = ast.parse((EXAMPLES / "tour.py").read_text())
+    functions = {each.name for each in tour.body if isinstance(each, ast.AsyncFunctionDef)}
+
+    shown = set(re.findall(r"^async def (\w+)", "".join(_BLOCK.findall(PAGE)), re.MULTILINE))
+    assert shown == functions
+
+
+def _class(owner: str | None, name: str) -> type:
+    of_client = typing.get_type_hints(client.Podman)
+    found = getattr(client, name) if owner is None else of_client[name]
+    assert isinstance(found, type)
+    return found
+
+
+@pytest.mark.parametrize("row", list(_CLASS.finditer(PAGE)), ids=lambda row: row["name"])
+def test_the_page_names_every_method_and_no_other(row: re.Match[str]) -> None:
+    found = _class(row["owner"], row["name"])
+    named = set(re.findall(r"`(\w+)`", row["methods"])) - {"Container"}
+
+    methods = {name for name in dir(found) if name[0] != "_" and callable(getattr(found, name))}
+    assert named == methods
