@@ -20,7 +20,7 @@ from tests.rig import libpod
 from tests.rig.command import Barasync, read_until
 from tests.rig.waiting import wait_until
 
-SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
 UNLIKE = SIGNALS[:2]
 """Two that Python and the event loop handle by default in different ways."""
 PROMPT_SECONDS = 15.0

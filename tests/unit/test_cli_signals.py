@@ -40,7 +40,7 @@ from barasync.cli.interrupts import finish
 
 
 def tell():
-    names = (name for name in ("SIGINT", "SIGTERM", "SIGHUP"))
+    names = (name for name in ("SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP"))
     print(*(name for name in names if signal.getsignal(signal.Signals[name]) is signal.SIG_IGN))
 
 
@@ -62,7 +62,7 @@ app.main()
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_while_an_error_is_explained_is_an_interruption(number: signal.Signals) -> None:
     program = [sys.executable, "-c", EXPLAINS.format(number=number.value)]
 
@@ -71,9 +71,9 @@ def test_a_signal_while_an_error_is_explained_is_an_interruption(number: signal.
     assert (done.returncode, done.stderr) == (130, "")
 
 
-@pytest.mark.parametrize("ignored", ["SIGHUP", "SIGINT"])
+@pytest.mark.parametrize("ignored", ["SIGHUP", "SIGINT", "SIGQUIT"])
 def test_a_signal_that_was_ignored_from_the_start_stays_ignored(ignored: str) -> None:
-    """As SIGHUP is under nohup, and SIGINT in what a shell's script starts in the background."""
+    """As SIGHUP is under nohup, SIGINT and SIGQUIT in what a script starts in the background."""
     shell = ["sh", "-c", f'trap "" {ignored[3:]}; exec "$@"', "sh"]
     program = [*shell, sys.executable, "-c", LISTENS]
 

@@ -57,7 +57,7 @@ def signalling(number: signal.Signals) -> Act:
         pytest.param(signalling(signal.SIGINT), 130, id="SIGINT"),
         pytest.param(signalling(signal.SIGTERM), 130, id="SIGTERM"),
         pytest.param(signalling(signal.SIGHUP), 130, id="SIGHUP"),
-        pytest.param(signalling(signal.SIGQUIT), -signal.SIGQUIT, id="SIGQUIT"),
+        pytest.param(signalling(signal.SIGQUIT), 130, id="SIGQUIT"),
     ],
 )
 def test_the_terminal_is_as_before_after_every_end(act: Act, code: int) -> None:

@@ -17,7 +17,7 @@ from barasync.cli.signals import heeded, noted, noting, take_as_ctrl_c, take_as_
 from barasync.errors import EXIT_INTERRUPTED
 
 Handler = Callable[[int], None]
-"""Called with the number of signals so far, from 1."""
+"""Called with the number of signals so far, from 1; all that come of a terminal's end are one."""
 
 _BYTES = 256
 
@@ -30,6 +30,7 @@ class Interrupts:
 
     def __init__(self, scope: anyio.CancelScope) -> None:
         self.count = 0
+        self._hung_up = False
         self._handler: Handler | None = None
         self._others: dict[int, Callable[[], None]] = {}
         self._scope = scope
@@ -63,21 +64,30 @@ class Interrupts:
         while True:
             await anyio.wait_readable(signals)
             for number in signals.recv(_BYTES):
-                if number in heard:
-                    self._act()
+                if number == signal.SIGHUP and number in heard:
+                    self.hang_up()
+                elif number in heard:
+                    self.interrupt()
                 elif number in self._others:
                     self._others[number]()
 
     def interrupt(self) -> None:
         """Do what a signal does that asks for an end."""
-        self._act()
-
-    def _act(self) -> None:
         self.count += 1
         if self._handler is None:
             self._scope.cancel()
         else:
             self._handler(self.count)
+
+    def hang_up(self) -> None:
+        """Do what SIGHUP does: with whoever sat here gone, it asks for an end once.
+
+        One window that is closed makes several of them, of the kernel and of a shell, and an error
+        of whoever reads the terminal. Nobody is in a hurry because of that.
+        """
+        if not self._hung_up:
+            self._hung_up = True
+            self.interrupt()
 
 
 @asynccontextmanager

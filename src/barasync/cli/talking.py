@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import anyio
-
 from barasync.aiopodman import Attachment, Container
 from barasync.cli.terminals import CannotPassOn, End, Here, converse, is_terminal
 from barasync.engine.dialogue import Dialogue
@@ -48,7 +46,9 @@ class Talking:
             self._broken = error
             raise
         if self._end in {End.HUNG_UP, End.UNREAD}:
-            # Nobody is here any more: as with a signal that says so, which need not come.
-            self._here.interrupts.interrupt()
-            await anyio.sleep_forever()
+            # Nobody is here any more: as with SIGHUP, which need not come.
+            self._here.interrupts.hang_up()
+            # Held back it could not end within its grace.
+            async for _chunk in attachment.output:
+                pass
         return self._end is End.DETACHED

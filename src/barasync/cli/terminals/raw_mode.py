@@ -31,8 +31,8 @@ def raw_mode(
     """Have a terminal in raw mode for the block, and as it was before after it, however it ends.
 
     It is as it was before too while the process is stopped by SIGTSTP from outside (Ctrl-Z is a
-    byte), and when SIGQUIT ends it; only what cannot be caught, SIGKILL, leaves it raw. After
-    SIGCONT it has to be made raw again: whoever stopped us, a shell has had the terminal meanwhile.
+    byte); only what cannot be caught, SIGKILL, leaves it raw. After SIGCONT it has to be made raw
+    again: whoever stopped us, a shell has had the terminal meanwhile.
     `changed` is called then, and whenever the terminal may have another size.
     """
     mode = RawMode(descriptor, interrupts)
@@ -47,16 +47,11 @@ def raw_mode(
         mode.stale = True
         changed()
 
-    def give_up() -> None:
-        mode.leave()
-        act_by_default(signal.SIGQUIT)
-
     with ExitStack() as stack:
         for number, handler in (
             (signal.SIGTSTP, suspend),
             (signal.SIGCONT, resume),
             (signal.SIGWINCH, changed),
-            (signal.SIGQUIT, give_up),
         ):
             stack.enter_context(interrupts.taking(number, handler))
         stack.callback(mode.leave)
