@@ -88,7 +88,7 @@ def test_a_mistake_in_the_file_names_file_key_and_what_is_allowed(
     [
         (("--wait-healthy", "x"), "--wait-healthy is for a container that goes on"),
         (("--detach", "--wait-healthy=soon", "x"), "'soon' is not a valid float"),
-        (("-d", "--health-retries", "2", "x"), "--health-retries is for the check of --health-cmd"),
+        (("--health-retries", "2", "x"), "--health-retries is for a container that goes on"),
         (("-d", "--snapshot", "n:1", "x"), "--snapshot cannot be had with --detach"),
         (("-d", "--artifact", "/x", "x"), "--artifact cannot be had with --detach"),
         (("-d", "--keep-failed", "x"), "--keep-failed cannot be had with --detach"),

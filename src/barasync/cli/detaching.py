@@ -92,13 +92,13 @@ HealthStartPeriod = Annotated[
 class Asked:
     """What the options of a command line say of a container that is to go on; times in seconds."""
 
-    detach: bool
-    wait_healthy: float | None
-    health_cmd: str | None
-    health_interval: float | None
-    health_timeout: float | None
-    health_retries: int | None
-    health_start_period: float | None
+    detach: Detach = False
+    wait_healthy: WaitHealthy = None
+    health_cmd: HealthCmd = None
+    health_interval: HealthInterval = None
+    health_timeout: HealthTimeout = None
+    health_retries: HealthRetries = None
+    health_start_period: HealthStartPeriod = None
 
     @property
     def numbers(self) -> Mapping[str, float | None]:

@@ -18,6 +18,7 @@ from anyio import to_thread
 from barasync import __version__
 from barasync.aiopodman import Reference
 from barasync.cli.artifacts_root import artifacts_root
+from barasync.cli.cell_options import RunOptions
 from barasync.cli.cleaning import note_on_dead_runs, prune_automatically, sweep_directories
 from barasync.cli.connect import Connection, connect
 from barasync.cli.directories import use_files
@@ -32,7 +33,7 @@ from barasync.cli.preparation import (
 )
 from barasync.cli.project import Project
 from barasync.cli.reports import Report, write_report
-from barasync.cli.secrets import secret_notes
+from barasync.cli.secrets import read_secrets, secret_notes
 from barasync.config.copies import Copy
 from barasync.engine.admission import capacity, tasks
 from barasync.engine.detached import Detachment
@@ -96,16 +97,16 @@ class Execution:
     plan: Plan
     project: Project
     url: str | None
-    limits: Limits
-    fail_fast: bool
-    history: Path | None
-    deadline: float | None
     artifacts: Path | None
     environ: Mapping[str, str]
     registries: Registries
     secrets: Mapping[str, SecretValue]
     verbose: bool
     check_elf: bool = False
+    limits: Limits = Limits()
+    fail_fast: bool = False
+    history: Path | None = None
+    deadline: float | None = None
     copies: tuple[Copy, ...] = ()
     snapshots: Mapping[str, Reference] = field(default_factory=dict)
     keep_failed: bool = False
@@ -113,6 +114,28 @@ class Execution:
     needed: tuple[NeededImage, ...] = ()
     detachment: Detachment | None = None
     dialogue: Dialogue | None = None
+
+    @classmethod
+    def of(
+        cls, plan: Plan, project: Project, asked: RunOptions, environ: Mapping[str, str]
+    ) -> Execution:
+        """Return how a plan is carried out that is asked for with these options and no others.
+
+        Raises:
+            ConfigError: `--snapshot` is no name for an image, or a secret cannot be read.
+        """
+        return cls(
+            plan=plan,
+            project=project,
+            url=asked.url,
+            artifacts=None if asked.artifacts_dir is None else asked.artifacts_dir.absolute(),
+            snapshots=asked.snapshots(plan.cells),
+            environ=environ,
+            registries=Registries(environ=environ, pull=asked.pull, insecure=asked.insecure),
+            check_elf=asked.check_elf,
+            secrets=read_secrets(plan, environ),
+            verbose=asked.verbose,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-import platform
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import UNSET, structs
 
 from barasync.cli import options
+from barasync.cli.cell_options import RecordedRunOptions, TriedCellOptions, request_of
+from barasync.cli.option_groups import with_groups
 from barasync.cli.project import Project, find_project
 from barasync.cli.reports import parse_reports
-from barasync.images.freshness import Freshness
 from barasync.matrix.listing import COLUMNS, as_data, as_rows
-from barasync.matrix.plan import Plan, Request
+from barasync.matrix.plan import Plan
 from barasync.matrix.plan import plan as make_plan
-from barasync.matrix.platforms import native
 from barasync.report.files import history_file
 from barasync.report.terminal import OutputMode
 
 _MATRIX = "Which cells"
 
 
+@with_groups
 def matrix(
     rule: Annotated[str, typer.Argument(help="The rule to run.", show_default=False)],
     args: Annotated[
@@ -47,42 +49,8 @@ def matrix(
         typer.Option("--exclude", metavar="GLOB", help="Not these.", rich_help_panel=_MATRIX),
     ] = None,
     image: options.Image = None,
-    timeout: options.Timeout = None,
-    memory: options.Memory = None,
-    cpus: options.Cpus = None,
-    pids: options.Pids = None,
-    network: options.Network = None,
-    allow_host_network: options.AllowHostNetwork = False,
-    cap_add: options.CapAdd = None,
-    env: options.Env = None,
-    secret: options.Secret = None,
-    volume: options.Volume = None,
-    cache: options.Cache = None,
-    workspace: options.Workspace = None,
-    artifact: options.Artifact = None,
-    artifacts_on: options.ArtifactsWhen = None,
-    artifacts_size: options.ArtifactsSize = None,
-    artifacts_files: options.ArtifactsFiles = None,
-    artifacts_timeout: options.ArtifactsTimeout = None,
-    stop_grace: options.StopGrace = None,
-    retries: options.Retries = None,
-    retry_on: options.RetriesOn = None,
-    artifacts_dir: options.ArtifactsDir = None,
-    report: options.Report = None,
-    snapshot: options.Snapshot = None,
-    keep_failed: options.KeepFailed = False,
-    pull: options.Pull = Freshness.MISSING,
-    insecure: options.Insecure = False,
-    check_elf: options.CheckElf = False,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            "--jobs",
-            "-j",
-            min=1,
-            help="Cells at once; by default as many as the CPUs and the memory allow.",
-        ),
-    ] = None,
+    cell: TriedCellOptions,
+    jobs: options.Jobs = None,
     cpus_total: options.CpusTotal = None,
     memory_total: options.MemoryTotal = None,
     fail_fast: Annotated[
@@ -97,43 +65,17 @@ def matrix(
     output: Annotated[
         OutputMode, typer.Option("--output", help="How the run is shown.")
     ] = OutputMode.AUTO,
-    url: options.Url = None,
-    verbose: options.Verbose = False,
+    asked: RecordedRunOptions,
 ) -> None:
     """Run RULE in every cell of architecture × configuration, each in a container of its own."""
     project = find_project(Path.cwd())
+    request = request_of(project, cell)
     plan = make_plan(
-        Request(
-            native=native(platform.machine()),
+        replace(
+            request,
             rule=rule,
             args=tuple(args or ()),
-            document=project.document,
-            origin=project.origin,
-            options=options.cell_table(
-                image=image,
-                timeout=timeout,
-                memory=memory,
-                cpus=cpus,
-                pids=pids,
-                network=network,
-                cap_add=cap_add,
-                env=env,
-                secret=secret,
-                volume=volume,
-                cache=cache,
-                workspace=workspace,
-                artifact=artifact,
-                artifacts_on=artifacts_on,
-                artifacts_size=artifacts_size,
-                artifacts_files=artifacts_files,
-                artifacts_timeout=artifacts_timeout,
-                stop_grace=stop_grace,
-                retries=retries,
-                retry_on=retry_on,
-            ),
-            directory=Path.cwd(),
-            environ=os.environ,
-            allow_host_network=allow_host_network,
+            options=structs.replace(request.options, image=UNSET if image is None else image),
             arch=tuple(arch or ()),
             config=tuple(config or ()),
             select=tuple(select or ()),
@@ -142,22 +84,19 @@ def matrix(
     )
     for note in plan.notes:
         typer.echo(f"note: {note}", err=True)
-    snapshots = options.snapshot_names(snapshot, plan.cells)
-    reports = parse_reports(report or (), Path.cwd())
+    reports = parse_reports(asked.report or (), Path.cwd())
     if plan_only:
+        # That they have names is looked at here as well.
+        asked.snapshots(plan.cells)
         _print_plan(plan, project, as_json=as_json)
         return
     # The engine takes 0.2 s to load; `--help` and `--plan` do without.
     from barasync.cli.execute import Execution, Limits  # noqa: PLC0415 - as said
-    from barasync.cli.secrets import read_secrets  # noqa: PLC0415 - as said
     from barasync.cli.show import show_matrix  # noqa: PLC0415 - as said
-    from barasync.images.registry import Registries  # noqa: PLC0415 - as said
 
     show_matrix(
-        Execution(
-            plan=plan,
-            project=project,
-            url=url,
+        replace(
+            Execution.of(plan, project, asked, os.environ),
             limits=Limits(
                 jobs=jobs,
                 cpus_total=options.parse_amount("--cpus-total", cpus_total, "cores"),
@@ -166,15 +105,8 @@ def matrix(
             history=history_file(project.directory),
             fail_fast=fail_fast,
             deadline=options.parse_amount("--deadline", deadline, "seconds"),
-            artifacts=None if artifacts_dir is None else artifacts_dir.absolute(),
-            snapshots=snapshots,
-            keep_failed=keep_failed,
+            keep_failed=asked.keep_failed,
             reports=reports,
-            environ=os.environ,
-            registries=Registries(environ=os.environ, pull=pull, insecure=insecure),
-            check_elf=check_elf,
-            secrets=read_secrets(plan, os.environ),
-            verbose=verbose,
         ),
         output,
     )

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from msgspec import UNSET
 
-from barasync.config.schema import ArtifactsOn, CellTable, RetryOn, WorkspaceMode
+from barasync.config.schema import ArtifactsOn, RetryOn, WorkspaceMode
 from barasync.config.sizes import parse_size
 from barasync.config.spelling import did_you_mean
 from barasync.errors import ConfigError
 from barasync.images.freshness import Freshness
-
-if TYPE_CHECKING:
-    from barasync.aiopodman import Reference
-    from barasync.matrix.cells import Cell
 
 _CELL = "What a cell gets"
 
@@ -52,6 +47,10 @@ CheckElf = Annotated[
     bool,
     typer.Option("--check-elf", help="Compare the shell in each image with its platform."),
 ]
+OneArch = Annotated[
+    str | None, typer.Option("--arch", help="The architecture; this machine's by default.")
+]
+OneConfig = Annotated[str | None, typer.Option("--config", help="A configuration of the project.")]
 Timeout = Annotated[
     float | None,
     typer.Option(
@@ -81,6 +80,15 @@ RetriesOn = Annotated[
         help="After these failures: infra (the default), timeout, oom, failed.",
         metavar="KIND,…",
         rich_help_panel=_CELL,
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        help="Cells at once; by default as many as the CPUs and the memory allow.",
     ),
 ]
 CpusTotal = Annotated[
@@ -265,58 +273,6 @@ Report = Annotated[
 Verbose = Annotated[bool, typer.Option("--verbose", help="Print the engine's own events.")]
 
 
-def cell_table(
-    *,
-    image: str | None,
-    timeout: float | None,
-    memory: str | None,
-    cpus: float | None,
-    pids: int | None,
-    network: str | None,
-    cap_add: list[str] | None,
-    env: list[str] | None,
-    secret: list[str] | None,
-    volume: list[str] | None,
-    cache: list[str] | None,
-    workspace: WorkspaceMode | None,
-    artifact: list[str] | None,
-    artifacts_on: ArtifactsOn | None,
-    artifacts_size: str | None,
-    artifacts_files: int | None,
-    artifacts_timeout: float | None,
-    stop_grace: float | None,
-    retries: int | None,
-    retry_on: list[str] | None,
-) -> CellTable:
-    """Gather the options of a command into the topmost layer of settings.
-
-    Raises:
-        ConfigError: an `--env` without a value, or an unknown kind in `--retry-on`.
-    """
-    return CellTable(
-        image=UNSET if image is None else image,
-        timeout=UNSET if timeout is None else timeout,
-        memory=UNSET if memory is None else memory,
-        cpus=UNSET if cpus is None else cpus,
-        pids=UNSET if pids is None else pids,
-        network=UNSET if network is None else network,
-        cap_add=cap_add or UNSET,
-        env=parse_pairs("--env", env) if env else UNSET,
-        secrets=secret or UNSET,
-        volumes=volume or UNSET,
-        caches=cache or UNSET,
-        workspace=UNSET if workspace is None else workspace,
-        artifacts=artifact or UNSET,
-        artifacts_on=UNSET if artifacts_on is None else artifacts_on,
-        artifacts_size=UNSET if artifacts_size is None else artifacts_size,
-        artifacts_files=UNSET if artifacts_files is None else artifacts_files,
-        artifacts_timeout=UNSET if artifacts_timeout is None else artifacts_timeout,
-        stop_grace=UNSET if stop_grace is None else stop_grace,
-        retries=UNSET if retries is None else retries,
-        retry_on=parse_retry_on(retry_on) if retry_on else UNSET,
-    )
-
-
 def parse_retry_on(values: list[str]) -> list[RetryOn]:
     """Read `KIND,KIND`, given once or repeatedly.
 
@@ -376,16 +332,3 @@ def parse_pairs(option: str, assignments: Iterable[str]) -> dict[str, str]:
             raise ConfigError(f"{option}: {assignment!r} is not NAME=VALUE")
         pairs[name] = value
     return pairs
-
-
-def snapshot_names(text: str | None, cells: Sequence[Cell]) -> dict[str, Reference]:
-    """Read `--snapshot` for the cells of a plan; nothing where it was not given.
-
-    Raises:
-        ConfigError: what it says, or makes of a cell's ID, is no name for an image.
-    """
-    if text is None:
-        return {}
-    from barasync.images.snapshot import snapshots_of  # noqa: PLC0415 - it loads the client
-
-    return snapshots_of(text, [cell.id for cell in cells])

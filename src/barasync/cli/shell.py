@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import os
-import platform
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from barasync.cli import options
+from barasync.cli.cell_options import CellOptions, RunOptions, request_of, request_of_one
+from barasync.cli.option_groups import with_groups
 from barasync.cli.project import Project, find_project
 from barasync.config.copies import parse_copies
-from barasync.config.schema import WorkspaceMode
 from barasync.errors import ConfigError
 from barasync.images.freshness import Freshness
 from barasync.matrix.axes import Combination
 from barasync.matrix.plan import Plan, Request, plan_kept, plan_shell
-from barasync.matrix.platforms import native
 
 if TYPE_CHECKING:
     from barasync.images.kept import NeededImage
 
 
+@with_groups
 def shell(
     name: Annotated[
         str | None,
@@ -45,35 +46,12 @@ def shell(
             metavar="RUN CELL",
         ),
     ] = None,
-    arch: Annotated[
-        str | None, typer.Option("--arch", help="The architecture; this machine's by default.")
-    ] = None,
-    config: Annotated[
-        str | None, typer.Option("--config", help="A configuration of the project.")
-    ] = None,
-    timeout: options.Timeout = None,
-    memory: options.Memory = None,
-    cpus: options.Cpus = None,
-    pids: options.Pids = None,
-    network: options.Network = None,
-    allow_host_network: options.AllowHostNetwork = False,
-    cap_add: options.CapAdd = None,
-    env: options.Env = None,
-    secret: options.Secret = None,
-    volume: options.Volume = None,
-    cache: options.Cache = None,
-    workspace: options.Workspace = None,
+    arch: options.OneArch = None,
+    config: options.OneConfig = None,
+    cell: CellOptions,
     copy: options.Copy = None,
-    artifact: options.Artifact = None,
-    artifacts_dir: options.ArtifactsDir = None,
-    stop_grace: options.StopGrace = None,
-    snapshot: options.Snapshot = None,
     detach_keys: options.DetachKeys = None,
-    pull: options.Pull = Freshness.MISSING,
-    insecure: options.Insecure = False,
-    check_elf: options.CheckElf = False,
-    url: options.Url = None,
-    verbose: options.Verbose = False,
+    asked: RunOptions,
 ) -> None:
     """Open a terminal in a container as the cell has it: image, files, limits, network, variables.
 
@@ -82,49 +60,20 @@ def shell(
     """
     copies = parse_copies(copy or ())
     project = find_project(Path.cwd())
-    if project.document is None and workspace is None and "BARASYNC_WORKSPACE" not in os.environ:
-        workspace = WorkspaceMode.NONE
-    request = Request(
-        native=native(platform.machine()),
-        document=project.document,
-        origin=project.origin,
-        options=options.cell_table(
-            image=None,
-            timeout=timeout,
-            memory=memory,
-            cpus=cpus,
-            pids=pids,
-            network=network,
-            cap_add=cap_add,
-            env=env,
-            secret=secret,
-            volume=volume,
-            cache=cache,
-            workspace=workspace,
-            artifact=artifact,
-            artifacts_on=None,
-            artifacts_size=None,
-            artifacts_files=None,
-            artifacts_timeout=None,
-            stop_grace=stop_grace,
-            retries=None,
-            retry_on=None,
-        ),
-        directory=Path.cwd(),
-        environ=os.environ,
-        allow_host_network=allow_host_network,
-        arch=() if arch is None else (arch,),
-        config=() if config is None else (config,),
-    )
     words = tuple(command or ())
     needed: tuple[NeededImage, ...] = ()
     if from_failed is not None:
+        if arch is not None or config is not None:
+            raise ConfigError(
+                "--from-failed: the cell has its architecture and its configuration",
+                hint="leave --arch and --config out",
+            )
         # The first word after -- is no cell then.
-        plan, needed = _plan_failed(
-            request, project, from_failed, words if name is None else (name, *words)
-        )
-        pull = Freshness.NEVER
+        words = words if name is None else (name, *words)
+        plan, needed = _plan_failed(request_of(project, cell), project, from_failed, words)
+        asked = replace(asked, pull=Freshness.NEVER)
     elif name is not None:
+        request = request_of_one(project, cell, arch=arch, config=config)
         plan = plan_shell(request, name, words)
     else:
         raise ConfigError(
@@ -133,36 +82,14 @@ def shell(
         )
     for note in plan.notes:
         typer.echo(f"note: {note}", err=True)
-    snapshots = options.snapshot_names(snapshot, plan.cells)
     # The engine takes 0.2 s to load; `--help` does without.
     from barasync.cli.execute import Execution, Limits  # noqa: PLC0415 - as said
-    from barasync.cli.secrets import read_secrets  # noqa: PLC0415 - as said
     from barasync.cli.show import show_shell  # noqa: PLC0415 - as said
     from barasync.cli.terminals import parse_detach_keys  # noqa: PLC0415 - as said
-    from barasync.images.registry import Registries  # noqa: PLC0415 - as said
 
     keys = parse_detach_keys(detach_keys)
-    show_shell(
-        Execution(
-            plan=plan,
-            project=project,
-            url=url,
-            limits=Limits(jobs=1),
-            history=None,
-            fail_fast=False,
-            deadline=None,
-            artifacts=None if artifacts_dir is None else artifacts_dir.absolute(),
-            snapshots=snapshots,
-            needed=needed,
-            environ=os.environ,
-            registries=Registries(environ=os.environ, pull=pull, insecure=insecure),
-            check_elf=check_elf,
-            secrets=read_secrets(plan, os.environ),
-            verbose=verbose,
-            copies=copies,
-        ),
-        keys,
-    )
+    execution = Execution.of(plan, project, asked, os.environ)
+    show_shell(replace(execution, limits=Limits(jobs=1), copies=copies, needed=needed), keys)
 
 
 def _plan_failed(
@@ -171,18 +98,13 @@ def _plan_failed(
     """Return the plan of a shell in what is kept of a failed cell, and the images that takes.
 
     Raises:
-        ConfigError: nothing is; or --arch or --config is given.
+        ConfigError: nothing is.
     """
     # It takes the records of runs to load.
     from barasync.images.kept import NeededImage  # noqa: PLC0415 - it loads the client
     from barasync.report.files import runs_directory  # noqa: PLC0415 - as said
     from barasync.report.kept import find_kept  # noqa: PLC0415 - as said
 
-    if request.arch or request.config:
-        raise ConfigError(
-            "--from-failed: the cell has its architecture and its configuration",
-            hint="leave --arch and --config out",
-        )
     kept = find_kept(runs_directory(project.directory), *failed)
     one = Combination(platform=kept.platform, config=kept.config)
     plan = plan_kept(request, one, kept.image, kept.settings.table(), command)
