@@ -7,8 +7,10 @@ test that needs it and ends with the session.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, suppress
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,7 @@ from tests.fake.installation import FAKES, FakeInstallation
 from tests.fake.service import FakeService
 from tests.rig import faulty_registry, leftovers, libpod, registry, services
 from tests.rig.busybox import native_architecture
+from tests.rig.command import Barasync
 from tests.rig.faulty_registry import FaultyRegistry
 from tests.rig.registry import Registry
 from tests.rig.services import Installation, RigService
@@ -148,6 +151,12 @@ def busybox_for(service: AnyService) -> Callable[[str], str]:
 def rootless_busybox(rootless_service: AnyService) -> str:
     """The ID of a busybox image for `rootless_podman`."""
     return rootless_service.busybox(native_architecture())
+
+
+@pytest.fixture
+def barasync(service: AnyService, tmp_path: Path) -> Barasync:
+    """The command line in an empty directory, on the rootful service; many modules have another."""
+    return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -38,6 +38,23 @@ async def created(
     finally:
         with anyio.move_on_after(REMOVE_SECONDS, shield=True):
             await container.remove(force=True, timeout=0, volumes=True, missing_ok=True)
+
+
+@asynccontextmanager
+async def running(podman: Podman, spec: ContainerSpec) -> AsyncIterator[Container]:
+    """A container that has said something, so that its traps are set."""
+    async with created(podman, spec) as container, container.start_attached() as chunks:
+        await anext(chunks)
+        yield container
+
+
+def of_a_cell(image: str, run: str, cell: str, script: str) -> ContainerSpec:
+    """A container that is called and labelled as the first attempt of a cell."""
+    return replace(
+        shell(image, script),
+        name=f"barasync-{run}-{cell}-1",
+        labels={"barasync.run": run, "barasync.cell": cell, "barasync.attempt": "1"},
+    )
 
 
 def shell(image: str, script: str) -> ContainerSpec:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
@@ -17,11 +15,6 @@ from tests.rig.services import RigService
 
 NATIVE = native_architecture()
 SAYS_BYE = "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
-
-
-@pytest.fixture
-def barasync(service: RigService, tmp_path: Path) -> Barasync:
-    return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
 
 
 def test_a_cell_that_passes_at_its_second_attempt_is_flaky_and_keeps_both_logs(

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from barasync.aiopodman import Container, ContainerSpec, Podman
 from tests.contract.running import created
 from tests.rig.command import Barasync, Ended, call
-from tests.rig.services import RigService
 
 pytestmark = pytest.mark.anyio
 
 BOTH = "echo out; echo err >&2"
 CLOSED = "barasync: stdout cannot be written: Bad file descriptor\n"
-
-
-@pytest.fixture
-def barasync(service: RigService, tmp_path: Path) -> Barasync:
-    return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
 
 
 async def redirected(barasync: Barasync, how: str, *words: str) -> Ended:

@@ -3,46 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from barasync.aiopodman import Container, ContainerSpec, HealthCheck, NotFound, Podman
-from tests.contract.running import created
+from barasync.aiopodman import ContainerSpec, HealthCheck, NotFound, Podman
+from tests.contract.running import created, of_a_cell, running
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync, call
-from tests.rig.services import RigService
 
 pytestmark = pytest.mark.anyio
 
 SLEEPS = "trap 'exit 5' TERM; echo ready; while :; do sleep 0.1; done"
 STUBBORN = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
-
-
-@pytest.fixture
-def barasync(service: RigService, tmp_path: Path) -> Barasync:
-    return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
-
-
-def of_a_cell(image: str, run: str, cell: str, script: str) -> ContainerSpec:
-    return ContainerSpec(
-        image=image,
-        name=f"barasync-{run}-{cell}-1",
-        labels={"barasync.run": run, "barasync.cell": cell, "barasync.attempt": "1"},
-        command=("sh", "-c", script),
-    )
-
-
-@asynccontextmanager
-async def running(podman: Podman, spec: ContainerSpec) -> AsyncIterator[Container]:
-    """A container that has said something, so that its traps are set."""
-    async with created(podman, spec) as container, container.start_attached() as chunks:
-        await anext(chunks)
-        yield container
 
 
 async def test_the_containers_of_runs_are_listed_by_run_and_cell_with_what_they_consume(

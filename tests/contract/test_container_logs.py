@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 import anyio
 import pytest
@@ -18,7 +16,6 @@ from barasync.aiopodman import Container, Podman, Stream, whole_log
 from tests.contract.running import created, shell
 from tests.rig.command import Barasync, call
 from tests.rig.memory import MEBIBYTE, peak_memory
-from tests.rig.services import RigService
 
 pytestmark = pytest.mark.anyio
 
@@ -31,11 +28,6 @@ TALKS = """
 """
 LINE = b"0123456789" * 4 + b"\n"
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d) ")
-
-
-@pytest.fixture
-def barasync(service: RigService, tmp_path: Path) -> Barasync:
-    return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
 
 
 @asynccontextmanager

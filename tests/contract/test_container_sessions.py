@@ -8,16 +8,14 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager
-from pathlib import Path
 
 import pytest
 from anyio import to_thread
 
 from barasync.aiopodman import Container, ContainerSpec, Podman
-from tests.contract.running import created
+from tests.contract.running import created, running
 from tests.rig.command import Barasync, call
 from tests.rig.pseudo_terminal import PseudoTerminal, on_terminal
-from tests.rig.services import RigService
 
 pytestmark = pytest.mark.anyio
 
@@ -25,17 +23,11 @@ MEGABYTES = 20
 IDLE = ("sh", "-c", "echo ready; exec sleep 1000")
 
 
-@pytest.fixture
-def barasync(service: RigService, tmp_path: Path) -> Barasync:
-    return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
-
-
 @asynccontextmanager
 async def idle(podman: Podman, busybox: str) -> AsyncIterator[Container]:
     """A container that runs, called `box`."""
     spec = ContainerSpec(image=busybox, name="box", command=IDLE)
-    async with created(podman, spec) as container, container.start_attached() as chunks:
-        await anext(chunks)
+    async with running(podman, spec) as container:
         yield container
 
 
@@ -127,7 +119,8 @@ async def test_a_terminal_has_the_size_of_ours_and_is_restored(
                 size = terminal.expect(b"a2b")
             terminal.send(b"echo kind-$TERM-\r")
             terminal.expect(b"kind-xterm-")
-            terminal.send(b"echo go-$((1+1)); sleep 1000\r")
+            # What has printed is what Ctrl-C goes to, not a shell between two commands.
+            terminal.send(b"sh -c 'echo go-$((1+1)); exec sleep 1000'\r")
             terminal.expect(b"go-2")
             terminal.send(b"\x03")
             terminal.expect(b"# ")

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from anyio import to_thread
 
-from barasync.aiopodman import Container, ContainerSpec, Podman
-from tests.contract.running import created
+from barasync.aiopodman import ContainerSpec, Podman
+from tests.contract.running import created, of_a_cell, running
 from tests.rig.command import Barasync, call
 from tests.rig.pseudo_terminal import on_terminal
-from tests.rig.services import RigService
 
 pytestmark = pytest.mark.anyio
 
@@ -24,33 +19,13 @@ BUSY = "echo ready; while :; do :; done"
 IDLE = "echo ready; exec sleep 1000"
 
 
-@pytest.fixture
-def barasync(service: RigService, tmp_path: Path) -> Barasync:
-    return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
-
-
-@asynccontextmanager
-async def running(
-    podman: Podman, image: str, run: str, cell: str, script: str
-) -> AsyncIterator[Container]:
-    spec = ContainerSpec(
-        image=image,
-        name=f"barasync-{run}-{cell}-1",
-        labels={"barasync.run": run, "barasync.cell": cell, "barasync.attempt": "1"},
-        command=("sh", "-c", script),
-    )
-    async with created(podman, spec) as container, container.start_attached() as chunks:
-        await anext(chunks)
-        yield container
-
-
 async def test_one_measurement_of_what_a_runs_containers_consume(
     podman: Podman, busybox: str, barasync: Barasync
 ) -> None:
     async with (
-        running(podman, busybox, "run-a", "busy", BUSY) as busy,
-        running(podman, busybox, "run-a", "idle", IDLE) as idle,
-        running(podman, busybox, "run-b", "other", IDLE) as other,
+        running(podman, of_a_cell(busybox, "run-a", "busy", BUSY)) as busy,
+        running(podman, of_a_cell(busybox, "run-a", "idle", IDLE)) as idle,
+        running(podman, of_a_cell(busybox, "run-b", "other", IDLE)) as other,
     ):
         stats = ("container", "stats", "--no-stream")
         of_run = json.loads((await call(barasync, *stats, "--json", "--run", "run-a")).out)
@@ -82,7 +57,7 @@ async def test_one_measurement_of_what_a_runs_containers_consume(
 async def test_the_stream_takes_in_who_joins_the_run_and_ends_with_it(
     podman: Podman, busybox: str, barasync: Barasync
 ) -> None:
-    async with running(podman, busybox, "run-a", "one", IDLE) as one:
+    async with running(podman, of_a_cell(busybox, "run-a", "one", IDLE)) as one:
         words = ("container", "stats", "--json", "--run", "run-a")
         with barasync.running(*words) as process:
             output = process.stdout
@@ -93,7 +68,7 @@ async def test_the_stream_takes_in_who_joins_the_run_and_ends_with_it(
                 return [each["cell"] for each in json.loads(line)]
 
             assert await sample() == ["one"]
-            async with running(podman, busybox, "run-a", "two", IDLE) as two:
+            async with running(podman, of_a_cell(busybox, "run-a", "two", IDLE)) as two:
                 while await sample() != ["one", "two"]:
                     pass
                 await two.stop(timeout=0)
@@ -118,7 +93,7 @@ async def test_on_a_terminal_a_table_takes_the_place_of_the_one_before(
             terminal.send(b"\x03")
             return terminal.wait()
 
-    async with running(podman, busybox, "run-a", "one", IDLE):
+    async with running(podman, of_a_cell(busybox, "run-a", "one", IDLE)):
         code = await to_thread.run_sync(watch)
 
     assert code == 130
@@ -147,7 +122,7 @@ async def test_the_processes_of_a_container_are_shown(
     podman: Podman, busybox: str, barasync: Barasync
 ) -> None:
     script = "sleep 999 & echo ready; wait"
-    async with running(podman, busybox, "run-a", "one", script):
+    async with running(podman, of_a_cell(busybox, "run-a", "one", script)):
         table = await call(barasync, "container", "top", "run-a/one")
         data = json.loads(
             (await call(barasync, "container", "top", "one", "--columns", "pid,args", "--json")).out

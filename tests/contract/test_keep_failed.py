@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import time
 from pathlib import Path
@@ -25,18 +24,12 @@ from barasync.report.kept import LAST, KeptCell, find_kept
 from tests.contract.running import created, run, shell
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync, call, read_until
-from tests.rig.services import RigService
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_image_stays")]
 
 NATIVE = native_architecture()
 WRITES = "mkdir -p /made; echo $BARASYNC_RUN >/made/file"
 LONGEST = "Debug_1.0-" + "x" * 90
-
-
-@pytest.fixture
-def barasync(service: RigService, tmp_path: Path) -> Barasync:
-    return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
 
 
 async def kept(podman: Podman) -> dict[str, str]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import anyio
 import pytest
@@ -31,11 +29,6 @@ async def nothing_is_left(podman: Podman) -> AsyncIterator[None]:
         for network in await podman.networks.list():
             if network.name.startswith(NAME):
                 await podman.networks.remove(network.name)
-
-
-@pytest.fixture
-def barasync(service: RigService, tmp_path: Path) -> Barasync:
-    return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
 
 
 @pytest.fixture

@@ -25,11 +25,6 @@ def far() -> Iterator[Internet]:
         yield made
 
 
-@pytest.fixture
-def barasync(service: RigService, tmp_path: Path) -> Barasync:
-    return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
-
-
 def network(far: Internet, base: str = "local", more: str = "") -> str:
     return f"""
             network = "names"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,18 +21,12 @@ from barasync.matrix.platforms import Platform
 from tests.contract.running import created, finish, shell
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync, call
-from tests.rig.services import RigService
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_image_stays")]
 
 NATIVE = native_architecture()
 NAME = "localhost/snap:1"
 WRITES = "mkdir -p /made; echo written >/made/file"
-
-
-@pytest.fixture
-def barasync(service: RigService, tmp_path: Path) -> Barasync:
-    return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
 
 
 async def test_what_barasync_made_is_listed_and_removed_and_nothing_else(

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync
 from tests.rig.internet import Internet, internet
-from tests.rig.services import RigService
 
 NATIVE = native_architecture()
 # Who answers a connection says its address first.
@@ -22,11 +19,6 @@ ASK = 'ask() { nc -w 5 "$1" 8080 </dev/null | head -n 1; }'
 def far() -> Iterator[Internet]:
     with internet() as made:
         yield made
-
-
-@pytest.fixture
-def barasync(service: RigService, tmp_path: Path) -> Barasync:
-    return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
 
 
 def configure(barasync: Barasync, image: str, script: str, policy: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import signal
 import tarfile
 from collections.abc import Callable
@@ -27,11 +26,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_image_stays")]
 NATIVE = native_architecture()
 NAME = "localhost/snap:1"
 WRITES = "mkdir -p /made; echo written >/made/file"
-
-
-@pytest.fixture
-def barasync(service: RigService, tmp_path: Path) -> Barasync:
-    return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
 
 
 async def file_of(podman: Podman, image: str, path: str = "/made/file") -> bytes:

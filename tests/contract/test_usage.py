@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -25,16 +24,10 @@ from tests.rig import leftovers
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync, read_until
 from tests.rig.memory import MEBIBYTE
-from tests.rig.services import RigService
 from tests.rig.waiting import wait_until
 
 NATIVE = native_architecture()
 LOOP = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"
-
-
-@pytest.fixture
-def barasync(service: RigService, tmp_path: Path) -> Barasync:
-    return Barasync(tmp_path, service.endpoint.url, {**os.environ, "NO_COLOR": "1"})
 
 
 def usage_of(barasync: Barasync) -> dict[str, Any]:
