@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from barasync.config.policies import PRESETS, Default, Policy, Preset
+from barasync.config.policies import PRESETS, Default, Policy, Ports, Preset, Protocol
+from barasync.networks.host import addresses
 from barasync.networks.rules import Surroundings
 from tests.contract.test_network_rules import (
     CELL6,
@@ -25,8 +26,8 @@ from tests.contract.test_network_rules import (
     family,
     send,
 )
-from tests.network_policies import at
-from tests.rig.namespaces import Namespace
+from tests.network_policies import at, everywhere
+from tests.rig.namespaces import Namespace, namespace
 
 
 @contextmanager
@@ -174,6 +175,48 @@ def test_loopback_is_the_containers_own_and_not_that_of_a_host_it_can_be_sent_to
             of_host.setblocking(False)
             with pytest.raises(BlockingIOError):
                 of_host.recv(100)
+
+
+OPEN = Policy(name="open", base=Preset.LOCAL, default=Default.ACCEPT)
+PORTS = Policy(name="ports", base=Preset.PUBLIC, allow=(everywhere(Ports(Protocol.UDP, 443, 443)),))
+
+
+@pytest.mark.parametrize("policy", [PRESETS["public"], OPEN, PORTS], ids=lambda each: each.name)
+def test_a_host_is_not_reached_by_the_addresses_that_it_shares_with_others(policy: Policy) -> None:
+    """Broadcasts of its networks and, as a router, the first address of each of its prefixes."""
+    shared = ("203.0.113.255", "2001:db8:77::")
+    with namespace() as host:
+        host.ip(
+            """
+            link add eth1 type bridge
+            address add 203.0.113.1/24 brd + dev eth1
+            address add 2001:db8:77::1/64 dev eth1 nodad
+            link set eth1 up
+            """
+        )
+        host.run(lambda: FORWARDING.write_text("1"))
+        heard = addresses(host.thread_id)
+    with cell(policy, Surroundings(host=heard)) as (inside, _), sending(inside) as senders:
+        fates = {
+            address: fate(inside, senders[":" in address], (address, 443)) for address in shared
+        }
+        neighbours = [
+            fate(inside, senders[":" in address], (address, 443))
+            for address in ("203.0.113.254", "2001:db8:77::2")
+        ]
+
+    assert fates == dict.fromkeys(shared, "EPERM")
+    assert neighbours == ["sent", "sent"]
+
+
+FORWARDING = Path("/proc/sys/net/ipv6/conf/all/forwarding")
+
+
+@contextmanager
+def sending(place: Namespace) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Sockets for datagrams, of IPv4 and of IPv6."""
+    with datagrams(place, "0.0.0.0") as version4, datagrams(place, "::") as version6:
+        yield version4, version6
 
 
 ROUTE_LOCALNET = Path("/proc/sys/net/ipv4/conf/all/route_localnet")

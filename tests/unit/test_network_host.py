@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from barasync.networks.host import HostUnknown, addresses, parse_fib_trie, parse_if_inet6
+from barasync.networks.host import (
+    HostUnknown,
+    addresses,
+    parse_anycast6,
+    parse_fib_trie,
+    parse_if_inet6,
+)
 
 # Recorded, and shortened: a tree for each table of routes, in which an address may be twice.
 FIB_TRIE = """\
@@ -49,10 +55,21 @@ fd000000000000000000000000000002 0d 40 00 82 podman10
 """
 
 
-def test_the_addresses_of_the_machine_are_those_that_are_local_and_single() -> None:
-    assert parse_fib_trie(FIB_TRIE) == tuple(
-        map(ip_address, ("10.88.30.1", "192.0.2.2", "127.0.0.1"))
-    )
+ANYCAST6 = """\
+2    c0              fd770000000000000000000000000000     1
+3    l0              20010db8000500000000000000000000     2
+"""
+
+
+def test_the_addresses_of_the_machine_are_single_local_ones_and_those_of_all_of_a_link() -> None:
+    own = ("10.88.30.1", "10.88.30.63", "192.0.2.2", "127.0.0.1", "127.255.255.255")
+
+    assert parse_fib_trie(FIB_TRIE) == tuple(map(ip_address, own))
+
+
+def test_a_router_hears_the_first_address_of_each_prefix() -> None:
+    assert parse_anycast6(ANYCAST6) == tuple(map(ip_address, ("fd77::", "2001:db8:5::")))
+    assert parse_anycast6("") == ()
 
 
 def test_an_address_of_two_interfaces_is_told_once() -> None:
@@ -80,9 +97,11 @@ def test_the_addresses_are_those_of_the_network_of_a_process(
     (tmp_path / "7/net").mkdir(parents=True)
     (tmp_path / "7/net/fib_trie").write_text(FIB_TRIE)
 
-    assert addresses(7) == (ip_address("10.88.30.1"), ip_address("192.0.2.2"))
+    assert addresses(7) == tuple(map(ip_address, ("10.88.30.1", "10.88.30.63", "192.0.2.2")))
     (tmp_path / "7/net/if_inet6").write_text(IF_INET6)
     assert addresses(7)[-1] == ip_address("fe80::fc:ff:fe00:1")
+    (tmp_path / "7/net/anycast6").write_text(ANYCAST6)
+    assert ip_address("2001:db8:5::") in addresses(7)
 
 
 def test_a_host_that_shows_no_addresses_is_not_taken_for_one_without(

@@ -3,7 +3,13 @@
 They are those of the network namespace of the podman service, which need not be that of this
 process: with the host's PID namespace and socket, barasync may run in a container itself.
 
-Source: `net/ipv4/fib_trie.c` and `net/ipv6/addrconf.c` of the kernel, which write the files.
+Whoever listens on all addresses of a host hears datagrams to more than those that it has been
+given: to the broadcast addresses of its networks, whichever way they come, and where it forwards
+IPv6, as podman has it do, to the first address of each prefix, which is that of all routers there
+(RFC 4291, section 2.6.1).
+
+Source: `net/ipv4/fib_trie.c`, `net/ipv6/addrconf.c` and `net/ipv6/anycast.c` of the kernel, which
+write the files; what is heard was measured on Linux 6.18.
 """
 
 from __future__ import annotations
@@ -17,7 +23,7 @@ from barasync.errors import EngineUnavailable
 _PROC = Path("/proc")
 _DISABLED = Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
 _LEAF = "|-- "
-_LOCAL = "/32 host LOCAL"
+_OWN = frozenset({"/32 host LOCAL", "/32 link BROADCAST"})
 
 
 class HostUnknown(EngineUnavailable):
@@ -25,7 +31,7 @@ class HostUnknown(EngineUnavailable):
 
 
 def addresses(process: int) -> tuple[Address, ...]:
-    """Return the host's addresses but those of loopback, in order; blocking, two small files.
+    """Return what the host hears but on loopback, in order; blocking, three small files.
 
     `process` is one in the network namespace of the host: that of the podman service, or 1.
 
@@ -37,6 +43,7 @@ def addresses(process: int) -> tuple[Address, ...]:
         net.stat()
         found: set[Address] = set(parse_fib_trie(_text(net / "fib_trie")))
         found.update(parse_if_inet6(_text(net / "if_inet6")))
+        found.update(parse_anycast6(_text(net / "anycast6")))
     except OSError as error:
         raise HostUnknown(
             f"the addresses of the host cannot be told: {net}: {error.strerror}",
@@ -59,7 +66,7 @@ def has_ipv6() -> bool:
 
 
 def parse_fib_trie(text: str) -> tuple[ipaddress.IPv4Address, ...]:
-    """Return the addresses of the machine itself, of all its interfaces, in the order they appear.
+    """Return the addresses of the machine itself and of all on its networks, as they appear.
 
     A leaf is an address, and the routes to it follow in a line each.
     """
@@ -68,15 +75,27 @@ def parse_fib_trie(text: str) -> tuple[ipaddress.IPv4Address, ...]:
     for line in map(str.strip, text.splitlines()):
         if line.startswith(_LEAF):
             leaf = line.removeprefix(_LEAF)
-        elif line == _LOCAL:
+        elif line in _OWN:
             found[ipaddress.IPv4Address(leaf)] = None
     return tuple(found)
 
 
 def parse_if_inet6(text: str) -> tuple[ipaddress.IPv6Address, ...]:
     """Return the addresses, each of which begins a line as 32 hexadecimal digits."""
-    numbers = (line.split()[0] for line in text.splitlines() if line.strip())
-    return tuple(dict.fromkeys(ipaddress.IPv6Address(int(number, 16)) for number in numbers))
+    return _column(text, 0)
+
+
+def parse_anycast6(text: str) -> tuple[ipaddress.IPv6Address, ...]:
+    """Return the addresses that the machine hears as one of several, the third word of each line.
+
+    The first is the number of an interface, the second its name.
+    """
+    return _column(text, 2)
+
+
+def _column(text: str, number: int) -> tuple[ipaddress.IPv6Address, ...]:
+    words = (line.split()[number] for line in text.splitlines() if line.strip())
+    return tuple(dict.fromkeys(ipaddress.IPv6Address(int(word, 16)) for word in words))
 
 
 def _text(path: Path) -> str:
