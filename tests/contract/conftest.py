@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,12 @@ def no_image_stays(service: AnyService) -> Iterator[None]:
             # It is of the other kind, or gone with one that was made of it.
             with suppress(libpod.RefusedError):
                 libpod.request(socket_path, "DELETE", path, query={"force": "true"})
+
+
+@pytest.fixture
+def no_run_stays(service: RigService) -> Iterator[None]:
+    """Nothing of a run that the test makes is left after it."""
+    found = partial(leftovers.of_runs, service.endpoint.socket_path, service.directory)
+    before = found()
+    yield
+    assert leftovers.settled(lambda: [each for each in found() if each not in before]) == []

@@ -7,10 +7,10 @@ import io
 import json
 import os
 import re
-import signal
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -84,10 +84,39 @@ def test_a_shell_prompts_follows_the_window_and_ends_with_its_own_code(
         terminal.resize(132, 43)
         terminal.send(b"until [ \"$(stty size)\" = '43 132' ]; do :; done; echo sec''ond\r")
         terminal.expect(b"second")
-        assert answer(terminal, "test -t 0 && test -t 1 && test -t 2 && echo $TERM") == "xterm\n"
+        assert answer(terminal, "test -t 0 && test -t 1 && test -t 2 && echo all") == "all\n"
         terminal.send(b"exit 7\r")
         assert terminal.wait() == 7
         assert terminal.attributes() == before
+
+
+def test_the_terminal_is_of_the_kind_of_the_one_here_unless_something_says_another(
+    service: RigService, barasync: Barasync, busybox: str
+) -> None:
+    says = "localhost/barasync-test-shell:kind"
+    libpod.import_image(
+        service.endpoint.socket_path,
+        rig_busybox.archive(OWN.architecture),
+        reference=says,
+        architecture=OWN.architecture,
+        change="ENV TERM=vt220",
+    )
+    here = replace(barasync, environ={**barasync.environ, "TERM": "screen-256color"})
+    nothing = replace(barasync, environ={**barasync.environ, "TERM": ""})
+
+    def kind(barasync: Barasync, *words: str) -> str:
+        with barasync.on_terminal("shell", *words) as terminal:
+            prompted(terminal)
+            kind = answer(terminal, "echo $TERM")
+            terminal.send(b"exit\r")
+            assert terminal.wait() == 0
+        return kind.strip()
+
+    assert kind(here, busybox) == "screen-256color"
+    assert kind(here, busybox, "--env", "TERM=vt100") == "vt100"
+    assert kind(here, says) == "vt220"
+    assert kind(nothing, busybox) == "xterm"
+    assert b"screen" not in piped(here, b"env", "shell", busybox).stdout
 
 
 def test_ctrl_c_goes_to_the_program_inside_and_ctrl_d_ends_the_shell(
@@ -124,68 +153,6 @@ def test_a_command_instead_of_the_shell_has_the_terminal(barasync: Barasync, bus
     with barasync.on_terminal("shell", busybox, "--", "sh", "-c", "tty; exit 5") as terminal:
         terminal.expect(b"/dev/")
         assert terminal.wait() == 5
-
-
-def test_a_terminal_that_is_closed_ends_the_shell_and_leaves_nothing(
-    service: RigService, barasync: Barasync, busybox: str
-) -> None:
-    with barasync.on_terminal("shell", busybox) as terminal:
-        prompted(terminal)
-        terminal.hang_up()
-        assert terminal.wait() == 130
-        assert libpod.containers(service.endpoint.socket_path) == {}
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT])
-def test_a_signal_ends_the_shell_and_restores_the_terminal(
-    barasync: Barasync, busybox: str, number: signal.Signals
-) -> None:
-    with barasync.on_terminal("shell", busybox) as terminal:
-        before = terminal.attributes()
-        prompted(terminal)
-        terminal.signal(number)
-        assert terminal.wait() == 130
-        assert terminal.attributes() == before
-
-
-@pytest.mark.parametrize("first", ["signal", "terminal"])
-def test_a_window_that_is_closed_does_not_cut_the_grace_short(
-    barasync: Barasync, busybox: str, tmp_path: Path, first: str
-) -> None:
-    """It comes as SIGHUP, of the kernel and of a shell, and as a terminal that cannot be read.
-
-    What the command prints meanwhile does not hold it up, and its end is the end.
-    """
-    place = tmp_path / "place"
-    place.mkdir()
-    leave = "sleep 3; seq 99999; touch /place/left; exit"
-    script = f"trap '{leave}' TERM; echo rea''dy; while :; do sleep 0.1; done"
-    words = ("--stop-grace", "3600", "--volume", f"{place}:/place", "--", "sh", "-c", script)
-    with barasync.on_terminal("shell", busybox, *words) as terminal:
-        terminal.expect(b"ready")
-        if first == "terminal":
-            terminal.hang_up()
-        terminal.signal(signal.SIGHUP)
-        terminal.hang_up()
-        terminal.signal(signal.SIGHUP)
-        assert terminal.wait() == 130
-
-    assert (place / "left").exists()
-
-
-def test_a_shell_that_was_killed_is_cleaned_up(
-    service: RigService, barasync: Barasync, busybox: str
-) -> None:
-    with barasync.on_terminal("shell", busybox) as terminal:
-        prompted(terminal)
-        terminal.signal(signal.SIGKILL)
-        terminal.wait()
-    (name,) = libpod.containers(service.endpoint.socket_path).values()
-
-    cleaned = barasync("clean")
-
-    assert name in cleaned.out
-    assert libpod.containers(service.endpoint.socket_path) == {}
 
 
 # What a cell has

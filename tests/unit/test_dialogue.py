@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
-from barasync.aiopodman import Attachment, Container, ContainerSpec
-from barasync.engine.dialogue import CHOSEN_SHELL, Dialogue, with_dialogue, without_shell
+from barasync.aiopodman import Attachment, Container, ContainerSpec, ImageInspect, Podman
+from barasync.aiopodman.models import ImageConfig
+from barasync.engine.dialogue import (
+    CHOSEN_SHELL,
+    Dialogue,
+    told_of_terminal,
+    with_dialogue,
+    without_shell,
+)
 from barasync.engine.verdict import judge_refused_start
 
 
@@ -45,3 +56,26 @@ def test_a_shell_that_is_there_and_cannot_be_executed_is_no_missing_one() -> Non
     assert refused is not None
 
     assert without_shell("tiny:1", refused) is refused
+
+
+class Images:
+    """What podman knows of two images: one sets the kind of terminals."""
+
+    async def inspect(self, image: str) -> ImageInspect:
+        env = ["PATH=/bin", "TERM=vt220"] if image == "says" else ["PATH=/bin", "TERMINFO=/x"]
+        return ImageInspect(id=image, config=ImageConfig(env=env))
+
+
+@pytest.mark.anyio
+async def test_a_terminal_is_of_the_kind_of_the_one_here_where_nothing_says_another() -> None:
+    podman = cast("Podman", SimpleNamespace(images=Images()))
+    here = Dialogue(converse=unheard, terminal=True, kind="screen")
+
+    async def told(dialogue: Dialogue, image: str, **environment: str) -> dict[str, str]:
+        return dict(await told_of_terminal(dialogue, podman, image, environment))
+
+    assert await told(here, "plain", A="1") == {"A": "1", "TERM": "screen"}
+    assert await told(here, "plain", TERM="vt100") == {"TERM": "vt100"}
+    assert await told(here, "says") == {}
+    assert await told(replace(here, kind=None), "plain") == {}
+    assert await told(replace(here, terminal=False), "plain") == {}

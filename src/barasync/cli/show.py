@@ -100,7 +100,8 @@ def show_shell(execution: Execution, detach_keys: bytes) -> NoReturn:
 
     async def command(interrupts: Interrupts) -> int:
         here = Here.of(interrupts, execution.environ)
-        talking = Talking(here, b"" if bound is not None else detach_keys)
+        keys = b"" if bound is not None else detach_keys
+        talking = Talking(here, keys, execution.environ.get("TERM") or None)
         executed = await execute(
             replace(execution, dialogue=talking.dialogue),
             interrupts,

@@ -11,12 +11,14 @@ from barasync.matrix.outcome import Outcome
 class Talking:
     """One conversation; with a terminal of the container's where there is one here.
 
-    `detach_keys` are those that leave the container to itself, empty for none.
+    `detach_keys` are those that leave the container to itself, empty for none. `kind` is what the
+    terminal here is called (`TERM`).
     """
 
-    def __init__(self, here: Here, detach_keys: bytes) -> None:
+    def __init__(self, here: Here, detach_keys: bytes, kind: str | None) -> None:
         self._here = here
         self._keys = detach_keys
+        self._kind = kind
         self._terminal = is_terminal()
         self._end: End | None = None
         self._broken: CannotPassOn | None = None
@@ -24,7 +26,7 @@ class Talking:
     @property
     def dialogue(self) -> Dialogue:
         """What the engine takes of it."""
-        return Dialogue(converse=self._converse, terminal=self._terminal)
+        return Dialogue(converse=self._converse, terminal=self._terminal, kind=self._kind)
 
     def exit_code(self, outcome: Outcome) -> int | None:
         """Return what the command ends with for how it was left, `None` where that says nothing."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
-from barasync.aiopodman import Attachment, Container, ContainerSpec, is_image_id
+from barasync.aiopodman import Attachment, Container, ContainerSpec, Podman, is_image_id
 from barasync.engine.verdict import Verdict
+from barasync.images.failures import explained
 from barasync.matrix.outcome import Status
 
 _CHOOSE = "command -v bash >/dev/null 2>&1 && exec bash; exec sh"
@@ -14,6 +15,7 @@ CHOSEN_SHELL = ("/bin/sh", "-c", _CHOOSE)
 """Executes the shell of an image for a person: bash where it has one."""
 
 _COMMAND_NOT_FOUND = 127
+_KIND = "TERM"
 _DIGITS = 12
 
 Converse = Callable[[Attachment, Container], Awaitable[bool]]
@@ -26,10 +28,14 @@ has left: what still runs of the container then is ended.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialogue:
-    """How a cell is talked to: with `terminal` its command has one, whose output is one stream."""
+    """How a cell is talked to: with `terminal` its command has one, whose output is one stream.
+
+    `kind` is what programs are told of that (`TERM`), `None` for what podman says.
+    """
 
     converse: Converse
     terminal: bool
+    kind: str | None = None
 
 
 def with_dialogue(spec: ContainerSpec, dialogue: Dialogue) -> ContainerSpec:
@@ -39,6 +45,25 @@ def with_dialogue(spec: ContainerSpec, dialogue: Dialogue) -> ContainerSpec:
     """
     spec = replace(spec, stdin=True, terminal=dialogue.terminal)
     return spec if spec.command else replace(spec, entrypoint=CHOSEN_SHELL)
+
+
+async def told_of_terminal(
+    dialogue: Dialogue, podman: Podman, image: str, environment: Mapping[str, str]
+) -> Mapping[str, str]:
+    """Return the environment of a command with the kind of its terminal, unless something sets it.
+
+    `environment` may, and the image, whose ID `image` is.
+
+    Raises:
+        ImageError, EngineUnavailable: podman does not tell what the image sets.
+    """
+    if not dialogue.terminal or dialogue.kind is None or _KIND in environment:
+        return environment
+    with explained("looking at the environment of the image"):
+        settings = (await podman.images.inspect(image)).config.env
+    if any(setting.startswith(f"{_KIND}=") for setting in settings):
+        return environment
+    return {_KIND: dialogue.kind, **environment}
 
 
 def without_shell(image: str, verdict: Verdict) -> Verdict:

@@ -20,6 +20,7 @@ from barasync.engine.attempt import Attempt, OutputLog, Taken
 from barasync.engine.caches import Caches
 from barasync.engine.collection import Cancellable
 from barasync.engine.detached import health_check_of
+from barasync.engine.dialogue import told_of_terminal
 from barasync.engine.drain import Sink
 from barasync.engine.images import ImageSource
 from barasync.engine.job import Job, Session, image_of_ended
@@ -175,12 +176,13 @@ class Turns:
                     network = await self._network(turn.cell, turn.phases)
                     caches = await self._hold_caches(turn.cell, made, stack, turn.phases)
                     health_check = await self._health_check(turn.cell, made)
+                    variables = await self._environment(turn.cell, made)
             except BarasyncError as error:
                 return Taken(outcome=_not_prepared(error), error=error)
             if scope.cancelled_caught:
                 return Taken(outcome=Outcome(status=Status.CANCELLED))
             job = replace(
-                self._job(turn.cell, turn.number, made.image),
+                self._job(turn.cell, turn.number, made.image, variables),
                 network=network,
                 caches=caches,
                 health_check=health_check,
@@ -276,6 +278,13 @@ class Turns:
         image = cell.settings.image
         return await health_check_of(session.detachment, session.podman, made.base, image)
 
+    async def _environment(self, cell: Cell, made: _Made) -> Mapping[str, str]:
+        session = self._session
+        variables = {**environment(cell, run=session.run), **cell.settings.env}
+        if session.dialogue is None:
+            return variables
+        return await told_of_terminal(session.dialogue, session.podman, made.image, variables)
+
     def _forget(self, cell: Cell, made: _Made) -> None:
         """Have all made anew: what is below a layer that is gone may be gone as well."""
         self._layers.forget((made.base, cell.platform), made.image)
@@ -283,7 +292,7 @@ class Turns:
         for service, image in zip(cell.settings.services, made.services, strict=True):
             self._images.forget(self._image_of(service, cell), image)
 
-    def _job(self, cell: Cell, number: int, image: str) -> Job:
+    def _job(self, cell: Cell, number: int, image: str, variables: Mapping[str, str]) -> Job:
         calls_bar = not cell.settings.command
         has_bar = calls_bar and self._preparation.has_bar(cell.settings.workspace)
         snapshot, keeps_failed = image_of_ended(self._session, cell.id)
@@ -292,7 +301,7 @@ class Turns:
             number=number,
             image=image,
             command=expand(cell, rule=self._plan.rule, args=self._plan.args, has_bar=has_bar),
-            environment={**environment(cell, run=self._session.run), **cell.settings.env},
+            environment=variables,
             artifacts=self._recorder.artifacts(cell.id, number),
             snapshot=snapshot,
             keeps_failed=keeps_failed,
