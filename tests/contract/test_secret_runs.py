@@ -286,6 +286,26 @@ def test_clean_removes_the_secrets_of_a_killed_run_and_those_of_no_live_one(
     assert secrets(socket_path) == []
 
 
+def test_they_are_masked_in_what_a_shell_prints_through_a_pipe(barasync: Barasync) -> None:
+    words = ("shell", f"{NATIVE}-a", "--secret", "TOKEN=env:CI_TOKEN")
+    script = b"""
+        end=${TOKEN#hunter2}; printf hunter2; sleep 0.3; echo "$end"; printf hunter; sleep 0.3
+        cat /run/secrets/key.pem >&2
+        test "$(wc -c </run/secrets/key.pem)" = 61 || exit 3
+        exit 5
+    """
+    with barasync.running(*words, stdin=subprocess.PIPE) as process:
+        out, err = process.communicate(script, timeout=60)
+
+    said = err.decode()
+    assert process.returncode == 5, said
+    # What may begin a secret comes at the end.
+    assert out == b"***\nhunter"
+    assert showing(said) == []
+    assert said.endswith("***\n")
+    assert files_that_show(barasync.directory) == []
+
+
 def test_a_secret_that_cannot_be_read_starts_nothing(barasync: Barasync, socket_path: str) -> None:
     (barasync.directory.parent / "key.pem").unlink()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import cast
@@ -10,10 +10,10 @@ from typing import cast
 import anyio
 import pytest
 
-from barasync.aiopodman import Podman, SecretFile, ServerError, Stream
+from barasync.aiopodman import Chunk, Podman, SecretFile, ServerError, Stream
 from barasync.config.schema import WorkspaceMode
 from barasync.engine import secrets
-from barasync.engine.masking import masked_error, masked_outcome
+from barasync.engine.masking import MaskedOutput, masked_error, masked_outcome
 from barasync.engine.secrets import made_secrets
 from barasync.errors import EngineUnavailable, ImageError
 from barasync.events import AnyEvent, CellFinished, ContainerStarted, RunFinished
@@ -284,3 +284,31 @@ def test_every_text_of_an_outcome_is_masked() -> None:
     assert masked_outcome(outcome, Masker()) is outcome
     assert masked_outcome(Outcome(status=Status.PASSED), MASKER) == Outcome(status=Status.PASSED)
     assert str(masked_error(ImageError(text), MASKER)) == "<***>"
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+async def test_output_that_is_not_recorded_is_masked_stream_by_stream(size: int) -> None:
+    said = {
+        Stream.STDOUT: b"<" + TOKEN + b">hunter2-and" + TOKEN[:9],
+        Stream.STDERR: TOKEN[:5] + TOKEN + b"\n" + TOKEN[:2],
+    }
+    pieces = [
+        Chunk(stream, data[start : start + size])
+        for start in range(0, max(map(len, said.values())), size)
+        for stream, data in said.items()
+        if data[start : start + size]
+    ]
+    got = dict.fromkeys(said, b"")
+
+    async def output() -> AsyncIterator[Chunk]:
+        for piece in pieces:
+            yield piece
+
+    async for chunk in MaskedOutput(output(), MASKER):
+        assert chunk.data
+        got[chunk.stream] += chunk.data
+
+    assert got == {
+        Stream.STDOUT: b"<***>hunter2-and" + TOKEN[:9],
+        Stream.STDERR: TOKEN[:5] + b"***\n" + TOKEN[:2],
+    }

@@ -21,6 +21,7 @@ from barasync.cli.terminal import (
 from barasync.cli.terminals import Here, is_terminal
 from barasync.engine.detached import bound_to_command
 from barasync.errors import EXIT_INTERRUPTED, EXIT_NOT_PASSED, EXIT_OK
+from barasync.masking.masker import Masker
 from barasync.matrix.outcome import Outcome, Status
 from barasync.report.channel import Channel
 from barasync.report.files import OUTPUT_LOG, last_lines
@@ -100,8 +101,9 @@ def show_shell(execution: Execution, detach_keys: bytes) -> NoReturn:
 
     async def command(interrupts: Interrupts) -> int:
         here = Here.of(interrupts, execution.environ)
+        masker = Masker(execution.secrets.values())
         keys = b"" if bound is not None else detach_keys
-        talking = Talking(here, keys, execution.environ.get("TERM") or None)
+        talking = Talking(here, keys, execution.environ.get("TERM") or None, masker)
         executed = await execute(
             replace(execution, dialogue=talking.dialogue),
             interrupts,

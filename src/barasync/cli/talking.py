@@ -5,6 +5,8 @@ from __future__ import annotations
 from barasync.aiopodman import Attachment, Container
 from barasync.cli.terminals import CannotPassOn, End, Here, converse, is_terminal
 from barasync.engine.dialogue import Dialogue
+from barasync.engine.masking import MaskedOutput
+from barasync.masking.masker import Masker
 from barasync.matrix.outcome import Outcome
 
 
@@ -12,11 +14,13 @@ class Talking:
     """One conversation; with a terminal of the container's where there is one here.
 
     `detach_keys` are those that leave the container to itself, empty for none. `kind` is what the
-    terminal here is called (`TERM`).
+    terminal here is called (`TERM`). `masker` knows the secrets: at a terminal none is masked,
+    because what moves the cursor may stand within it.
     """
 
-    def __init__(self, here: Here, detach_keys: bytes, kind: str | None) -> None:
+    def __init__(self, here: Here, detach_keys: bytes, kind: str | None, masker: Masker) -> None:
         self._here = here
+        self._masker = masker
         self._keys = detach_keys
         self._kind = kind
         self._terminal = is_terminal()
@@ -37,6 +41,8 @@ class Talking:
         return self._end.exit_code
 
     async def _converse(self, attachment: Attachment, container: Container) -> bool:
+        if self._masker and not self._terminal:
+            attachment.filter(lambda output: MaskedOutput(output, self._masker))
         try:
             self._end = await converse(
                 attachment,

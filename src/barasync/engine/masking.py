@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import fields, is_dataclass, replace
 from types import MappingProxyType
+from typing import Self
 
 from anyio import CancelScope
 
@@ -55,6 +56,32 @@ class _MaskedSink:
     async def _pass_on(self, name: Stream, data: bytes) -> None:
         if data:
             await self._log.write(Chunk(name, data))
+
+
+class MaskedOutput:
+    """Output that is masked, each stream by itself, on its way to somebody who is not recorded.
+
+    What may be the beginning of a secret comes with what follows it, or at the end.
+    """
+
+    def __init__(self, output: AsyncIterator[Chunk], masker: Masker) -> None:
+        self._output = output
+        self._masker = masker
+        self._streams: dict[Stream, MaskedStream] = {}
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        async for chunk in self._output:
+            stream = self._streams.setdefault(chunk.stream, self._masker.stream())
+            if data := stream.feed(chunk.data):
+                return Chunk(chunk.stream, data)
+        while self._streams:
+            name, stream = self._streams.popitem()
+            if data := stream.finish():
+                return Chunk(name, data)
+        raise StopAsyncIteration
 
 
 def masked_outcome(outcome: Outcome, masker: Masker) -> Outcome:
