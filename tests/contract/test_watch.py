@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from barasync.aiopodman import Event, EventsLost, Podman
+from barasync.aiopodman import APIError, Event, EventsLost, Podman, ProtocolError
 from tests.contract.running import created, shell
 from tests.contract.test_outages import kill_podman
 from tests.rig import services
@@ -26,29 +26,45 @@ CONTAINERS = 6
 FEW_BYTES = 8000
 
 
-@pytest.fixture
-def mortal(installation: Installation) -> Iterator[RigService]:
-    """A service of its own, which may be killed."""
+@contextmanager
+def private(installation: Installation, **engine: str) -> Iterator[RigService]:
+    """A service of its own, with some settings of the engine."""
     with services.private_directory() as directory:
         environ = services.isolated_environment(directory, default_ulimits=True)
+        settings = Path(environ["CONTAINERS_CONF"])
+        kept = [
+            line
+            for line in settings.read_text().splitlines()
+            if line.partition(" = ")[0] not in engine
+        ]
+        more = [f"{name} = {value}" for name, value in engine.items()]
+        settings.write_text("\n".join([kept[0], *more, *kept[1:], ""]))
         service = services.start(installation, environ, directory)
+        try:
+            yield service
+        finally:
+            services.stop(service)
+
+
+@pytest.fixture
+def mortal(installation: Installation) -> Iterator[RigService]:
+    """A service that may be killed."""
+    with private(installation) as service:
         yield service
-        services.stop(service)
 
 
 @pytest.fixture
 def forgetful(installation: Installation) -> Iterator[RigService]:
     """A service that keeps few events: it cuts its file of them again and again."""
-    with services.private_directory() as directory:
-        environ = services.isolated_environment(directory, default_ulimits=True)
-        settings = Path(environ["CONTAINERS_CONF"])
-        text = settings.read_text()
-        settings.write_text(
-            text.replace("[engine]", f"[engine]\nevents_logfile_max_size = {FEW_BYTES}", 1)
-        )
-        service = services.start(installation, environ, directory)
+    with private(installation, events_logfile_max_size=str(FEW_BYTES)) as service:
         yield service
-        services.stop(service)
+
+
+@pytest.fixture
+def silent(installation: Installation) -> Iterator[RigService]:
+    """A service that keeps no events."""
+    with private(installation, events_logger='"none"') as service:
+        yield service
 
 
 async def until_removed(events: AsyncIterator[Event], container: str) -> list[Event]:
@@ -183,3 +199,9 @@ async def test_events_missed_at_a_cut__are_each_told_once_by_a_watch(
 
     for action in ("create", "start", "died", "remove"):
         assert [each for each in told if each[1] == action] == [(name, action) for name in made]
+
+
+async def test_a_service_that_keeps_no_events_is_an_error(silent: RigService) -> None:
+    async with Podman(silent.endpoint, outage=60) as podman, podman.watch() as events:
+        with anyio.fail_after(60), pytest.raises((APIError, ProtocolError), match="backend"):
+            await anext(events)

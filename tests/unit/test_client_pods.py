@@ -6,7 +6,14 @@ import json
 
 import pytest
 
-from barasync.aiopodman import Conflict, ContainerSpec, NotFound, PodSpec, ServerError
+from barasync.aiopodman import (
+    Conflict,
+    ContainerSpec,
+    NotFound,
+    PodSpec,
+    ProtocolError,
+    ServerError,
+)
 from tests.unit.recorded import CONTAINER, ID, answering, refusing
 
 pytestmark = pytest.mark.anyio
@@ -149,6 +156,19 @@ async def test_an_old_podman_shows_no_processes_where_nothing_runs() -> None:
             await podman.containers.handle(ID).top()
 
     assert service.only.path == f"{CONTAINER}/top"
+
+
+@pytest.mark.parametrize("version", ["4.3.1", "5.4.2"])
+async def test_what_is_no_list_of_processes_is_no_conflict(version: str) -> None:
+    async with answering(200, json=[1], version=version).client() as podman:
+        with pytest.raises(ProtocolError):
+            await podman.containers.handle(ID).top()
+
+
+async def test_a_newer_podman_that_answers_with_nothing_is_no_conflict() -> None:
+    async with answering(200, version="4.6.0").client() as podman:
+        with pytest.raises(ProtocolError):
+            await podman.containers.handle(ID).top()
 
 
 async def test_volumes_are_pruned_by_a_label() -> None:

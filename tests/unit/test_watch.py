@@ -273,6 +273,10 @@ def told(horizon: Horizon, events: Sequence[Event]) -> list[int]:
     return [each.time_nano - BEGINNING for each in events if horizon.is_new(each)]
 
 
+def test_an_event_has_a_time() -> None:
+    assert event(1_500).time == NOON + dt.timedelta(microseconds=1)
+
+
 def test_the_same_moment_may_have_several_events() -> None:
     events = [event(1, "start"), event(1, "died"), event(1, "start")]
 

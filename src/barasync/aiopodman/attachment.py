@@ -15,8 +15,8 @@ from barasync.aiopodman.transport import Query
 from barasync.aiopodman.upgrade import Duplex
 from barasync.aiopodman.wire.frames import Chunk, FrameDecoder, RawDecoder, Stream
 
-# What podman 4 writes behind the output of a command that ended without having read its stdin, or
-# that its own keys have detached.
+# What podman writes behind the output (`quirks.ATTACH_ENDS_WITH_A_NOTICE`): of a command that ended
+# without having read its stdin, or that its own keys have detached.
 _NOTICE = re.compile(
     rb"Error: (?:read unixpacket [^\n]*/attach: read: connection reset by peer"
     rb"|detached from container)\r?\n\Z"
@@ -44,7 +44,7 @@ class Attachment:
     def output(self) -> AsyncIterator[Chunk]:
         """What the command prints, in the order in which it comes, until it ends.
 
-        What podman 4 itself writes at the end is left out: that it detached the output by its own
+        What podman itself writes at the end is left out: that it detached the output by its own
         keys, or, of a command that did not read all of its stdin, `read unixpacket …: connection
         reset by peer`. With a terminal all of it is `STDOUT`. The end is no verdict: `inspect` has
         the exit code.

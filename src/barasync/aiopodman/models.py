@@ -15,6 +15,13 @@ from msgspec import field
 from barasync.aiopodman.health import Health, HealthSettings
 from barasync.aiopodman.network_models import NetworkSettings
 
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def moment(nanoseconds: int) -> dt.datetime:
+    """Return a time that is in nanoseconds since the epoch, to the microsecond."""
+    return EPOCH + dt.timedelta(microseconds=nanoseconds // 1_000)
+
 
 class _Wire(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     """A document whose members podman names in Go's style."""
@@ -334,6 +341,11 @@ class Event(_Wire, frozen=True, kw_only=True):
     action: str
     actor: EventActor = EventActor()
     time_nano: int = field(default=0, name="timeNano")
+
+    @property
+    def time(self) -> dt.datetime:
+        """When it happened, in UTC, to the microsecond."""
+        return moment(self.time_nano)
 
 
 class VersionComponent(_Wire, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from barasync.aiopodman.errors import (
 )
 from barasync.aiopodman.events import open_events
 from barasync.aiopodman.libpod import Libpod
-from barasync.aiopodman.models import Event
+from barasync.aiopodman.models import EPOCH, Event, moment
 from barasync.aiopodman.service_quirks import EVENTS_MISSED_AT_A_CUT
 
 LATE_SECONDS = 5
@@ -30,7 +30,6 @@ MOST_KEPT = 10_000
 
 _NANOSECONDS = 1_000_000_000
 _NANOSECONDS_OF_MICROSECOND = 1_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 5.0
 
@@ -212,7 +211,7 @@ class _Watch(AsyncIterator[Event]):
         if (event.type, event.action) == _ROTATION:
             return False
         if self._horizon.is_behind_a_gap(event):
-            raise EventsLost(_moment(self._horizon.newest))
+            raise EventsLost(moment(self._horizon.newest))
         return self._horizon.is_new(event)
 
     async def _next(self, events: AsyncIterator[Event]) -> Event | None:
@@ -239,12 +238,8 @@ def _key(event: Event) -> _Key:
     return event.time_nano, event.type, event.action, event.actor.id
 
 
-def _moment(nanoseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=nanoseconds // _NANOSECONDS_OF_MICROSECOND)
-
-
 def _nanoseconds(moment: datetime) -> int:
-    microseconds = (moment - _EPOCH) // timedelta(microseconds=1)
+    microseconds = (moment - EPOCH) // timedelta(microseconds=1)
     return microseconds * _NANOSECONDS_OF_MICROSECOND
 
 
