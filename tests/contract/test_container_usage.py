@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import select
+import signal
 import sys
+import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from anyio import to_thread
@@ -16,7 +22,28 @@ from tests.rig.pseudo_terminal import on_terminal
 pytestmark = pytest.mark.anyio
 
 BUSY = "echo ready; while :; do :; done"
+SECONDS = 60.0
 IDLE = "echo ready; exec sleep 1000"
+
+
+def full_pipe() -> tuple[int, int]:
+    """A pipe that takes no more, and that nobody drains."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(write, b"x" * select.PIPE_BUF)
+    os.set_blocking(write, True)
+    return read, write
+
+
+def until_waits_to_write(pid: int) -> None:
+    """Return once one of a process's threads stands still in a write to a pipe."""
+    end = time.monotonic() + SECONDS
+    while not any(
+        "pipe_w" in task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/wchan")
+    ):
+        assert time.monotonic() < end, "it never wrote"
 
 
 async def test_one_measurement_of_what_a_runs_containers_consume(
@@ -113,9 +140,46 @@ async def test_what_does_not_run_has_no_figures_and_no_processes(
 
     assert (waits.code, stats.code, top.code, both.code) == (2, 2, 2, 2)
     assert "ended does not run: it is created" in waits.err
-    assert "does not run, so it consumes nothing" in stats.err
+    assert "ended does not run: it is exited, exit code 3" in stats.err
     assert "ended does not run: it is exited, exit code 3" in top.err
     assert "`barasync container logs`" in top.err
+
+
+async def test_one_that_is_paused_is_named_as_that(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    async with running(podman, of_a_cell(busybox, "run-a", "one", IDLE)) as container:
+        await container.pause()
+        said = [await call(barasync, "container", word, "one") for word in ("stats", "top")]
+        await container.unpause()
+        goes_on = await call(barasync, "container", "stats", "one", "--no-stream")
+
+    for each in said:
+        assert each.code == 2
+        assert "does not run: it is paused" in each.err
+        assert "`podman unpause barasync-run-a-one-1` lets it go on" in each.err
+    assert goes_on.code == 0
+
+
+async def test_a_signal_ends_what_nobody_reads_and_a_reader_that_leaves_ends_it(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    async with running(podman, of_a_cell(busybox, "run-a", "one", IDLE)):
+        words = ("container", "stats", "--json")
+        read, write = full_pipe()
+        with barasync.running(*words, stdout=write) as process:
+            os.close(write)
+            await to_thread.run_sync(lambda: until_waits_to_write(process.pid))
+            process.send_signal(signal.SIGINT)
+            interrupted = await to_thread.run_sync(lambda: process.wait(SECONDS))
+        os.close(read)
+        with barasync.running(*words) as process:
+            assert process.stdout is not None
+            await to_thread.run_sync(process.stdout.readline)
+            process.stdout.close()
+            unread = await to_thread.run_sync(lambda: process.wait(SECONDS))
+
+    assert (interrupted, unread) == (130, 141)
 
 
 async def test_the_processes_of_a_container_are_shown(

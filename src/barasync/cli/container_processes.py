@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-import typer
-
 from barasync.cli.columns import in_columns
 from barasync.cli.containers import found_container, require_running
-from barasync.errors import EXIT_OK
+from barasync.cli.printing import print_all
 from barasync.terminal_text import plain
 
 
@@ -31,7 +29,6 @@ async def show_processes(
         found = await container.top(columns)
     if as_json:
         rows = [dict(zip(found.titles, row, strict=False)) for row in found.processes]
-        typer.echo(json.dumps(rows, indent=2))
-    else:
-        typer.echo(in_columns([[*map(plain, row)] for row in (found.titles, *found.processes)]))
-    return EXIT_OK
+        return await print_all(json.dumps(rows, indent=2), environ)
+    table = in_columns([[*map(plain, row)] for row in (found.titles, *found.processes)])
+    return await print_all(table, environ)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -17,15 +15,15 @@ import typer
 from barasync.aiopodman import ContainerStats, ContainerSummary, Podman, StatsReport
 from barasync.cli.columns import in_columns
 from barasync.cli.connect import reach
-from barasync.cli.containers import listed_containers
-from barasync.cli.resolution import called, described, is_live, is_of_barasync, of_run, resolve
+from barasync.cli.containers import listed_containers, not_running
+from barasync.cli.printing import Printer, printing
+from barasync.cli.resolution import called, is_live, is_of_barasync, of_run, resolve
 from barasync.engine.identity import CELL, RUN
-from barasync.errors import EXIT_OK, ConfigError
+from barasync.errors import EXIT_OK
 from barasync.report.words import size
 
 _COLUMNS = ("NAME", "CPU", "MEMORY", "LIMIT", "PIDS", "READ", "WRITTEN")
 _NONE = "-"
-_STDOUT = 1
 _NANOSECONDS = 1e9
 _PAUSE_SECONDS = 0.2
 # What podman calls a container that is yet to run.
@@ -89,38 +87,44 @@ async def show_stats(
             such a run.
     """
     async with reach(url, environ, notify=partial(typer.echo, err=True)) as reached:
-        podman = reached.podman
-        watched = _Watched(podman, run)
+        watched = _Watched(reached.podman, run)
         await watched.look(words)
-        show = _show_json if as_json else _Table().show
-        meter = Meter()
-        number = nothing = 0
-        async with aclosing(_samples(podman)) as samples:
-            async for sample in samples:
-                number += 1
-                await watched.look_again(sample)
-                figures = meter.figures(sample, watched.containers, time.monotonic())
-                # The first has no shares of a core.
-                if stream or number > 1:
-                    show(figures, stream)
-                if number > 1 and not stream:
-                    break
-                # Between two cells of a run there may be none.
-                nothing = 0 if figures else nothing + 1
-                bounded = bool(words) or run is not None
-                if bounded and nothing > 1 and not await watched.go_on():
-                    break
+        with printing(environ) as printer:
+            show = _Lines(printer) if as_json else _Table(printer)
+            return await _show_samples(reached.podman, watched, show, stream=stream)
+
+
+async def _show_samples(
+    podman: Podman, watched: _Watched, show: _Lines | _Table, *, stream: bool
+) -> int:
+    meter = Meter()
+    number = nothing = 0
+    async with aclosing(_samples(podman)) as samples:
+        async for sample in samples:
+            number += 1
+            await watched.look_again(sample)
+            figures = meter.figures(sample, watched.containers, time.monotonic())
+            # The first has no shares of a core.
+            if stream or number > 1:
+                code = await show.show(figures, stream)
+                if code != EXIT_OK or not stream:
+                    return code
+            # Between two cells of a run there may be none.
+            nothing = 0 if figures else nothing + 1
+            if watched.bounded and nothing > 1 and not await watched.go_on():
+                break
     return EXIT_OK
 
 
 class _Watched:
-    """The containers of which figures are wanted, by ID."""
+    """The containers of which figures are wanted, by ID; `bounded` says that there is an end."""
 
     def __init__(self, podman: Podman, run: str | None) -> None:
         self._podman = podman
         self._run = run
         self._named = False
         self._seen: set[str] = set()
+        self.bounded = run is not None
         self.containers: dict[str, ContainerSummary] = {}
 
     async def look(self, words: Sequence[str]) -> None:
@@ -128,11 +132,12 @@ class _Watched:
         listed = await listed_containers(self._podman)
         self._seen = {each.id for each in listed}
         self._named = bool(words)
+        self.bounded = self.bounded or self._named
         if words:
             wanted = [resolve(word, listed) for word in words]
             for each in wanted:
                 if each.state != "running":
-                    raise ConfigError(f"{described(each)} does not run, so it consumes nothing")
+                    raise not_running(called(each), called(each), each.state, each.exit_code)
         else:
             wanted = of_run(filter(is_of_barasync, listed), run=self._run, cell=None)
         self.containers = {each.id: each for each in wanted}
@@ -172,29 +177,36 @@ async def _samples(podman: Podman) -> AsyncGenerator[StatsReport]:
 class _Table:
     """Prints a table; on a terminal each takes the place of the one before."""
 
-    def __init__(self) -> None:
+    def __init__(self, printer: Printer) -> None:
+        self._printer = printer
         self._lines = 0
-        self._live = os.isatty(_STDOUT)
         self._first = True
 
-    def show(self, figures: Sequence[Figures], stream: bool) -> None:
-        """Print what each container consumes."""
+    async def show(self, figures: Sequence[Figures], stream: bool) -> int:
+        """Print what each container consumes; return the exit code as `Printer.print` does."""
         lines = in_columns([_COLUMNS, *map(_as_text, figures)]).splitlines()
-        if not (self._live and stream):
-            if not self._first:
-                typer.echo()
+        channel = self._printer.channel
+        if not (channel.terminal and stream):
+            before = [] if self._first else [""]
             self._first = False
-            typer.echo("\n".join(lines))
-            return
-        columns, rows = shutil.get_terminal_size()
+            return await self._printer.print("\n".join([*before, *lines]))
+        columns, rows = channel.size()
         shown = [line[: columns - 1] for line in lines[: max(1, rows - 1)]]
         back = f"\x1b[{self._lines}F\x1b[J" if self._lines else ""
         self._lines = len(shown)
-        typer.echo(back + "\n".join(shown))
+        return await self._printer.print(back + "\n".join(shown))
 
 
-def _show_json(figures: Sequence[Figures], stream: bool) -> None:
-    typer.echo(json.dumps([*map(_as_data, figures)], indent=None if stream else 2))
+class _Lines:
+    """Prints samples as JSON, one a line where more follow."""
+
+    def __init__(self, printer: Printer) -> None:
+        self._printer = printer
+
+    async def show(self, figures: Sequence[Figures], stream: bool) -> int:
+        """Print what each container consumes; return the exit code as `Printer.print` does."""
+        text = json.dumps([*map(_as_data, figures)], indent=None if stream else 2)
+        return await self._printer.print(text)
 
 
 def _as_text(each: Figures) -> tuple[str, ...]:

@@ -16,10 +16,10 @@ from barasync.aiopodman import ContainerStats, ContainerSummary, NotFound, Podma
 from barasync.cli.columns import in_columns
 from barasync.cli.connect import reach
 from barasync.cli.containers import listed_containers
+from barasync.cli.printing import print_all
 from barasync.cli.resolution import ID_DIGITS, called, is_of_barasync, of_run
 from barasync.engine.detached import is_detached
 from barasync.engine.identity import ATTEMPT, CELL, RUN
-from barasync.errors import EXIT_OK
 from barasync.images.fit import platform_of
 from barasync.matrix.platforms import canonical
 from barasync.report.words import age, size
@@ -78,11 +78,10 @@ async def list_containers(
         wanted.sort(key=_order)
         rows = await _rows(podman, wanted)
     if as_json:
-        typer.echo(json.dumps([as_data(row) for row in rows], indent=2))
-        return EXIT_OK
+        return await print_all(json.dumps([as_data(row) for row in rows], indent=2), environ)
     now = time.time()
-    typer.echo(in_columns([_COLUMNS, *(tuple(map(plain, as_text(row, now))) for row in rows)]))
-    return EXIT_OK
+    table = in_columns([_COLUMNS, *(tuple(map(plain, as_text(row, now))) for row in rows)])
+    return await print_all(table, environ)
 
 
 def as_text(row: Row, now: float) -> tuple[str, ...]:

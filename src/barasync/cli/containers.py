@@ -13,6 +13,9 @@ from barasync.cli.connect import reach
 from barasync.cli.resolution import called, require_word, resolve
 from barasync.errors import ConfigError
 
+ENDED = frozenset({"stopped", "exited"})
+"""What podman calls a container whose command has ended."""
+
 
 @asynccontextmanager
 async def found_container(
@@ -45,16 +48,20 @@ def require_running(word: str, state: ContainerInspect) -> None:
     """Refuse what takes a process of the container.
 
     Raises:
-        ConfigError: it does not run.
+        ConfigError: it does not run, or is paused.
     """
     status = state.state.status
-    if status == "running":
-        return
-    if state.state.ended:
-        status += f", exit code {state.state.exit_code}"
+    if status != "running":
+        raise not_running(word, state.name, status, state.state.exit_code)
+
+
+def not_running(word: str, name: str, status: str, exit_code: int) -> ConfigError:
+    """Return what is said of a container, called `word`, that would have to run."""
+    if status in ENDED:
+        status += f", exit code {exit_code}"
         hint = "`barasync container logs` shows its output, `barasync artifact fetch` its files"
     elif status == "paused":
-        hint = f"`podman unpause {state.name}` lets it go on"
+        hint = f"`podman unpause {name}` lets it go on"
     else:
-        hint = f"`podman start {state.name}` starts it"
-    raise ConfigError(f"{word} does not run: it is {status}", hint=hint)
+        hint = f"`podman start {name}` starts it"
+    return ConfigError(f"{word} does not run: it is {status}", hint=hint)

@@ -1,0 +1,61 @@
+"""What a command prints, without keeping the event loop from signals while nobody reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import ClassVar
+
+from barasync.cli.terminal import channels
+from barasync.errors import EXIT_NOT_PASSED, EXIT_OK, EXIT_UNREAD, BarasyncError
+from barasync.report.channel import Channel
+from barasync.report.writer import Writer
+
+
+class CannotPrint(BarasyncError):
+    """Our stdout cannot be written, as on a full disk."""
+
+    exit_code: ClassVar[int] = EXIT_NOT_PASSED
+
+
+class Printer:
+    """Prints on a channel through a thread of its own; `printing` makes one for our stdout."""
+
+    def __init__(self, channel: Channel, writer: Writer) -> None:
+        self.channel = channel
+        self._writer = writer
+
+    async def print(self, text: str) -> int:
+        """Print text and the end of its line; return once that is written.
+
+        Returns `EXIT_UNREAD` where nobody reads any more, else `EXIT_OK`. When cancelled it may
+        still be written.
+
+        Raises:
+            CannotPrint: it cannot be written.
+        """
+        await self._writer.write(self.channel.encode(f"{text}\n"))
+        if self.channel.problem is not None:
+            raise CannotPrint(
+                f"stdout cannot be written: {self.channel.problem.strerror}",
+                hint="what was printed is not there whole",
+            )
+        return EXIT_UNREAD if self.channel.closed else EXIT_OK
+
+
+@contextmanager
+def printing(environ: Mapping[str, str]) -> Iterator[Printer]:
+    """Yield what prints on our stdout, for a block within an event loop."""
+    out, _error = channels(environ)
+    with Writer(out) as writer:
+        yield Printer(out, writer)
+
+
+async def print_all(text: str, environ: Mapping[str, str]) -> int:
+    """Print all that a command has to say on our stdout, and return its exit code.
+
+    Raises:
+        CannotPrint: it cannot be written.
+    """
+    with printing(environ) as printer:
+        return await printer.print(text)
