@@ -78,6 +78,34 @@ def test_a_shell_in_a_failed_cell_has_its_services_whatever_became_of_the_file(
         assert (done.code, done.out) == (0, "made\n1\nx\n"), done.err
 
 
+def test_what_was_mounted_is_mounted_anew_and_secrets_are_read_anew_without_the_file(
+    barasync: Barasync, busybox: str
+) -> None:
+    barasync.environ["CI_TOKEN"] = "hunter2-0123456789"  # type: ignore[index] # a dict of ours
+    (barasync.directory / "volume").mkdir()
+    barasync.configure(
+        f"""
+        [defaults]
+        image = "{busybox}"
+        command = ["sh", "-c", "echo made >made; echo made >/volume/made; exit 3"]
+        workspace = "overlay"
+        volumes = ["./volume:/volume"]
+        secrets = ["TOKEN=env:CI_TOKEN"]
+        """
+    )
+    assert barasync("matrix", "tests", "--keep-failed").code == 1
+    (barasync.directory / "barasync.toml").unlink()
+    shell = ("shell", "--from-failed", "last", short_name(OWN), "--", "sh", "-c")
+
+    again = barasync(*shell, "pwd; ls; cat /volume/made; echo ${#TOKEN}")
+    del barasync.environ["CI_TOKEN"]  # type: ignore[attr-defined] # as above
+    without = barasync(*shell, "true")
+
+    assert (again.code, again.out) == (0, "/workspace\nvolume\nmade\n18\n"), again.err
+    assert without.code == 2
+    assert "the secrets of the cell that failed: secret TOKEN: the variable" in without.err
+
+
 def test_what_is_gone_of_a_failed_cell_is_said_before_anything_runs(
     service: RigService, barasync: Barasync, busybox: str
 ) -> None:
