@@ -100,6 +100,26 @@ def test_it_goes_on_under_its_network_rules_with_its_limits_after_the_command_ha
     assert barasync.result()["cells"][0]["detached"] == name
 
 
+@pytest.mark.parametrize("network", ["private", "isolated"])
+def test_podman_does_not_start_it_again_without_the_rules_of_its_network(
+    barasync: Barasync, socket_path: str, network: str
+) -> None:
+    name = name_of(detach(barasync, "--network", network, "--workspace", "none"))
+
+    for act in ("restart", "start"):
+        with pytest.raises(libpod.RefusedError, match="starts-only-once-under-its-network-rules"):
+            libpod.request(socket_path, "POST", f"containers/{name}/{act}")
+        assert not inspect(socket_path, name)["State"]["Running"]
+
+
+def test_without_rules_it_may_be_started_again(barasync: Barasync, socket_path: str) -> None:
+    name = name_of(detach(barasync, "--network", "none", "--workspace", "none"))
+
+    libpod.request(socket_path, "POST", f"containers/{name}/restart", query={"t": "1"})
+
+    assert inspect(socket_path, name)["State"]["Running"]
+
+
 def test_clean_and_later_runs_leave_it_alone__and_clean_takes_its_network_when_it_is_gone(
     barasync: Barasync, socket_path: str
 ) -> None:

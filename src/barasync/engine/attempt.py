@@ -6,7 +6,7 @@ pass is data; every podman error becomes an `Outcome` in `_of_podman`, nowhere e
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -29,9 +29,11 @@ from barasync.engine.reaper import Kind
 from barasync.engine.service import ServiceFailed
 from barasync.engine.services import OpenLog, Services, services_beside
 from barasync.engine.starting_alone import start_alone
+from barasync.engine.starts_once import Mark, mark_of
 from barasync.engine.sweep import Left
 from barasync.errors import BarasyncError, ConfigError, EngineUnavailable
 from barasync.matrix.outcome import Outcome, OutputCounts, Status, Usage
+from barasync.networks.namespace import NamespaceError
 from barasync.workspace.destinations import mounted_in, send_copies
 from barasync.workspace.live import mount_hint
 
@@ -68,7 +70,7 @@ class Attempt:
     that have not come.
 
     `services` are those beside the cell, where it has some, and `detached` is the name under which
-    its container goes on, where it does.
+    its container goes on, where it does; one that may has a `mark`.
     """
 
     job: Job
@@ -82,6 +84,7 @@ class Attempt:
     cancellable: Cancellable
     services: Services | None = None
     detached: str | None = None
+    mark: Mark | None = None
 
     async def run(self) -> Taken:
         """Say what became of it; its error where a copy changed or has no place.
@@ -94,10 +97,19 @@ class Attempt:
                 `ImageGone` where there is no image of the job's ID any more, `NetworkGone` where
                 there is none of its network's name.
         """
+        self.mark = mark_of(self.job, self.session)
+        try:
+            return await self._made()
+        finally:
+            self._unmark()
+
+    async def _made(self) -> Taken:
         job, session = self.job, self.session
         try:
             spec = await to_thread.run_sync(container_spec, job, session)
-        except ConfigError as error:
+            if self.mark is not None:
+                spec = self.mark.make(spec)
+        except (ConfigError, NamespaceError) as error:
             return Taken(outcome=_refused(error), error=error)
         place = FreshPlace(
             session.podman,
@@ -139,6 +151,14 @@ class Attempt:
             return Taken(outcome=Outcome(status=Status.CANCELLED, output=cancelled))
         version = self.session.podman.version
         return Taken(outcome=outcome_of(ended, self.job, version, place.oom_kills))
+
+    def _unmark(self) -> None:
+        if self.mark is not None:
+            self.mark.remove()
+
+    def _started(self, container_id: str, published: Mapping[str, tuple[str, ...]]) -> None:
+        self._unmark()
+        self.on_start(container_id, published)
 
     def _leaked(self, place: FreshPlace) -> str | None:
         beside = None if self.services is None else self.services.leaked
@@ -195,7 +215,7 @@ class Attempt:
                 self.session,
                 self.session.detachment,
                 phases=self.phases,
-                on_start=self.on_start,
+                on_start=self._started,
             )
         joins = None if self.services is None else self.services.rules
         return await execute(
@@ -204,7 +224,7 @@ class Attempt:
             self.session,
             self.log,
             phases=self.phases,
-            on_start=self.on_start,
+            on_start=self._started,
             joins=joins,
         )
 
