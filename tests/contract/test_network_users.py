@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.rig import libpod
 from tests.rig.accounts import ensure_rootless_user
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync
@@ -76,3 +77,24 @@ def test_who_may_use_roots_podman_and_is_not_root_starts_nothing(
     assert (ended.code, ended.out) == (4, ""), ended.err
     assert "is another user's" in ended.err
     assert "run barasync as the user whose podman service it is" in ended.err
+
+
+@pytest.mark.parametrize("user", ["root", "owner"])
+def test_what_goes_on_is_not_started_again_without_its_rules(
+    rootless_service: RigService, rootless_busybox: str, tmp_path: Path, user: str
+) -> None:
+    assert rootless_busybox
+    barasync = command(rootless_service, tmp_path / "project")
+    if user == "owner":
+        barasync = as_user(barasync, ensure_rootless_user(), hidden_proc=False)
+    options = ("--detach", "--network", "local", "--workspace", "none")
+
+    ended = barasync("run", *options, BASE, "--", "sleep", "1000")
+
+    assert ended.code == 0, ended.err
+    socket_path, name = rootless_service.endpoint.socket_path, ended.out.strip()
+    try:
+        with pytest.raises(libpod.RefusedError, match="starts-only-once"):
+            libpod.request(socket_path, "POST", f"containers/{name}/restart", query={"t": "1"})
+    finally:
+        libpod.remove_container(socket_path, name)
