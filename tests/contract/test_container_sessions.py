@@ -79,6 +79,35 @@ async def test_a_command_that_closes_its_output_is_waited_for_as_long_as_it_runs
     assert (ended.code, ended.out, ended.err) == (7, "last\n", "")
 
 
+async def test_a_loop_that_reads_lines_keeps_them(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    # What is executed reads all that it gets: nothing.
+    commands = (
+        f"{sys.executable} -m barasync container exec --no-stdin box -- sh -c",
+        f"{sys.executable} -m barasync shell --no-stdin {busybox} -- sh -c",
+        f"{sys.executable} -m barasync run {busybox} -- sh -c",
+    )
+    looping = "printf '1\\n2\\n3\\n' | while read -r line; do {} \"cat; echo got $line\"; done"
+
+    def loop(command: str) -> str:
+        environ = {**barasync.environ, "CONTAINER_HOST": str(barasync.url)}
+        done = subprocess.run(
+            ["sh", "-c", looping.format(command)],
+            cwd=barasync.directory,
+            env={**environ, "BARASYNC_NETWORK": "none"},
+            capture_output=True,
+            check=False,
+            timeout=50,
+        )
+        return done.stdout.decode() + done.stderr.decode()
+
+    async with idle(podman, busybox):
+        said = [await to_thread.run_sync(loop, command) for command in commands]
+
+    assert said == ["got 1\ngot 2\ngot 3\n"] * len(commands)
+
+
 async def test_piped_stdin_arrives_whole_while_output_flows(
     podman: Podman, busybox: str, barasync: Barasync
 ) -> None:
@@ -132,6 +161,22 @@ async def test_a_terminal_has_the_size_of_ours_and_is_restored(
         code, restored = await to_thread.run_sync(talk)
 
     assert (code, restored) == (9, True)
+
+
+async def test_without_stdin_a_terminal_is_none_and_its_keys_are_nobodys(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    def talk() -> tuple[int, bytes]:
+        script = "cat; test -t 0 || test -t 1 || echo none; exit 4"
+        with at_terminal(barasync, "exec", "--no-stdin", "box", "--", "sh", "-c", script) as tty:
+            tty.send(b"typed\r")
+            return tty.wait(), tty.output
+
+    async with idle(podman, busybox):
+        code, output = await to_thread.run_sync(talk)
+
+    assert code == 4
+    assert output.replace(b"typed\r\n", b"") == b"none\r\n"
 
 
 async def test_a_shell_is_left_to_itself_and_found_again_as_it_was(

@@ -21,13 +21,17 @@ _USUAL_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecRequest:
-    """What is to be executed; `detach_keys` are bytes that leave it to itself."""
+    """What is to be executed; `detach_keys` are bytes that leave it to itself.
+
+    Without `stdin` nothing is read here, and its own is at its end.
+    """
 
     command: tuple[str, ...]
     environment: Mapping[str, str]
     user: str | None
     working_directory: str | None
     terminal: bool
+    stdin: bool
     detach_keys: bytes
 
 
@@ -63,7 +67,7 @@ async def execute_in(
             async with session.attached() as attachment:
                 end = await converse(
                     attachment,
-                    Here.of(interrupts, environ),
+                    Here.of(interrupts, environ, stdin=request.stdin),
                     resize=session.resize if request.terminal else None,
                     detach_keys=request.detach_keys,
                 )

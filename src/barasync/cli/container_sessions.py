@@ -22,7 +22,7 @@ def exec_(
         typer.Option(
             "--terminal/--no-terminal",
             "-t/-T",
-            help="Whether it has a terminal; by default where stdin and stdout are one.",
+            help="Whether it has a terminal; by default where it reads one, and stdout is one.",
         ),
     ] = None,
     env: Annotated[
@@ -38,12 +38,13 @@ def exec_(
         typer.Option("--workdir", "-w", help="An absolute path in it.", metavar="DIR"),
     ] = None,
     detach_keys: options.DetachKeys = None,
+    no_stdin: options.NoStdin = False,
     url: options.Url = None,
 ) -> None:
     """Execute COMMAND in a running container, beside its own; its exit code is ours.
 
-    Its input is ours, to the end. What podman says of a command that cannot be executed ends with
-    126, of one that is not there with 127.
+    Its input is ours, to the end, unless --no-stdin says that it has none. What podman says of a
+    command that cannot be executed ends with 126, of one that is not there with 127.
     """
     # The client takes 0.2 s to load; `--help` does without.
     from barasync.cli.container_exec import ExecRequest, execute_in  # noqa: PLC0415 - as said
@@ -55,7 +56,8 @@ def exec_(
         environment=options.parse_pairs("--env", env or ()),
         user=user,
         working_directory=workdir,
-        terminal=is_terminal() if terminal is None else terminal,
+        terminal=not no_stdin and is_terminal() if terminal is None else terminal,
+        stdin=not no_stdin,
         detach_keys=parse_detach_keys(detach_keys),
     )
     finish(

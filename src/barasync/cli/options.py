@@ -241,6 +241,13 @@ DetachKeys = Annotated[
         metavar="KEYS",
     ),
 ]
+NoStdin = Annotated[
+    bool,
+    typer.Option(
+        "--no-stdin",
+        help="Read nothing here, as for a loop that reads lines: its input is at its end.",
+    ),
+]
 Snapshot = Annotated[
     str | None,
     typer.Option(

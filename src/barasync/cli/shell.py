@@ -51,12 +51,13 @@ def shell(
     cell: CellOptions,
     copy: options.Copy = None,
     detach_keys: options.DetachKeys = None,
+    no_stdin: options.NoStdin = False,
     asked: RunOptions,
 ) -> None:
     """Open a terminal in a container as the cell has it: image, files, limits, network, variables.
 
     It is bash where the image has one, else sh, and its exit code is ours. Where stdin or stdout is
-    no terminal, stdin goes to it as it comes.
+    no terminal, or with --no-stdin, it has none, and stdin goes to it as it comes.
     """
     copies = parse_copies(copy or ())
     project = find_project(Path.cwd())
@@ -89,7 +90,8 @@ def shell(
 
     keys = parse_detach_keys(detach_keys)
     execution = Execution.of(plan, project, asked, os.environ)
-    show_shell(replace(execution, limits=Limits(jobs=1), copies=copies, needed=needed), keys)
+    execution = replace(execution, limits=Limits(jobs=1), copies=copies, needed=needed)
+    show_shell(execution, keys, stdin=not no_stdin)
 
 
 def _plan_failed(

@@ -91,16 +91,19 @@ def show_single(execution: Execution) -> NoReturn:
     finish(command)
 
 
-def show_shell(execution: Execution, detach_keys: bytes) -> NoReturn:
-    """Run a plan of one cell that somebody talks to from here; its exit code becomes ours."""
+def show_shell(execution: Execution, detach_keys: bytes, *, stdin: bool) -> NoReturn:
+    """Run a plan of one cell that somebody talks to from here; its exit code becomes ours.
+
+    Without `stdin` nothing is read here.
+    """
     _out, error = channels(execution.environ)
     (cell,) = execution.plan.cells
     bound = bound_to_command(cell)
-    if bound is not None and detach_keys and is_terminal():
+    if bound is not None and detach_keys and stdin and is_terminal():
         error.print(f"note: it cannot be detached: {bound}")
 
     async def command(interrupts: Interrupts) -> int:
-        here = Here.of(interrupts, execution.environ)
+        here = Here.of(interrupts, execution.environ, stdin=stdin)
         masker = Masker(execution.secrets.values())
         keys = b"" if bound is not None else detach_keys
         talking = Talking(here, keys, execution.environ.get("TERM") or None, masker)

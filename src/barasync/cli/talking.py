@@ -11,7 +11,7 @@ from barasync.matrix.outcome import Outcome
 
 
 class Talking:
-    """One conversation; with a terminal of the container's where there is one here.
+    """One conversation; with a terminal of the container's where one is read here.
 
     `detach_keys` are those that leave the container to itself, empty for none. `kind` is what the
     terminal here is called (`TERM`). `masker` knows the secrets: at a terminal none is masked,
@@ -23,7 +23,7 @@ class Talking:
         self._masker = masker
         self._keys = detach_keys
         self._kind = kind
-        self._terminal = is_terminal()
+        self._terminal = here.stdin is not None and is_terminal()
         self._end: End | None = None
         self._broken: CannotPassOn | None = None
 

@@ -70,11 +70,6 @@ class DetachKeys:
                 return self._released(data[:position], matched)
         return self._released(data, matched)
 
-    def finish(self) -> bytes:
-        """Return what is still held, where nothing comes after it."""
-        held, self._held = self._keys[: self._held], 0
-        return held
-
     def _released(self, data: bytes, matched: int) -> bytes:
         """Return what was held and `data`, but for the last `matched` bytes, which are held now."""
         together = self._keys[: self._held] + data

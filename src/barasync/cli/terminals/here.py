@@ -25,10 +25,10 @@ class Here:
     stdin: int | None = STDIN
 
     @classmethod
-    def of(cls, interrupts: Interrupts, environ: Mapping[str, str]) -> Here:
-        """Return our standard streams."""
+    def of(cls, interrupts: Interrupts, environ: Mapping[str, str], *, stdin: bool = True) -> Here:
+        """Return our standard streams; without `stdin` that is left to others."""
         out, error = channels(environ)
-        return cls(interrupts, out, error)
+        return cls(interrupts, out, error, STDIN if stdin else None)
 
 
 def is_terminal() -> bool:
