@@ -126,6 +126,20 @@ def test_a_cell_that_reads_like_an_id_is_no_other_container() -> None:
         resolve("beef", [cell, with_digits])
 
 
+def test_the_beginning_of_the_id_of_a_run_will_do_where_it_is_that_of_one() -> None:
+    found = [attempt(f"2026112{day}-101500-0a1b", "x", str(day)) for day in range(8)]
+
+    assert resolve("20261123/x", found).id == found[3].id
+    assert of_run(found, run="20261123", cell="x") == [found[3]]
+    said = "2026 is the beginning of the IDs of 8 runs: 20261123-101500-0a1b, "
+    for ask in (lambda: resolve("2026/x", found), lambda: of_run(found, run="2026", cell=None)):
+        with pytest.raises(ConfigError) as raised:
+            ask()
+        assert str(raised.value).startswith(said)
+    with pytest.raises(ConfigError, match="there is no container of a run 1999"):
+        resolve("1999/x", found)
+
+
 def test_the_containers_of_a_run_and_of_a_cell_are_told_with_their_services() -> None:
     def ids(run: str | None = None, cell: str | None = None) -> str:
         return "".join(each.id[0] for each in of_run(CONTAINERS, run=run, cell=cell))

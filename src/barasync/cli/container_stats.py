@@ -140,6 +140,9 @@ class _Watched:
                     raise not_running(called(each), called(each), each.state, each.exit_code)
         else:
             wanted = of_run(filter(is_of_barasync, listed), run=self._run, cell=None)
+            if self._run is not None:
+                # The word may be no more than its beginning, and of another one later on.
+                self._run = wanted[0].labels[RUN]
         self.containers = {each.id: each for each in wanted}
 
     async def go_on(self) -> bool:

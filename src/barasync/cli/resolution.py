@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from barasync.aiopodman import ContainerSummary
 from barasync.config.spelling import did_you_mean
@@ -28,10 +28,10 @@ _GONE = (
 def resolve(word: str, containers: Sequence[ContainerSummary]) -> ContainerSummary:
     """Return the container that `word` means: a name, the beginning of an ID, RUN/CELL or CELL.
 
-    An ID takes four digits at least. RUN/CELL is the container of the cell itself, not of a service
-    beside it, and the one that runs, or else the newest attempt. CELL is that of the only run in
-    which it runs, or where it runs in none, that of the only run which has it. A name, or a whole
-    ID, goes before all of this.
+    An ID takes four digits at least, and of RUN its beginning will do. RUN/CELL is the container of
+    the cell itself, not of a service beside it, and the one that runs, or else the newest attempt.
+    CELL is that of the only run in which it runs, or where it runs in none, that of the only run
+    which has it. A name, or a whole ID, goes before all of this.
 
     Raises:
         ConfigError: it means none, or several, or nothing at all.
@@ -101,25 +101,43 @@ def of_run(
 ) -> list[ContainerSummary]:
     """Return the containers of a run, of a cell of all runs, or of both, services included.
 
+    `run` is its ID, or the beginning of one that no other has.
+
     Raises:
-        ConfigError: no container is of such a run, or of such a cell.
+        ConfigError: no container is of such a run, or of such a cell; or `run` may be several.
     """
     found = list(containers)
-    for kind, label, value in (("run", RUN, run), ("cell", CELL, cell)):
-        if value is None:
-            continue
-        known = {each.labels[label] for each in found if label in each.labels}
-        if value not in known:
-            raise _unknown(kind, value, known)
-        found = [each for each in found if each.labels.get(label) == value]
+    if run is not None:
+        meant = _run_meant(run, {each.labels[RUN] for each in found if RUN in each.labels})
+        found = [each for each in found if each.labels.get(RUN) == meant]
+    if cell is not None:
+        known = {each.labels[CELL] for each in found if CELL in each.labels}
+        if cell not in known:
+            raise _unknown("cell", cell, known)
+        found = [each for each in found if each.labels.get(CELL) == cell]
     return found
+
+
+def _run_meant(word: str, runs: Collection[str]) -> str:
+    """Return the ID of the run that a word is, or is the beginning of."""
+    if word in runs:
+        return word
+    meant = sorted(each for each in runs if word and each.startswith(word))
+    if not meant:
+        raise _unknown("run", word, runs)
+    if len(meant) > 1:
+        more = ", …" if len(meant) > _MOST_LISTED else ""
+        raise ConfigError(
+            f"{word} is the beginning of the IDs of {len(meant)} runs:"
+            f" {', '.join(meant[-_MOST_LISTED:])}{more}",
+            hint="give more of it",
+        )
+    return meant[0]
 
 
 def _cell_of_run(run: str, cell: str, containers: Sequence[ContainerSummary]) -> ContainerSummary:
     own = [each for each in containers if is_cells_own(each)]
-    runs = {each.labels[RUN] for each in own}
-    if run not in runs:
-        raise _unknown("run", run, runs)
+    run = _run_meant(run, {each.labels[RUN] for each in own})
     of_the_run = [each for each in own if each.labels[RUN] == run]
     cells = {each.labels[CELL] for each in of_the_run}
     if cell not in cells:
