@@ -260,6 +260,7 @@ class Container:
             "Created": self.image.created.isoformat(),
             "Image": self.image.id,
             "ImageName": self.body["image"],
+            "OCIRuntime": "crun",
             "State": {
                 "Status": self.status,
                 "Running": running,

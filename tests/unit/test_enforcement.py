@@ -34,10 +34,12 @@ class Container:
     pid: int
     id: str = "c"
     address: str = "10.89.0.2"
+    runtime: str = "crun"
 
     async def inspect(self) -> ContainerInspect:
         return ContainerInspect(
             id=self.id,
+            oci_runtime=self.runtime,
             state=ContainerState(pid=self.pid),
             network_settings=NetworkSettings(networks={"n": NetworkAttachment(ipv4=self.address)}),
         )
@@ -62,6 +64,29 @@ async def test_a_command_may_have_ended_by_then() -> None:
 async def test_a_container_that_was_made_anew_is_without_rules_though_it_has_ended() -> None:
     with pytest.raises(NamespaceError, match="'local' is not known to have been enforced"):
         await confirm(lives=False, same=False)
+
+
+@pytest.mark.parametrize("runtime", ["crun", "runc", "/usr/local/bin/crun", "crun-1.21"])
+async def test_runtimes_whose_processes_send_through_the_namespace_are_held(runtime: str) -> None:
+    kernel, container = Kernel(), cast("Any", Container(pid=42, runtime=runtime))
+    async with enforced(PRESETS["local"], CellNetwork(), kernel.enter, alias="c") as enforcement:
+        await enforcement.apply(container)
+
+    assert len(kernel.loaded) == 1
+
+
+@pytest.mark.parametrize(
+    "runtime", ["kata", "runsc", "/usr/bin/kata-runtime", "crun-vm", "krun", ""]
+)
+async def test_a_runtime_whose_containers_have_a_kernel_of_their_own_starts_nothing(
+    runtime: str,
+) -> None:
+    kernel, container = Kernel(), cast("Any", Container(pid=42, runtime=runtime))
+    async with enforced(PRESETS["local"], CellNetwork(), kernel.enter, alias="c") as enforcement:
+        with pytest.raises(NamespaceError, match="known that packets of its containers"):
+            await enforcement.apply(container)
+
+    assert kernel.loaded == []
 
 
 async def test_rules_of_an_earlier_try_are_replaced() -> None:

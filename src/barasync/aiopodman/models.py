@@ -173,7 +173,7 @@ class ContainerInspect(_Wire, frozen=True, kw_only=True):
     """A container in full; `image` is the ID of its image, `image_name` how that was named.
 
     `mounts` are its volumes, binds and overlays. `size_rw` is what it has written beyond its image,
-    in bytes, `None` unless it was asked for.
+    in bytes, `None` unless it was asked for. `oci_runtime` is the name of its runtime, or a path.
     """
 
     id: str
@@ -187,6 +187,7 @@ class ContainerInspect(_Wire, frozen=True, kw_only=True):
     network_settings: NetworkSettings = NetworkSettings()
     mounts: list[MountInspect] = []
     size_rw: int | None = None
+    oci_runtime: str = field(default="", name="OCIRuntime")
 
 
 class ImageSummary(_Wire, frozen=True, kw_only=True):

@@ -7,9 +7,11 @@ ended, because its counters tell what was refused.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from anyio import to_thread
 
@@ -29,6 +31,8 @@ from barasync.networks.loading import enforce, verify
 from barasync.networks.namespace import Enter, Entered, NamespaceError
 from barasync.networks.refused import refusals, refused_packets
 from barasync.networks.rules import Ruleset, Surroundings
+
+_RUNTIME = re.compile(r"(crun|runc|youki)(-v?[0-9.]+)?")
 
 
 class Enforcement:
@@ -83,6 +87,7 @@ class Enforcement:
         await self._stack.aclose()
         found = await container.inspect()
         self._pid = found.state.pid
+        _require_runtime(policy, found.oci_runtime)
         self.published = (
             dict(found.network_settings.ports) if self._joins is None else self._joins.published
         )
@@ -236,6 +241,21 @@ class Enforcement:
                     " so that the names of the policy would be asked of somebody else",
                     hint="leave `join` out, or join a network of this host's podman",
                 )
+
+
+def _require_runtime(policy: Policy, runtime: str) -> None:
+    """Refuse a runtime whose containers have a kernel of their own, as Kata's and gVisor's do.
+
+    What these send comes out of a device or a packet socket in the namespace, past all rules that
+    are loaded there and shown as in force. Of a path the name counts, without a version.
+    """
+    name = PurePosixPath(runtime).name
+    if _RUNTIME.fullmatch(name) is None:
+        raise NamespaceError(
+            f"network '{policy.name}' cannot be enforced, so the cell was not started: it is not"
+            f" known that packets of its containers pass their network namespace with {name!r}",
+            hint=or_without("let the service use crun or runc (`runtime` in containers.conf)"),
+        )
 
 
 @asynccontextmanager
