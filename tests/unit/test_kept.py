@@ -186,6 +186,15 @@ def test_the_order_of_runs_is_that_of_their_beginnings_not_of_a_clock_that_is_se
     assert raised.value.hint == f"the last: {OLD}, {NEW}, 20261128-000000-ffff"
 
 
+def test_of_runs_that_began_in_the_same_second_the_later_one_is_the_last(runs: Path) -> None:
+    """Their IDs are told apart by what is drawn by lot."""
+    first, second = f"{NEW[:15]}-ffff", f"{NEW[:15]}-0000"
+    record(runs, first, {"amd64": KEPT}, at=1000.1)
+    record(runs, second, {"amd64": KEPT}, at=1000.2)
+
+    assert find_kept(runs, LAST, "amd64").run == second
+
+
 def test_the_last_run_is_the_last_of_which_something_was_kept(runs: Path) -> None:
     record(runs, OLD, {"amd64": KEPT})
     record(runs, NEW, {"amd64": PASSED})
