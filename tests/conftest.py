@@ -17,11 +17,12 @@ settings.register_profile("any-host", deadline=None, suppress_health_check=[Heal
 settings.load_profile("any-host")
 
 
-# An event that was seen is recorded; a script of the package is read once; two tests look at files
-# from within a callback.
+# An event that was seen is recorded; a script of the package is read once; a file in memory goes in
+# the moment in which its container runs; two tests look at files from within a callback.
 ON_PURPOSE = (
     ("os.write", "barasync/report/jsonl.py", "emit"),
     ("io.TextIOWrapper.read", "barasync/images/bootstrap/recipe.py", "_script"),
+    ("os.unlink", "barasync/engine/starts_once.py", "remove"),
     ("io.TextIOWrapper.read", "tests/unit/test_mmdebstrap.py", "cancel"),
     ("io.BufferedReader.read", "tests/unit/test_report_spool.py", "contents"),
     ("os.listdir", "tests/unit/test_report_spool.py", "contents"),
