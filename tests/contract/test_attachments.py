@@ -21,7 +21,7 @@ from barasync.aiopodman import (
 )
 from tests.contract.running import created, ended, shell
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
 MEGABYTE = 1_000_000
 PIPED_MEGABYTES = 100

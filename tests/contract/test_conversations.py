@@ -17,7 +17,7 @@ from tests.rig.pseudo_terminal import on_terminal
 from tests.rig.services import RigService
 from tests.rig.waiting import wait_until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
 _COMMAND = (sys.executable, "-m", "tests.rig.conversation", "attached")
 _KEYS = b"\x10\x11"

@@ -31,7 +31,7 @@ from tests.contract.running import TEST_SECONDS, created, shell
 from tests.rig import leftovers
 from tests.rig.services import RigService
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
 AT_ONCE = 4
 PIPED_BYTES = 20_000_000

@@ -83,6 +83,7 @@ def test_ctrl_c_leaves_nothing_of_the_default_network(
     assert leftovers.settled(left) == []
 
 
+@pytest.mark.whole_host
 def test_clean_removes_all_that_a_killed_run_leaves_of_the_default_network(
     under_the_default_network: Barasync, left: Callable[[], list[str]]
 ) -> None:

@@ -25,7 +25,11 @@ from tests.contract.running import created, run, shell
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync, call, read_until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_image_stays")]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.usefixtures("no_image_stays"),
+    pytest.mark.timeout(180),
+]
 
 NATIVE = native_architecture()
 WRITES = "mkdir -p /made; echo $BARASYNC_RUN >/made/file"

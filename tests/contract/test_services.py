@@ -337,6 +337,7 @@ def test_an_interruption_while_a_service_is_not_ready_leaves_nothing(barasync: B
     assert process.returncode == 130, (out + err).decode()
 
 
+@pytest.mark.whole_host
 def test_clean_removes_what_a_killed_run_left_beside_its_cell(
     barasync: Barasync, service: RigService
 ) -> None:

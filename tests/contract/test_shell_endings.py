@@ -11,7 +11,7 @@ from tests.rig import libpod
 from tests.rig.command import Barasync
 from tests.rig.services import RigService
 
-pytestmark = pytest.mark.usefixtures("no_run_stays")
+pytestmark = [pytest.mark.usefixtures("no_run_stays"), pytest.mark.timeout(180)]
 
 PROMPT = b"# "
 
@@ -63,6 +63,7 @@ def test_a_window_that_is_closed_does_not_cut_the_grace_short(
     assert (place / "left").exists()
 
 
+@pytest.mark.whole_host
 def test_a_shell_that_was_killed_is_cleaned_up(
     service: RigService, barasync: Barasync, busybox: str
 ) -> None:
