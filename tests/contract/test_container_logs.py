@@ -164,7 +164,8 @@ async def test_a_container_that_is_removed_ends_the_following_with_1(
             await container.remove(force=True, timeout=0)
             _out, err = await to_thread.run_sync(process.communicate)
 
-    assert (process.returncode, b"was removed" in err) in {(1, True), (0, False)}, err
+    assert process.returncode == 1
+    assert b"was removed; what it printed last may be missing" in err
 
 
 async def test_an_interrupted_or_unread_follower_ends_and_the_container_goes_on(

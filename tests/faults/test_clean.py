@@ -6,7 +6,7 @@ import pytest
 
 from barasync.aiopodman import ContainerSpec, Podman
 from barasync.cli.cleaning import clean_service
-from barasync.engine.identity import Identity
+from barasync.engine.identity import ATTEMPT, CELL, Identity
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
 from tests.fake.faults import Fault, Refuses
 from tests.fake.service import FakeService
@@ -79,3 +79,23 @@ async def test_nothing_is_not_said_to_be_left_where_that_is_not_known(
 
     assert await clean(service) == EXIT_NOT_PASSED
     assert capsys.readouterr().out == ""
+
+
+async def test_a_container_that_is_to_go_on_stays_and_is_told(
+    service: FakeService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = service.image("localhost/base")
+    elsewhere = Identity(host="there", boot="b", namespace="1", pid=1, start=1)
+    labels = {**elsewhere.labels("r"), CELL: "c", ATTEMPT: "1"}
+    name = "barasync-r-c-1-detached"
+    async with Podman(service.endpoint, timeout=2) as podman:
+        await podman.containers.create(ContainerSpec(image=image, labels=labels, name=name))
+
+    assert await clean(service) == EXIT_OK
+
+    said = capsys.readouterr()
+    assert said.out == "nothing was left by any run\n"
+    assert said.err == (
+        f"1 detached container left alone; `barasync container remove --force {name}` removes it\n"
+    )
+    assert len(service.containers) == 1

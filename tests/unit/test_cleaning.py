@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from barasync.aiopodman import Podman
-from barasync.cli.cleaning import clean_caches, exit_code, note_of, told
+from barasync.cli.cleaning import clean_caches, exit_code, note_of, note_of_detached, told
 from barasync.engine.caches import Caches
 from barasync.engine.identity import RUN, Liveness
 from barasync.engine.reaper import Fate, Kind, Leftover, Removal
@@ -81,6 +81,16 @@ def test_what_could_not_be_removed_ends_with_1(fates: list[Fate], code: int) -> 
 )
 def test_a_note_counts_what_is_left_by_kind(dead: list[Leftover], said: str) -> None:
     assert note_of(dead) == f"{said}; `barasync clean` removes {'it' if len(dead) == 1 else 'them'}"
+
+
+def test_detached_containers_are_told_with_what_removes_them() -> None:
+    assert note_of_detached(["a"]) == (
+        "1 detached container left alone; `barasync container remove --force a` removes it"
+    )
+    assert note_of_detached(list("abcdefg")) == (
+        "7 detached containers left alone; `barasync container remove --force a b c d e` removes"
+        " them; and 2 more, which `barasync container list` shows"
+    )
 
 
 def podman_and_caches(locks: Path) -> tuple[FakePodman, Caches]:

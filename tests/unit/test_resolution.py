@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
+from msgspec import structs
 
 from barasync.aiopodman import ContainerSummary
 from barasync.cli.resolution import of_run, resolve
@@ -45,6 +48,7 @@ CONTAINERS = [
         ("a" * 64, "a"),
         ("ffff", "f"),
         ("run1/arm64", "a"),
+        ("last/riscv64", "d"),
         ("run2/amd64", "c"),
         ("run2/riscv64", "d"),
         ("arm64", "a"),
@@ -63,6 +67,7 @@ def test_a_name_an_id_its_beginning_a_cell_of_a_run_and_a_cell_mean_one(
         ("databse", "there is no container databse; did you mean 'database'?"),
         ("arm46", "there is no container arm46; did you mean 'arm64'?"),
         ("fff", "there is no container fff"),
+        ("run/arm64", "run is the beginning of the IDs of 2 runs"),
         ("run3/arm64", "there is no container of a run run3; did you mean 'run"),
         (
             "run1/amr64",
@@ -152,3 +157,23 @@ def test_the_containers_of_a_run_and_of_a_cell_are_told_with_their_services() ->
         ids(run="rnu1")
     with pytest.raises(ConfigError, match="of a cell arm64"):
         ids(run="run2", cell="arm64")
+
+
+def test_a_run_is_meant_by_the_beginning_of_its_id_and_the_newest_by_last() -> None:
+    def begun(run: str, digit: str, hour: int, number: int = 1) -> ContainerSummary:
+        created = datetime(2026, 11, 27, hour, tzinfo=UTC)
+        return structs.replace(attempt(run, "x", digit, number), created=created)
+
+    # A clock that is set back makes a newer run look older by its ID.
+    older, newer = begun("20261127-1900-ab", "1", 10), begun("20261127-1800-cd", "2", 11)
+    again = begun("20261127-1900-ab", "3", 12, number=2)
+    both = [older, newer, again]
+
+    assert resolve("20261127-18/x", both).id == newer.id
+    assert resolve("last/x", both).id == newer.id
+    assert of_run(both, run="last", cell=None) == [newer]
+    assert of_run(both, run="20261127-19", cell=None) == [older, again]
+    with pytest.raises(ConfigError, match="2 runs: 20261127-1900-ab, 20261127-1800-cd"):
+        resolve("2026/x", both)
+    with pytest.raises(ConfigError, match="no container of a run last"):
+        resolve("last/x", [box("database", "f")])

@@ -16,8 +16,10 @@ from barasync.aiopodman.service_place import abandoned, remove_abandoned
 from barasync.cli.connect import Connection, connect
 from barasync.cli.directories import lock_directory, use_files
 from barasync.cli.own_images import remove_kept
+from barasync.cli.resolution import called
 from barasync.engine.caches import describe, find_caches, unused
-from barasync.engine.identity import Identity, Liveness
+from barasync.engine.detached import is_detached
+from barasync.engine.identity import RUN, Identity, Liveness
 from barasync.engine.image_uses import forget_uses
 from barasync.engine.pruning import AUTOMATIC, KEPT_SECONDS, prune
 from barasync.engine.reaper import Fate, Kind, Leftover, Removal, leftovers, remove
@@ -30,6 +32,7 @@ _KEPT = {
     " (another host or PID namespace, or a hidden process); --all removes it",
 }
 _PATIENCE_SECONDS = 10.0
+_MOST_NAMED = 5
 _ENDS = {Fate.REMOVED: "removed", Fate.IN_USE: "kept, in use", Fate.FAILED: "still there"}
 
 
@@ -50,6 +53,7 @@ async def clean_service(
         code = await remove_kept(connection.podman, dry_run=dry_run) if kept else EXIT_OK
         left = await _clean_leftovers(connection, doomed, dry_run=dry_run, quiet=bool(directories))
         code = max(code, left)
+        await _tell_of_detached(connection.podman)
         code = max(code, await _clean_directories(directories, dry_run=dry_run))
         if caches:
             locks = lock_directory()
@@ -83,6 +87,30 @@ async def _clean_leftovers(
     for removal in removals:
         typer.echo(told(removal))
     return max(code, exit_code(removals))
+
+
+async def _tell_of_detached(podman: Podman) -> None:
+    """Say which containers stay because they are to go on."""
+    try:
+        found = await podman.containers.list(labels={RUN: None}, all=True)
+    except APIError:
+        # That they could not be listed has been said.
+        return
+    names = sorted(called(each) for each in found if is_detached(each.names, each.labels))
+    if names:
+        _notify(note_of_detached(names))
+
+
+def note_of_detached(names: Sequence[str]) -> str:
+    """Return the line about containers that stay, by name, with what removes them."""
+    shown = " ".join(names[:_MOST_NAMED])
+    more = len(names) - _MOST_NAMED
+    end = f"; and {more} more, which `barasync container list` shows" if more > 0 else ""
+    return (
+        f"{count(len(names), 'detached container')} left alone;"
+        f" `barasync container remove --force {shown}` removes"
+        f" {'it' if len(names) == 1 else 'them'}{end}"
+    )
 
 
 async def _clean_directories(directories: Sequence[Path], *, dry_run: bool) -> int:

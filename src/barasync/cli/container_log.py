@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+import anyio
 import typer
 from anyio import to_thread
 
-from barasync.aiopodman import LogIncomplete, NotFound, Stream, whole_log
+from barasync.aiopodman import Container, LogIncomplete, NotFound, Stream, whole_log
 from barasync.cli.containers import found_container
 from barasync.cli.raw_output import write_raw
 from barasync.cli.standard_streams import STDERR, STDOUT, CannotWrite
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
+
+_GOING = frozenset({"running", "stopping", "stopped", "removing"})
+_SETTLED_SECONDS = 10.0
 
 
 async def show_log(
@@ -42,6 +46,8 @@ async def show_log(
                 async for chunk in chunks:
                     descriptor = STDERR if chunk.stream is Stream.STDERR else STDOUT
                     await to_thread.run_sync(_write, descriptor, chunk.data)
+            if follow:
+                await _require_there(container)
         except NotFound:
             return _incomplete(f"{state.name} was removed; what it printed last may be missing")
         except LogIncomplete:
@@ -56,6 +62,21 @@ def _write(descriptor: int, data: bytes) -> None:
         raise
     except OSError as error:
         raise CannotWrite.because(descriptor, error) from error
+
+
+async def _require_there(container: Container) -> None:
+    """Ask whether a container is there whose log has ended: that of one that is removed ends too.
+
+    Raises:
+        NotFound: it is not, or about to go.
+    """
+    state = await container.inspect()
+    if state.state.status not in _GOING:
+        return
+    # Podman is at it: either the cleanup after its end, or its removal.
+    with anyio.move_on_after(_SETTLED_SECONDS):
+        await container.wait(("exited",))
+    await container.inspect()
 
 
 def _incomplete(reason: str) -> int:

@@ -12,7 +12,7 @@ from functools import partial
 import anyio
 import typer
 
-from barasync.aiopodman import ContainerStats, ContainerSummary, NotFound, Podman, PodmanError
+from barasync.aiopodman import ContainerStats, ContainerSummary, Podman, PodmanError
 from barasync.cli.columns import in_columns
 from barasync.cli.connect import reach
 from barasync.cli.containers import listed_containers
@@ -20,8 +20,7 @@ from barasync.cli.printing import print_all
 from barasync.cli.resolution import ID_DIGITS, called, is_of_barasync, of_run
 from barasync.engine.detached import is_detached
 from barasync.engine.identity import ATTEMPT, CELL, RUN
-from barasync.images.fit import platform_of
-from barasync.matrix.platforms import canonical
+from barasync.images.fit import platforms_of
 from barasync.report.words import age, size
 from barasync.terminal_text import plain
 
@@ -38,7 +37,6 @@ _COLUMNS = (
     "ID",
 )
 _NONE = "-"
-_AT_ONCE = 8
 _STATS_SECONDS = 5.0
 _NANOSECONDS = 1e9
 
@@ -143,37 +141,18 @@ def _order(container: ContainerSummary) -> tuple[bool, str, str, str]:
 
 async def _rows(podman: Podman, containers: Iterable[ContainerSummary]) -> list[Row]:
     wanted = list(containers)
-    platforms = await _platforms(podman, {each.image_id for each in wanted})
+    platforms = await platforms_of(podman, {each.image_id for each in wanted if each.image_id})
     # Of one that has just ended podman 4 tells that it consumes nothing.
     running = {each.id for each in wanted if each.state == "running"}
     stats = await _stats(podman) if running else {}
     return [
         Row(
             each,
-            platforms.get(each.image_id, ""),
+            str(platforms.get(each.image_id, "")),
             stats.get(each.id) if each.id in running else None,
         )
         for each in wanted
     ]
-
-
-async def _platforms(podman: Podman, images: Iterable[str]) -> dict[str, str]:
-    """Look at images, a few at a time, for their platforms: a list of containers has none."""
-    platforms: dict[str, str] = {}
-    limiter = anyio.CapacityLimiter(_AT_ONCE)
-
-    async def look(image: str) -> None:
-        async with limiter:
-            try:
-                found = await podman.images.inspect(image)
-            except NotFound:
-                return
-        platforms[image] = str(canonical(platform_of(found)))
-
-    async with anyio.create_task_group() as group:
-        for image in filter(None, images):
-            group.start_soon(look, image)
-    return platforms
 
 
 async def _stats(podman: Podman) -> dict[str, ContainerStats]:

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import ClassVar
 
+from barasync.cli.standard_streams import STDOUT, CannotWrite
 from barasync.cli.terminal import channels
-from barasync.errors import EXIT_NOT_PASSED, EXIT_OK, EXIT_UNREAD, BarasyncError
+from barasync.errors import EXIT_OK, EXIT_UNREAD
 from barasync.report.channel import Channel
 from barasync.report.writer import Writer
-
-
-class CannotPrint(BarasyncError):
-    """Our stdout cannot be written, as on a full disk."""
-
-    exit_code: ClassVar[int] = EXIT_NOT_PASSED
 
 
 class Printer:
@@ -32,14 +26,11 @@ class Printer:
         still be written.
 
         Raises:
-            CannotPrint: it cannot be written.
+            CannotWrite: it cannot be written.
         """
         await self._writer.write(self.channel.encode(f"{text}\n"))
         if self.channel.problem is not None:
-            raise CannotPrint(
-                f"stdout cannot be written: {self.channel.problem.strerror}",
-                hint="what was printed is not there whole",
-            )
+            raise CannotWrite.because(STDOUT, self.channel.problem)
         return EXIT_UNREAD if self.channel.closed else EXIT_OK
 
 
@@ -55,7 +46,7 @@ async def print_all(text: str, environ: Mapping[str, str]) -> int:
     """Print all that a command has to say on our stdout, and return its exit code.
 
     Raises:
-        CannotPrint: it cannot be written.
+        CannotWrite: it cannot be written.
     """
     with printing(environ) as printer:
         return await printer.print(text)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from barasync.aiopodman import ContainerSummary
 from barasync.config.spelling import did_you_mean
 from barasync.engine.detached import attempt_name, detached_name
 from barasync.engine.identity import ATTEMPT, CELL, RUN
 from barasync.errors import ConfigError
+from barasync.report.kept import LAST
 
 ID_DIGITS = 12
 _FEWEST_DIGITS = 4
@@ -28,10 +29,11 @@ _GONE = (
 def resolve(word: str, containers: Sequence[ContainerSummary]) -> ContainerSummary:
     """Return the container that `word` means: a name, the beginning of an ID, RUN/CELL or CELL.
 
-    An ID takes four digits at least, and of RUN its beginning will do. RUN/CELL is the container of
-    the cell itself, not of a service beside it, and the one that runs, or else the newest attempt.
-    CELL is that of the only run in which it runs, or where it runs in none, that of the only run
-    which has it. A name, or a whole ID, goes before all of this.
+    An ID takes four digits at least. RUN/CELL is the container of the cell itself, not of a service
+    beside it, and the one that runs, or else the newest attempt; RUN is the beginning of an ID that
+    no other run with containers has, or `last`, the newest of them. CELL is that of the only run in
+    which it runs, or where it runs in none, that of the only run which has it. A name, or a whole
+    ID, goes before all of this.
 
     Raises:
         ConfigError: it means none, or several, or nothing at all.
@@ -101,14 +103,14 @@ def of_run(
 ) -> list[ContainerSummary]:
     """Return the containers of a run, of a cell of all runs, or of both, services included.
 
-    `run` is its ID, or the beginning of one that no other has.
+    `run` is its ID, the beginning of one that no other has, or `last`, the one that began last.
 
     Raises:
         ConfigError: no container is of such a run, or of such a cell; or `run` may be several.
     """
     found = list(containers)
     if run is not None:
-        meant = _run_meant(run, {each.labels[RUN] for each in found if RUN in each.labels})
+        meant = _run_meant(run, filter(is_of_barasync, found))
         found = [each for each in found if each.labels.get(RUN) == meant]
     if cell is not None:
         known = {each.labels[CELL] for each in found if CELL in each.labels}
@@ -118,13 +120,22 @@ def of_run(
     return found
 
 
-def _run_meant(word: str, runs: Collection[str]) -> str:
-    """Return the ID of the run that a word is, or is the beginning of."""
-    if word in runs:
+def _run_meant(word: str, containers: Iterable[ContainerSummary]) -> str:
+    """Return the ID of the run that a word is, or is the beginning of, or of the `last` one."""
+    began: dict[str, float] = {}
+    for each in containers:
+        run = each.labels[RUN]
+        moment = 0.0 if each.created is None else each.created.timestamp()
+        began[run] = min(moment, began.get(run, moment))
+    if word in began:
         return word
-    meant = sorted(each for each in runs if word and each.startswith(word))
+    # By their IDs they would be in the order of a clock that is set back.
+    oldest_first = sorted(began, key=lambda run: (began[run], run))
+    if word == LAST and began:
+        return oldest_first[-1]
+    meant = [each for each in oldest_first if word and each.startswith(word)]
     if not meant:
-        raise _unknown("run", word, runs)
+        raise _unknown("run", word, began)
     if len(meant) > 1:
         more = ", …" if len(meant) > _MOST_LISTED else ""
         raise ConfigError(
@@ -137,7 +148,7 @@ def _run_meant(word: str, runs: Collection[str]) -> str:
 
 def _cell_of_run(run: str, cell: str, containers: Sequence[ContainerSummary]) -> ContainerSummary:
     own = [each for each in containers if is_cells_own(each)]
-    run = _run_meant(run, {each.labels[RUN] for each in own})
+    run = _run_meant(run, own)
     of_the_run = [each for each in own if each.labels[RUN] == run]
     cells = {each.labels[CELL] for each in of_the_run}
     if cell not in cells:

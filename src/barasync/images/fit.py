@@ -1,12 +1,16 @@
-"""Whether an image is for a platform."""
+"""The platform that an image is for, and whether that is the one needed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from barasync.aiopodman import ImageInspect, ManifestEntry
+import anyio
+
+from barasync.aiopodman import ImageInspect, ManifestEntry, NotFound, Podman
 from barasync.images.failures import WrongPlatform
 from barasync.matrix.platforms import Platform, canonical
+
+_AT_ONCE = 4
 
 
 def fits(image: Platform, platform: Platform) -> bool:
@@ -22,6 +26,29 @@ def fits(image: Platform, platform: Platform) -> bool:
 def platform_of(image: ImageInspect) -> Platform:
     """Return the platform that an image says it is for; podman does not report its variant."""
     return Platform(image.architecture, image.variant, image.os or "linux")
+
+
+async def platforms_of(podman: Podman, images: Iterable[str]) -> dict[str, Platform]:
+    """Look at images, a few at a time, for their platforms; those that are gone have none.
+
+    Raises:
+        PodmanError: the service does not answer, or refuses.
+    """
+    platforms: dict[str, Platform] = {}
+    limiter = anyio.CapacityLimiter(_AT_ONCE)
+
+    async def look(image: str) -> None:
+        async with limiter:
+            try:
+                found = await podman.images.inspect(image)
+            except NotFound:
+                return
+        platforms[image] = canonical(platform_of(found))
+
+    async with anyio.create_task_group() as group:
+        for image in images:
+            group.start_soon(look, image)
+    return platforms
 
 
 def entry_platform(entry: ManifestEntry) -> Platform:

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import anyio
-
 from barasync.aiopodman import ImageSummary, NotFound, Podman
-from barasync.images.fit import platform_of
+from barasync.images.fit import platforms_of
 from barasync.images.ours import declared_names, kind_of
 from barasync.images.snapshot import SNAPSHOT, is_snapshot
 from barasync.matrix.platforms import Platform, canonical
 
 LIST = "list"
 
-_AT_ONCE = 4
 # A list is an image of the size of its own text.
 _LARGEST_LIST_BYTES = 256 * 1024
 
@@ -102,22 +99,10 @@ async def _members(
 async def _platforms(
     podman: Podman, images: Iterable[ImageSummary]
 ) -> dict[str, tuple[Platform, ...]]:
-    """Look at the images for their platforms: before podman 5 a list does not tell."""
-    platforms: dict[str, tuple[Platform, ...]] = {}
-    limiter = anyio.CapacityLimiter(_AT_ONCE)
-
-    async def look(image: str) -> None:
-        async with limiter:
-            try:
-                found = await podman.images.inspect(image)
-            except NotFound:
-                return
-        platforms[image] = (canonical(platform_of(found)),)
-
-    async with anyio.create_task_group() as group:
-        for image in images:
-            if image.architecture:
-                platforms[image.id] = (canonical(Platform(image.architecture)),)
-            else:
-                group.start_soon(look, image.id)
-    return platforms
+    """Return the platform of each image: before podman 5 a list does not tell."""
+    wanted = list(images)
+    listed = {
+        each.id: canonical(Platform(each.architecture)) for each in wanted if each.architecture
+    }
+    asked = await platforms_of(podman, (each.id for each in wanted if each.id not in listed))
+    return {each: (platform,) for each, platform in (listed | asked).items()}
