@@ -238,8 +238,8 @@ def _key(event: Event) -> _Key:
     return event.time_nano, event.type, event.action, event.actor.id
 
 
-def _nanoseconds(moment: datetime) -> int:
-    microseconds = (moment - EPOCH) // timedelta(microseconds=1)
+def _nanoseconds(time: datetime) -> int:
+    microseconds = (time - EPOCH) // timedelta(microseconds=1)
     return microseconds * _NANOSECONDS_OF_MICROSECOND
 
 
