@@ -13,7 +13,7 @@ import pytest
 
 from tests.rig import leftovers, libpod, services
 from tests.rig.busybox import native_architecture
-from tests.rig.command import Barasync, read_until
+from tests.rig.command import Barasync, read_errors_until, read_until
 from tests.rig.services import Installation, RigService
 
 NATIVE = native_architecture()
@@ -142,3 +142,28 @@ def test_cells_outlive_a_podman_whose_socket_another_one_replaces(
     assert process.returncode == 1, said
     assert_all_is_there(barasync, said)
     assert left == {}
+
+
+def test_an_executed_command_is_waited_for_when_podman_has_broken_off_its_output(
+    mortal: RigService, tmp_path: Path
+) -> None:
+    """Podman 4 does not see its end any more, which is said when it has forgotten the session."""
+    barasync = Barasync(tmp_path, mortal.endpoint.url, {**os.environ, "NO_COLOR": "1"})
+    image = mortal.busybox(NATIVE)
+    name = barasync("run", "--detach", image, "--", "sh", "-c", "exec sleep 1000").out.strip()
+    script = "echo begun; until test -e /go; do sleep 0.1; done; exit 7"
+
+    with barasync.running("container", "exec", name, "--", "sh", "-c", script) as process:
+        read_until(process, "begun", 1)
+        kill_podman(mortal)
+        read_errors_until(process, f"goes on in {name}; its exit code is waited for")
+        assert barasync("container", "exec", name, "--", "touch", "/go").code == 0
+        if mortal.version.startswith("4."):
+            process.terminate()
+        code = process.wait(60)
+    removed = barasync("container", "remove", "--force", name)
+    # Its cgroup outlives it.
+    cleaned = barasync("clean")
+
+    assert code == (130 if mortal.version.startswith("4.") else 7)
+    assert (removed.code, cleaned.code) == (0, 0), removed.err + cleaned.err

@@ -304,6 +304,17 @@ async def test_what_a_command_prints_is_its_output(
     assert b"".join(chunk.data for chunk in chunks) == printed
 
 
+async def test_a_session_is_asked_for_its_end_until_that_has_come(tmp_path: Path) -> None:
+    runs, ended = {"Running": True, "Pid": 7}, {"Running": False, "ExitCode": 7}
+    answers = [documented(200, each) for each in (runs, runs, ended)]
+
+    async with serving(tmp_path, *answers) as (libpod, server):
+        code = await ExecSession(libpod, "5e55", terminal=False).wait()
+
+    assert code == 7
+    assert [head.split()[1] for head in server.heads] == 3 * [b"/v5.4.2/libpod/exec/5e55/json"]
+
+
 async def test_a_session_in_the_wrong_state_is_a_conflict(tmp_path: Path) -> None:
     answer = documented(500, {"cause": "exec session state improper", "message": "x"})
 

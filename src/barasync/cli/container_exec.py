@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio
 import typer
 
-from barasync.aiopodman import CommandNotFound, ExecSession, ExecSpec, NotFound, OCIRuntimeError
+from barasync.aiopodman import (
+    CommandNotFound,
+    Container,
+    ExecSession,
+    ExecSpec,
+    NotFound,
+    OCIRuntimeError,
+)
 from barasync.cli.containers import found_container, require_running
 from barasync.cli.interrupts import Interrupts
 from barasync.cli.terminals import End, Here, converse
@@ -81,11 +89,7 @@ async def execute_in(
         try:
             return await _exit_code(session, state.name) if code is None else code
         except NotFound:
-            # Podman 5 forgets a session with the end of its container, podman 4 with its removal.
-            typer.echo(
-                f"barasync: {state.name} has ended, and the exit code of the command with it",
-                err=True,
-            )
+            typer.echo(f"barasync: {await _why_forgotten(container, state.name)}", err=True)
             return EXIT_NOT_PASSED
 
 
@@ -99,6 +103,18 @@ async def _exit_code(session: ExecSession, name: str) -> int:
         err=True,
     )
     return await session.wait()
+
+
+async def _why_forgotten(container: Container, name: str) -> str:
+    """Say why podman does not know a session any more.
+
+    Podman 5 forgets it with the end of its container, podman 4 with its removal; both five minutes
+    after the end of a command whose end they did not see.
+    """
+    with suppress(NotFound):
+        if not (await container.inspect()).state.ended:
+            return f"podman has forgotten the command in {name}, and its exit code"
+    return f"{name} has ended, and the exit code of the command with it"
 
 
 def _refused(error: OCIRuntimeError, code: int) -> int:
