@@ -160,6 +160,20 @@ def test_one_that_has_ended_stays_until_somebody_removes_it(
     assert inspect(socket_path, name)["State"]["ExitCode"] == 3
 
 
+def test_with_it_goes_what_it_was_in(barasync: Barasync, socket_path: str) -> None:
+    before = names(socket_path), libpod.networks(socket_path), cgroups(barasync)
+    name, other = [name_of(detach(barasync, "--network", "private")) for _ in "12"]
+
+    first = barasync("container", "remove", "--force", name)
+    left = names(socket_path), libpod.networks(socket_path), cgroups(barasync)
+    second = barasync("container", "remove", "--force", other)
+
+    assert (first.code, first.out, first.err) == (0, f"{name}: removed\n", "")
+    assert (second.code, second.out, second.err) == (0, f"{other}: removed\n", "")
+    assert [len(more - less) for more, less in zip(left, before, strict=True)] == [1, 1, 1]
+    assert (names(socket_path), libpod.networks(socket_path), cgroups(barasync)) == before
+
+
 def test_podman_ends_it_after_its_timeout(barasync: Barasync, socket_path: str) -> None:
     name = name_of(detach(barasync, "--timeout", "1"))
 

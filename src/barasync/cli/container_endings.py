@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import anyio
 import typer
+from anyio import to_thread
 
 from barasync.aiopodman import Conflict, ContainerSummary, NotFound, Podman, PodmanError
 from barasync.aiopodman.lifetime import remove_persistently
-from barasync.cli.connect import reach
+from barasync.cli.cleaning import exit_code, told
+from barasync.cli.connect import Connection, reach
 from barasync.cli.containers import listed_containers
 from barasync.cli.resolution import called, is_live, resolve
+from barasync.engine.detached import is_detached
+from barasync.engine.identity import RUN, Identity, Liveness
+from barasync.engine.reaper import Fate, Kind, leftovers
+from barasync.engine.reaper import remove as remove_leftovers
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
 
 _AT_ONCE = 8
@@ -43,7 +48,9 @@ async def stop_containers(
         await podman.containers.handle(container.id).stop(timeout=grace)
         return "stopped"
 
-    return await _end(words, stop, url, environ)
+    async with reach(url, environ, notify=_notify) as reached:
+        ended, doomed = await _end(reached.podman, words, stop)
+    return EXIT_OK if len(ended) == doomed else EXIT_NOT_PASSED
 
 
 async def remove_containers(
@@ -52,7 +59,8 @@ async def remove_containers(
     """Remove containers, killing those that run with `force`; say what became of each.
 
     Nothing is removed unless every word means a container. One that runs, or that another one
-    needs, stays without `force`, and makes the exit code 1.
+    needs, stays without `force`, and makes the exit code 1. With one that was detached goes what
+    its run has left for it: its network, its volumes and its cgroup.
 
     Raises:
         ConfigError: a word means no container, or several.
@@ -69,28 +77,61 @@ async def remove_containers(
         await handle.remove(volumes=True)
         return "removed"
 
-    return await _end(words, remove, url, environ)
+    async with reach(url, environ, notify=_notify) as reached:
+        ended, doomed = await _end(reached.podman, words, remove)
+        code = EXIT_OK if len(ended) == doomed else EXIT_NOT_PASSED
+        runs = {each.labels[RUN] for each in ended if is_detached(each.names, each.labels)}
+        if runs:
+            code = max(code, await _remove_places(await reached.look(), runs))
+    return code
 
 
-async def _end(words: Sequence[str], end: End, url: str | None, environ: Mapping[str, str]) -> int:
-    async with reach(url, environ, notify=partial(typer.echo, err=True)) as reached:
-        podman = reached.podman
-        containers = await listed_containers(podman)
-        doomed = {each.id: each for each in (resolve(word, containers) for word in words)}
-        limiter = anyio.CapacityLimiter(_AT_ONCE)
-        failed = False
+async def _end(
+    podman: Podman, words: Sequence[str], end: End
+) -> tuple[list[ContainerSummary], int]:
+    """End what the words mean; return those that are as they were to be, and how many were meant.
 
-        async def end_one(container: ContainerSummary) -> None:
-            nonlocal failed
-            async with limiter:
-                kept, fate = await _fate(podman, container, end)
-            failed = failed or kept
-            typer.echo(f"{called(container)}: {fate}")
+    Raises:
+        ConfigError: a word means no container, or several; nothing is ended then.
+    """
+    containers = await listed_containers(podman)
+    doomed = {each.id: each for each in (resolve(word, containers) for word in words)}
+    limiter = anyio.CapacityLimiter(_AT_ONCE)
+    ended: list[ContainerSummary] = []
 
-        async with anyio.create_task_group() as group:
-            for container in doomed.values():
-                group.start_soon(end_one, container)
-    return EXIT_NOT_PASSED if failed else EXIT_OK
+    async def end_one(container: ContainerSummary) -> None:
+        async with limiter:
+            kept, fate = await _fate(podman, container, end)
+        if not kept:
+            ended.append(container)
+        typer.echo(f"{called(container)}: {fate}")
+
+    async with anyio.create_task_group() as group:
+        for container in doomed.values():
+            group.start_soon(end_one, container)
+    return ended, len(doomed)
+
+
+async def _remove_places(connection: Connection, runs: Collection[str]) -> int:
+    """Remove what detached containers of dead runs were in; say what stays, and return the code."""
+    podman, cgroups = connection.podman, connection.cgroups
+    identity = await to_thread.run_sync(Identity.current)
+    unlisted: dict[Kind, PodmanError] = {}
+    found = await leftovers(
+        podman,
+        identity,
+        cgroups,
+        kinds=set(Kind) - {Kind.LAYER},
+        on_unlisted=unlisted.__setitem__,
+    )
+    for kind, error in unlisted.items():
+        _notify(f"{kind.value}s could not be listed: {error}; `barasync clean` removes them")
+    dead = [each for each in found if each.run in runs and each.liveness is Liveness.DEAD]
+    removals = await remove_leftovers(podman, cgroups, dead)
+    for removal in removals:
+        if removal.fate is not Fate.REMOVED:
+            typer.echo(told(removal))
+    return max(EXIT_NOT_PASSED if unlisted else EXIT_OK, exit_code(removals))
 
 
 async def _fate(podman: Podman, container: ContainerSummary, end: End) -> tuple[bool, str]:
@@ -105,3 +146,7 @@ async def _fate(podman: Podman, container: ContainerSummary, end: End) -> tuple[
         return True, f"kept: {error.cause}"
     except PodmanError as error:
         return True, f"still there: {error}"
+
+
+def _notify(line: str) -> None:
+    typer.echo(line, err=True)
