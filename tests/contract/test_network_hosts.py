@@ -117,5 +117,20 @@ def test_a_service_that_gives_capabilities_gives_none_that_lifts_a_policy(
     assert bounding(held) == 1 << 0 | 1 << 7, held.err
 
 
+def test_a_service_that_gives_privileges_gives_none_that_lifts_a_policy(
+    installation: Installation, tmp_path: Path
+) -> None:
+    """Podman 4.3 knows no such configuration; from version 5 on such a container has them all."""
+    script = "grep CapBnd /proc/self/status; ip link set lo down 2>/dev/null && echo lifted"
+    with own_service(installation, "containers", "privileged = true") as service:
+        held = run(command(service, tmp_path / "project"), "local", f"{script}; true")
+
+    # linux/capability.h: DAC_READ_SEARCH, NET_ADMIN, NET_RAW, SYS_MODULE, SYS_RAWIO, SYS_ADMIN, BPF
+    lifting = sum(1 << number for number in (2, 12, 13, 16, 17, 21, 39))
+    assert held.code == 0, held.err
+    assert "lifted" not in held.out
+    assert bounding(held) & lifting == 0
+
+
 def bounding(ended: Ended) -> int:
     return int(ended.out.split()[1], 16)

@@ -85,6 +85,7 @@ def test_whoever_is_under_a_policy_sees_no_processes_but_its_own() -> None:
     )
 
     assert [spec.own_processes for spec in specs] == [True] * 3
+    assert [spec.unprivileged for spec in specs] == [True] * 3
 
 
 def test_the_owner_has_the_network_of_the_cell_and_nothing_else() -> None:

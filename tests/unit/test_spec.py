@@ -55,6 +55,7 @@ def test_a_full_spec_says_it_all() -> None:
         cap_add=("SYS_TIME",),
         cap_drop=("NET_ADMIN", "NET_RAW"),
         own_processes=True,
+        unprivileged=True,
         mounts=(Mount("/src", "/dst", ("ro",)), Mount("cache", "/cache")),
         overlays=(Mount("/project", "/workspace"),),
         hidden=("/workspace/record",),
@@ -107,6 +108,7 @@ def test_a_full_spec_says_it_all() -> None:
         "cap_add": ["SYS_TIME"],
         "cap_drop": ["NET_ADMIN", "NET_RAW"],
         "pidns": {"nsmode": "private"},
+        "privileged": False,
         "log_configuration": {"driver": "k8s-file", "size": LOG_BYTES},
         "mounts": [
             {

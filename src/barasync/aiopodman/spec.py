@@ -114,7 +114,8 @@ class ContainerSpec:
     addresses in `/etc/hosts`. A joined namespace comes with all of these, and with what is
     published, unless the namespace has no interface (measured on 4.3.1 and 5.4.2). With
     `image_hosts` podman leaves the image's `/etc/hosts` alone. Capabilities have no prefix, such as
-    `NET_RAW`. With `own_processes` it sees none but its own, whatever podman's configuration says.
+    `NET_RAW`. With `own_processes` it sees none but its own, and with `unprivileged` it is not
+    privileged, whatever podman's configuration says: of one that is nothing is dropped.
 
     `health_check` is what `Container.check_health` executes; without one it is the image's, if that
     has one.
@@ -153,6 +154,7 @@ class ContainerSpec:
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
     own_processes: bool = False
+    unprivileged: bool = False
     mounts: tuple[Mount, ...] = ()
     overlays: tuple[Mount, ...] = ()
     hidden: tuple[str, ...] = ()
@@ -233,6 +235,8 @@ class ContainerSpec:
         given = {name: value for name, value in settings.items() if value}
         if self.only_users:
             given["manage_password"] = False
+        if self.unprivileged:
+            given["privileged"] = False
         # The service's default may be a log that nobody can read, or one that fills the disk.
         log = {"driver": "k8s-file", "size": LOG_BYTES}
         if self.network != "pod":

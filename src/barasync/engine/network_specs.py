@@ -40,7 +40,8 @@ def bound(spec: ContainerSpec) -> ContainerSpec:
     It has no capability to change its rules, nor to make packets that they do not see as they are,
     and sees no processes of other networks, of which it could become one (ptrace(2)).
     """
-    return replace(spec, cap_drop=(*spec.cap_drop, *DROPPED), own_processes=True)
+    dropped = (*spec.cap_drop, *DROPPED)
+    return replace(spec, cap_drop=dropped, own_processes=True, unprivileged=True)
 
 
 def joined(spec: ContainerSpec, owner: str) -> ContainerSpec:
