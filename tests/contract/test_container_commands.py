@@ -92,6 +92,20 @@ async def test_containers_are_stopped_by_all_that_they_can_be_called_and_stay(
     assert (again.code, again.out) == (0, "barasync-run-a-one-1: does not run (exited)\n")
 
 
+async def test_one_that_is_paused_is_not_stopped_and_can_be_killed(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    async with running(podman, of_a_cell(busybox, "run-a", "one", SLEEPS)) as one:
+        await one.pause()
+        stopped = await call(barasync, "container", "stop", "one")
+        state = (await one.inspect()).state.status
+        removed = await call(barasync, "container", "remove", "--force", "one")
+
+    assert (stopped.code, state) == (1, "paused")
+    assert "barasync-run-a-one-1: kept, it is paused; `podman unpause" in stopped.out
+    assert (removed.code, removed.out) == (0, "barasync-run-a-one-1: removed\n")
+
+
 async def test_what_runs_is_removed_by_force_only(
     podman: Podman, busybox: str, barasync: Barasync
 ) -> None:

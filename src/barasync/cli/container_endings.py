@@ -35,8 +35,8 @@ async def stop_containers(
 ) -> int:
     """Stop containers, `grace` seconds after their stop signal by SIGKILL; say what became of each.
 
-    Nothing is stopped unless every word means a container. One that does not run is no failure;
-    where podman cannot stop one, the exit code is 1.
+    Nothing is stopped unless every word means a container. One that does not run is no failure; one
+    that is paused, or that podman cannot stop, makes the exit code 1.
 
     Raises:
         ConfigError: a word means no container, or several.
@@ -45,6 +45,13 @@ async def stop_containers(
     async def stop(podman: Podman, container: ContainerSummary) -> str:
         if not is_live(container):
             return f"does not run ({container.state})"
+        if container.state == "paused":
+            # Podman waits for what cannot end, and refuses then.
+            name = called(container)
+            raise _KeptError(
+                f"it is paused; `podman unpause {name}` lets it go on, "
+                f"`barasync container remove --force {name}` kills it"
+            )
         await podman.containers.handle(container.id).stop(timeout=grace)
         return "stopped"
 
