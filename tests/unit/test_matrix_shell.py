@@ -111,10 +111,29 @@ def test_a_name_that_is_nearly_a_cell_or_an_image_is_noted(name: str, meant: str
     assert note.endswith(f"; did you mean '{meant}'?")
 
 
-def test_outside_a_project_there_are_only_images() -> None:
-    (cell,) = planned("amd64", text=None).cells
+def test_a_name_that_is_like_none_is_noted_with_the_cells_that_there_are() -> None:
+    (note,) = planned("busybox").notes
 
-    assert cell.settings.image == "amd64"
+    assert note.endswith(
+        "is taken as a reference; the cells are amd64-debug, amd64-release, arm64-release"
+    )
+    assert planned("docker.io/busybox").notes == ()
+
+
+def test_of_many_cells_the_first_are_named() -> None:
+    configs = ", ".join(f'"c{number}"' for number in range(9))
+    (note,) = planned("busybox", text=f"[matrix]\nconfig = [{configs}]\n").notes
+
+    assert note.endswith(
+        "; the cells are amd64-c0, amd64-c1, amd64-c2, amd64-c3, amd64-c4, amd64-c5 and 3 more"
+    )
+
+
+def test_outside_a_project_there_are_only_images() -> None:
+    made = planned("amd64", text=None)
+
+    assert made.cells[0].settings.image == "amd64"
+    assert made.notes == ()
 
 
 def test_a_cell_without_an_image_is_refused() -> None:

@@ -37,6 +37,7 @@ from barasync.matrix.platforms import Platform, short_name
 from barasync.matrix.selection import select
 from barasync.matrix.services import require_services
 
+_MOST_NAMED = 6
 _MOUNTED: tuple[tuple[str, str, Callable[[str], Volume | Cache]], ...] = (
     ("volumes", "volume", parse_volume),
     ("caches", "cache", parse_cache),
@@ -157,8 +158,9 @@ def plan_shell(request: Request, name: str, command: Sequence[str]) -> Plan:
     if name not in cells:
         words = _Words(image=name, command=tuple(command), interactive=True)
         plan = _plan_one(request, _requested_one(request, document), words)
-        known = [*cells, *document.images]
-        return replace(plan, notes=(*plan.notes, *_name_notes(name, known, document)))
+        if request.document is None:
+            return plan
+        return replace(plan, notes=(*plan.notes, *_name_notes(name, cells, document)))
     words = _Words(command=tuple(command), interactive=True)
     plan = _plan_one(request, cells[name], words)
     _require_images(plan.cells, document, request.origin)
@@ -406,13 +408,17 @@ def _image_notes(cells: Iterable[Cell], document: Document) -> list[str]:
     return notes
 
 
-def _name_notes(name: str, known: Iterable[str], document: Document) -> list[str]:
-    """Note a name that is neither a cell nor a declared image, but nearly."""
+def _name_notes(name: str, cells: Iterable[str], document: Document) -> list[str]:
+    """Note a name that is neither a cell nor a declared image, nor a whole reference."""
     if name in document.images or any(mark in name for mark in "/:@"):
         return []
-    meant = did_you_mean(name, known)
+    known = list(cells)
+    hint = did_you_mean(name, [*known, *document.images])
+    if not hint:
+        more = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
+        hint = f"; the cells are {', '.join(known[:_MOST_NAMED])}{more}"
     said = f"there is no cell '{name}', and no image of that name is declared"
-    return [f"{said}: it is taken as a reference{meant}"] if meant else []
+    return [f"{said}: it is taken as a reference{hint}"]
 
 
 def _images_of(cells: Iterable[Cell]) -> Iterable[str]:
