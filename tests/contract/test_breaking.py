@@ -123,6 +123,7 @@ def test_a_container_that_somebody_else_removes_is_no_verdict_on_its_command(
     assert barasync.log(f"{NATIVE}-a") == "ready\n"
 
 
+@pytest.mark.whole_host
 def test_two_runs_on_one_service_complete_side_by_side(
     barasync: Barasync, service: RigService, busybox: str, socket_path: str, tmp_path: Path
 ) -> None:

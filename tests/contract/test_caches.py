@@ -240,7 +240,7 @@ async def test_the_user_of_the_image_may_write_to_a_new_cache_of_either_mode(
         for mode in ("cow", "lock"):
             words = ("--cache", f"{mode}:{destination}:{mode}", "--", "touch", f"{destination}/x")
             ended = await to_thread.run_sync(barasync, "run", reference, *words)
-            assert (ended.code, ended.err) == (0, ""), mode
+            assert (ended.code, ended.said) == (0, ""), mode
     finally:
         await podman.images.remove(reference, force=True)
 

@@ -143,8 +143,8 @@ async def test_a_run_of_one_command_keeps_it_with_the_commands_code(
     passed = await call(barasync, *words, WRITES)
 
     assert (ended.code, ended.out) == (9, "")
-    assert ended.err == f"barasync: kept: barasync shell --from-failed {run_id} {NATIVE}\n"
-    assert (passed.code, passed.out, passed.err) == (0, "", "")
+    assert ended.said == f"barasync: kept: barasync shell --from-failed {run_id} {NATIVE}\n"
+    assert (passed.code, passed.out, passed.said) == (0, "", "")
     assert list(await kept(podman)) == [str(kept_name(run_id, NATIVE))]
     assert (await looked_up(barasync, NATIVE)).run == run_id
 

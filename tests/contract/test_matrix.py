@@ -345,7 +345,7 @@ def test_volumes_are_mounted_relative_to_the_project(barasync: Barasync) -> None
 def test_run_passes_output_and_exit_code_through(barasync: Barasync, busybox: str) -> None:
     ended = barasync("run", busybox, "--", "sh", "-c", "printf out; printf err >&2; exit 3")
 
-    assert (ended.code, ended.out, ended.err) == (3, "out", "err")
+    assert (ended.code, ended.out, ended.said) == (3, "out", "err")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import string
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from anyio import to_thread
 from tests.rig.pseudo_terminal import PseudoTerminal, on_terminal
 
 _PROGRAM = (sys.executable, "-m", "barasync")
+_NOTE = re.compile(rb"[^\n]* left on this service; `barasync clean` removes (it|them)\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,20 @@ class Ended:
     code: int
     out: str
     err: str
+
+    @property
+    def said(self) -> str:
+        """What came on stderr of its own affairs: see `without_note`."""
+        return without_note(self.err.encode()).decode()
+
+
+def without_note(errors: bytes) -> bytes:
+    """Return the stderr of a run without its first line if that counts what dead runs left.
+
+    Cgroups are counted whosever podman they are of: also those of tests beside this one.
+    """
+    note = _NOTE.match(errors)
+    return errors[note.end() :] if note else errors
 
 
 @dataclass(frozen=True, slots=True)
