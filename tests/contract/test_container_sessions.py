@@ -17,9 +17,9 @@ from tests.contract.running import created, running
 from tests.rig.command import Barasync, call
 from tests.rig.pseudo_terminal import PseudoTerminal, on_terminal
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
-MEGABYTES = 20
+MEGABYTES = 100
 IDLE = ("sh", "-c", "echo ready; exec sleep 1000")
 
 
@@ -122,7 +122,7 @@ async def test_piped_stdin_arrives_whole_while_output_flows(
             input=data,
             capture_output=True,
             check=False,
-            timeout=40,
+            timeout=120,
         )
 
     async with idle(podman, busybox):

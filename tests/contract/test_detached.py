@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,7 +138,7 @@ def test_clean_and_later_runs_leave_it_alone__and_clean_takes_its_network_when_i
     assert [(each.code, name in each.out, network in each.out) for each in cleaned] == [
         (0, False, False)
     ] * 2
-    assert (later.code, later.out, later.err) == (0, "", "")
+    assert (later.code, later.out, later.said) == (0, "", "")
     assert (lives, held) == ("running", (True, 1))
     assert f"network {network} " in after.out
     assert after.code == 0, after.out
@@ -377,8 +378,13 @@ def test_ctrl_c_while_it_is_waited_for_leaves_nothing(barasync: Barasync, socket
     before = names(socket_path), libpod.networks(socket_path), cgroups(barasync)
     words = ("run", "--detach", "--health-cmd", "false", "--wait-healthy")
     with barasync.running(*words, IMAGE, "--", "sleep", "1000") as process:
-        wait_until(lambda: names(socket_path) != before[0], "the container is there")
-        process.send_signal(2)
+
+        def checked() -> bool:
+            new = names(socket_path) - before[0]
+            return any(inspect(socket_path, name)["State"]["Health"]["Log"] for name in new)
+
+        wait_until(checked, "its health is waited for")
+        process.send_signal(signal.SIGINT)
         code = process.wait(60)
 
     assert code == 130
