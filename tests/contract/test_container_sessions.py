@@ -65,7 +65,8 @@ async def test_what_cannot_be_executed_ends_with_126_and_127(
         pair = await call(barasync, "container", "exec", "-e", "NAME", "box", "--", "true")
 
     assert (missing.code, directory.code, pair.code) == (127, 126, 2), (missing, directory)
-    assert "no-such-command" in missing.err
+    assert missing.err.startswith("barasync: no-such-command was not found in box: ")
+    assert directory.err.startswith("barasync: /tmp could not be executed in box: ")
     assert "--env: 'NAME' is not NAME=VALUE" in pair.err
 
 

@@ -21,6 +21,7 @@ from barasync.cli.containers import found_container, require_running
 from barasync.cli.interrupts import Interrupts
 from barasync.cli.terminals import End, Here, converse
 from barasync.errors import EXIT_NOT_PASSED
+from barasync.terminal_text import plain
 
 EXIT_NOT_EXECUTABLE = 126
 EXIT_NOT_FOUND = 127
@@ -80,9 +81,10 @@ async def execute_in(
                     detach_keys=request.detach_keys,
                 )
         except CommandNotFound as error:
-            return _refused(error, EXIT_NOT_FOUND)
+            return _refused(f"was not found in {state.name}", request, error, EXIT_NOT_FOUND)
         except OCIRuntimeError as error:
-            return _refused(error, EXIT_NOT_EXECUTABLE)
+            said = f"could not be executed in {state.name}"
+            return _refused(said, request, error, EXIT_NOT_EXECUTABLE)
         if end is End.DETACHED:
             typer.echo(f"detached; the command goes on in {state.name}", err=True)
         code = end.exit_code
@@ -117,6 +119,6 @@ async def _why_forgotten(container: Container, name: str) -> str:
     return f"{name} has ended, and the exit code of the command with it"
 
 
-def _refused(error: OCIRuntimeError, code: int) -> int:
-    typer.echo(f"barasync: {error}", err=True)
+def _refused(said: str, request: ExecRequest, error: OCIRuntimeError, code: int) -> int:
+    typer.echo(f"barasync: {plain(request.command[0])} {said}: {error.cause}", err=True)
     return code
