@@ -20,7 +20,7 @@ from barasync.engine.caches import Caches
 from barasync.engine.claims import Capacity
 from barasync.engine.detached import Detachment
 from barasync.engine.gate import Gates
-from barasync.engine.identity import Liveness
+from barasync.engine.identity import Identity, Liveness
 from barasync.engine.job import Session
 from barasync.engine.once import Once
 from barasync.engine.run import Run, RunResult
@@ -48,6 +48,8 @@ IMPATIENT_SECONDS = 1.0
 CELL = "barasync.cell"
 
 _PLATFORM = Platform(native_architecture())
+
+IDENTITY = Identity(host="here", boot="b1", namespace="4026531836", pid=100, start=5000)
 
 
 class Output:
@@ -168,7 +170,7 @@ async def run(
         session = Session(
             podman=podman,
             run="run1",
-            labels={"barasync.run": "run1"},
+            labels=IDENTITY.labels("run1"),
             project=Path("/nonexistent"),
             cgroup=None,
             rlimits=(),

@@ -23,6 +23,7 @@ from barasync.engine.identity import RUN, Identity, Liveness
 from barasync.engine.image_uses import forget_uses
 from barasync.engine.pruning import AUTOMATIC, KEPT_SECONDS, prune
 from barasync.engine.reaper import Fate, Kind, Leftover, Removal, leftovers, remove
+from barasync.engine.starts_once import remove_marks
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
 from barasync.report.words import count
 
@@ -84,6 +85,7 @@ async def _clean_leftovers(
             typer.echo(f"{_name(each)}: would be removed")
         return code
     removals = await remove(podman, cgroups, dead)
+    await to_thread.run_sync(remove_marks, identity)
     for removal in removals:
         typer.echo(told(removal))
     return max(code, exit_code(removals))
@@ -186,12 +188,14 @@ def exit_code(removals: Iterable[Removal]) -> int:
     return EXIT_NOT_PASSED if failed else EXIT_OK
 
 
-async def sweep_directories(environ: Mapping[str, str]) -> None:
-    """Remove the directories of dead private services, where `environ` has a service put its own.
+async def sweep_host(environ: Mapping[str, str], identity: Identity) -> None:
+    """Remove what dead runs and private services have left beside podman, and nobody can use.
 
-    It is done at the start of every run: nothing in them is of use to anybody, and `clean` tells of
-    one that stays.
+    These are directories of services, where `environ` has a service put its own, of which `clean`
+    tells where one stays, and the empty files without which a container does not start. It is done
+    at the start of every run.
     """
+    await to_thread.run_sync(remove_marks, identity)
     for path in await _abandoned(environ):
         await remove_abandoned(path)
 

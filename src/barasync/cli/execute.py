@@ -19,7 +19,7 @@ from barasync import __version__
 from barasync.aiopodman import Reference
 from barasync.cli.artifacts_root import artifacts_root
 from barasync.cli.cell_options import RunOptions
-from barasync.cli.cleaning import note_on_dead_runs, prune_automatically, sweep_directories
+from barasync.cli.cleaning import note_on_dead_runs, prune_automatically, sweep_host
 from barasync.cli.connect import Connection, connect
 from barasync.cli.directories import use_files
 from barasync.cli.emulation import require_emulators
@@ -182,7 +182,7 @@ async def execute(
     async with connect(execution.url, execution.environ, notify=notify) as connection:
         identity = await to_thread.run_sync(Identity.current)
         async with anyio.create_task_group() as group:
-            group.start_soon(sweep_directories, execution.environ)
+            group.start_soon(sweep_host, execution.environ, identity)
             group.start_soon(_tell_of_dead_runs, connection, identity, notify)
             await require_shared_directory(execution.plan, execution.project.directory, connection)
             for note in secret_notes(execution.plan, execution.secrets, connection.podman.version):

@@ -108,7 +108,7 @@ class Attempt:
         try:
             spec = await to_thread.run_sync(container_spec, job, session)
             if self.mark is not None:
-                spec = self.mark.make(spec)
+                spec = await to_thread.run_sync(self.mark.make, spec)
         except (ConfigError, NamespaceError) as error:
             return Taken(outcome=_refused(error), error=error)
         place = FreshPlace(

@@ -37,9 +37,8 @@ _NAMESPACE = f"{OWNER}pidns"
 _PID = f"{OWNER}pid"
 _START = f"{OWNER}start"
 
-_CGROUP = re.compile(
-    r"barasync-(?P<run>.+)\.(?P<namespace>\d{1,20})\.(?P<pid>\d{1,10})\.(?P<start>\d{1,20})"
-)
+_CGROUP = "barasync-"
+_NAME = re.compile(r"(?P<run>.+)\.(?P<namespace>\d{1,20})\.(?P<pid>\d{1,10})\.(?P<start>\d{1,20})")
 _MACHINE_ID = Path("/etc/machine-id")
 _DIGITS = 12
 
@@ -102,7 +101,7 @@ class Identity:
 
     def cgroup(self, run: str) -> str:
         """Return the name of the cgroup that holds the cells of `run`, which tells whose it is."""
-        return f"barasync-{run}.{self.namespace}.{self.pid}.{self.start}"
+        return _CGROUP + name_of(self.labels(run))
 
     def judge(self, labels: Mapping[str, str], start_of: StartOf) -> Liveness:
         """Tell whether the process that wrote `labels` still lives, as seen from this process.
@@ -123,11 +122,15 @@ class Identity:
         return Liveness.ALIVE if alive else Liveness.DEAD
 
     def of_cgroup(self, name: str) -> dict[str, str] | None:
-        """Return the labels that the name of a cgroup stands for, `None` if it is no run's.
+        """Return the labels that the name of a cgroup stands for, `None` if it is no run's."""
+        return self.of_name(name.removeprefix(_CGROUP)) if name.startswith(_CGROUP) else None
 
-        There are no cgroups of another host, nor from before the last boot.
+    def of_name(self, name: str) -> dict[str, str] | None:
+        """Return the labels that `name_of` made a name of, `None` if it made none such.
+
+        The name is of something that is on this host and gone with its next boot.
         """
-        found = _CGROUP.fullmatch(name)
+        found = _NAME.fullmatch(name)
         if found is None:
             return None
         return {
@@ -138,6 +141,11 @@ class Identity:
             _PID: found["pid"],
             _START: found["start"],
         }
+
+
+def name_of(labels: Mapping[str, str]) -> str:
+    """Return the labels of a run as a name for what no other host has, nor this one later."""
+    return ".".join(labels[label] for label in (RUN, _NAMESPACE, _PID, _START))
 
 
 def of_maker(labels: Mapping[str, str]) -> dict[str, str]:

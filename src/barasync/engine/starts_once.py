@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from barasync.aiopodman import ContainerSpec, Mount
+from barasync.engine.identity import Identity, Liveness, StartOf, name_of, start_time
 from barasync.engine.job import Job, Session
 from barasync.networks.namespace import NamespaceError
 
 # Nothing in it outlives a boot, and every user's podman gets there.
 _DIRECTORY = "/dev/shm"  # noqa: S108 - the name is random, and nothing is read from the file
+_TOKEN_BYTES = 8
 _PREFIX = "barasync-starts-only-once-under-its-network-rules-"
 # There podman mounts a file system of the container's own: its layers know nothing of it.
 _DESTINATION = "/dev/.barasync-starts-only-once"
@@ -28,12 +31,12 @@ _DESTINATION = "/dev/.barasync-starts-only-once"
 class Mark:
     """The file without which a container does not start; `make` comes first, `remove` after all.
 
-    `process` is one in the mount namespace of the service.
+    `process` is one in the mount namespace of the service, and `labels` are those of the run.
     """
 
-    def __init__(self, process: int) -> None:
+    def __init__(self, process: int, labels: Mapping[str, str]) -> None:
         self._process = process
-        self._name = _PREFIX + secrets.token_hex(16)
+        self._name = f"{_PREFIX}{secrets.token_hex(_TOKEN_BYTES)}-{name_of(labels)}"
         self._directory: int | None = None
 
     def make(self, spec: ContainerSpec) -> ContainerSpec:
@@ -68,7 +71,23 @@ class Mark:
 def mark_of(job: Job, session: Session) -> Mark | None:
     """Return what the container of a job needs that may go on by itself, `None` for others."""
     goes_on = session.detachment is not None or session.dialogue is not None
-    return Mark(session.host) if goes_on and job.cell.policy is not None else None
+    return Mark(session.host, session.labels) if goes_on and job.cell.policy is not None else None
+
+
+def remove_marks(
+    identity: Identity, *, directory: Path = Path(_DIRECTORY), start_of: StartOf = start_time
+) -> None:
+    """Remove the files of runs that are dead; blocking.
+
+    A run leaves one where it was killed between the creation of a container and its start: that
+    container is never to start. Files of other users stay, unless we are root.
+    """
+    for path in directory.glob(f"{_PREFIX}*"):
+        _token, _, run = path.name.removeprefix(_PREFIX).partition("-")
+        labels = identity.of_name(run)
+        if labels is not None and identity.judge(labels, start_of) is Liveness.DEAD:
+            with suppress(FileNotFoundError, PermissionError):
+                path.unlink()
 
 
 def _opened(process: int) -> int:
