@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from barasync.aiopodman.archives import PathStat, open_archive, send_archive, stat_path
 from barasync.aiopodman.libpod import Libpod, segment
 from barasync.aiopodman.models import Created
+from barasync.aiopodman.texts import refuse_text
 from barasync.aiopodman.transport import Query
 from barasync.aiopodman.wire.documents import decode_document
 from barasync.aiopodman.wire.reference import parse_reference
@@ -99,6 +100,7 @@ class ContainerFiles:
 
         Source: `POST /libpod/commit`.
         """
+        refuse_text("changes", changes)
         parse_reference(f"{repository}:{tag}")
         query: Query = {
             "container": self.id,

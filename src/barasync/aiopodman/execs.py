@@ -13,6 +13,7 @@ from barasync.aiopodman import quirks
 from barasync.aiopodman.attachment import Attachment, open_attachment
 from barasync.aiopodman.errors import APIError
 from barasync.aiopodman.libpod import Libpod, segment
+from barasync.aiopodman.texts import refuse_text
 from barasync.aiopodman.wire.documents import decode_document
 from barasync.aiopodman.wire.frames import Chunk
 from barasync.aiopodman.wire.refusal import refusal_in_output
@@ -38,6 +39,7 @@ class ExecSpec:
     are none that anybody types, and every byte reaches the command.
 
     Raises:
+        TypeError: the command is a text, which no shell takes apart here.
         ValueError: there is no command.
     """
 
@@ -51,6 +53,7 @@ class ExecSpec:
     detach_keys: str | None = None
 
     def __post_init__(self) -> None:
+        refuse_text("command", self.command)
         if not self.command:
             raise ValueError("there is no command to execute")
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from barasync.aiopodman.quirk import Quirk
+from barasync.aiopodman.texts import refuse_text
 from barasync.aiopodman.transport import Answer, Query, Transport
 from barasync.aiopodman.upgrade import Duplex
 from barasync.aiopodman.version import PodmanVersion
@@ -165,6 +166,11 @@ def carries(labels: Mapping[str, str], wanted: Mapping[str, str | None] | None) 
 
 
 def encode_filters(filters: Mapping[str, Sequence[str]]) -> str | None:
-    """Return filters as podman's query takes them, a JSON object of lists; `None` for none."""
+    """Return filters as podman's query takes them, a JSON object of lists; `None` for none.
+
+    Raises:
+        TypeError: the values of one of them are a text.
+    """
+    refuse_text("filters", *filters.values())
     wanted = {name: list(values) for name, values in filters.items() if values}
     return msgspec.json.encode(wanted).decode() if wanted else None

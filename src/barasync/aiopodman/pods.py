@@ -13,6 +13,7 @@ from barasync.aiopodman.libpod import Libpod, carries, encode_filters, label_fil
 from barasync.aiopodman.models import Removed
 from barasync.aiopodman.removal import require_removed
 from barasync.aiopodman.stats import Processes, read_processes
+from barasync.aiopodman.texts import refuse_text
 from barasync.aiopodman.wire.documents import decode_document
 
 
@@ -37,6 +38,7 @@ class PodSpec:
     network: str = "none"
 
     def __post_init__(self) -> None:
+        refuse_text("infra_command", self.infra_command)
         if self.network not in {"none", "bridge", "host"}:
             raise ValueError(f"there is no network {self.network!r} of a pod")
         if self.infra_image is None and (self.infra_command or self.network != "none"):

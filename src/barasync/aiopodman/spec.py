@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from barasync.aiopodman.health import HealthCheck
+from barasync.aiopodman.texts import refuse_text
 
 LOG_BYTES = 32 * 1024 * 1024
 """What podman keeps of a container's output, with 45 bytes around each line; older lines go.
@@ -19,6 +20,20 @@ be some hundred KiB ahead.
 
 _CPU_PERIOD_MICROSECONDS = 100_000
 _NETWORKS = frozenset({"none", "bridge", "host"})
+_SEQUENCES = (
+    "command",
+    "entrypoint",
+    "dns_servers",
+    "dns_search",
+    "publish",
+    "cap_add",
+    "cap_drop",
+    "mounts",
+    "overlays",
+    "hidden",
+    "secret_files",
+    "rlimits",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +46,9 @@ class Mount:
     source: str
     destination: str
     options: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        refuse_text("options", self.options)
 
     @property
     def is_volume(self) -> bool:
@@ -123,6 +141,7 @@ class ContainerSpec:
     `None` and empty values leave a setting to podman.
 
     Raises:
+        TypeError: a sequence is a text, which no shell takes apart here.
         ValueError: a number is not positive, or a network does not exist, or has no such settings.
     """
 
@@ -168,6 +187,9 @@ class ContainerSpec:
     architecture: str | None = None
 
     def __post_init__(self) -> None:
+        for name in _SEQUENCES:
+            refuse_text(name, getattr(self, name))
+        refuse_text("networks", *self.networks.values())
         for name in ("timeout", "memory_bytes", "cpus", "pids_limit"):
             value = getattr(self, name)
             if value is not None and value <= 0:

@@ -12,6 +12,7 @@ from barasync.aiopodman.errors import Conflict, ProtocolError
 from barasync.aiopodman.libpod import Libpod, segment
 from barasync.aiopodman.models import ContainerStats, StatsReport
 from barasync.aiopodman.streams import DecodedStream
+from barasync.aiopodman.texts import refuse_text
 from barasync.aiopodman.transport import Query
 from barasync.aiopodman.wire.documents import decode_document
 from barasync.aiopodman.wire.ndjson import RecordDecoder
@@ -59,6 +60,7 @@ async def read_processes(
 
     Source: `GET /libpod/containers/{id}/top`, `GET /libpod/pods/{name}/top`.
     """
+    refuse_text("descriptors", descriptors)
     query: Query = {"stream": False, "ps_args": ",".join(descriptors) or None}
     path = f"{kind}/{segment(name)}/top"
     shown = await libpod.read(path, query)
