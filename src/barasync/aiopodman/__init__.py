@@ -74,6 +74,9 @@ from barasync.aiopodman.images import (
     Images,
     PullPolicy,
 )
+from barasync.aiopodman.libpod import (
+    InvalidName,
+)
 from barasync.aiopodman.lifetime import (
     create_shielded,
     remove_persistently,
@@ -231,6 +234,7 @@ __all__ = [
     "ImageSummary",
     "Images",
     "Info",
+    "InvalidName",
     "InvalidReference",
     "Line",
     "LineSplitter",

@@ -6,7 +6,14 @@ from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from typing import Literal
 
 from barasync.aiopodman.errors import NotFound
-from barasync.aiopodman.libpod import Libpod, carries, encode_filters, label_filters, segment
+from barasync.aiopodman.libpod import (
+    InvalidName,
+    Libpod,
+    carries,
+    encode_filters,
+    label_filters,
+    segments,
+)
 from barasync.aiopodman.login import RegistryLogin
 from barasync.aiopodman.models import (
     Created,
@@ -36,7 +43,7 @@ class Images:
         """
         try:
             await self.inspect(reference)
-        except NotFound:
+        except (NotFound, InvalidName):
             return False
         return True
 
@@ -48,7 +55,7 @@ class Images:
 
         Source: `GET /libpod/images/{name}/json`.
         """
-        return await self._libpod.get(f"images/{segment(reference)}/json", ImageInspect)
+        return await self._libpod.get(f"images/{segments(reference)}/json", ImageInspect)
 
     async def list(
         self,
@@ -175,7 +182,7 @@ class Images:
         query = {"destination": destination, "tlsVerify": tls_verify, "quiet": False}
         end = await transfer(
             self._libpod,
-            f"images/{segment(reference)}/push",
+            f"images/{segments(reference)}/push",
             query,
             login=login,
             on_progress=on_progress,
@@ -215,7 +222,7 @@ class Images:
         """
         try:
             await self._libpod.delete(
-                f"images/{segment(reference)}", {"force": force}, patience=None
+                f"images/{segments(reference)}", {"force": force}, patience=None
             )
         except NotFound:
             if not missing_ok:
@@ -224,5 +231,5 @@ class Images:
     async def _name(self, reference: str, action: str, repository: str, tag: str) -> None:
         parse_reference(f"{repository}:{tag}")
         await self._libpod.post(
-            f"images/{segment(reference)}/{action}", {"repo": repository, "tag": tag}
+            f"images/{segments(reference)}/{action}", {"repo": repository, "tag": tag}
         )

@@ -21,6 +21,11 @@ from barasync.aiopodman.wire.documents import decode_document
 T = TypeVar("T")
 
 _NO_QUERY: Query = MappingProxyType({})
+_NO_SEGMENTS = frozenset({"", ".", ".."})
+
+
+class InvalidName(ValueError):
+    """Nothing can have this name or ID, and nobody was asked: it is empty, `.` or `..`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +154,28 @@ class Libpod:
 
 
 def segment(name: str) -> str:
-    """Quote a name, an ID or an image reference for a path; a reference keeps its slashes."""
-    return quote(name, safe="/:@")
+    """Quote a name or an ID to be one segment of a path, whatever is in it.
+
+    Raises:
+        InvalidName: it is empty, `.` or `..`: the path would lead to something else.
+    """
+    return _one(name, name, safe="")
+
+
+def segments(reference: str) -> str:
+    """Quote an image reference, or an ID, for a path; podman wants its slashes as they are.
+
+    Raises:
+        InvalidName: what is between two slashes is empty, `.` or `..`.
+    """
+    return "/".join(_one(part, reference, safe=":@") for part in reference.split("/"))
+
+
+def _one(part: str, whole: str, *, safe: str) -> str:
+    # The HTTP library and podman resolve these, so that the path would name another object.
+    if part in _NO_SEGMENTS:
+        raise InvalidName(f"{whole!r} cannot be the name or the ID of anything in podman")
+    return quote(part, safe=safe)
 
 
 def label_filters(labels: Mapping[str, str | None] | None) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from barasync.aiopodman.errors import NotFound
-from barasync.aiopodman.libpod import Libpod, segment
+from barasync.aiopodman.libpod import InvalidName, Libpod, segments
 from barasync.aiopodman.login import RegistryLogin, login_headers
 from barasync.aiopodman.models import Created, ManifestEntry, ManifestList
 from barasync.aiopodman.transfer import failed, transfer
@@ -48,7 +48,7 @@ class Manifests:
         """
         try:
             await self._libpod.ask(f"{_path(reference)}/exists")
-        except NotFound:
+        except (NotFound, InvalidName):
             return False
         return True
 
@@ -155,7 +155,7 @@ class Manifests:
         tells its progress and answers 200 before it has failed.
         """
         parse_reference(destination)
-        path = f"{_path(reference)}/registry/{segment(destination)}"
+        path = f"{_path(reference)}/registry/{segments(destination)}"
         failure = f"{reference} could not be pushed to {destination}"
         end = await transfer(
             self._libpod,
@@ -187,4 +187,4 @@ class Manifests:
 
 
 def _path(reference: str) -> str:
-    return f"manifests/{segment(reference)}"
+    return f"manifests/{segments(reference)}"

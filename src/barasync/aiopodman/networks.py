@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from barasync.aiopodman.errors import NotFound
-from barasync.aiopodman.libpod import Libpod, encode_filters, label_filters, segment
+from barasync.aiopodman.libpod import InvalidName, Libpod, encode_filters, label_filters, segment
 from barasync.aiopodman.network_models import NetworkInspect, Subnet
 from barasync.aiopodman.wire.documents import decode_document
 
@@ -47,7 +47,7 @@ class Networks:
         """
         try:
             await self._libpod.ask(f"networks/{segment(name)}/exists")
-        except NotFound:
+        except (NotFound, InvalidName):
             return False
         return True
 

@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 import msgspec
 
 from barasync.aiopodman.errors import NotFound
-from barasync.aiopodman.libpod import Libpod, carries, encode_filters, label_filters, segment
+from barasync.aiopodman.libpod import (
+    InvalidName,
+    Libpod,
+    carries,
+    encode_filters,
+    label_filters,
+    segment,
+)
 from barasync.aiopodman.models import Removed
 from barasync.aiopodman.removal import require_removed
 from barasync.aiopodman.stats import Processes, read_processes
@@ -138,7 +145,7 @@ class Pods:
         """
         try:
             await self._libpod.ask(f"pods/{segment(name)}/exists")
-        except NotFound:
+        except (NotFound, InvalidName):
             return False
         return True
 

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from barasync.aiopodman.errors import NotFound
-from barasync.aiopodman.libpod import Libpod, carries, encode_filters, label_filters, segment
+from barasync.aiopodman.libpod import (
+    InvalidName,
+    Libpod,
+    carries,
+    encode_filters,
+    label_filters,
+    segment,
+)
 from barasync.aiopodman.models import Removed, VolumeSummary
 from barasync.aiopodman.wire.documents import decode_document
 
@@ -24,7 +31,7 @@ class Volumes:
         """
         try:
             await self._libpod.get(f"volumes/{segment(name)}/json", VolumeSummary)
-        except NotFound:
+        except (NotFound, InvalidName):
             return False
         return True
 

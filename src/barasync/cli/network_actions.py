@@ -8,7 +8,7 @@ from functools import partial
 
 import typer
 
-from barasync.aiopodman import Conflict, NetworkInspect, NotFound, Podman
+from barasync.aiopodman import Conflict, InvalidName, NetworkInspect, NotFound, Podman
 from barasync.cli.connect import connect
 from barasync.config.spelling import did_you_mean
 from barasync.engine.identity import MADE, RUN
@@ -55,7 +55,7 @@ async def show_network(
         podman = connection.podman
         try:
             network = await podman.networks.inspect(name)
-        except NotFound:
+        except (NotFound, InvalidName):
             raise await _unknown(podman, name, others) from None
         containers = await _containers(podman, network.name)
     if as_json:
@@ -127,7 +127,7 @@ def subnets_of(network: NetworkInspect) -> str:
 async def _made_by_hand(podman: Podman, name: str) -> str:
     try:
         network = await podman.networks.inspect(name)
-    except NotFound:
+    except (NotFound, InvalidName):
         raise await _unknown(podman, name) from None
     if MADE in network.labels:
         return network.name
