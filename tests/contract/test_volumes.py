@@ -52,8 +52,8 @@ async def test_volumes_are_pruned_by_label_unless_a_container_has_them(
         for number in (1, 2):
             await podman.volumes.create(f"{NAME}-{number}", labels={LABEL: str(number)})
         async with created(podman, with_volume(busybox, 1, "true")):
-            used = await podman.volumes.prune(LABEL, "1")
-        pruned = await podman.volumes.prune(LABEL, "1")
+            used = await podman.volumes.prune(labels={LABEL: "1"})
+        pruned = await podman.volumes.prune(labels={LABEL: "1"})
         with pytest.raises(NotFound):
             await podman.volumes.inspect(f"{NAME}-1")
 

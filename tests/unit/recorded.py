@@ -19,6 +19,7 @@ from barasync.aiopodman import (
 ENDPOINT = Endpoint("unix:///nowhere/podman.sock", "a test")
 ID = "90e472ab6e30c8f657411f97fae1c68359681935a7302c47c48d7186311a8921"
 CONTAINER = f"/libpod/containers/{ID}"
+TIMEOUT_SECONDS = 5
 NOON = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 
 
@@ -31,6 +32,8 @@ class Seen:
     query: dict[str, list[str]]
     body: bytes
     headers: httpx2.Headers
+    read_seconds: float | None = None
+    """How long its answer is waited for, `None` for as long as it takes."""
 
     @property
     def filters(self) -> dict[str, list[str]]:
@@ -55,7 +58,14 @@ class Service:
         for name, value in request.url.params.multi_items():
             query.setdefault(name, []).append(value)
         self.seen.append(
-            Seen(request.method, slash + path, query, request.content, request.headers)
+            Seen(
+                request.method,
+                slash + path,
+                query,
+                request.content,
+                request.headers,
+                request.extensions["timeout"]["read"],
+            )
         )
         assert self.answer is not None
         return self.answer
@@ -63,7 +73,7 @@ class Service:
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Podman]:
         transport = httpx2.MockTransport(self.handle)
-        async with Podman(ENDPOINT, timeout=5, transport=transport) as podman:
+        async with Podman(ENDPOINT, timeout=TIMEOUT_SECONDS, transport=transport) as podman:
             yield podman
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -10,11 +11,12 @@ from barasync.aiopodman import (
     Conflict,
     ContainerSpec,
     NotFound,
+    Pods,
     PodSpec,
     ProtocolError,
     ServerError,
 )
-from tests.unit.recorded import CONTAINER, ID, answering, refusing
+from tests.unit.recorded import CONTAINER, ID, TIMEOUT_SECONDS, answering, refusing
 
 pytestmark = pytest.mark.anyio
 
@@ -102,7 +104,7 @@ async def test_pods_are_listed_by_label() -> None:
 
 
 async def test_the_containers_of_a_pod_start_stop_and_go_together() -> None:
-    service = answering(200, json={"Err": None, "Errs": None, "Id": ID})
+    service = answering(200, json={**POD, "Err": None, "Errs": None})
 
     async with service.client() as podman:
         await podman.pods.start("p")
@@ -110,11 +112,36 @@ async def test_the_containers_of_a_pod_start_stop_and_go_together() -> None:
         await podman.pods.kill("p")
         await podman.pods.remove("p", force=True)
 
-    assert [(seen.method, seen.path, seen.query) for seen in service.seen] == [
+    asked = [(seen.method, seen.path, seen.query) for seen in service.seen]
+    assert [each for each in asked if each[0] != "GET"] == [
         ("POST", "/libpod/pods/p/start", {}),
         ("POST", "/libpod/pods/p/stop", {"t": ["3"]}),
         ("POST", "/libpod/pods/p/kill", {"signal": ["SIGKILL"]}),
         ("DELETE", "/libpod/pods/p", {"force": ["true"]}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("what", "seconds"),
+    [
+        (lambda pods: pods.start("p"), 20),
+        (lambda pods: pods.stop("p", timeout=3), 6),
+        (lambda pods: pods.stop("p"), 20),
+        (lambda pods: pods.remove("p", force=True), 20),
+    ],
+    ids=["start", "stop in 3 s", "stop", "remove"],
+)
+async def test_podman_has_a_time_for_each_container_of_a_pod_and_no_more(
+    what: Callable[[Pods], Awaitable[None]], seconds: float
+) -> None:
+    service = answering(200, json={**POD, "Err": None})
+
+    async with service.client() as podman:
+        await what(podman.pods)
+
+    assert [seen.read_seconds for seen in service.seen] == [
+        TIMEOUT_SECONDS,
+        TIMEOUT_SECONDS + seconds,
     ]
 
 
@@ -125,7 +152,7 @@ async def test_a_pod_cannot_be_stopped_at_once() -> None:
 
 
 async def test_a_pod_that_stays_is_an_error() -> None:
-    async with answering(200, json={"Err": "busy", "Id": ID}).client() as podman:
+    async with answering(200, json={**POD, "Err": "busy"}).client() as podman:
         with pytest.raises(ServerError, match="pod p was not removed: busy"):
             await podman.pods.remove("p")
 
@@ -171,14 +198,48 @@ async def test_a_newer_podman_that_answers_with_nothing_is_no_conflict() -> None
             await podman.containers.handle(ID).top()
 
 
-async def test_volumes_are_pruned_by_a_label() -> None:
-    service = answering(200, json=[{"Id": "v1", "Size": 0}, {"Id": "v2", "Err": "busy"}])
+async def test_volumes_are_pruned_by_labels() -> None:
+    service = answering(200, json=[{"Id": "v1", "Size": 0}, {"Id": "v2", "Err": None}])
 
     async with service.client() as podman:
-        assert await podman.volumes.prune("run", "r1") == {"v1"}
+        assert await podman.volumes.prune(labels={"run": "r1", "cell": None}) == {"v1", "v2"}
 
     assert (service.only.method, service.only.path) == ("POST", "/libpod/volumes/prune")
-    assert service.only.filters == {"label": ["run=r1"]}
+    assert service.only.filters == {"label": ["run=r1", "cell"]}
+
+
+async def test_volumes_that_pruning_leaves_are_an_error_that_names_them() -> None:
+    left = [{"Id": "v1", "Err": "device busy"}, {"Id": "v2"}, {"Id": "v3", "Err": {}}]
+
+    async with answering(200, json=left).client() as podman:
+        with pytest.raises(ServerError) as caught:
+            await podman.volumes.prune(labels={"run": "r1"})
+
+    assert caught.value.message == (
+        "volumes were not removed: v1 (device busy), v3 (podman does not say why)"
+    )
+    assert (caught.value.method, caught.value.path) == ("POST", "/libpod/volumes/prune")
+
+
+async def test_all_volumes_of_a_service_are_not_pruned() -> None:
+    service = answering(200, json=[])
+
+    async with service.client() as podman:
+        with pytest.raises(ValueError, match="label"):
+            await podman.volumes.prune(labels={})
+
+    assert service.seen == []
+
+
+async def test_an_old_podman_prunes_volumes_by_one_label_only() -> None:
+    service = answering(200, json=[], version="4.3.1")
+
+    async with service.client() as podman:
+        with pytest.raises(ValueError, match="any of several labels: give one"):
+            await podman.volumes.prune(labels={"run": "r1", "cell": None})
+        await podman.volumes.prune(labels={"run": None})
+
+    assert service.only.filters == {"label": ["run"]}
 
 
 async def test_a_volume_is_inspected_by_name() -> None:

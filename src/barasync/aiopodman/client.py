@@ -38,9 +38,9 @@ class Podman:
 
     Entering asks the service for its version; leaving closes every connection. `timeout`, in
     seconds, bounds each wait for an answer that podman gives at once; answers that last as long as
-    a container does have no limit of their own. A service that goes away inside the block is waited
-    for, by each request `outage` seconds from when it notices; those that may be sent twice are.
-    One client serves any number of tasks.
+    a container does, or its bytes and files, have no limit of their own. A service that goes away
+    inside the block is waited for, by each request `outage` seconds from when it notices; those
+    that may be sent twice are. One client serves any number of tasks.
     `transport` replaces the socket in tests.
 
     Inside the block: `version`, `presence`, and the collections `containers`, `images`,

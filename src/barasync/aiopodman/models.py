@@ -35,13 +35,18 @@ class Created(_Wire, frozen=True, kw_only=True):
 
 
 class Removed(_Wire, frozen=True, kw_only=True):
-    """What became of one container: `error` is `None` when it is gone.
+    """What became of one container or volume: `error` is `None` when it is gone.
 
     Podman encodes the error as an object or as text, depending on its version.
     """
 
     id: str = ""
     error: Any = field(default=None, name="Err")
+
+    @property
+    def reason(self) -> str:
+        """Why it is still there; of most of its own errors podman sends an empty object."""
+        return str(self.error) if self.error else "podman does not say why"
 
 
 class ContainerSummary(_Wire, frozen=True, kw_only=True):

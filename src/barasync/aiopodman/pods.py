@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from barasync.aiopodman.errors import NotFound
+from barasync.aiopodman.errors import APIError, NotFound
 from barasync.aiopodman.libpod import (
     InvalidName,
     Libpod,
@@ -22,6 +22,9 @@ from barasync.aiopodman.removal import require_removed
 from barasync.aiopodman.stats import Processes, read_processes
 from barasync.aiopodman.texts import refuse_text
 from barasync.aiopodman.wire.documents import decode_document
+
+# What podman gives each container between its stop signal and SIGKILL; a start takes less.
+_SECONDS_EACH = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +111,11 @@ class _Created(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 
 
 class Pods:
-    """The pods of one podman service, each by name or ID."""
+    """The pods of one podman service, each by name or ID.
+
+    `start`, `stop` and `remove` raise `RequestTimeout` once podman has taken the client's `timeout`
+    and the time of every container of the pod: 10 s, for `stop` its own `timeout`.
+    """
 
     def __init__(self, libpod: Libpod) -> None:
         self._libpod = libpod
@@ -164,7 +171,8 @@ class Pods:
 
         Source: `POST /libpod/pods/{name}/start`.
         """
-        await self._libpod.post(f"pods/{segment(name)}/start", patience=None)
+        patience = await self._patience(name, _SECONDS_EACH)
+        await self._libpod.post(f"pods/{segment(name)}/start", patience=patience)
 
     async def stop(self, name: str, *, timeout: int = 10) -> None:  # noqa: ASYNC109 podman's
         """Send all containers in a pod their stop signal, and SIGKILL after `timeout` seconds.
@@ -179,7 +187,8 @@ class Pods:
         """
         if timeout < 1:
             raise ValueError(f"podman can stop a pod in 1 second at least, not in {timeout}")
-        await self._libpod.post(f"pods/{segment(name)}/stop", {"t": timeout}, patience=None)
+        patience = await self._patience(name, timeout)
+        await self._libpod.post(f"pods/{segment(name)}/stop", {"t": timeout}, patience=patience)
 
     async def kill(self, name: str, signal: str = "SIGKILL") -> None:
         """Send a signal to the containers of a pod that run, those of a `Degraded` one as well.
@@ -213,11 +222,21 @@ class Pods:
         Source: `DELETE /libpod/pods/{name}`.
         """
         path = f"pods/{segment(name)}"
+        patience = await self._patience(name, _SECONDS_EACH)
         try:
-            answer = await self._libpod.delete(path, {"force": force}, patience=None)
+            answer = await self._libpod.delete(path, {"force": force}, patience=patience)
         except NotFound:
             if not missing_ok:
                 raise
             return
         reports = [decode_document(answer.body, Removed)]
         require_removed(reports, f"pod {name}", answer=answer, path=path)
+
+    async def _patience(self, name: str, seconds: int) -> int:
+        """Return how long podman may take if each container takes it so many seconds."""
+        try:
+            containers = len((await self.inspect(name)).containers)
+        except APIError:
+            # What is asked for next tells what is wrong with the pod.
+            containers = 1
+        return seconds * containers

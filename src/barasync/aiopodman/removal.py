@@ -19,8 +19,8 @@ def require_removed(reports: Sequence[Removed], what: str, *, answer: Answer, pa
         if report.error is not None:
             raise ServerError(
                 status=answer.status,
-                cause=str(report.error),
-                message=f"{what} was not removed: {report.error}",
+                cause=report.reason,
+                message=f"{what} was not removed: {report.reason}",
                 method="DELETE",
                 path=f"/libpod/{path}",
             )

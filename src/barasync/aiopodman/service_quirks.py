@@ -7,7 +7,7 @@ from barasync.aiopodman.quirk import Quirk
 VOLUME_LABELS_ARE_ANY = Quirk(
     name="volume-labels-are-any",
     trap="volumes asked for by several labels are those that carry any of them",
-    workaround="volumes.list looks at the labels itself",
+    workaround="volumes.list looks at the labels itself; volumes.prune takes one there",
     evidence="measured on 4.3.1, gone in 5.4.2; podman 96241159a8",
     fixed=(4, 7, 0),
 )

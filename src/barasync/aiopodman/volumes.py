@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from barasync.aiopodman.errors import NotFound
+from barasync.aiopodman.errors import NotFound, ServerError
 from barasync.aiopodman.libpod import (
     InvalidName,
     Libpod,
@@ -15,6 +15,7 @@ from barasync.aiopodman.libpod import (
     segment,
 )
 from barasync.aiopodman.models import Removed, VolumeSummary
+from barasync.aiopodman.quirks import VOLUME_LABELS_ARE_ANY
 from barasync.aiopodman.wire.documents import decode_document
 
 
@@ -75,22 +76,46 @@ class Volumes:
         """
         return await self._libpod.get(f"volumes/{segment(name)}/json", VolumeSummary)
 
-    async def prune(self, label: str, value: str) -> frozenset[str]:
-        """Remove the volumes with a label that no container uses, and what is in them.
+    async def prune(self, *, labels: Mapping[str, str | None]) -> frozenset[str]:
+        """Remove the volumes with every one of `labels` that no container uses, and their files.
 
-        Returns their names. There is no way to prune all: other users of the service have volumes
-        as well. Of several labels an old podman heeds any (`quirks.VOLUME_LABELS_ARE_ANY`), so that
-        it is asked for one.
+        Returns their names. A label whose value is `None` matches whatever its value is. There is
+        no way to prune all: other users of the service have volumes as well. Lasts as long as
+        podman needs for the files: put a deadline around it.
+
+        Raises:
+            ServerError: some of them are still there; the others are gone.
+            ValueError: there is no label, or more than one for an old podman, which would remove
+                what has any of them (`quirks.VOLUME_LABELS_ARE_ANY`).
 
         Source: `POST /libpod/volumes/prune`.
         """
-        filters = encode_filters({"label": [f"{label}={value}"]})
-        answer = await self._libpod.post("volumes/prune", {"filters": filters}, patience=None)
-        removed = decode_document(answer.body, list[Removed])
-        return frozenset(volume.id for volume in removed if volume.error is None)
+        if not labels:
+            raise ValueError("volumes are pruned by a label at least")
+        if len(labels) > 1 and self._libpod.has(VOLUME_LABELS_ARE_ANY):
+            raise ValueError(
+                f"podman {self._libpod.version} prunes the volumes that carry any of "
+                "several labels: give one"
+            )
+        path = "volumes/prune"
+        filters = encode_filters({"label": label_filters(labels)})
+        answer = await self._libpod.post(path, {"filters": filters}, patience=None)
+        reports = decode_document(answer.body, list[Removed])
+        stay = [f"{each.id} ({each.reason})" for each in reports if each.error is not None]
+        if stay:
+            raise ServerError(
+                status=answer.status,
+                cause=", ".join(stay),
+                message=f"volumes were not removed: {', '.join(stay)}",
+                method="POST",
+                path=f"/libpod/{path}",
+            )
+        return frozenset(each.id for each in reports)
 
     async def remove(self, name: str, *, missing_ok: bool = False) -> None:
         """Remove a volume and what is in it.
+
+        Lasts as long as podman needs for the files: put a deadline around it.
 
         Raises:
             Conflict: a container uses it.
