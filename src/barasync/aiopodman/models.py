@@ -76,7 +76,8 @@ class ContainerStats(msgspec.Struct, frozen=True, kw_only=True):
     """What a container consumes: bytes of memory now, nanoseconds of CPU since its start.
 
     `cpu_percent` is of one core, since its start on 4.3.1. `block_input` and `block_output` are
-    bytes read from and written to block devices.
+    bytes read from and written to block devices. `taken_at_nanoseconds` is when that was measured,
+    since the epoch by the clock of podman's host.
     """
 
     container_id: str = field(default="", name="ContainerID")
@@ -88,6 +89,7 @@ class ContainerStats(msgspec.Struct, frozen=True, kw_only=True):
     pids: int = field(default=0, name="PIDs")
     block_input: int = field(default=0, name="BlockInput")
     block_output: int = field(default=0, name="BlockOutput")
+    taken_at_nanoseconds: int = field(default=0, name="SystemNano")
 
 
 class StatsReport(_Wire, frozen=True, kw_only=True):

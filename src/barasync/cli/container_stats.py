@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Protocol
 
-import anyio
 import typer
 
-from barasync.aiopodman import ContainerStats, ContainerSummary, Podman, StatsReport
+from barasync.aiopodman import ContainerSummary, Podman, StatsReport
 from barasync.cli.columns import in_columns
 from barasync.cli.connect import reach
+from barasync.cli.container_samples import Figures, Meter, newest_samples
 from barasync.cli.containers import listed_containers, not_running
 from barasync.cli.printing import Printer, printing
 from barasync.cli.resolution import called, is_live, is_of_barasync, of_run, resolve
@@ -25,47 +23,15 @@ from barasync.report.words import size
 _COLUMNS = ("NAME", "CPU", "MEMORY", "LIMIT", "PIDS", "READ", "WRITTEN")
 _NONE = "-"
 _NANOSECONDS = 1e9
-_PAUSE_SECONDS = 0.2
 # What podman calls a container that is yet to run.
 _AHEAD = frozenset({"configured", "created"})
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What a container consumes; `cpu_percent` is of one core since the sample before, if any."""
+class Show(Protocol):
+    """Where figures are shown."""
 
-    container: ContainerSummary
-    stats: ContainerStats
-    cpu_percent: float | None
-
-
-class Meter:
-    """Turns samples into figures: how much of a core was used takes two of them."""
-
-    def __init__(self) -> None:
-        self._before: dict[str, tuple[int, float]] = {}
-
-    def figures(
-        self, sample: StatsReport, containers: Mapping[str, ContainerSummary], now: float
-    ) -> list[Figures]:
-        """Return the figures of those `containers` that a sample has, by name; `now` in seconds.
-
-        What podman 4 tells of one that has just ended, that it consumes nothing, is left out.
-        """
-        found, before = [], self._before
-        self._before = {}
-        for stats in sample.stats or ():
-            container = containers.get(stats.container_id)
-            if container is None or not (stats.cpu_nanoseconds or stats.memory_bytes):
-                continue
-            self._before[container.id] = stats.cpu_nanoseconds, now
-            percent = None
-            if container.id in before:
-                used, then = before[container.id]
-                seconds = max(now - then, 1 / _NANOSECONDS)
-                percent = max(0.0, stats.cpu_nanoseconds - used) / _NANOSECONDS / seconds * 100
-            found.append(Figures(container, stats, percent))
-        return sorted(found, key=lambda each: called(each.container))
+    async def show(self, figures: Sequence[Figures], stream: bool, /) -> int:
+        """Print what each container consumes; return the exit code as `Printer.print` does."""
 
 
 async def show_stats(
@@ -87,23 +53,26 @@ async def show_stats(
             such a run.
     """
     async with reach(url, environ, notify=partial(typer.echo, err=True)) as reached:
-        watched = _Watched(reached.podman, run)
+        watched = Watched(reached.podman, run)
         await watched.look(words)
         with printing(environ) as printer:
-            show = _Lines(printer) if as_json else _Table(printer)
-            return await _show_samples(reached.podman, watched, show, stream=stream)
+            show = _Lines(printer) if as_json else Table(printer)
+            return await show_samples(reached.podman, watched, show, stream=stream)
 
 
-async def _show_samples(
-    podman: Podman, watched: _Watched, show: _Lines | _Table, *, stream: bool
-) -> int:
+async def show_samples(podman: Podman, watched: Watched, show: Show, *, stream: bool) -> int:
+    """Show what podman tells of those that are watched; return the exit code.
+
+    While `show` waits for who reads, samples pass by: the next one that it gets is the newest.
+    """
     meter = Meter()
     number = nothing = 0
-    async with aclosing(_samples(podman)) as samples:
-        async for sample in samples:
+    async with newest_samples(podman) as newest:
+        while True:
+            sample = await newest.take()
             number += 1
             await watched.look_again(sample)
-            figures = meter.figures(sample, watched.containers, time.monotonic())
+            figures = meter.figures(sample, watched.containers)
             # The first has no shares of a core.
             if stream or number > 1:
                 code = await show.show(figures, stream)
@@ -112,25 +81,27 @@ async def _show_samples(
             # Between two cells of a run there may be none.
             nothing = 0 if figures else nothing + 1
             if watched.bounded and nothing > 1 and not await watched.go_on():
-                break
-    return EXIT_OK
+                return EXIT_OK
 
 
-class _Watched:
-    """The containers of which figures are wanted, by ID; `bounded` says that there is an end."""
+class Watched:
+    """The containers of which figures are wanted, by ID; `bounded` says that there is an end.
+
+    `known` are the IDs of all that there were when they were listed last.
+    """
 
     def __init__(self, podman: Podman, run: str | None) -> None:
         self._podman = podman
         self._run = run
         self._named = False
-        self._seen: set[str] = set()
+        self.known: set[str] = set()
         self.bounded = run is not None
         self.containers: dict[str, ContainerSummary] = {}
 
     async def look(self, words: Sequence[str]) -> None:
         """Find those that are named, or those of the run, or all of barasync."""
         listed = await listed_containers(self._podman)
-        self._seen = {each.id for each in listed}
+        self.known = {each.id for each in listed}
         self._named = bool(words)
         self.bounded = self.bounded or self._named
         if words:
@@ -156,28 +127,19 @@ class _Watched:
     async def look_again(self, sample: StatsReport) -> None:
         """Take in what has come since, where a sample has a container that is not known."""
         there = {each.container_id for each in sample.stats or ()}
-        if self._named or there <= self._seen:
+        if self._named or there <= self.known:
             return
-        for each in await listed_containers(self._podman):
-            self._seen.add(each.id)
-            if is_of_barasync(each) and self._run in {None, each.labels[RUN]}:
-                self.containers[each.id] = each
+        listed = await listed_containers(self._podman)
+        self.containers = {
+            each.id: each
+            for each in listed
+            if is_of_barasync(each) and self._run in {None, each.labels[RUN]}
+        }
         # What is gone again meanwhile is not asked for once more.
-        self._seen |= there
+        self.known = there.union(each.id for each in listed)
 
 
-async def _samples(podman: Podman) -> AsyncGenerator[StatsReport]:
-    """Yield samples for ever; podman ends a stream when a container vanishes while it looks."""
-    while True:
-        async with podman.containers.stats() as samples:
-            async for sample in samples:
-                if sample.error is not None:
-                    break
-                yield sample
-        await anyio.sleep(_PAUSE_SECONDS)
-
-
-class _Table:
+class Table:
     """Prints a table; on a terminal each takes the place of the one before."""
 
     def __init__(self, printer: Printer) -> None:
@@ -194,10 +156,20 @@ class _Table:
             self._first = False
             return await self._printer.print("\n".join([*before, *lines]))
         columns, rows = channel.size()
-        shown = [line[: columns - 1] for line in lines[: max(1, rows - 1)]]
+        shown = [line[: columns - 1] for line in _in_rows(lines, max(1, rows - 1))]
         back = f"\x1b[{self._lines}F\x1b[J" if self._lines else ""
         self._lines = len(shown)
         return await self._printer.print(back + "\n".join(shown))
+
+
+def _in_rows(lines: Sequence[str], rows: int) -> Sequence[str]:
+    """Return the first lines of a table, the last of which says how many do not fit."""
+    if len(lines) <= rows:
+        return lines
+    shown = lines[: rows - 1]
+    # Its heading is no container.
+    left = len(lines) - max(len(shown), 1)
+    return [*shown, f"… and {left} more"]
 
 
 class _Lines:
