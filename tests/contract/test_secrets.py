@@ -50,8 +50,11 @@ async def test_a_secret_is_made_and_removed_by_name(podman: Podman) -> None:
     found = [each for each in await podman.secrets.list() if each.spec.name == NAME]
     with pytest.raises(Conflict):
         await podman.secrets.create(NAME, VALUE)
+    there = await podman.secrets.exists(NAME), await podman.secrets.exists(made)
     await podman.secrets.remove(NAME)
 
+    assert there == (True, True)
+    assert not await podman.secrets.exists(NAME)
     assert [each.id for each in found] == [made]
     assert NAME not in [each.spec.name for each in await podman.secrets.list()]
     with pytest.raises(NotFound):

@@ -264,6 +264,17 @@ async def test_exec_sends_the_spec_with_keys_that_nobody_types() -> None:
         ExecSpec(command=())
 
 
+async def test_an_exec_session_is_found_again_by_its_id() -> None:
+    service = answering(200, json={"ID": "5e55", "Running": False, "ExitCode": 7})
+
+    async with service.client() as podman:
+        session = podman.containers.handle(ID).exec_session("5e55")
+        assert service.seen == []
+        assert await session.wait() == 7
+
+    assert service.only.path == "/libpod/exec/5e55/json"
+
+
 @pytest.mark.parametrize(
     ("printed", "error"),
     [

@@ -37,6 +37,18 @@ async def test_a_secret_is_made_with_its_labels_and_its_bytes_as_they_are() -> N
     assert service.only.body == b"\0 top\xff\n"
 
 
+async def test_whether_a_secret_exists_is_asked_by_name() -> None:
+    service = answering(200, json=LISTED)
+
+    async with service.client() as podman:
+        assert await podman.secrets.exists("s1")
+    async with refusing(404, "no secret with name or id").client() as podman:
+        assert not await podman.secrets.exists("s1")
+        assert not await podman.secrets.exists("..")
+
+    assert service.only.path == "/libpod/secrets/s1/json"
+
+
 async def test_a_name_that_is_taken_is_a_conflict() -> None:
     async with refusing(500, "secret name in use").client() as podman:
         with pytest.raises(Conflict):

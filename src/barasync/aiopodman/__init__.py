@@ -64,6 +64,7 @@ from barasync.aiopodman.execs import (
     ExecSpec,
 )
 from barasync.aiopodman.health import (
+    HEALTHY,
     UNHEALTHY,
     Health,
     HealthCheck,
@@ -115,6 +116,7 @@ from barasync.aiopodman.models import (
     LogConfig,
     ManifestEntry,
     ManifestPlatform,
+    MountInspect,
     ProgramInfo,
     SecretSpec,
     SecretSummary,
@@ -191,6 +193,7 @@ from barasync.aiopodman.wire.reference import (
 )
 
 __all__ = [
+    "HEALTHY",
     "UNHEALTHY",
     "APIError",
     "Attachment",
@@ -246,6 +249,7 @@ __all__ = [
     "Manifests",
     "Member",
     "Mount",
+    "MountInspect",
     "NetworkAttachment",
     "NetworkInspect",
     "NetworkSettings",

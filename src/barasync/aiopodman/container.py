@@ -299,6 +299,13 @@ class Container(ContainerFiles):
         """
         return await create_session(self._libpod, self._path(), spec)
 
+    def exec_session(self, session_id: str, *, terminal: bool = False) -> ExecSession:
+        """Return a handle on an exec session that was created before, by its ID, without a request.
+
+        `terminal` says that it was created with one: `ExecSession.attached` must know.
+        """
+        return ExecSession(self._libpod, session_id, terminal=terminal)
+
     @asynccontextmanager
     async def start_attached(
         self,

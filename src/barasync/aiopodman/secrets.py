@@ -8,7 +8,7 @@ from types import MappingProxyType
 import msgspec
 
 from barasync.aiopodman.errors import NotFound
-from barasync.aiopodman.libpod import Libpod, carries, segment
+from barasync.aiopodman.libpod import InvalidName, Libpod, carries, segment
 from barasync.aiopodman.models import CreatedSecret, SecretSummary
 from barasync.aiopodman.quirks import SECRET_LABELS_UNLISTED
 from barasync.aiopodman.wire.documents import decode_document
@@ -22,6 +22,17 @@ class Secrets:
 
     def __init__(self, libpod: Libpod) -> None:
         self._libpod = libpod
+
+    async def exists(self, name: str) -> bool:
+        """Tell whether there is a secret of that name or ID.
+
+        Source: `GET /libpod/secrets/{name}/json`.
+        """
+        try:
+            await self.inspect(name)
+        except (NotFound, InvalidName):
+            return False
+        return True
 
     async def list(self, *, labels: Mapping[str, str | None] | None = None) -> list[SecretSummary]:
         """Return the secrets that carry every one of `labels`, all of them by default.
