@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 
 import anyio
 import pytest
 
-from barasync.aiopodman import Chunk, NotFound, PodmanError, Stream
+from barasync.aiopodman import Chunk, LogIncomplete, NotFound, PodmanError, Stream
 from barasync.aiopodman.logs import LastLines, followed
 
 pytestmark = pytest.mark.anyio
@@ -69,9 +69,10 @@ class Printed:
 
     @asynccontextmanager
     async def __call__(self, *, follow: bool = False) -> AsyncIterator[AsyncIterator[Chunk]]:
-        yield self._read(follow=follow)
+        async with aclosing(self._read(follow=follow)) as chunks:
+            yield chunks
 
-    async def _read(self, *, follow: bool) -> AsyncIterator[Chunk]:
+    async def _read(self, *, follow: bool) -> AsyncGenerator[Chunk]:
         for chunk in self.chunks[: self.seen] if follow else self.chunks:
             yield chunk
         if follow and not self.ends:
@@ -152,3 +153,85 @@ async def test_a_container_that_is_gone_has_ended() -> None:
     with anyio.fail_after(50):
         async with followed(Printed(*LOG, ends=False), gone, grace=0.01) as chunks:
             assert [chunk async for chunk in chunks] == list(LOG)
+
+
+async def follow(log: Printed, wait: Callable[[], Awaitable[int]]) -> None:
+    with anyio.fail_after(50):
+        async with followed(log, wait, grace=0.01) as chunks:
+            async for _chunk in chunks:
+                pass
+
+
+async def test_what_goes_wrong_with_a_followed_log_leaves_its_block_as_it_is() -> None:
+    log = Printed(*LOG, ends=True)
+    log.failure = GONE
+
+    async def fail() -> None:
+        async with followed(Printed(*LOG, ends=False), never):
+            raise ValueError("the caller's own")
+
+    with pytest.raises(NotFound) as gone:
+        await follow(log, never)
+    with pytest.raises(ValueError, match="the caller's own"):
+        await fail()
+
+    assert gone.value is GONE
+
+
+async def test_a_followed_log_that_is_begun_anew_leaves_its_block_as_that() -> None:
+    log = Printed(*LOG, ends=False)
+
+    async def begun_anew() -> int:
+        await anyio.wait_all_tasks_blocked()
+        log.chunks = LOG[2:]
+        return 0
+
+    with pytest.raises(LogIncomplete):
+        await follow(log, begun_anew)
+
+
+async def read_again(last: LastLines, *chunks: Chunk) -> list[Chunk]:
+    async with Printed(*chunks, ends=True)() as log:
+        return [chunk async for chunk in last.of(log)]
+
+
+def lines_of(*chunks: Chunk, count: int = 1) -> LastLines:
+    lines = LastLines(count)
+    for chunk in chunks:
+        lines.add(chunk)
+    return lines
+
+
+async def test_the_last_lines_of_the_same_log_have_what_came_since_behind_them() -> None:
+    came = await read_again(lines_of(*LOG, count=2), *LOG, Chunk(ERR, b"ed\n"), Chunk(OUT, b"4\n"))
+
+    assert came == [
+        Chunk(OUT, b"three\n"),
+        Chunk(ERR, b"open"),
+        Chunk(ERR, b"ed\n"),
+        Chunk(OUT, b"4\n"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "anew",
+    [
+        pytest.param([Chunk(OUT, b"four\n" * 100)], id="with more than there was"),
+        pytest.param([Chunk(OUT, b"four\n")], id="with less"),
+        pytest.param([Chunk(OUT, b"one\n")], id="in the same way, with less"),
+        pytest.param([], id="with nothing"),
+    ],
+)
+async def test_a_log_that_was_begun_anew_since_its_lines_were_counted_is_no_success(
+    anew: list[Chunk],
+) -> None:
+    with pytest.raises(LogIncomplete):
+        await read_again(lines_of(*LOG), *anew)
+
+
+async def test_a_long_log_is_known_again_and_one_that_begins_otherwise_is_another() -> None:
+    long = [Chunk(OUT, b"%05d\n" % number * 10_000) for number in range(50)]
+
+    assert await read_again(lines_of(*long), *long) == [Chunk(OUT, b"00049\n")]
+    with pytest.raises(LogIncomplete):
+        await read_again(lines_of(*long), *long[1:], *long)

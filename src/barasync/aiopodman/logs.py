@@ -7,7 +7,7 @@ log that old podmans follow may never end (`quirks.LOG_FOLLOW_MAY_NOT_END`). Nei
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
@@ -17,8 +17,8 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from barasync.aiopodman.container import Container
-from barasync.aiopodman.errors import NotFound, PodmanError
-from barasync.aiopodman.output import Received, rest
+from barasync.aiopodman.errors import LogIncomplete, NotFound, PodmanError
+from barasync.aiopodman.output import Beginning, Received, rest
 from barasync.aiopodman.wire.frames import Chunk, Stream
 
 _GRACE_SECONDS = 2.0
@@ -40,11 +40,13 @@ class OpenLog(Protocol):
 class LastLines:
     """Tells where the last lines of a log begin, by how much of each stream is before them.
 
-    It keeps the lengths of `count` lines, and nothing of what is in them. A line of one stream that
-    goes on after one of the other counts once, where it ends; what has no end yet counts as well.
+    It keeps the lengths of `count` lines, and the beginning of each stream, by which the log is
+    known again. A line of one stream that goes on after one of the other counts once, where it
+    ends; what has no end yet counts as well.
     """
 
     def __init__(self, count: int) -> None:
+        self._beginning = Beginning()
         self._count = count
         self._lines: deque[tuple[Stream, int]] = deque(maxlen=count)
         self._begun: dict[Stream, int] = {}
@@ -52,6 +54,7 @@ class LastLines:
 
     def add(self, chunk: Chunk) -> None:
         """Take note of the lines of a chunk."""
+        self._beginning.add(chunk)
         stream, data = chunk.stream, chunk.data
         self._totals[stream] = self._totals.get(stream, 0) + len(data)
         begin = 0
@@ -69,6 +72,27 @@ class LastLines:
         for stream, length in lines:
             before[stream] -= length
         return before
+
+    async def of(self, log: AsyncIterator[Chunk]) -> AsyncGenerator[Chunk]:
+        """Yield the last lines of `log`, the same one from its beginning, and what follows them.
+
+        Raises:
+            LogIncomplete: it is another one, or ends before they begin.
+        """
+        left = self.before()
+        expected = {stream: bytes(kept) for stream, kept in self._beginning.streams.items()}
+        skipped = Beginning(self._beginning.limit)
+        async for chunk in log:
+            overlap = min(left.get(chunk.stream, 0), len(chunk.data))
+            if overlap:
+                left[chunk.stream] -= overlap
+                skipped.add(Chunk(chunk.stream, chunk.data[:overlap]))
+                if not expected[chunk.stream].startswith(skipped.streams[chunk.stream]):
+                    raise LogIncomplete("podman has begun the log anew while it was read")
+            if overlap < len(chunk.data):
+                yield Chunk(chunk.stream, chunk.data[overlap:])
+        if any(left.values()):
+            raise LogIncomplete("podman has begun the log anew while it was read")
 
 
 @asynccontextmanager
@@ -89,22 +113,26 @@ async def whole_log(
     Raises:
         NotFound: there is no such container; while iterating, it was removed meanwhile, and what
             it printed last may be missing.
-        LogIncomplete: while iterating, podman has begun the log anew while it was followed.
+        LogIncomplete: while iterating, podman has begun the log anew while it was followed, or
+            between the two readings.
 
     Source: `GET /libpod/containers/{id}/logs`, `POST /libpod/containers/{id}/wait`.
     """
     open_log: OpenLog = partial(container.logs, since=since, timestamps=timestamps)
-    before: Mapping[Stream, int] = {}
+    last: LastLines | None = None
     if tail is not None:
         last = LastLines(tail)
         async with open_log() as log:
             async for chunk in log:
                 last.add(chunk)
-        before = last.before()
     wait = partial(container.wait, interval=_POLL_SECONDS)
     opened = followed(open_log, wait) if follow else open_log()
-    async with opened as log, aclosing(_after(before, log)) as chunks:
-        yield chunks
+    async with opened as log:
+        if last is None:
+            yield log
+        else:
+            async with aclosing(last.of(log)) as chunks:
+                yield chunks
 
 
 @asynccontextmanager
@@ -119,11 +147,17 @@ async def followed(
         NotFound, LogIncomplete: while iterating, as `whole_log`.
     """
     send, receive = anyio.create_memory_object_stream[Chunk | PodmanError]()
+    raised: Exception | None = None
     async with anyio.create_task_group() as group, receive:
         group.start_soon(_Following(open_log, send).run, wait, grace)
-        async with aclosing(_received(receive)) as chunks:
-            yield chunks
+        try:
+            async with aclosing(_received(receive)) as chunks:
+                yield chunks
+        except Exception as error:  # noqa: BLE001 - raised below, as it is and not in a group
+            raised = error
         group.cancel_scope.cancel()
+    if raised is not None:
+        raise raised
 
 
 class _Following:
@@ -200,16 +234,3 @@ async def _received(
         if isinstance(chunk, PodmanError):
             raise chunk
         yield chunk
-
-
-async def _after(
-    before: Mapping[Stream, int], chunks: AsyncIterator[Chunk]
-) -> AsyncGenerator[Chunk]:
-    """Yield what comes after the first bytes of each stream, `before` of them."""
-    left = dict(before)
-    async for chunk in chunks:
-        skipped = min(left.get(chunk.stream, 0), len(chunk.data))
-        if skipped:
-            left[chunk.stream] -= skipped
-        if skipped < len(chunk.data):
-            yield Chunk(chunk.stream, chunk.data[skipped:])
