@@ -18,7 +18,8 @@ def group_of(modules: Mapping[str, str]) -> type[TyperGroup]:
     """Return the class of a group, for `typer.Typer(cls=…)`, whose commands are in `modules`.
 
     Each is given as `MODULE:NAME`, in the order of the help: a function, or the `typer.Typer` of a
-    group. A command that is named loads its own module; help and completion load all of them.
+    group or of one that is parsed in another way. A command that is named loads its own module;
+    help and completion load all of them.
     """
 
     class Group(TyperGroup):
@@ -57,9 +58,10 @@ class _Commands(MutableMapping[str, Any]):
 
 def _command(name: str, declared: Any) -> Command:
     if isinstance(declared, typer.Typer):
-        group = typer.main.get_group(declared)
-        group.name = name
-        return group
+        made = typer.main.get_command(declared)
+        assert isinstance(made, Command), "typer makes one of both"
+        made.name = name
+        return made
     alone = typer.Typer(add_completion=False)
     alone.command(name, cls=OptionalValues)(declared)
     command = typer.main.get_command(alone)

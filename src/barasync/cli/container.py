@@ -9,7 +9,7 @@ from barasync.cli.commands import group_of
 _COMMANDS = {
     "list": "barasync.cli.container_listing:list_",
     "logs": "barasync.cli.container_logs:logs",
-    "exec": "barasync.cli.container_sessions:exec_",
+    "exec": "barasync.cli.container_sessions:exec_command",
     "attach": "barasync.cli.container_sessions:attach",
     "stop": "barasync.cli.container_ends:stop",
     "remove": "barasync.cli.container_ends:remove",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 import typer
 
-from barasync.aiopodman import NotFound
-from barasync.cli.containers import found_container, require_running
+from barasync.aiopodman import APIError, Chunk, Container
+from barasync.cli.containers import UNSTARTED, found_container, require_running, why_refused
 from barasync.cli.interrupts import Interrupts
-from barasync.cli.terminals import End, Here, converse
+from barasync.cli.session_end import Spoken, exit_code_of
+from barasync.cli.terminals import Here, Talk, converse
 from barasync.errors import EXIT_NOT_PASSED
 
 
@@ -18,33 +20,87 @@ async def attach_to(
     detach_keys: bytes,
     interrupts: Interrupts,
     *,
+    stdin: bool,
     url: str | None,
     environ: Mapping[str, str],
 ) -> int:
     """Talk to the command of a container until it ends, or the keys leave it to itself.
 
-    Returns its exit code, or 0 when it was left. When cancelled the container goes on.
+    Without `stdin` nothing is read here, and nothing sent. Returns its exit code, or 0 when it was
+    left. When cancelled the container goes on.
 
     Raises:
         ConfigError: the word means no container, several, or one that does not run.
     """
     async with found_container(word, url, environ) as (_podman, container, state):
         require_running(word, state)
-        async with container.attach_stdin() as attachment:
+        name = state.name
+        async with _attached(word, container, stdin=stdin) as talk:
+            # Podman makes a container anew that has ended since it was looked at, and says nothing.
+            if (await container.inspect()).state.status in UNSTARTED:
+                return _made_anew(name)
             end = await converse(
-                attachment,
-                Here.of(interrupts, environ),
-                resize=container.resize if state.config.tty else None,
+                talk,
+                Here.of(interrupts, environ, stdin=stdin),
+                resize=container.resize if state.config.tty and stdin else None,
                 detach_keys=detach_keys,
             )
-        if end is End.DETACHED:
-            again = f"`barasync container attach {state.name}` gets back in"
-            typer.echo(f"detached from {state.name}; {again}", err=True)
-        if end.exit_code is not None:
-            return end.exit_code
-        try:
-            await container.wait()
-            return (await container.inspect()).state.exit_code
-        except NotFound:
-            typer.echo(f"barasync: {state.name} was removed, its exit code with it", err=True)
-            return EXIT_NOT_PASSED
+        again = f"`barasync container attach {name}` gets back in"
+        spoken = Spoken(
+            wait=lambda: _exit_code(container),
+            detached=f"detached from {name}; {again}",
+            goes_on=f"{name} goes on, and its end is waited for; {again}",
+            forgotten=lambda: _why_forgotten(name),
+        )
+        return await exit_code_of(end, spoken)
+
+
+class _Watched:
+    """The output of a container, for a conversation in which nothing is said to it."""
+
+    def __init__(self, output: AsyncIterator[Chunk]) -> None:
+        self.output = output
+
+    async def send(self, data: bytes) -> None:
+        """Send nothing: nothing is read."""
+
+    async def close_stdin(self) -> None:
+        """Leave the container's stdin as it is: it is somebody else's."""
+
+
+@asynccontextmanager
+async def _attached(word: str, container: Container, *, stdin: bool) -> AsyncIterator[Talk]:
+    """Attach to the container's command.
+
+    Raises:
+        ConfigError: the container has ended, or was removed, since it was looked at.
+    """
+    try:
+        if stdin:
+            async with container.attach_stdin() as attachment:
+                yield attachment
+        else:
+            async with container.attach() as output:
+                yield _Watched(output)
+    except APIError as error:
+        raise await why_refused(word, container, error) from None
+
+
+def _made_anew(name: str) -> int:
+    typer.echo(
+        f"barasync: {name} ended in this moment, and its exit code is lost: podman has made it anew"
+        f" to attach to it\n  hint: `barasync container remove --force {name}` removes it;"
+        f" `barasync container logs {name}` shows what it printed",
+        err=True,
+    )
+    return EXIT_NOT_PASSED
+
+
+async def _exit_code(container: Container) -> int:
+    """Return the exit code of a container once it has ended."""
+    await container.wait()
+    return (await container.inspect()).state.exit_code
+
+
+async def _why_forgotten(name: str) -> str:
+    return f"{name} was removed, its exit code with it"

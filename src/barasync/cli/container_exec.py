@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-import anyio
 import typer
 
 from barasync.aiopodman import (
+    Attachment,
     CommandNotFound,
+    Conflict,
     Container,
+    ContainerInspect,
     ExecSession,
     ExecSpec,
     NotFound,
     OCIRuntimeError,
+    ServerError,
 )
-from barasync.cli.containers import found_container, require_running
+from barasync.cli.containers import found_container, require_running, why_refused
 from barasync.cli.interrupts import Interrupts
-from barasync.cli.terminals import End, Here, converse
-from barasync.errors import EXIT_NOT_PASSED
+from barasync.cli.session_end import Spoken, exit_code_of
+from barasync.cli.terminals import Here, converse
+from barasync.errors import ConfigError
 from barasync.terminal_text import plain
 
 EXIT_NOT_EXECUTABLE = 126
 EXIT_NOT_FOUND = 127
-_USUAL_SECONDS = 1.0
+_OF_A_USER = ("no matching entries in ", "unable to find user", "unable to find group", "uids and")
+"""What podman says of a user or a group that a container does not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,19 @@ class ExecRequest:
     stdin: bool
     detach_keys: bytes
 
+    def spec(self, kind: str | None) -> ExecSpec:
+        """Return what podman is asked for; `kind` is that of the terminal here (`TERM`)."""
+        # Podman gives a terminal to the command, and says nothing of its kind.
+        told = {"TERM": kind or "xterm"} if self.terminal else {}
+        return ExecSpec(
+            command=self.command,
+            environment={**told, **self.environment},
+            user=self.user,
+            working_directory=self.working_directory,
+            terminal=self.terminal,
+            stdin=True,
+        )
+
 
 async def execute_in(
     word: str,
@@ -57,54 +75,76 @@ async def execute_in(
     When cancelled the command goes on in the container: podman ends it with that.
 
     Raises:
-        ConfigError: the word means no container, several, or one that does not run.
+        ConfigError: the word means no container, several, or one that does not run; it has no such
+            user or working directory.
     """
-    # Podman gives a terminal to the command, and says nothing of its kind.
-    kind = {"TERM": environ.get("TERM") or "xterm"} if request.terminal else {}
-    spec = ExecSpec(
-        command=request.command,
-        environment={**kind, **request.environment},
-        user=request.user,
-        working_directory=request.working_directory,
-        terminal=request.terminal,
-        stdin=True,
-    )
     async with found_container(word, url, environ) as (_podman, container, state):
         require_running(word, state)
-        session = await container.exec(spec)
         try:
-            async with session.attached() as attachment:
+            async with _started(word, container, request, environ) as (session, attachment):
                 end = await converse(
                     attachment,
                     Here.of(interrupts, environ, stdin=request.stdin),
                     resize=session.resize if request.terminal else None,
                     detach_keys=request.detach_keys,
                 )
-        except CommandNotFound as error:
-            return _refused(f"was not found in {state.name}", request, error, EXIT_NOT_FOUND)
         except OCIRuntimeError as error:
-            said = f"could not be executed in {state.name}"
-            return _refused(said, request, error, EXIT_NOT_EXECUTABLE)
-        if end is End.DETACHED:
-            typer.echo(f"detached; the command goes on in {state.name}", err=True)
-        code = end.exit_code
-        try:
-            return await _exit_code(session, state.name) if code is None else code
-        except NotFound:
-            typer.echo(f"barasync: {await _why_forgotten(container, state.name)}", err=True)
-            return EXIT_NOT_PASSED
+            return _not_executed(error, request, state.name)
+        except ServerError as error:
+            raise _of_user(error, request, state) or error from None
+        spoken = Spoken(
+            wait=session.wait,
+            detached=f"detached; the command goes on in {state.name}",
+            goes_on=f"the command goes on in {state.name}, and its exit code is waited for",
+            forgotten=lambda: _why_forgotten(container, state.name),
+        )
+        return await exit_code_of(end, spoken)
 
 
-async def _exit_code(session: ExecSession, name: str) -> int:
-    """Return the exit code of a command whose output has ended, which is when it ends itself."""
-    with anyio.move_on_after(_USUAL_SECONDS):
-        return await session.wait()
-    typer.echo(
-        f"barasync: podman broke off the output of the command, which goes on in {name}; "
-        "its exit code is waited for",
-        err=True,
+@asynccontextmanager
+async def _started(
+    word: str, container: Container, request: ExecRequest, environ: Mapping[str, str]
+) -> AsyncIterator[tuple[ExecSession, Attachment]]:
+    """Start the command and give what it is talked to through.
+
+    Raises:
+        ConfigError: the container has ended, or was removed, since it was looked at.
+    """
+    try:
+        session = await container.exec(request.spec(environ.get("TERM")))
+        async with session.attached() as attachment:
+            yield session, attachment
+    except (Conflict, NotFound) as error:
+        raise await why_refused(word, container, error) from None
+
+
+def _not_executed(error: OCIRuntimeError, request: ExecRequest, name: str) -> int:
+    """Say why a command could not be executed, in the runtime's words, and return the exit code.
+
+    Raises:
+        ConfigError: for want of the directory that was asked for, which counts as a command that
+            is missing, in podman's words as well.
+    """
+    reason = plain(error.message.removesuffix(f": {error.cause}"))
+    if "chdir" in reason and request.working_directory is not None:
+        directory = plain(request.working_directory)
+        raise ConfigError(f"--workdir: {directory} cannot be entered in {name}: {reason}")
+    missing = isinstance(error, CommandNotFound) and "chdir" not in reason
+    said = "was not found" if missing else "could not be executed"
+    typer.echo(f"barasync: {plain(request.command[0])} {said} in {name}: {reason}", err=True)
+    return EXIT_NOT_FOUND if missing else EXIT_NOT_EXECUTABLE
+
+
+def _of_user(
+    error: ServerError, request: ExecRequest, state: ContainerInspect
+) -> ConfigError | None:
+    """Return what is said where podman failed for want of the user that was asked for."""
+    if request.user is None or not any(words in error.message for words in _OF_A_USER):
+        return None
+    return ConfigError(
+        f"--user: {state.name} has no {plain(request.user)}: {plain(error.message)}",
+        hint="a number needs no entry in its /etc/passwd or /etc/group",
     )
-    return await session.wait()
 
 
 async def _why_forgotten(container: Container, name: str) -> str:
@@ -117,8 +157,3 @@ async def _why_forgotten(container: Container, name: str) -> str:
         if not (await container.inspect()).state.ended:
             return f"podman has forgotten the command in {name}, and its exit code"
     return f"{name} has ended, and the exit code of the command with it"
-
-
-def _refused(said: str, request: ExecRequest, error: OCIRuntimeError, code: int) -> int:
-    typer.echo(f"barasync: {plain(request.command[0])} {said}: {error.cause}", err=True)
-    return code

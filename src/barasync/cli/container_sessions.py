@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from barasync.cli import options
+from barasync.cli.options_first import OptionsFirst
+from barasync.errors import ConfigError
+
+exec_command = typer.Typer(add_completion=False)
 
 
+@exec_command.command(cls=OptionsFirst)
 def exec_(
     container: options.Container,
     command: Annotated[
         list[str],
-        typer.Argument(metavar="-- COMMAND…", help="What is executed.", show_default=False),
+        typer.Argument(metavar="COMMAND…", help="What is executed.", show_default=False),
     ],
     *,
     terminal: Annotated[
@@ -44,7 +50,8 @@ def exec_(
     """Execute COMMAND in a running container, beside its own; its exit code is ours.
 
     Its input is ours, to the end, unless --no-stdin says that it has none. What podman says of a
-    command that cannot be executed ends with 126, of one that is not there with 127.
+    command that cannot be executed ends with 126, of one that is not there with 127. The options of
+    this command stand before CONTAINER: all that follows that is COMMAND, behind a -- or without.
     """
     # The client takes 0.2 s to load; `--help` does without.
     from barasync.cli.container_exec import ExecRequest, execute_in  # noqa: PLC0415 - as said
@@ -52,7 +59,7 @@ def exec_(
     from barasync.cli.terminals import is_terminal, parse_detach_keys  # noqa: PLC0415 - likewise
 
     request = ExecRequest(
-        command=tuple(command),
+        command=words_of(command),
         environment=options.parse_pairs("--env", env or ()),
         user=user,
         working_directory=workdir,
@@ -65,8 +72,24 @@ def exec_(
     )
 
 
+def words_of(command: Sequence[str]) -> tuple[str, ...]:
+    """Return the words of a COMMAND without the -- that it may begin with.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    words = tuple(command[1:] if command[0] == "--" else command)
+    if not words:
+        raise ConfigError("COMMAND: there is none to execute")
+    return words
+
+
 def attach(
-    container: options.Container, *, detach_keys: options.DetachKeys = None, url: options.Url = None
+    container: options.Container,
+    *,
+    detach_keys: options.DetachKeys = None,
+    no_stdin: options.OnlyWatch = False,
+    url: options.Url = None,
 ) -> None:
     """Attach to the command of a running container, as to a shell that was detached.
 
@@ -77,4 +100,9 @@ def attach(
     from barasync.cli.terminals import parse_detach_keys  # noqa: PLC0415 - likewise
 
     keys = parse_detach_keys(detach_keys)
-    finish(lambda interrupts: attach_to(container, keys, interrupts, url=url, environ=os.environ))
+    stdin = not no_stdin
+    finish(
+        lambda interrupts: attach_to(
+            container, keys, interrupts, stdin=stdin, url=url, environ=os.environ
+        )
+    )

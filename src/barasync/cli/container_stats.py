@@ -108,7 +108,8 @@ class Watched:
             wanted = [resolve(word, listed) for word in words]
             for each in wanted:
                 if each.state != "running":
-                    raise not_running(called(each), called(each), each.state, each.exit_code)
+                    name, run = called(each), each.labels.get(RUN)
+                    raise not_running(name, name, each.state, each.exit_code, run=run)
         else:
             wanted = of_run(filter(is_of_barasync, listed), run=self._run, cell=None)
             if self._run is not None:

@@ -8,13 +8,23 @@ from functools import partial
 
 import typer
 
-from barasync.aiopodman import Container, ContainerInspect, ContainerSummary, NotFound, Podman
+from barasync.aiopodman import (
+    APIError,
+    Container,
+    ContainerInspect,
+    ContainerSummary,
+    NotFound,
+    Podman,
+)
 from barasync.cli.connect import reach
 from barasync.cli.resolution import called, require_word, resolve
+from barasync.engine.identity import RUN
 from barasync.errors import ConfigError
 
 ENDED = frozenset({"stopped", "exited"})
 """What podman calls a container whose command has ended."""
+UNSTARTED = frozenset({"created", "configured", "initialized"})
+"""What podman calls a container whose command has not begun."""
 
 
 @asynccontextmanager
@@ -52,16 +62,41 @@ def require_running(word: str, state: ContainerInspect) -> None:
     """
     status = state.state.status
     if status != "running":
-        raise not_running(word, state.name, status, state.state.exit_code)
+        raise not_running(
+            word, state.name, status, state.state.exit_code, run=state.config.labels.get(RUN)
+        )
 
 
-def not_running(word: str, name: str, status: str, exit_code: int) -> ConfigError:
-    """Return what is said of a container, called `word`, that would have to run."""
+async def why_refused(word: str, container: Container, error: APIError) -> Exception:
+    """Return why podman refuses what takes a process of a container that ran: it does not any more.
+
+    Where it runs all the same, that is the error that podman gave.
+    """
+    try:
+        require_running(word, await container.inspect())
+    except NotFound:
+        return ConfigError(f"{word} was removed just now")
+    except ConfigError as reason:
+        return reason
+    return error
+
+
+def not_running(
+    word: str, name: str, status: str, exit_code: int, *, run: str | None
+) -> ConfigError:
+    """Return what is said of a container, called `word`, that would have to run.
+
+    `run` is that of barasync which made it, if any: nobody else is to start it then.
+    """
     if status in ENDED:
         status += f", exit code {exit_code}"
         hint = "`barasync container logs` shows its output, `barasync artifact fetch` its files"
     elif status == "paused":
         hint = f"`podman unpause {name}` lets it go on"
-    else:
+    elif status not in UNSTARTED:
+        hint = None
+    elif run is None:
         hint = f"`podman start {name}` starts it"
+    else:
+        hint = f"the run {run} is about to start it: try again, or `barasync clean` if it is dead"
     return ConfigError(f"{word} does not run: it is {status}", hint=hint)

@@ -248,6 +248,9 @@ NoStdin = Annotated[
         help="Read nothing here, as for a loop that reads lines: its input is at its end.",
     ),
 ]
+OnlyWatch = Annotated[
+    bool, typer.Option("--no-stdin", help="Read nothing here, and send nothing: only its output.")
+]
 Snapshot = Annotated[
     str | None,
     typer.Option(
