@@ -88,6 +88,23 @@ def test_what_means_none_is_said_with_the_nearest(word: str, said: str) -> None:
     assert str(raised.value).startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("ppc64le-release", "the container of a cell is removed when the cell has ended, and its"),
+        ("run1/ppc64le", "the container of a cell is removed when the cell has ended, and its"),
+        ("databse", "`barasync container list --all` lists them"),
+        ("0123456789ab", "`barasync container list --all` lists them"),
+    ],
+)
+def test_where_the_output_of_a_cell_is_that_has_ended_is_told(word: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        resolve(word, CONTAINERS)
+
+    assert str(raised.value.hint).startswith(hint)
+    assert "container list --all` lists" in str(raised.value.hint)
+
+
 def test_a_cell_that_runs_in_several_runs_takes_the_run() -> None:
     with pytest.raises(ConfigError) as raised:
         resolve("amd64", CONTAINERS)

@@ -22,7 +22,7 @@ _LIVE = frozenset({"initialized", "running", "paused", "stopping"})
 _LISTS = "`barasync container list --all` lists them; `--url` chooses another service"
 _GONE = (
     "the container of a cell is removed when the cell has ended, and its output is below"
-    " `.barasync/runs`; `barasync container list` lists those that are there"
+    " `.barasync/runs`; `barasync container list --all` lists those that are there"
 )
 
 
@@ -55,9 +55,10 @@ def resolve(word: str, containers: Sequence[ContainerSummary]) -> ContainerSumma
         )
     if meant:
         return meant[0]
-    raise ConfigError(
-        f"there is no container {word}{did_you_mean(word, _words(containers))}", hint=_LISTS
-    )
+    nearest = did_you_mean(word, _words(containers))
+    # What is no mistake in writing is most often a cell whose run is over.
+    hint = _LISTS if nearest or _ID.fullmatch(word) else f"{_GONE}; `--url` chooses another service"
+    raise ConfigError(f"there is no container {word}{nearest}", hint=hint)
 
 
 def require_word(word: str) -> None:
