@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from barasync.aiopodman import HealthCheck, HealthSettings
-from tests.unit.recorded import CONTAINER, ID, answering
+from barasync.aiopodman import HealthCheck, HealthSettings, ServerError
+from tests.unit.recorded import CONTAINER, ID, answering, refusing
 
 pytestmark = pytest.mark.anyio
 
@@ -64,3 +64,13 @@ async def test_a_container_goes_with_those_that_depend_on_it_if_that_is_asked_fo
         await podman.containers.handle(ID).remove(force=True, dependents=True)
 
     assert service.only.query["depend"] == ["true"]
+
+
+async def test_a_check_that_podman_failed_over_is_not_executed_again() -> None:
+    service = refusing(500, "database is locked")
+
+    async with service.client() as podman:
+        with pytest.raises(ServerError):
+            await podman.containers.handle(ID).check_health()
+
+    assert service.only.path == f"{CONTAINER}/healthcheck"

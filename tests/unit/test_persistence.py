@@ -14,6 +14,7 @@ from barasync.aiopodman.endpoint import Endpoint, unix_url
 from barasync.aiopodman.errors import (
     APIError,
     ConnectError,
+    NotFound,
     RequestTimeout,
     ServerError,
     TransportError,
@@ -351,3 +352,73 @@ async def test_a_stream_that_breaks_after_its_headers_is_not_begun_again() -> No
             await streamed(transport)
 
     assert service.requests == ["GET"]
+
+
+BROKEN = httpx2.ReadError("broke off")
+NO_SUCH = failure(404, "no such container")
+
+
+async def test_a_delete_whose_first_try_had_its_effect_is_done() -> None:
+    service = Troubled(BROKEN, NO_SUCH)
+
+    async with mocked(service) as transport:
+        transport.bear_outages(20)
+        answer = await transport.request("DELETE", "/x")
+
+    assert (answer.status, answer.body, service.requests) == (404, b"", ["DELETE"] * 2)
+
+
+@pytest.mark.parametrize("first", [None, httpx2.ConnectError("nobody is there")])
+async def test_a_delete_that_was_heard_once_says_that_there_is_nothing(
+    first: Exception | None,
+) -> None:
+    service = Troubled(*filter(None, [first, NO_SUCH]))
+
+    async with mocked(service) as transport:
+        transport.bear_outages(20)
+        with pytest.raises(NotFound):
+            await transport.request("DELETE", "/x")
+
+
+@pytest.mark.parametrize("answer", [failure(409, "it is in use"), failure()], ids=["409", "500"])
+async def test_a_delete_that_is_refused_the_second_time_is_not_done(
+    answer: httpx2.Response,
+) -> None:
+    async with mocked(Troubled(BROKEN, answer)) as transport:
+        transport.bear_outages(20)
+        with pytest.raises(APIError):
+            await transport.request("DELETE", "/x")
+
+
+async def test_a_get_that_finds_nothing_the_second_time_finds_nothing() -> None:
+    async with mocked(Troubled(BROKEN, NO_SUCH)) as transport:
+        transport.bear_outages(20)
+        with pytest.raises(NotFound):
+            await transport.request("GET", "/x")
+
+
+@pytest.mark.parametrize(
+    "answer", [failure(), httpx2.ReadTimeout("x"), BROKEN], ids=["500", "timeout", "broken"]
+)
+@pytest.mark.parametrize("patience", [0.0, None])
+async def test_what_is_to_happen_once_is_not_asked_for_again(
+    answer: httpx2.Response | Exception, patience: float | None
+) -> None:
+    service = Troubled(answer)
+
+    async with mocked(service) as transport:
+        transport.bear_outages(20)
+        with pytest.raises((ServerError, TransportError)):
+            await transport.request("GET", "/x", once=True, patience=patience)
+
+    assert service.requests == ["GET"]
+
+
+async def test_what_is_to_happen_once_waits_for_somebody_to_ask() -> None:
+    service = Troubled(httpx2.ConnectError("nobody is there"))
+
+    async with mocked(service) as transport:
+        transport.bear_outages(20)
+        await transport.request("GET", "/x", once=True)
+
+    assert service.requests == ["GET"] * 2

@@ -49,16 +49,22 @@ class Libpod:
         query: Query = _NO_QUERY,
         *,
         patience: float | None = 0.0,
+        once: bool = False,
     ) -> T:
-        """GET a JSON document; `patience` as in the transport."""
-        return decode_document(await self.read(path, query, patience=patience), as_type)
+        """GET a JSON document; `patience` and `once` as in the transport."""
+        return decode_document(await self.read(path, query, patience=patience, once=once), as_type)
 
     async def read(
-        self, path: str, query: Query = _NO_QUERY, *, patience: float | None = 0.0
+        self,
+        path: str,
+        query: Query = _NO_QUERY,
+        *,
+        patience: float | None = 0.0,
+        once: bool = False,
     ) -> bytes:
-        """GET an answer as it is, which may be empty; `patience` as in the transport."""
+        """GET an answer as it is, which may be empty; `patience` and `once` as in the transport."""
         answer = await self.transport.request(
-            "GET", self._full(path), query=query, patience=patience
+            "GET", self._full(path), query=query, patience=patience, once=once
         )
         return answer.body
 
@@ -117,7 +123,7 @@ class Libpod:
     async def delete(
         self, path: str, query: Query = _NO_QUERY, *, patience: float | None = 0.0
     ) -> Answer:
-        """DELETE an object; `patience` as in the transport."""
+        """DELETE an object; `patience`, and an answer of 404, as in the transport."""
         return await self.transport.request(
             "DELETE", self._full(path), query=query, patience=patience
         )

@@ -4,9 +4,13 @@
   connection turned out to be closed, and else with pauses, while the service is away for no longer
   than is borne. Every request reckons that by itself, from its own first failure: the answers to
   others do not prolong it. What they tell each other is that the service stays away.
+- A DELETE sent again because its answer broke off, and refused because there is no such object, is
+  done: the one before has removed it. So is one that named an object that was never there.
 - A GET or HEAD that podman failed on, or did not answer in time, a few times more: storage that was
   locked for too long, or a podman that was out of processes, is no verdict on what was asked about.
   An error whose cause says what is wrong is one, whatever its status (`wire.refusal`).
+- One that is to happen `once` only where it found nobody, whatever its method: a health check is
+  executed by a GET.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import anyio
 
 from barasync.aiopodman.errors import (
     ConnectError,
+    NotFound,
     PodmanError,
     RequestTimeout,
     ServerError,
@@ -67,13 +72,22 @@ class Absence:
 class Persistence:
     """The tries of one request with the given `method`, each for `patience` seconds at most."""
 
-    def __init__(self, absence: Absence, method: str, *, patience: float | None) -> None:
+    def __init__(
+        self, absence: Absence, method: str, *, patience: float | None, once: bool = False
+    ) -> None:
         self._absence = absence
-        self._method = method
+        self._idempotent = method in _IDEMPOTENT and not once
+        self._reading = method in _READING and not once
+        self._removing = method == "DELETE"
+        self._may_be_done = False
         self._latest = anyio.current_time() + _LATEST * (math.inf if patience is None else patience)
         self._failing_since: float | None = None
         self._pause = 0.0
         self._failures = iter(_FAILURE_PAUSES)
+
+    def was_done(self, error: PodmanError) -> bool:
+        """Tell whether podman refuses only because it has done it when it was asked before."""
+        return self._removing and self._may_be_done and isinstance(error, NotFound)
 
     async def after(self, error: PodmanError, *, connection_is_new: bool) -> None:
         """Return when the request is to be sent again; raise its error where it is not."""
@@ -88,7 +102,7 @@ class Persistence:
         await anyio.sleep(pause)
 
     def _pause_after_failure(self, error: RequestTimeout | ServerError) -> float | None:
-        if self._method not in _READING or anyio.current_time() > self._latest:
+        if not self._reading or anyio.current_time() > self._latest:
             return None
         if isinstance(error, ServerError) and error.status not in _FAILURES:
             return None
@@ -96,8 +110,9 @@ class Persistence:
 
     def _pause_in_absence(self, error: TransportError, *, connection_is_new: bool) -> float | None:
         unheard = isinstance(error, ConnectError)
-        if not unheard and self._method not in _IDEMPOTENT:
+        if not unheard and not self._idempotent:
             return None
+        self._may_be_done = self._may_be_done or not unheard
         is_first = self._failing_since is None
         if self._failing_since is None:
             self._failing_since = anyio.current_time()

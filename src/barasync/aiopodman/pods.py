@@ -229,7 +229,7 @@ class Pods:
             if not missing_ok:
                 raise
             return
-        reports = [decode_document(answer.body, Removed)]
+        reports = [decode_document(answer.body or b"{}", Removed)]
         require_removed(reports, f"pod {name}", answer=answer, path=path)
 
     async def _patience(self, name: str, seconds: int) -> int:

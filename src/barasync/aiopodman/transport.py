@@ -41,6 +41,7 @@ HTTPTransport = httpx2.AsyncBaseTransport
 Query = Mapping[str, str | int | bool | Sequence[str] | None]
 """Parameters of a request: `None` is left out, a sequence is repeated, a bool is `true`/`false`."""
 
+NOT_FOUND = 404
 CONTROL_CONNECTIONS = 20
 # Podman closes a connection that was idle for 10 s (twice its default --time of 5).
 _KEEPALIVE_SECONDS = 5.0
@@ -131,11 +132,14 @@ class Transport:
         headers: Mapping[str, str] = MappingProxyType({}),
         content: bytes | AsyncIterable[bytes] | None = None,
         patience: float | None = 0.0,
+        once: bool = False,
     ) -> Answer:
         """Send a request and read the whole answer.
 
         `patience` is how many seconds longer than `timeout` podman may take by the nature of the
-        request; `None` for as long as it takes. `persistence` says which requests are sent again.
+        request; `None` for as long as it takes. `persistence` says which requests are sent again,
+        and what `once` changes in that. Where a DELETE had its effect before it was sent again, the
+        answer is podman's refusal, 404 without a body.
 
         Raises:
             APIError: podman refused.
@@ -150,7 +154,7 @@ class Transport:
         request = client.build_request(
             method, _target(path, query), headers=headers, content=content, timeout=limits
         )
-        response = await self._send(client, request, whole=True, within=limits.read)
+        response = await self._send(client, request, whole=True, within=limits.read, once=once)
         return Answer(response.status_code, response.headers, response.content)
 
     @asynccontextmanager
@@ -249,18 +253,22 @@ class Transport:
         *,
         whole: bool,
         within: float | None,
+        once: bool = False,
     ) -> httpx2.Response:
         """Send a request until it is answered or given up; the answer is no error.
 
-        `within` is how long an answer may take, in seconds.
+        `within` is how long an answer may take, in seconds. `once` and the one exception are those
+        of `request`.
         """
-        persistence = Persistence(self._absence, request.method, patience=within)
+        persistence = Persistence(self._absence, request.method, patience=within, once=once)
         while True:
             connection = _Connection()
             request.extensions = {**request.extensions, "trace": connection}
             try:
                 return await self._send_once(client, request, whole=whole, within=within)
             except PodmanError as error:
+                if persistence.was_done(error):
+                    return httpx2.Response(NOT_FOUND)
                 await persistence.after(error, connection_is_new=connection.is_new)
 
     async def _send_once(
