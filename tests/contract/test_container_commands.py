@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
+from anyio import to_thread
 
 from barasync.aiopodman import ContainerSpec, HealthCheck, NotFound, Podman
 from tests.contract.running import created, of_a_cell, running
@@ -102,8 +104,35 @@ async def test_one_that_is_paused_is_not_stopped_and_can_be_killed(
         removed = await call(barasync, "container", "remove", "--force", "one")
 
     assert (stopped.code, state) == (1, "paused")
-    assert "barasync-run-a-one-1: kept, it is paused; `podman unpause" in stopped.out
+    assert "barasync-run-a-one-1: kept, it is paused; `podman --url unix://" in stopped.out
+    assert " unpause barasync-run-a-one-1` lets it go on" in stopped.out
     assert (removed.code, removed.out) == (0, "barasync-run-a-one-1: removed\n")
+
+
+async def test_interrupted_in_the_middle_it_ends_and_says_what_was_done(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    async with (
+        running(podman, of_a_cell(busybox, "run-a", "one", SLEEPS)) as one,
+        running(podman, of_a_cell(busybox, "run-a", "two", STUBBORN)) as two,
+    ):
+        words = ("container", "stop", "--grace", "600", "one", "two")
+        with barasync.running(*words) as process:
+            await one.wait()
+            while (await two.inspect()).state.status == "running":
+                pass
+            assert process.stdout is not None
+            first = await to_thread.run_sync(process.stdout.readline)
+            process.send_signal(signal.SIGINT)
+            rest, err = await to_thread.run_sync(process.communicate)
+        await two.kill()
+        await two.wait()
+
+    assert first == b"barasync-run-a-one-1: stopped\n"
+    assert rest.decode() == (
+        "barasync-run-a-two-1: interrupted; podman was asked to stop it, and may still do so\n"
+    )
+    assert (process.returncode, err) == (130, b"")
 
 
 async def test_what_runs_is_removed_by_force_only(

@@ -157,7 +157,8 @@ async def test_one_that_is_paused_is_named_as_that(
     for each in said:
         assert each.code == 2
         assert "does not run: it is paused" in each.err
-        assert "`podman unpause barasync-run-a-one-1` lets it go on" in each.err
+        assert "`podman --url unix://" in each.err
+        assert " unpause barasync-run-a-one-1` lets it go on" in each.err
     assert goes_on.code == 0
 
 

@@ -8,7 +8,13 @@ from contextlib import asynccontextmanager
 import typer
 
 from barasync.aiopodman import APIError, Chunk, Container
-from barasync.cli.containers import UNSTARTED, found_container, require_running, why_refused
+from barasync.cli.containers import (
+    UNSTARTED,
+    found_container,
+    podman_at,
+    require_running,
+    why_refused,
+)
 from barasync.cli.interrupts import Interrupts
 from barasync.cli.session_end import Spoken, exit_code_of
 from barasync.cli.terminals import Here, Talk, converse
@@ -32,8 +38,8 @@ async def attach_to(
     Raises:
         ConfigError: the word means no container, several, or one that does not run.
     """
-    async with found_container(word, url, environ) as (_podman, container, state):
-        require_running(word, state)
+    async with found_container(word, url, environ) as (podman, container, state):
+        require_running(word, state, podman_at(podman.endpoint))
         name = state.name
         async with _attached(word, container, stdin=stdin) as talk:
             # Podman makes a container anew that has ended since it was looked at, and says nothing.

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    MutableSequence,
+    Sequence,
+)
 
 import anyio
 import typer
@@ -12,7 +20,7 @@ from barasync.aiopodman import Conflict, ContainerSummary, NotFound, Podman, Pod
 from barasync.aiopodman.lifetime import remove_persistently
 from barasync.cli.cleaning import exit_code, told
 from barasync.cli.connect import Connection, reach
-from barasync.cli.containers import listed_containers
+from barasync.cli.containers import listed_containers, podman_at
 from barasync.cli.resolution import called, is_live, resolve
 from barasync.engine.detached import is_detached
 from barasync.engine.identity import RUN, Identity, Liveness
@@ -21,6 +29,7 @@ from barasync.engine.reaper import remove as remove_leftovers
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
 
 _AT_ONCE = 8
+_CLEAN = "`barasync clean` removes them"
 
 End = Callable[[Podman, ContainerSummary], Awaitable[str]]
 """Ends a container, or finds that it need not be ended; returns what became of it, in words."""
@@ -36,7 +45,8 @@ async def stop_containers(
     """Stop containers, `grace` seconds after their stop signal by SIGKILL; say what became of each.
 
     Nothing is stopped unless every word means a container. One that does not run is no failure; one
-    that is paused, or that podman cannot stop, makes the exit code 1.
+    that is paused, or that podman cannot stop, makes the exit code 1. When cancelled, what became
+    of each is said too: podman goes on with what it was asked for.
 
     Raises:
         ConfigError: a word means no container, or several.
@@ -49,15 +59,14 @@ async def stop_containers(
             # Podman waits for what cannot end, and refuses then.
             name = called(container)
             raise _KeptError(
-                f"it is paused; `podman unpause {name}` lets it go on, "
+                f"it is paused; `{podman_at(podman.endpoint)} unpause {name}` lets it go on, "
                 f"`barasync container remove --force {name}` kills it"
             )
         await podman.containers.handle(container.id).stop(timeout=grace)
         return "stopped"
 
     async with reach(url, environ, notify=_notify) as reached:
-        ended, doomed = await _end(reached.podman, words, stop)
-    return EXIT_OK if len(ended) == doomed else EXIT_NOT_PASSED
+        return await end_containers(reached.podman, words, stop, verb="stop", ended=[])
 
 
 async def remove_containers(
@@ -67,7 +76,8 @@ async def remove_containers(
 
     Nothing is removed unless every word means a container. One that runs, or that another one
     needs, stays without `force`, and makes the exit code 1. With one that was detached goes what
-    its run has left for it: its network, its volumes and its cgroup.
+    its run has left for it: its network, its volumes and its cgroup. When cancelled, as
+    `stop_containers`.
 
     Raises:
         ConfigError: a word means no container, or several.
@@ -84,19 +94,32 @@ async def remove_containers(
         await handle.remove(volumes=True)
         return "removed"
 
+    ended: list[ContainerSummary] = []
     async with reach(url, environ, notify=_notify) as reached:
-        ended, doomed = await _end(reached.podman, words, remove)
-        code = EXIT_OK if len(ended) == doomed else EXIT_NOT_PASSED
-        runs = {each.labels[RUN] for each in ended if is_detached(each.names, each.labels)}
-        if runs:
-            code = max(code, await _remove_places(await reached.look(), runs))
+        try:
+            code = await end_containers(reached.podman, words, remove, verb="remove", ended=ended)
+            runs = _detached_runs(ended)
+            if runs:
+                code = max(code, await _remove_places(await reached.look(), runs))
+        except anyio.get_cancelled_exc_class():
+            for run in sorted(_detached_runs(ended)):
+                _notify(f"networks and volumes of run {run} may be left; {_CLEAN}")
+            raise
     return code
 
 
-async def _end(
-    podman: Podman, words: Sequence[str], end: End
-) -> tuple[list[ContainerSummary], int]:
-    """End what the words mean; return those that are as they were to be, and how many were meant.
+async def end_containers(
+    podman: Podman,
+    words: Sequence[str],
+    end: End,
+    *,
+    verb: str,
+    ended: MutableSequence[ContainerSummary],
+) -> int:
+    """End what the words mean, and return the exit code; `ended` gets those that need no more.
+
+    What becomes of each is printed. When cancelled, also of which it is not known, and which were
+    not begun with; `verb` says what was to be done.
 
     Raises:
         ConfigError: a word means no container, or several; nothing is ended then.
@@ -104,19 +127,29 @@ async def _end(
     containers = await listed_containers(podman)
     doomed = {each.id: each for each in (resolve(word, containers) for word in words)}
     limiter = anyio.CapacityLimiter(_AT_ONCE)
-    ended: list[ContainerSummary] = []
 
     async def end_one(container: ContainerSummary) -> None:
-        async with limiter:
-            kept, fate = await _fate(podman, container, end)
+        name, interrupted = called(container), f"interrupted; {verb} was not begun"
+        try:
+            async with limiter:
+                interrupted = f"interrupted; podman was asked to {verb} it, and may still do so"
+                kept, fate = await _fate(podman, container, end)
+        except anyio.get_cancelled_exc_class():
+            typer.echo(f"{name}: {interrupted}")
+            raise
         if not kept:
             ended.append(container)
-        typer.echo(f"{called(container)}: {fate}")
+        typer.echo(f"{name}: {fate}")
 
     async with anyio.create_task_group() as group:
         for container in doomed.values():
             group.start_soon(end_one, container)
-    return ended, len(doomed)
+    return EXIT_OK if len(ended) == len(doomed) else EXIT_NOT_PASSED
+
+
+def _detached_runs(ended: Iterable[ContainerSummary]) -> set[str]:
+    """Return the runs of which something may be left that was for one of these containers."""
+    return {each.labels[RUN] for each in ended if is_detached(each.names, each.labels)}
 
 
 async def _remove_places(connection: Connection, runs: Collection[str]) -> int:
@@ -132,7 +165,7 @@ async def _remove_places(connection: Connection, runs: Collection[str]) -> int:
         on_unlisted=unlisted.__setitem__,
     )
     for kind, error in unlisted.items():
-        _notify(f"{kind.value}s could not be listed: {error}; `barasync clean` removes them")
+        _notify(f"{kind.value}s could not be listed: {error}; {_CLEAN}")
     dead = [each for each in found if each.run in runs and each.liveness is Liveness.DEAD]
     removals = await remove_leftovers(podman, cgroups, dead)
     for removal in removals:

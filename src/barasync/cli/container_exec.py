@@ -20,7 +20,7 @@ from barasync.aiopodman import (
     OCIRuntimeError,
     ServerError,
 )
-from barasync.cli.containers import found_container, require_running, why_refused
+from barasync.cli.containers import found_container, podman_at, require_running, why_refused
 from barasync.cli.interrupts import Interrupts
 from barasync.cli.session_end import Spoken, exit_code_of
 from barasync.cli.terminals import Here, converse
@@ -78,8 +78,8 @@ async def execute_in(
         ConfigError: the word means no container, several, or one that does not run; it has no such
             user or working directory.
     """
-    async with found_container(word, url, environ) as (_podman, container, state):
-        require_running(word, state)
+    async with found_container(word, url, environ) as (podman, container, state):
+        require_running(word, state, podman_at(podman.endpoint))
         try:
             async with _started(word, container, request, environ) as (session, attachment):
                 end = await converse(

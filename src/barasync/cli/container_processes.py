@@ -15,7 +15,7 @@ from barasync.aiopodman import (
     ServerError,
 )
 from barasync.cli.columns import in_columns
-from barasync.cli.containers import found_container, require_running, why_refused
+from barasync.cli.containers import found_container, podman_at, require_running, why_refused
 from barasync.cli.printing import print_all
 from barasync.errors import ConfigError
 from barasync.terminal_text import plain
@@ -35,8 +35,8 @@ async def show_processes(
         ConfigError: the word means no container, or several, or one that does not run; podman does
             not know one of the columns.
     """
-    async with found_container(word, url, environ) as (_podman, container, state):
-        require_running(word, state)
+    async with found_container(word, url, environ) as (podman, container, state):
+        require_running(word, state, podman_at(podman.endpoint))
         found = await _processes(word, container, columns)
     if as_json:
         rows = [dict(zip(found.titles, row, strict=False)) for row in found.processes]

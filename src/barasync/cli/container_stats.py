@@ -13,7 +13,7 @@ from barasync.aiopodman import ContainerSummary, Podman, StatsReport
 from barasync.cli.columns import in_columns
 from barasync.cli.connect import reach
 from barasync.cli.container_samples import Figures, Meter, newest_samples
-from barasync.cli.containers import listed_containers, not_running
+from barasync.cli.containers import listed_containers, not_running, podman_at
 from barasync.cli.printing import Printer, printing
 from barasync.cli.resolution import called, is_live, is_of_barasync, of_run, resolve
 from barasync.engine.identity import CELL, RUN
@@ -109,7 +109,10 @@ class Watched:
             for each in wanted:
                 if each.state != "running":
                     name, run = called(each), each.labels.get(RUN)
-                    raise not_running(name, name, each.state, each.exit_code, run=run)
+                    podman = podman_at(self._podman.endpoint)
+                    raise not_running(
+                        name, name, each.state, each.exit_code, run=run, podman=podman
+                    )
         else:
             wanted = of_run(filter(is_of_barasync, listed), run=self._run, cell=None)
             if self._run is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -13,6 +14,7 @@ from barasync.aiopodman import (
     Container,
     ContainerInspect,
     ContainerSummary,
+    Endpoint,
     NotFound,
     Podman,
 )
@@ -54,17 +56,24 @@ async def listed_containers(podman: Podman) -> list[ContainerSummary]:
     return await podman.containers.list(all=True)
 
 
-def require_running(word: str, state: ContainerInspect) -> None:
-    """Refuse what takes a process of the container.
+def podman_at(endpoint: Endpoint) -> str:
+    """Return how podman is called for a service: with its URL where somebody named it.
+
+    Without one podman may mean another service.
+    """
+    return f"podman --url {shlex.quote(endpoint.url)}" if endpoint.named else "podman"
+
+
+def require_running(word: str, state: ContainerInspect, podman: str = "podman") -> None:
+    """Refuse what takes a process of the container; `podman` is what `podman_at` returns.
 
     Raises:
         ConfigError: it does not run, or is paused.
     """
     status = state.state.status
     if status != "running":
-        raise not_running(
-            word, state.name, status, state.state.exit_code, run=state.config.labels.get(RUN)
-        )
+        run = state.config.labels.get(RUN)
+        raise not_running(word, state.name, status, state.state.exit_code, run=run, podman=podman)
 
 
 async def why_refused(word: str, container: Container, error: APIError) -> Exception:
@@ -82,21 +91,22 @@ async def why_refused(word: str, container: Container, error: APIError) -> Excep
 
 
 def not_running(
-    word: str, name: str, status: str, exit_code: int, *, run: str | None
+    word: str, name: str, status: str, exit_code: int, *, run: str | None, podman: str = "podman"
 ) -> ConfigError:
     """Return what is said of a container, called `word`, that would have to run.
 
     `run` is that of barasync which made it, if any: nobody else is to start it then.
+    `podman` is what `podman_at` returns.
     """
     if status in ENDED:
         status += f", exit code {exit_code}"
         hint = "`barasync container logs` shows its output, `barasync artifact fetch` its files"
     elif status == "paused":
-        hint = f"`podman unpause {name}` lets it go on"
+        hint = f"`{podman} unpause {name}` lets it go on"
     elif status not in UNSTARTED:
         hint = None
     elif run is None:
-        hint = f"`podman start {name}` starts it"
+        hint = f"`{podman} start {name}` starts it"
     else:
         hint = f"the run {run} is about to start it: try again, or `barasync clean` if it is dead"
     return ConfigError(f"{word} does not run: it is {status}", hint=hint)
