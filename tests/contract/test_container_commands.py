@@ -67,6 +67,45 @@ async def test_the_containers_of_runs_are_listed_by_run_and_cell_with_what_they_
     assert "there is no container of a run run-c; did you mean 'run-" in unknown.err
 
 
+async def test_one_that_was_started_again_has_no_exit_code_of_its_last_time(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    async with created(podman, of_a_cell(busybox, "run-a", "one", "exec sleep 1000")) as one:
+        await one.start()
+        await one.kill()
+        await one.wait()
+        words = ("container", "list", "--json", "--run", "run-a")
+        (over,) = json.loads((await call(barasync, *words)).out)
+        await one.start()
+        (again,) = json.loads((await call(barasync, *words)).out)
+
+    assert (over["state"], over["exit_code"]) == ("exited", 137)
+    assert over["exited"] is not None
+    assert (again["state"], again["exit_code"], again["exited"]) == ("running", None, None)
+
+
+async def test_on_a_terminal_of_80_columns_no_line_of_the_list_is_longer(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    run = "20261127-204145-ab12"
+
+    def listed(digits: str) -> str:
+        with barasync.on_terminal("container", "list", "--run", run) as terminal:
+            said = terminal.expect(digits.encode())
+            assert terminal.wait() == 0
+        return said.decode()
+
+    async with running(podman, of_a_cell(busybox, run, "arm64-release", SLEEPS)) as one:
+        digits = one.id[:12]
+        heading, line = (await to_thread.run_sync(listed, digits)).splitlines()
+        piped = (await call(barasync, "container", "list", "--run", run)).out
+
+    assert heading.split()[0] == "RUN"
+    assert line.split()[:3] == [run, "arm64-release", "running"]
+    assert len(line.removesuffix(digits)) + len(digits) <= 80
+    assert f"barasync-{run}-arm64-release-1" in piped
+
+
 async def test_containers_are_stopped_by_all_that_they_can_be_called_and_stay(
     podman: Podman, busybox: str, barasync: Barasync
 ) -> None:

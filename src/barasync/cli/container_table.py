@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -12,13 +13,20 @@ from functools import partial
 import anyio
 import typer
 
-from barasync.aiopodman import ContainerStats, ContainerSummary, Podman, PodmanError
-from barasync.cli.columns import in_columns
+from barasync.aiopodman import (
+    ContainerStats,
+    ContainerSummary,
+    NotFound,
+    Podman,
+    PodmanError,
+    ProtocolError,
+)
+from barasync.cli.columns import fitted, in_columns, width
 from barasync.cli.connect import reach
 from barasync.cli.containers import listed_containers
-from barasync.cli.printing import print_all
-from barasync.cli.resolution import ID_DIGITS, called, is_of_barasync, of_run
-from barasync.engine.detached import is_detached
+from barasync.cli.printing import print_all, printing
+from barasync.cli.resolution import ID_DIGITS, called, is_live, is_of_barasync, of_run
+from barasync.engine.detached import attempt_name, is_detached
 from barasync.engine.identity import ATTEMPT, CELL, RUN
 from barasync.images.fit import platforms_of
 from barasync.report.words import age, size
@@ -36,9 +44,14 @@ _COLUMNS = (
     "NAME",
     "ID",
 )
+_NAME = _COLUMNS.index("NAME")
 _NONE = "-"
 _STATS_SECONDS = 5.0
 _NANOSECONDS = 1e9
+_ASKED_AT_ONCE = 500
+"""So many IDs make a URL of some 40,000 bytes; the client takes 65,536."""
+# What tells least goes first where a terminal has no room; without the rest no row is known.
+_LEAST_FIRST = ("PLATFORM", "CPU", "MEMORY", "AGE", "HEALTH", "NAME")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +90,38 @@ async def list_containers(
         rows = await _rows(podman, wanted)
     if as_json:
         return await print_all(json.dumps([as_data(row) for row in rows], indent=2), environ)
-    now = time.time()
-    table = in_columns([_COLUMNS, *(tuple(map(plain, as_text(row, now))) for row in rows)])
-    return await print_all(table, environ)
+    with printing(environ) as printer:
+        channel = printer.channel
+        columns = channel.size().columns if channel.terminal else None
+        return await printer.print(as_table(rows, time.time(), columns))
+
+
+def as_table(rows: Sequence[Row], now: float, columns: int | None) -> str:
+    """Return the table of containers; for a terminal of so many `columns` it fits if it can.
+
+    Where it would not, names are cut by what RUN and CELL say, that of an attempt altogether, and
+    columns that say nothing are left out, then others.
+    """
+    lines = [tuple(map(plain, as_text(row, now))) for row in rows]
+    if columns is None or width([_COLUMNS, *lines]) <= columns:
+        return in_columns([_COLUMNS, *lines])
+    short = [
+        (*line[:_NAME], _short_name(row.container), *line[_NAME + 1 :])
+        for row, line in zip(rows, lines, strict=True)
+    ]
+    return in_columns(fitted([_COLUMNS, *short], columns, least_first=_LEAST_FIRST))
+
+
+def _short_name(container: ContainerSummary) -> str:
+    """Return what RUN and CELL do not say of a name, nothing for the container of an attempt."""
+    name, labels = called(container), container.labels
+    try:
+        attempt = attempt_name(labels[RUN], labels[CELL], labels[ATTEMPT])
+    except KeyError:
+        return plain(name)
+    if name == attempt:
+        return _NONE
+    return plain(f"…{name.removeprefix(attempt)}" if name.startswith(f"{attempt}-") else name)
 
 
 def as_text(row: Row, now: float) -> tuple[str, ...]:
@@ -102,6 +144,8 @@ def as_text(row: Row, now: float) -> tuple[str, ...]:
 def as_data(row: Row) -> dict[str, object]:
     """Return what `--json` has of a container: bytes, seconds, times in UTC, `None` for nothing."""
     its, stats = row.container, row.stats
+    # One that was started again has the end of its last time.
+    ended = its.exited_at > 0 and not is_live(its)
     return {
         "id": its.id,
         "names": its.names,
@@ -110,14 +154,14 @@ def as_data(row: Row) -> dict[str, object]:
         "attempt": its.labels.get(ATTEMPT),
         "detached": is_detached(its.names, its.labels),
         "state": its.state,
-        "exit_code": its.exit_code if its.exited_at > 0 else None,
+        "exit_code": its.exit_code if ended else None,
         "health": its.health or None,
         "image": its.image,
         "image_id": its.image_id,
         "platform": row.platform or None,
         "created": None if its.created is None else its.created.astimezone(UTC).isoformat(),
         "started": _moment(its.started_at),
-        "exited": _moment(its.exited_at),
+        "exited": _moment(its.exited_at) if ended else None,
         "memory_bytes": None if stats is None else stats.memory_bytes,
         "cpu_seconds": None if stats is None else stats.cpu_nanoseconds / _NANOSECONDS,
         "labels": its.labels,
@@ -142,30 +186,34 @@ def _order(container: ContainerSummary) -> tuple[bool, str, str, str]:
 async def _rows(podman: Podman, containers: Iterable[ContainerSummary]) -> list[Row]:
     wanted = list(containers)
     platforms = await platforms_of(podman, {each.image_id for each in wanted if each.image_id})
-    # Of one that has just ended podman 4 tells that it consumes nothing.
-    running = {each.id for each in wanted if each.state == "running"}
-    stats = await _stats(podman) if running else {}
-    return [
-        Row(
-            each,
-            str(platforms.get(each.image_id, "")),
-            stats.get(each.id) if each.id in running else None,
-        )
-        for each in wanted
-    ]
+    stats = await samples_of(podman, [each.id for each in wanted if each.state == "running"])
+    return [Row(each, str(platforms.get(each.image_id, "")), stats.get(each.id)) for each in wanted]
 
 
-async def _stats(podman: Podman) -> dict[str, ContainerStats]:
-    """Take one sample of what runs, empty where podman has none.
+async def samples_of(podman: Podman, running: Sequence[str]) -> dict[str, ContainerStats]:
+    """Take one sample of containers, by ID; it lacks those of which podman has none.
 
-    That is so without root on cgroup v1, and when a container vanishes while podman looks.
+    That is so without root on cgroup v1. Where one of them vanishes while podman looks it tells of
+    none: those that still run are then looked at once more. `_STATS_SECONDS` is for all of it.
     """
-    try:
-        with anyio.move_on_after(_STATS_SECONDS):
-            async with podman.containers.stats() as samples:
-                async for sample in samples:
-                    return {each.container_id: each for each in sample.stats or ()}
-    except PodmanError:
-        # The list is worth showing without.
-        pass
-    return {}
+    found: dict[str, ContainerStats] = {}
+    with anyio.move_on_after(_STATS_SECONDS):
+        for start in range(0, len(running), _ASKED_AT_ONCE):
+            asked = running[start : start + _ASKED_AT_ONCE]
+            for stats in await _sample(podman, asked):
+                # Of one that has just ended podman tells that it consumes nothing.
+                if stats.cpu_nanoseconds or stats.memory_bytes:
+                    found[stats.container_id] = stats
+    return found
+
+
+async def _sample(podman: Podman, asked: Sequence[str]) -> Sequence[ContainerStats]:
+    # The list is worth showing without.
+    with suppress(PodmanError):
+        try:
+            return await podman.containers.sample(asked)
+        except (NotFound, ProtocolError):
+            there = {each.id for each in await podman.containers.list()}
+            if still := [each for each in asked if each in there]:
+                return await podman.containers.sample(still)
+    return ()
