@@ -282,6 +282,7 @@ class Container:
                 "Cmd": self.command,
                 "Env": [f"{name}={value}" for name, value in self._shown_env().items()],
                 "Labels": self.labels,
+                "Annotations": self.body.get("annotations", {}),
                 "WorkingDir": self._place(),
                 "Timeout": self.body.get("timeout", 0),
                 "Healthcheck": self.body.get("healthconfig"),

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from secrets import token_hex
 
 import anyio
 
 from barasync.aiopodman import quirks
 from barasync.aiopodman.container import Container
-from barasync.aiopodman.errors import ConnectError, RequestTimeout, TransportError
+from barasync.aiopodman.errors import (
+    Conflict,
+    ConnectError,
+    NotFound,
+    RequestTimeout,
+    TransportError,
+)
 from barasync.aiopodman.libpod import Libpod, encode_filters, label_filters
 from barasync.aiopodman.models import ContainerStats, ContainerSummary, Created, StatsReport
 from barasync.aiopodman.spec import ContainerSpec
 from barasync.aiopodman.stats import open_stats, read_sample
 from barasync.aiopodman.wire.documents import decode_document
+
+CREATION = "aiopodman.creation"
+"""The annotation of a container whose value no other container has: the mark of its creation."""
+
+_CREATED = "created"
 
 
 class Containers:
@@ -28,8 +40,8 @@ class Containers:
         """Create a container and return a handle on it; it does not run yet.
 
         When cancelled in flight, podman may have created it all the same: shield the call, or find
-        the container by its labels. Where podman died over it, one with a name is found or asked
-        for once more.
+        the container by its labels. Where podman died over it, the container is found, by the
+        random value of the annotation `CREATION`, or asked for once more if it has a name.
 
         Raises:
             NotFound: the image does not exist.
@@ -97,33 +109,48 @@ class Containers:
         return Container(self._libpod, container_id, terminal=terminal)
 
     async def _create(self, spec: ContainerSpec) -> Container:
+        mark = token_hex(16)
         try:
-            return await self._ask_for(spec)
+            return await self._ask_for(spec, mark)
         except (ConnectError, RequestTimeout):
             raise
         except TransportError:
             # Podman died over it, and may have made the container before.
-            container = await self._find(spec)
+            container = await self._find(spec, mark)
             if container is not None:
                 return container
             if spec.name is None:
                 raise
         # A name is given once: there will be no second container.
-        return await self._ask_for(spec)
+        try:
+            return await self._ask_for(spec, mark)
+        except Conflict:
+            # What has the name may have been made by the first request after it was looked for.
+            container = await self._find(spec, mark)
+            if container is None:
+                raise
+            return container
 
-    async def _ask_for(self, spec: ContainerSpec) -> Container:
-        answer = await self._libpod.post("containers/create", body=spec.to_body())
+    async def _ask_for(self, spec: ContainerSpec, mark: str) -> Container:
+        body = {**spec.to_body(), "annotations": {CREATION: mark}}
+        answer = await self._libpod.post("containers/create", body=body)
         created = decode_document(answer.body, Created)
         return Container(
             self._libpod, created.id, terminal=spec.terminal, warnings=tuple(created.warnings)
         )
 
-    async def _find(self, spec: ContainerSpec) -> Container | None:
-        """Return the container that was made from `spec`: it has its name and its labels."""
-        labels: dict[str, str | None] = dict(spec.labels)
-        if spec.name is None or not labels:
-            return None
-        for found in await self.list(labels=labels, all=True):
-            if spec.name in found.names:
+    async def _find(self, spec: ContainerSpec, mark: str) -> Container | None:
+        """Return the container that was made from `spec` with this mark, and by nobody else."""
+        if spec.name is not None:
+            candidates = [spec.name]
+        else:
+            listed = await self.list(labels=dict(spec.labels), all=True)
+            candidates = [each.id for each in listed if each.state == _CREATED]
+        for candidate in candidates:
+            try:
+                found = await self.handle(candidate).inspect()
+            except NotFound:
+                continue
+            if found.config.annotations.get(CREATION) == mark:
                 return Container(self._libpod, found.id, terminal=spec.terminal)
         return None

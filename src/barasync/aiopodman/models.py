@@ -139,6 +139,7 @@ class ContainerConfig(_Wire, frozen=True, kw_only=True):
     cmd: list[str] = []
     env: list[str] = []
     labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
     working_dir: str = ""
     user: str = ""
     tty: bool = False
