@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 
 import anyio
 import typer
-from anyio import to_thread
 
-from barasync.aiopodman import Container, LogIncomplete, NotFound, Stream, whole_log
+from barasync.aiopodman import Chunk, Container, LogIncomplete, NotFound, Stream, whole_log
 from barasync.cli.containers import found_container
-from barasync.cli.raw_output import write_raw
 from barasync.cli.standard_streams import STDERR, STDOUT, CannotWrite
-from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
+from barasync.cli.terminal import channels
+from barasync.errors import EXIT_NOT_PASSED, EXIT_OK, EXIT_UNREAD
+from barasync.report.channel import Channel
+from barasync.report.writer import Writer
 
 _GOING = frozenset({"running", "stopping", "stopped", "removing"})
 _SETTLED_SECONDS = 10.0
@@ -32,7 +34,8 @@ async def show_log(
     """Write what podman has kept of a container's output to stdout and stderr, as it came.
 
     Podman waits while nobody reads; the container does not. The exit code is 1 where the container
-    was removed meanwhile, or its log begun anew, so that something may be missing.
+    was removed meanwhile, or its log begun anew, so that something may be missing. When cancelled,
+    a piece that waits to be written may still be, for as long as the process lasts.
 
     Raises:
         ConfigError: the word means no container, or several.
@@ -43,9 +46,10 @@ async def show_log(
             async with whole_log(
                 container, follow=follow, tail=tail, since=since, timestamps=timestamps
             ) as chunks:
-                async for chunk in chunks:
-                    descriptor = STDERR if chunk.stream is Stream.STDERR else STDOUT
-                    await to_thread.run_sync(_write, descriptor, chunk.data)
+                with _copying(environ) as copy:
+                    async for chunk in chunks:
+                        if not await copy.write(chunk):
+                            return EXIT_UNREAD
             if follow:
                 await _require_there(container)
         except NotFound:
@@ -55,13 +59,32 @@ async def show_log(
     return EXIT_OK
 
 
-def _write(descriptor: int, data: bytes) -> None:
-    try:
-        write_raw(descriptor, data)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise CannotWrite.because(descriptor, error) from error
+class _Copy:
+    """Writes chunks to the streams of ours that they belong to; made by `_copying`."""
+
+    def __init__(self, out: tuple[Channel, Writer], error: tuple[Channel, Writer]) -> None:
+        self._out = out
+        self._error = error
+
+    async def write(self, chunk: Chunk) -> bool:
+        """Write a chunk; tell whether somebody reads it.
+
+        Raises:
+            CannotWrite: it cannot be written.
+        """
+        is_error = chunk.stream is Stream.STDERR
+        channel, writer = self._error if is_error else self._out
+        await writer.write(chunk.data)
+        if channel.problem is not None:
+            raise CannotWrite.because(STDERR if is_error else STDOUT, channel.problem)
+        return not channel.closed
+
+
+@contextmanager
+def _copying(environ: Mapping[str, str]) -> Iterator[_Copy]:
+    out, error = channels(environ)
+    with Writer(out) as to_out, Writer(error) as to_error:
+        yield _Copy((out, to_out), (error, to_error))
 
 
 async def _require_there(container: Container) -> None:

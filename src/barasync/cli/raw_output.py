@@ -15,6 +15,8 @@ _PIPE_BYTES = select.PIPE_BUF
 def write_raw(descriptor: int, data: bytes) -> None:
     """Write to a descriptor from a worker thread, which ends when it is cancelled, read or not.
 
+    Not to a terminal: that says that it can be written, and then takes less than it is given.
+
     Raises:
         OSError: nobody reads any more (`BrokenPipeError`), or there is no room.
     """
