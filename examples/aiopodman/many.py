@@ -19,6 +19,7 @@ from barasync.aiopodman import (
     ContainerSpec,
     Endpoint,
     Event,
+    EventsLost,
     ExecSpec,
     Podman,
     temporary,
@@ -83,11 +84,15 @@ async def let_go(container: Container, number: int) -> None:
 async def show_events(events: AsyncIterator[Event]) -> None:
     """Show what happens to the containers of this program, until all are removed."""
     removed = 0
-    async for event in events:
-        print(f"{event.actor.attributes[LABEL]} event {event.action}", flush=True)
-        removed += event.action == "remove"
-        if removed == CONTAINERS:
-            return
+    try:
+        async for event in events:
+            print(f"{event.actor.attributes[LABEL]} event {event.action}", flush=True)
+            removed += event.action == "remove"
+            if removed == CONTAINERS:
+                return
+    except EventsLost as lost:
+        # A removal may be among them, which nobody would be told of any more.
+        print(f"no more events are shown: {lost}", flush=True)
 
 
 def show(number: int, data: bytes) -> None:

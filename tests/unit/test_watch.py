@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
 import httpx2
 import pytest
+import trio.testing
 
 from barasync.aiopodman import (
+    BadRequest,
     ConnectError,
     Event,
-    EventActor,
     EventsLost,
     NotFound,
     Podman,
     RequestTimeout,
 )
-from barasync.aiopodman.watch import LATE_SECONDS, MOST_KEPT, Horizon
+from barasync.aiopodman import watch as watching
 from tests.unit.recorded import ENDPOINT, ID, NOON
 
 pytestmark = pytest.mark.anyio
@@ -32,12 +34,6 @@ BEGINNING = int(NOON.timestamp()) * SECOND
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-def event(nanoseconds: int, action: str = "start") -> Event:
-    return Event(
-        type="container", action=action, actor=EventActor(id=ID), time_nano=BEGINNING + nanoseconds
-    )
 
 
 def record(nanoseconds: int, action: str = "start", kind: str = "container") -> bytes:
@@ -62,28 +58,43 @@ async def ended(*pieces: bytes) -> AsyncIterator[bytes]:
         yield piece
 
 
+async def silence() -> AsyncIterator[bytes]:
+    await anyio.sleep_forever()
+    yield b""
+
+
 Connection = Callable[[], httpx2.Response]
 
 
 @asynccontextmanager
 async def service(
-    *connections: Connection, version: str = "4.3.1", cuts: AsyncIterator[bytes] | None = None
+    *connections: Connection,
+    version: str = "4.3.1",
+    cuts: Callable[[], AsyncIterator[bytes]] | None = None,
+    records: Sequence[bytes] = (record(1),),
 ) -> AsyncIterator[tuple[Podman, list[str]]]:
     """A podman that answers each request for events in turn, and the `since` of each.
 
-    `cuts` are the events of its own about its file, which a newer one is asked for.
+    `cuts` are the events of its own about its file, which a newer one is asked for. `records` are
+    what its file begins with at each connection but the first; the last goes on.
     """
     answers = iter(connections)
+    begins = iter(records)
+    oldest = b""
     asked: list[str] = []
 
     def handle(request: httpx2.Request) -> httpx2.Response:
         if request.url.path == "/libpod/_ping":
             return httpx2.Response(200, headers={"Libpod-API-Version": version})
         if "log-rotation" in request.url.params.get("filters", ""):
-            return httpx2.Response(200, content=cuts)
+            return httpx2.Response(200, content=cuts() if cuts is not None else silence())
+        if request.url.params["stream"] == "false":
+            nonlocal oldest
+            oldest = next(begins, oldest)
+            return httpx2.Response(200, content=oldest)
         asked.append(request.url.params["since"])
         assert request.url.params["stream"] == "true"
-        return next(answers)()
+        return next(answers, streaming(silence))()
 
     async with Podman(ENDPOINT, transport=httpx2.MockTransport(handle)) as podman:
         yield podman, asked
@@ -112,7 +123,7 @@ async def test_a_watch_goes_on_where_its_connection_ended(
         found = await take(events, 4)
 
     assert found == [*seconds[:2], 20 * SECOND - 1, seconds[2]]
-    assert asked == ["2026-11-23T12:00:00.000000000Z", "2026-11-23T12:00:15.000000000Z"]
+    assert asked[:2] == ["2026-11-23T12:00:00.000000000Z", "2026-11-23T12:00:15.000000000Z"]
 
 
 async def test_a_record_that_was_cut_is_told_when_it_is_whole() -> None:
@@ -124,26 +135,27 @@ async def test_a_record_that_was_cut_is_told_when_it_is_whole() -> None:
         assert await take(events, 1) == [3]
 
 
-async def test_an_iteration_that_was_cancelled_goes_on() -> None:
-    both = streaming(ended, record(1) + record(2))
-    begun = anyio.Event()
+async def test_an_iteration_that_was_cancelled_goes_on_over_the_same_connection() -> None:
+    begun, goes_on = anyio.Event(), anyio.Event()
 
     async def begins() -> AsyncIterator[bytes]:
         begun.set()
+        await goes_on.wait()
+        yield record(1) + record(2)
         await anyio.sleep_forever()
-        yield b""
 
     async with (
-        service(streaming(begins), both, both) as (podman, asked),
+        service(streaming(begins)) as (podman, asked),
         podman.watch(since=NOON) as events,
     ):
-        async with anyio.create_task_group() as group:
-            group.start_soon(anext, events)
-            await begun.wait()
-            group.cancel_scope.cancel()
+        await begun.wait()
+        for _ in range(3):
+            with anyio.move_on_after(0):
+                await anext(events)
+        goes_on.set()
         assert await take(events, 2) == [1, 2]
 
-    assert len(asked) == 2
+    assert len(asked) == 1
 
 
 async def test_a_service_that_stays_away_is_an_error_and_the_watch_may_go_on() -> None:
@@ -179,19 +191,29 @@ async def test_a_record_that_begins_behind_what_was_told_is_a_gap_that_is_told_o
         service(
             streaming(broken, record(SECOND), record(9 * SECOND)),
             streaming(ended, *later),
-            streaming(ended, *later),
             streaming(ended, *later, record(22 * SECOND)),
+            records=later[:1],
         ) as (podman, asked),
         podman.watch(since=NOON) as events,
     ):
         found = await take(events, 2)
-        with pytest.raises(EventsLost, match=r"no record of its events since .* 12:00:09") as lost:
+        with anyio.fail_after(60), pytest.raises(EventsLost, match=r"since .* 12:00:09") as lost:
             await anext(events)
         found += await take(events, 3)
 
     assert lost.value.since == NOON + dt.timedelta(seconds=9)
     assert found == [each * SECOND for each in (1, 9, 20, 21, 22)]
-    assert asked[1:3] == ["2026-11-23T12:00:04.000000000Z"] * 2
+    assert asked[1] == "2026-11-23T12:00:04.000000000Z"
+
+
+async def test_a_gap_is_told_although_nothing_more_happens() -> None:
+    async with (
+        service(streaming(broken, record(SECOND)), records=[b""]) as (podman, _),
+        podman.watch(since=NOON) as events,
+    ):
+        assert await take(events, 1) == [SECOND]
+        with anyio.fail_after(60), pytest.raises(EventsLost):
+            await anext(events)
 
 
 async def test_what_a_newer_podman_misses_at_a_cut_of_its_file_is_asked_for_again() -> None:
@@ -213,7 +235,7 @@ async def test_what_a_newer_podman_misses_at_a_cut_of_its_file_is_asked_for_agai
         cut.set()
 
     async with (
-        service(*[streaming(follows)] * 3, version="5.4.2", cuts=cuts()) as (podman, _),
+        service(*[streaming(follows)] * 3, version="5.4.2", cuts=cuts) as (podman, _),
         podman.watch(since=NOON) as events,
     ):
         found = await take(events, 1)
@@ -269,44 +291,203 @@ async def test_a_service_that_takes_the_request_and_does_not_answer_is_an_error(
             await anext(events)
 
 
-def told(horizon: Horizon, events: Sequence[Event]) -> list[int]:
-    return [each.time_nano - BEGINNING for each in events if horizon.is_new(each)]
+@pytest.mark.parametrize("version", ["4.3.1", "5.4.2"])
+async def test_a_quiet_watch_misses_nothing_where_the_events_of_others_have_the_file_cut(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = BEGINNING
+    monkeypatch.setattr(watching, "time_ns", lambda: now)
+    told_first = anyio.Event()
+    cutting = anyio.Event()
+
+    async def follows() -> AsyncIterator[bytes]:
+        nonlocal now
+        yield record(SECOND)
+        await told_first.wait()
+        now += 100 * SECOND
+        if version == "5.4.2":
+            cutting.set()
+            await anyio.sleep_forever()
+
+    async def cuts() -> AsyncIterator[bytes]:
+        await cutting.wait()
+        yield record(100 * SECOND, "log-rotation", kind="system")
+        await anyio.sleep_forever()
+
+    async def later() -> AsyncIterator[bytes]:
+        yield record(150 * SECOND)
+        await anyio.sleep_forever()
+
+    oldest = record(99 * SECOND, "log-rotation", kind="system") + record(60 * SECOND, "pull")
+    async with (
+        service(
+            streaming(follows), streaming(later), version=version, cuts=cuts, records=[oldest]
+        ) as (podman, _),
+        podman.watch(since=NOON) as events,
+    ):
+        found = await take(events, 1)
+        told_first.set()
+        found += await take(events, 1)
+
+    assert found == [SECOND, 150 * SECOND]
 
 
-def test_an_event_has_a_time() -> None:
-    assert event(1_500).time == NOON + dt.timedelta(microseconds=1)
+async def test_what_was_received_before_a_cut_is_told_before_it_is_asked_again() -> None:
+    count = watching.MOST_AHEAD + 20
+    cutting = anyio.Event()
+
+    async def follows() -> AsyncIterator[bytes]:
+        yield b"".join(record(number) for number in range(1, count))
+        yield record(count) + record(2 * SECOND)
+        await anyio.sleep_forever()
+
+    async def cuts() -> AsyncIterator[bytes]:
+        await cutting.wait()
+        yield record(SECOND, "log-rotation", kind="system")
+        await anyio.sleep_forever()
+
+    async def rest() -> AsyncIterator[bytes]:
+        yield record(SECOND - 1) + record(2 * SECOND)
+        await anyio.sleep_forever()
+
+    async with (
+        service(
+            streaming(follows), streaming(rest), version="5.4.2", cuts=cuts, records=[record(1)]
+        ) as (podman, asked),
+        podman.watch(since=NOON) as events,
+    ):
+        found = await take(events, 3)
+        await anyio.wait_all_tasks_blocked()
+        cutting.set()
+        await anyio.wait_all_tasks_blocked()
+        found += await take(events, count - 1)
+
+    assert found == [*range(1, count + 1), SECOND - 1, 2 * SECOND]
+    assert len(asked) == 2
 
 
-def test_the_same_moment_may_have_several_events() -> None:
-    events = [event(1, "start"), event(1, "died"), event(1, "start")]
+async def test_a_watch_whose_block_was_left_asks_for_nothing() -> None:
+    async with service(streaming(silence)) as (podman, asked):
+        async with podman.watch() as events:
+            await anyio.wait_all_tasks_blocked()
+        with pytest.raises(RuntimeError, match="has been left"):
+            await anext(events)
 
-    assert told(Horizon(BEGINNING), events) == [1, 1]
-
-
-def test_what_is_asked_for_again_overlaps_but_not_with_what_was_before_the_watch() -> None:
-    horizon = Horizon(BEGINNING)
-    assert horizon.since == BEGINNING
-
-    horizon.is_new(event(SECOND))
-    assert horizon.since == BEGINNING
-
-    horizon.is_new(event(60 * SECOND))
-    assert horizon.since == BEGINNING + (60 - LATE_SECONDS) * SECOND
+    assert len(asked) == 1
 
 
-def test_an_event_that_is_late_is_told_and_moves_nothing_back() -> None:
-    horizon = Horizon(BEGINNING)
+@pytest.fixture
+def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A local time of which UTC is nine hours behind."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "XXX-9")
+        time.tzset()
+        yield
+    time.tzset()
 
-    assert told(horizon, [event(60 * SECOND), event(3 * SECOND)]) == [60 * SECOND, 3 * SECOND]
-    assert horizon.since == BEGINNING + (60 - LATE_SECONDS) * SECOND
+
+@pytest.mark.usefixtures("far_east")
+async def test_a_time_without_an_offset_is_local_time() -> None:
+    local = dt.datetime(2026, 11, 23, 21)  # noqa: DTZ001 - that is what is tested
+    asked: list[httpx2.QueryParams] = []
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/libpod/_ping":
+            return httpx2.Response(200, headers={"Libpod-API-Version": "4.3.1"})
+        asked.append(request.url.params)
+        return httpx2.Response(200, content=silence())
+
+    async with Podman(ENDPOINT, transport=httpx2.MockTransport(handle)) as podman:
+        async with podman.events(since=local, until=local):
+            pass
+        async with podman.watch(since=local):
+            await anyio.wait_all_tasks_blocked()
+        async with podman.containers.handle(ID).logs(since=local):
+            pass
+
+    times = [
+        value for query in asked for name, value in query.items() if name in {"since", "until"}
+    ]
+    assert times == ["2026-11-23T12:00:00.000000000Z"] * 4
 
 
-def test_memory_is_bounded_and_what_is_forgotten_is_not_asked_for() -> None:
-    horizon = Horizon(BEGINNING)
-    events = [event(number) for number in range(1, MOST_KEPT + 101)]
+def in_virtual_time(run: Callable[[], Awaitable[None]]) -> None:
+    """Run something for which time passes as soon as everybody waits."""
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    anyio.run(run, backend="trio", backend_options={"clock": clock})
 
-    assert len(told(horizon, events)) == len(events)
-    assert horizon.since == BEGINNING + 101
-    again = [each for each in events if each.time_nano >= horizon.since]
-    assert told(horizon, again) == []
-    assert len(again) == MOST_KEPT
+
+def test_connections_that_end_at_once_have_longer_and_longer_pauses_between_them() -> None:
+    followed = 0
+
+    async def at_once() -> AsyncIterator[bytes]:
+        nonlocal followed
+        followed += 1
+        return
+        yield b""
+
+    async def run() -> None:
+        for version in ("4.3.1", "5.4.2"):
+            ends = [streaming(ended)] * 1000 if version == "4.3.1" else []
+            async with (
+                service(*ends, version=version, cuts=at_once) as (podman, asked),
+                podman.watch(since=NOON),
+            ):
+                await anyio.sleep(600)
+                assert 100 < len(asked) < 150
+
+    in_virtual_time(run)
+    assert 100 < followed < 150
+
+
+def test_after_a_cut_or_a_connection_that_has_lived_there_is_no_pause() -> None:
+    async def quiet() -> AsyncIterator[bytes]:
+        await anyio.sleep(3)
+        return
+        yield b""
+
+    async def cuts() -> AsyncIterator[bytes]:
+        for number in range(20):
+            await anyio.sleep(3)
+            yield record(number * SECOND, "log-rotation", kind="system")
+        await anyio.sleep_forever()
+
+    async def run() -> None:
+        for version, connection in (("4.3.1", quiet), ("5.4.2", silence)):
+            connections = [streaming(connection)] * 20 + [streaming(ended, record(SECOND))]
+            begun = anyio.current_time()
+            async with (
+                service(*connections, version=version, cuts=cuts) as (podman, _),
+                podman.watch(since=NOON) as events,
+            ):
+                await anext(events)
+            assert anyio.current_time() - begun == pytest.approx(60, abs=0.1)
+
+    in_virtual_time(run)
+
+
+def test_cuts_that_cannot_be_followed_are_an_error_each_time_that_somebody_asks() -> None:
+    tries = 0
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        nonlocal tries
+        if request.url.path == "/libpod/_ping":
+            return httpx2.Response(200, headers={"Libpod-API-Version": "5.4.2"})
+        if "log-rotation" in request.url.params.get("filters", ""):
+            tries += 1
+            return httpx2.Response(400, json={"message": "no such filter", "response": 400})
+        streams = request.url.params["stream"] == "true"
+        return httpx2.Response(200, content=silence() if streams else b"")
+
+    async def run() -> None:
+        async with (
+            Podman(ENDPOINT, transport=httpx2.MockTransport(handle)) as podman,
+            podman.watch() as events,
+        ):
+            for _ in range(2):
+                with anyio.fail_after(60), pytest.raises(BadRequest, match="no such filter"):
+                    await anext(events)
+                await anyio.sleep(600)
+
+    in_virtual_time(run)
+    assert tries == 2

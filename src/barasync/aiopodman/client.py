@@ -115,9 +115,9 @@ class Podman:
         """Open the service's events, oldest first.
 
         With `stream` those to come, and before them those recorded after `since` if that is given;
-        without `stream` those recorded. `filters` are podman's, such as `{"container": [ID],
-        "event": ["died"]}`. Events are hints: some are late (0.25 s) and some are lost; confirm by
-        `inspect`.
+        without `stream` those recorded. A time without an offset is local time. `filters` are
+        podman's, such as `{"container": [ID], "event": ["died"]}`. Events are hints: some are late
+        (0.25 s) and some are lost; confirm by `inspect`.
 
         Source: `GET /libpod/events`.
         """
@@ -131,18 +131,21 @@ class Podman:
     ) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """Open the service's events from `since` on, by default from now, across its outages.
 
+        They are received from when the block is entered, up to 64 before somebody asks for them.
         Where the connection ends another one is opened, for which the service is waited for as for
         any request: `outage` seconds. An iteration that was cancelled, or that raised, may be gone
-        on with, as long as the block is open.
+        on with, as long as the block is open; after that it is a `RuntimeError`.
 
         No event is yielded twice. Each one that podman has recorded is yielded, unless its own
         `time_nano` is more than five seconds before that of one yielded earlier, or its record is
         gone by when the service is back: podman's file of events is cut once it is full (1 MB by
-        default), its journal as the host's. Where the record does not begin with an event that was
-        yielded before the outage, that is an `EventsLost`, once; with no event before it there is
-        nothing to tell it by. `since` is compared with the service's clock. After 10,000 matching
-        events within five seconds only those after the oldest of the last 10,000 are asked for
-        again. What podman does not record nobody is told: confirm by `inspect`.
+        default), its journal as the host's. Where the record, of whatever it is, does not go back
+        to until when all was yielded, that is an `EventsLost`, once: to the event yielded last, or
+        one second before the end of a connection that was silent. With no event before an outage
+        there is nothing to tell it by. `since`, local time where it has no offset, and the ends of
+        connections are compared with the service's clock. After 10,000 matching events within five
+        seconds only those after the oldest of the last 10,000 are asked for again. What podman does
+        not record nobody is told: confirm by `inspect`.
 
         Raises:
             ConnectError: while iterating, when the service stays away for longer than `outage`;

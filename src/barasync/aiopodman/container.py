@@ -20,6 +20,7 @@ from barasync.aiopodman.errors import (
     NotFound,
     ProtocolError,
 )
+from barasync.aiopodman.events import rfc3339
 from barasync.aiopodman.execs import ExecSession, ExecSpec, create_session
 from barasync.aiopodman.health import HEALTHY, HealthReport
 from barasync.aiopodman.libpod import Libpod
@@ -379,8 +380,8 @@ class Container(ContainerFiles):
         """Yield the output that podman has kept: all, the last `tail` lines, or that after `since`.
 
         With `timestamps` each line begins with when it was printed, and a space: whole seconds
-        before podman 5.8. The first of the last lines may be cut (`quirks.TAIL_CUTS_A_LINE`), which
-        `whole_log` does not do.
+        before podman 5.8. A `since` without an offset is local time. The first of the last lines
+        may be cut (`quirks.TAIL_CUTS_A_LINE`), which `whole_log` does not do.
 
         With `follow` it goes on until the container ends; a silent container of an old podman lets
         the block be entered only with its first line (`quirks.LOG_HEADERS_LATE`).
@@ -392,7 +393,7 @@ class Container(ContainerFiles):
             "stderr": stderr,
             "follow": follow,
             "tail": tail,
-            "since": None if since is None else since.astimezone().isoformat(),
+            "since": None if since is None else rfc3339(since),
             "timestamps": timestamps or None,
         }
         decoder: Decoder[Chunk] = StampDecoder() if timestamps else FrameDecoder()

@@ -9,7 +9,7 @@ PodmanError
 │   ├── StreamTruncated       a stream ended in the middle of a frame or a record
 │   ├── OutputLost            a container printed more than podman passed on
 │   ├── LogIncomplete         podman's log does not hold what the container printed
-│   └── EventsLost            podman's record of events begins after the one told last
+│   └── EventsLost            podman's record of events begins after what was told
 ├── ServiceError              a private podman service could not be started
 └── APIError                  podman answered and refused (status, cause, message, method, path)
     ├── BadRequest            400
@@ -68,15 +68,15 @@ class LogIncomplete(ProtocolError):
 
 
 class EventsLost(ProtocolError):
-    """Podman's record of events does not reach back to the one told last: some may be missing.
+    """Podman's record of events does not reach back to what was told: some may be missing.
 
-    `since` is when that one happened.
+    `since` is until when all was told.
     """
 
     def __init__(self, since: datetime) -> None:
         super().__init__(
             f"podman has no record of its events since {since:%Y-%m-%d %H:%M:%S} UTC any more: "
-            "some are lost, so look at what there is now, and then go on with the same iterator"
+            "some may be lost, so look at what there is now, and then go on with the same iterator"
         )
         self.since = since
 

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from barasync.aiopodman.libpod import Libpod, encode_filters
-from barasync.aiopodman.models import Event
+from barasync.aiopodman.models import EPOCH, Event
 from barasync.aiopodman.streams import DecodedStream
 from barasync.aiopodman.wire.ndjson import RecordDecoder
+
+_NANOSECONDS = 1_000_000_000
+_NANOSECONDS_OF_MICROSECOND = 1_000
+
+
+def in_nanoseconds(time: datetime) -> int:
+    """Return a time in nanoseconds since the epoch; one without an offset is local time."""
+    microseconds = (time.astimezone(UTC) - EPOCH) // timedelta(microseconds=1)
+    return microseconds * _NANOSECONDS_OF_MICROSECOND
+
+
+def rfc3339(time: datetime | int) -> str:
+    """Return a time, or what `in_nanoseconds` has made of it, as podman reads it exactly."""
+    nanoseconds = time if isinstance(time, int) else in_nanoseconds(time)
+    seconds, rest = divmod(nanoseconds, _NANOSECONDS)
+    return f"{EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
 @asynccontextmanager
@@ -28,12 +44,8 @@ async def open_events(
     query = {
         "stream": stream,
         "filters": encode_filters(filters),
-        "since": _timestamp(since),
-        "until": _timestamp(until),
+        "since": since if since is None or isinstance(since, str) else rfc3339(since),
+        "until": None if until is None else rfc3339(until),
     }
     async with libpod.stream("GET", "events", query) as data:
         yield DecodedStream(data, RecordDecoder(Event))
-
-
-def _timestamp(moment: datetime | str | None) -> str | None:
-    return moment.astimezone().isoformat() if isinstance(moment, datetime) else moment

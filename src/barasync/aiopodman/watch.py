@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from time import time_ns
 
 import anyio
 from anyio import CancelScope
@@ -14,93 +15,29 @@ from barasync.aiopodman.errors import (
     ConnectError,
     EventsLost,
     PodmanError,
+    RequestTimeout,
     StreamTruncated,
     TransportError,
 )
-from barasync.aiopodman.events import open_events
+from barasync.aiopodman.events import in_nanoseconds, open_events, rfc3339
+from barasync.aiopodman.horizon import Horizon
 from barasync.aiopodman.libpod import Libpod
-from barasync.aiopodman.models import EPOCH, Event, moment
+from barasync.aiopodman.models import Event, moment
 from barasync.aiopodman.service_quirks import EVENTS_MISSED_AT_A_CUT
 
-LATE_SECONDS = 5
-"""How much older than the newest one an event may be that is written after it."""
+MOST_AHEAD = 64
+"""How many events are received before somebody asks for them."""
 
-MOST_KEPT = 10_000
-"""How many events of the last `LATE_SECONDS` are remembered, not to be told again."""
-
-_NANOSECONDS = 1_000_000_000
-_NANOSECONDS_OF_MICROSECOND = 1_000
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 5.0
+_LIFE_SECONDS = 1.0
+_REST_SECONDS = 0.25
 
 # What podman notes where it cuts its own file of events, in the place of what was before.
 _ROTATION = ("system", "log-rotation")
 _CUTS = {"type": ["system"], "event": ["log-rotation"]}
-
-_Key = tuple[int, str, str, str]
-
-
-class Horizon:
-    """Which events have been told, and since when to ask for more; without I/O.
-
-    Podman's processes each write their events themselves, so that a file of them is not quite in
-    the order of their times. What is asked for again overlaps with what was told, and what was told
-    is left out. Times are in nanoseconds since the epoch.
-
-    Invariant: a record that is still there begins, as far as it is asked for again, with an event
-    that was told: the one told last is in it, and what is before that was told as well.
-    """
-
-    def __init__(self, since: int) -> None:
-        self._floor = since
-        self._newest = since
-        self._told: set[_Key] = set()
-        self._by_time: list[_Key] = []
-        self._rejoining = False
-
-    @property
-    def since(self) -> int:
-        """The time after which events are to be asked for."""
-        return max(self._floor, self._newest - LATE_SECONDS * _NANOSECONDS)
-
-    @property
-    def newest(self) -> int:
-        """The time of the newest event that was told, or from which on they are asked for."""
-        return self._newest
-
-    def rejoin(self) -> None:
-        """Take note that the events after `since` come again, from the beginning."""
-        self._rejoining = bool(self._told)
-
-    def is_behind_a_gap(self, event: Event) -> bool:
-        """Tell whether an event is the first of a record in which the one told last is missing.
-
-        What was told before it is forgotten then: none of that can come again.
-        """
-        rejoining, self._rejoining = self._rejoining, False
-        if not rejoining or _key(event) in self._told:
-            return False
-        self._told.clear()
-        self._by_time.clear()
-        return True
-
-    def is_new(self, event: Event) -> bool:
-        """Tell whether an event has not been told yet, and take it as told."""
-        key = _key(event)
-        if key in self._told:
-            return False
-        self._newest = max(self._newest, event.time_nano)
-        self._told.add(key)
-        heapq.heappush(self._by_time, key)
-        self._forget()
-        return True
-
-    def _forget(self) -> None:
-        if len(self._by_time) > MOST_KEPT:
-            # What was forgotten must not be asked for again.
-            self._floor = max(self._floor, self._by_time[0][0] + 1)
-        while self._by_time and self._by_time[0][0] < self.since:
-            self._told.discard(heapq.heappop(self._by_time))
+# Podman takes no time for none; nothing has happened before this one.
+_EVER = datetime(1970, 1, 2, tzinfo=UTC)
 
 
 @asynccontextmanager
@@ -111,138 +48,228 @@ async def watch_events(
 
     Source: `GET /libpod/events`.
     """
-    watch = _Watch(libpod, filters, _nanoseconds(since or datetime.now(UTC)))
+    watch = _Watch(libpod, filters, in_nanoseconds(since or datetime.now(UTC)))
     raised: Exception | None = None
     try:
         async with anyio.create_task_group() as tasks:
+            cuts_are_minded = anyio.Event()
             if libpod.has(EVENTS_MISSED_AT_A_CUT):
-                tasks.start_soon(watch.mind_cuts)
+                tasks.start_soon(watch.mind_cuts, cuts_are_minded)
+            else:
+                cuts_are_minded.set()
+            tasks.start_soon(watch.read, cuts_are_minded)
             try:
                 yield watch
             except Exception as error:  # noqa: BLE001 - raised below, as it is and not in a group
                 raised = error
             tasks.cancel_scope.cancel()
     finally:
-        await watch.aclose()
+        watch.leave()
     if raised is not None:
         raise raised
 
 
+class _Pauses:
+    """The pauses between connections: none after one that was good for something."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._begun = math.inf
+
+    def begin(self) -> None:
+        """Take note that a connection has been opened."""
+        self._begun = anyio.current_time()
+
+    def end(self) -> None:
+        """Have no pause before the next connection."""
+        self._begun = -math.inf
+
+    async def wait(self) -> None:
+        """Wait before the next connection."""
+        has_lived = anyio.current_time() - self._begun >= _LIFE_SECONDS
+        longer = min(max(2 * self._seconds, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+        self._seconds = 0.0 if has_lived else longer
+        self._begun = math.inf
+        await anyio.sleep(self._seconds)
+
+
 class _Watch(AsyncIterator[Event]):
-    """The events of one connection after another."""
+    """The events of one connection after another.
+
+    A task of its own reads them, whether or not somebody asks: so an iteration may be cancelled at
+    any time, and how long a connection has lived is known.
+    """
 
     def __init__(self, libpod: Libpod, filters: Mapping[str, Sequence[str]], since: int) -> None:
         self._libpod = libpod
         self._filters = filters
         self._horizon = Horizon(since)
-        self._connection = AsyncExitStack()
-        self._events: AsyncIterator[Event] | None = None
+        self._send, self._receive = anyio.create_memory_object_stream[Event | PodmanError](
+            MOST_AHEAD
+        )
         self._waiting: CancelScope | None = None
-        self._cut = False
-        self._pause = 0.0
+        # Whether the events are to be asked for again, and until when those that came are told.
+        self._stale = False
+        self._cut = 0
+        self._again = False
+        self._failure: PodmanError | None = None
+        self._has_told_failure = False
+        self._go_on = anyio.Event()
+        self._goes_on = anyio.Event()
 
     async def __anext__(self) -> Event:
+        if self._has_told_failure:
+            self._has_told_failure = False
+            self._go_on.set()
         try:
-            while True:
-                if self._events is None:
-                    await anyio.sleep(self._pause)
-                    self._events = await self._open()
-                event = await self._next(self._events)
-                if event is None:
-                    await self.aclose()
-                    self._pause = _longer(self._pause)
-                    continue
-                if self._is_news(event):
-                    self._pause = 0.0
-                    return event
-        except BaseException:
-            # What was received and not told is asked for again by the next call.
-            await self.aclose()
-            raise
+            told = await self._receive.receive()
+        except (anyio.ClosedResourceError, anyio.EndOfStream):
+            raise RuntimeError("the block that this watch belongs to has been left") from None
+        if isinstance(told, PodmanError):
+            self._has_told_failure = not isinstance(told, EventsLost)
+            raise told
+        return told
 
-    async def mind_cuts(self) -> None:
-        """Have events asked for again whenever podman cuts its file of them; never returns.
+    def leave(self) -> None:
+        """Tell nothing any more."""
+        self._send.close()
+        self._receive.close()
 
-        Of a service that is away the others tell, which read the events.
+    async def read(self, may_begin: anyio.Event) -> None:
+        """Receive the events for those that ask for them; never returns.
+
+        After a failure the service is asked again once somebody has been told of it and asks.
         """
-        pause = 0.0
+        await may_begin.wait()
         while True:
-            with suppress(PodmanError):
-                async with open_events(
-                    self._libpod, filters=_CUTS, stream=True, since=None, until=None
-                ) as cuts:
+            try:
+                await self._read_connections()
+            except PodmanError as error:
+                self._failure = None
+                self._go_on = anyio.Event()
+                await self._send.send(error)
+                await self._go_on.wait()
+                goes_on, self._goes_on = self._goes_on, anyio.Event()
+                goes_on.set()
+
+    async def mind_cuts(self, are_minded: anyio.Event) -> None:
+        """Have events asked for again whenever podman cuts its file of them; never returns."""
+        pauses = _Pauses()
+        while True:
+            try:
+                await self._follow_cuts(pauses, are_minded)
+            except PodmanError as error:
+                are_minded.set()
+                # Whoever reads tells of it, and of its own failure where that has one as well.
+                self._failure = error
+                self._stop_waiting()
+                await self._goes_on.wait()
+            await pauses.wait()
+
+    async def _follow_cuts(self, pauses: _Pauses, are_minded: anyio.Event) -> None:
+        async with open_events(
+            self._libpod, filters=_CUTS, stream=True, since=None, until=None
+        ) as cuts:
+            pauses.begin()
+            if are_minded.is_set():
+                # Until now nobody would have told of one.
+                self._ask_again()
+            are_minded.set()
+            try:
+                async for cut in cuts:
+                    self._horizon.cut(cut.time_nano)
+                    self._cut = cut.time_nano
                     self._ask_again()
-                    pause = 0.0
-                    async for _ in cuts:
-                        self._ask_again()
-            pause = _longer(pause)
-            await anyio.sleep(pause)
+            except (TransportError, StreamTruncated):
+                return
 
     def _ask_again(self) -> None:
-        self._cut = True
+        self._stale = True
+        self._stop_waiting()
+
+    def _stop_waiting(self) -> None:
         if self._waiting is not None:
             self._waiting.cancel()
 
-    async def aclose(self) -> None:
-        """Close the connection; nothing happens where there is none."""
-        self._events = None
-        with CancelScope(shield=True):
-            await self._connection.aclose()
-
-    async def _open(self) -> AsyncIterator[Event]:
-        self._cut = False
-        self._horizon.rejoin()
-        return await self._connection.enter_async_context(
-            open_events(
+    async def _read_connections(self) -> None:
+        pauses = _Pauses()
+        while True:
+            self._stale = False
+            self._cut = 0
+            async with open_events(
                 self._libpod,
                 filters=self._filters,
                 stream=True,
-                since=_timestamp(self._horizon.since),
+                since=rfc3339(self._horizon.since),
                 until=None,
-            )
-        )
+            ) as events:
+                pauses.begin()
+                await self._pass_on(events, pauses)
+            await pauses.wait()
 
-    def _is_news(self, event: Event) -> bool:
-        """Tell whether an event is to be told.
-
-        Raises:
-            EventsLost: some before it are not to be had any more.
-        """
-        if (event.type, event.action) == _ROTATION:
-            return False
-        if self._horizon.is_behind_a_gap(event):
-            raise EventsLost(moment(self._horizon.newest))
-        return self._horizon.is_new(event)
+    async def _pass_on(self, events: AsyncIterator[Event], pauses: _Pauses) -> None:
+        """Pass on the events of a connection until they have to be asked for again."""
+        again, self._again = self._again, True
+        try:
+            if again:
+                await self._look_for_a_gap()
+            while (event := await self._next(events)) is not None:
+                if not _is_rotation(event) and self._horizon.is_new(event):
+                    pauses.end()
+                    await self._send.send(event)
+        except (ConnectError, RequestTimeout):
+            raise
+        except (TransportError, StreamTruncated):
+            return
+        if self._stale:
+            pauses.end()
 
     async def _next(self, events: AsyncIterator[Event]) -> Event | None:
         """Return the next event, `None` where they have to be asked for again."""
-        if self._cut:
-            return None
+        if self._failure is not None:
+            raise self._failure
+        if self._stale:
+            return await self._rest(events)
+        began = time_ns()
         try:
             with CancelScope() as self._waiting:
                 return await anext(events, None)
-        except ConnectError:
-            raise
-        except (TransportError, StreamTruncated):
-            return None
         finally:
             self._waiting = None
+            self._horizon.wait(began, time_ns())
+        if self._failure is not None:
+            raise self._failure
         return None
 
+    async def _rest(self, events: AsyncIterator[Event]) -> Event | None:
+        """Return the next of those events that had come before podman cut its file.
 
-def _longer(pause: float) -> float:
-    return min(max(2 * pause, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+        What came after that comes again, behind what podman has left out.
+        """
+        with anyio.move_on_after(_REST_SECONDS):
+            event = await anext(events, None)
+            return event if event is not None and event.time_nano <= self._cut else None
+        return None
+
+    async def _look_for_a_gap(self) -> None:
+        """Have it told where podman's record does not go back to what was told."""
+        oldest = await self._oldest()
+        complete = self._horizon.complete
+        if self._horizon.is_behind_a_gap(oldest) and complete is not None:
+            await self._send.send(EventsLost(moment(complete)))
+
+    async def _oldest(self) -> Event | None:
+        """Return the oldest event of podman's record, whatever it is of."""
+        with anyio.move_on_after(self._libpod.transport.timeout):
+            async with open_events(
+                self._libpod, filters={}, stream=False, since=_EVER, until=None
+            ) as events:
+                async for event in events:
+                    if not _is_rotation(event):
+                        return event
+                return None
+        raise RequestTimeout("podman did not tell in time what the oldest of its events is")
 
 
-def _key(event: Event) -> _Key:
-    return event.time_nano, event.type, event.action, event.actor.id
-
-
-def _nanoseconds(time: datetime) -> int:
-    microseconds = (time - EPOCH) // timedelta(microseconds=1)
-    return microseconds * _NANOSECONDS_OF_MICROSECOND
-
-
-def _timestamp(nanoseconds: int) -> str:
-    seconds, rest = divmod(nanoseconds, _NANOSECONDS)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+def _is_rotation(event: Event) -> bool:
+    return (event.type, event.action) == _ROTATION
