@@ -102,7 +102,7 @@ async def test_on_a_terminal_of_80_columns_no_line_of_the_list_is_longer(
 
     assert heading.split()[0] == "RUN"
     assert line.split()[:3] == [run, "arm64-release", "running"]
-    assert len(line.removesuffix(digits)) + len(digits) <= 80
+    assert len(line) <= 80
     assert f"barasync-{run}-arm64-release-1" in piped
 
 

@@ -21,6 +21,7 @@ from barasync.aiopodman.lifetime import remove_persistently
 from barasync.cli.cleaning import exit_code, told
 from barasync.cli.connect import Connection, reach
 from barasync.cli.containers import listed_containers, podman_at
+from barasync.cli.printing import Printer, printing
 from barasync.cli.resolution import called, is_live, resolve
 from barasync.engine.detached import is_detached
 from barasync.engine.identity import RUN, Identity, Liveness
@@ -65,8 +66,11 @@ async def stop_containers(
         await podman.containers.handle(container.id).stop(timeout=grace)
         return "stopped"
 
-    async with reach(url, environ, notify=_notify) as reached:
-        return await end_containers(reached.podman, words, stop, verb="stop", ended=[])
+    with printing(environ) as printer:
+        async with reach(url, environ, notify=_notify) as reached:
+            return await end_containers(
+                reached.podman, words, stop, verb="stop", printer=printer, ended=[]
+            )
 
 
 async def remove_containers(
@@ -95,16 +99,18 @@ async def remove_containers(
         return "removed"
 
     ended: list[ContainerSummary] = []
-    async with reach(url, environ, notify=_notify) as reached:
-        try:
-            code = await end_containers(reached.podman, words, remove, verb="remove", ended=ended)
-            runs = _detached_runs(ended)
-            if runs:
-                code = max(code, await _remove_places(await reached.look(), runs))
-        except anyio.get_cancelled_exc_class():
-            for run in sorted(_detached_runs(ended)):
-                _notify(f"networks and volumes of run {run} may be left; {_CLEAN}")
-            raise
+    with printing(environ) as printer:
+        async with reach(url, environ, notify=_notify) as reached:
+            try:
+                code = await end_containers(
+                    reached.podman, words, remove, verb="remove", printer=printer, ended=ended
+                )
+                if runs := _detached_runs(ended):
+                    code = max(code, await _remove_places(await reached.look(), runs, printer))
+            except anyio.get_cancelled_exc_class():
+                for run in sorted(_detached_runs(ended)):
+                    _notify(f"networks and volumes of run {run} may be left; {_CLEAN}")
+                raise
     return code
 
 
@@ -114,6 +120,7 @@ async def end_containers(
     end: End,
     *,
     verb: str,
+    printer: Printer,
     ended: MutableSequence[ContainerSummary],
 ) -> int:
     """End what the words mean, and return the exit code; `ended` gets those that need no more.
@@ -123,10 +130,12 @@ async def end_containers(
 
     Raises:
         ConfigError: a word means no container, or several; nothing is ended then.
+        ExceptionGroup: of a `CannotWrite`.
     """
     containers = await listed_containers(podman)
     doomed = {each.id: each for each in (resolve(word, containers) for word in words)}
     limiter = anyio.CapacityLimiter(_AT_ONCE)
+    codes = [EXIT_OK]
 
     async def end_one(container: ContainerSummary) -> None:
         name, interrupted = called(container), f"interrupted; {verb} was not begun"
@@ -135,16 +144,21 @@ async def end_containers(
                 interrupted = f"interrupted; podman was asked to {verb} it, and may still do so"
                 kept, fate = await _fate(podman, container, end)
         except anyio.get_cancelled_exc_class():
-            typer.echo(f"{name}: {interrupted}")
+            await printer.print(f"{name}: {interrupted}")
             raise
         if not kept:
             ended.append(container)
-        typer.echo(f"{name}: {fate}")
+        codes.append(await printer.print(f"{name}: {fate}"))
 
-    async with anyio.create_task_group() as group:
-        for container in doomed.values():
-            group.start_soon(end_one, container)
-    return EXIT_OK if len(ended) == len(doomed) else EXIT_NOT_PASSED
+    try:
+        async with anyio.create_task_group() as group:
+            for container in doomed.values():
+                group.start_soon(end_one, container)
+    finally:
+        await printer.print_last()
+    if len(ended) < len(doomed):
+        codes.append(EXIT_NOT_PASSED)
+    return max(codes)
 
 
 def _detached_runs(ended: Iterable[ContainerSummary]) -> set[str]:
@@ -152,7 +166,7 @@ def _detached_runs(ended: Iterable[ContainerSummary]) -> set[str]:
     return {each.labels[RUN] for each in ended if is_detached(each.names, each.labels)}
 
 
-async def _remove_places(connection: Connection, runs: Collection[str]) -> int:
+async def _remove_places(connection: Connection, runs: Collection[str], printer: Printer) -> int:
     """Remove what detached containers of dead runs were in; say what stays, and return the code."""
     podman, cgroups = connection.podman, connection.cgroups
     identity = await to_thread.run_sync(Identity.current)
@@ -170,7 +184,7 @@ async def _remove_places(connection: Connection, runs: Collection[str]) -> int:
     removals = await remove_leftovers(podman, cgroups, dead)
     for removal in removals:
         if removal.fate is not Fate.REMOVED:
-            typer.echo(told(removal))
+            await printer.print(told(removal))
     return max(EXIT_NOT_PASSED if unlisted else EXIT_OK, exit_code(removals))
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import anyio
+
 from barasync.cli.standard_streams import STDOUT, CannotWrite
 from barasync.cli.terminal import channels
 from barasync.errors import EXIT_OK, EXIT_UNREAD
 from barasync.report.channel import Channel
 from barasync.report.writer import Writer
+
+_LAST_SECONDS = 2.0
 
 
 class Printer:
@@ -22,13 +26,21 @@ class Printer:
     async def print(self, text: str) -> int:
         """Print text and the end of its line; return once that is written.
 
-        Returns `EXIT_UNREAD` where nobody reads any more, else `EXIT_OK`. When cancelled it may
-        still be written.
+        Returns `EXIT_UNREAD` where nobody reads any more, else `EXIT_OK`. When cancelled it is
+        still written, if `print_last` gets to it.
 
         Raises:
             CannotWrite: it cannot be written.
         """
         await self._writer.write(self.channel.encode(f"{text}\n"))
+        return self._exit_code()
+
+    async def print_last(self) -> None:
+        """Wait until what was printed is written, for `_LAST_SECONDS`, also when cancelled."""
+        with anyio.move_on_after(_LAST_SECONDS, shield=True):
+            await self._writer.write(b"")
+
+    def _exit_code(self) -> int:
         if self.channel.problem is not None:
             raise CannotWrite.because(STDOUT, self.channel.problem)
         return EXIT_UNREAD if self.channel.closed else EXIT_OK
