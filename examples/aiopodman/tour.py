@@ -54,7 +54,7 @@ async def execute(podman: Podman, image: str) -> None:
     """Execute another command in a container that runs."""
     async with temporary(podman.containers, ContainerSpec(image=image, command=IDLE)) as container:
         await container.start()
-        spec = ExecSpec(command=("sh", "-c", "echo I am $NAME; exit 7"), environment={"NAME": "me"})
+        spec = ExecSpec(command=("sh", "-c", "echo I am $NAME; exit 7"), env={"NAME": "me"})
         session = await container.exec(spec)
         async with session.attached() as attachment:
             await show_output(attachment.output)

@@ -96,9 +96,9 @@ async def test_environment_user_and_directory_are_those_asked_for(
 ) -> None:
     spec = replace(
         script('echo "$(id -u):$(id -g) $(pwd) $A"'),
-        environment={"A": "1 = 2 ä"},
+        env={"A": "1 = 2 ä"},
         user="1234:55",
-        working_directory="/tmp",
+        work_dir="/tmp",
     )
     async with running(podman, busybox) as container:
         result = await execute(container, spec)
@@ -160,7 +160,7 @@ async def test_exec_refuses_in_output__so_that_becomes_the_error(
     podman: Podman, busybox: str
 ) -> None:
     missing = ExecSpec(command=("no-such-command",))
-    nowhere = replace(script("true"), working_directory="/nowhere")
+    nowhere = replace(script("true"), work_dir="/nowhere")
 
     async with running(podman, busybox) as container:
         for spec in (missing, replace(missing, terminal=True), nowhere):

@@ -248,9 +248,7 @@ async def test_cancelled_while_nothing_comes_it_leaves_no_connection(tmp_path: P
 
 async def test_exec_sends_the_spec_with_keys_that_nobody_types() -> None:
     service = answering(201, json={"Id": "5e55"})
-    spec = ExecSpec(
-        command=("env",), environment={"A": "1"}, user="1", working_directory="/tmp", stdin=True
-    )
+    spec = ExecSpec(command=("env",), env={"A": "1"}, user="1", work_dir="/tmp", stdin=True)
 
     async with service.client() as podman:
         session = await podman.containers.handle(ID).exec(spec)

@@ -31,9 +31,9 @@ _NO_KEYS = ",".join(["ctrl-@"] * 16)
 class ExecSpec:
     """A command that is to run in a container beside its own.
 
-    `environment` comes on top of the container's. `user` and `working_directory` are the
-    container's where they are `None`. With `terminal` the command has one, and its two output
-    streams are one; without `stdin` it reads from nothing.
+    `env` comes on top of the container's. `user` and `work_dir` are the container's where they are
+    `None`. With `terminal` the command has one, and its two output streams are one; without `stdin`
+    it reads from nothing.
 
     `detach_keys` are podman's own, such as `ctrl-p,ctrl-q`, which end the output; by default there
     are none that anybody types, and every byte reaches the command.
@@ -44,9 +44,9 @@ class ExecSpec:
     """
 
     command: tuple[str, ...]
-    environment: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
     user: str | None = None
-    working_directory: str | None = None
+    work_dir: str | None = None
     terminal: bool = False
     stdin: bool = False
     privileged: bool = False
@@ -61,9 +61,9 @@ class ExecSpec:
         """Return the create body. Source: `POST /libpod/containers/{id}/exec`."""
         return {
             "Cmd": list(self.command),
-            "Env": [f"{name}={value}" for name, value in self.environment.items()],
+            "Env": [f"{name}={value}" for name, value in self.env.items()],
             "User": self.user or "",
-            "WorkingDir": self.working_directory or "",
+            "WorkingDir": self.work_dir or "",
             "Tty": self.terminal,
             "AttachStdin": self.stdin,
             "AttachStdout": True,

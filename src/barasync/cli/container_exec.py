@@ -54,9 +54,9 @@ class ExecRequest:
         told = {"TERM": kind or "xterm"} if self.terminal else {}
         return ExecSpec(
             command=self.command,
-            environment={**told, **self.environment},
+            env={**told, **self.environment},
             user=self.user,
-            working_directory=self.working_directory,
+            work_dir=self.working_directory,
             terminal=self.terminal,
             stdin=True,
         )
