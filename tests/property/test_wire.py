@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from barasync.aiopodman.errors import ProtocolError
 from barasync.aiopodman.models import TransferProgress
 from barasync.aiopodman.wire.archive import ArchiveCheck
-from barasync.aiopodman.wire.frames import FrameDecoder, RawDecoder
+from barasync.aiopodman.wire.frames import FrameDecoder, RawDecoder, StampDecoder
 from barasync.aiopodman.wire.lines import Ending, LineSplitter
 from barasync.aiopodman.wire.ndjson import RecordDecoder
 from barasync.aiopodman.wire.reference import InvalidReference, parse_reference
@@ -41,19 +41,25 @@ def lines() -> Parser:
     return LineSplitter(max_bytes=LIMIT)
 
 
-PARSERS = [frames, records, lines, ArchiveCheck, RawDecoder]
+PARSERS = [frames, StampDecoder, records, lines, ArchiveCheck, RawDecoder]
 
 frame = st.builds(
     lambda stream, payload: struct.pack(">B3xL", stream, len(payload)) + payload,
     st.integers(0, 2),
     st.binary(max_size=40),
 )
+entry = st.builds(
+    lambda stream, text: struct.pack(">B3xL", stream, len(text) + 5) + b"noon " + text,
+    st.integers(0, 2),
+    st.binary(max_size=10) | st.sampled_from([b"", b"a\n", b"a", b"\n"]),
+)
 record = st.dictionaries(st.sampled_from(["id", "stream", "x"]), st.text(max_size=3)).map(
     lambda value: json.dumps(value).encode() + b"\n"
 )
 plausible = st.lists(frame | record | st.binary(max_size=20), max_size=8).map(b"".join)
+entries = st.lists(entry | entry | frame, max_size=8).map(b"".join)
 text = st.text(alphabet="ab€😀\r\n", max_size=80).map(str.encode)
-anything = st.binary(max_size=200) | plausible | text
+anything = st.binary(max_size=200) | plausible | entries | text
 
 
 @st.composite

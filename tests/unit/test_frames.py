@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import pytest
 
@@ -144,3 +145,29 @@ def test_a_log_with_times_that_ends_inside_an_entry_is_truncated(cut: int) -> No
 
     with pytest.raises(StreamTruncated):
         decoder.finish()
+
+
+class Counted(bytes):
+    """Bytes that count how many of them are copied by slicing."""
+
+    copied = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        if isinstance(key, slice):
+            Counted.copied += len(found)
+            return Counted(found)
+        return found
+
+
+@pytest.mark.parametrize("decoder", [FrameDecoder, StampDecoder])
+def test_what_comes_at_once_is_copied_once_however_short_its_entries_are(
+    decoder: type[FrameDecoder | StampDecoder],
+) -> None:
+    data = frame(1, NOON + b"\n") * 2000
+    Counted.copied = 0
+
+    (chunk,) = decoder().feed(Counted(data))
+
+    assert chunk.data == (NOON + b"\n") * 2000
+    assert Counted.copied <= 2 * len(data)

@@ -140,24 +140,35 @@ class StampDecoder:
         """Yield what `data` completes. Exhaust the iterator before the next call.
 
         Raises:
-            FrameError: a header is malformed, or an entry does not begin with a time.
+            FrameError: a header is malformed, or an entry does not begin with a time; everything
+                before it has been yielded.
         """
+        if self._header:
+            data = self._header + data
+            self._header = b""
+        position, end = 0, len(data)
         pieces: list[bytes] = []
-        while data:
-            if not self._remaining:
-                wanted = _HEADER.size - len(self._header)
-                self._header, data = self._header + data[:wanted], data[wanted:]
-                if len(self._header) < _HEADER.size:
+        try:
+            while position < end:
+                if self._remaining:
+                    piece = data[position : position + self._remaining]
+                    position += len(piece)
+                    self._remaining -= len(piece)
+                    pieces.append(self._text(piece))
+                    continue
+                if end - position < _HEADER.size:
+                    self._header = data[position:]
                     break
-                stream = self._begin()
-                if stream is not self._stream and pieces:
+                following = self._begin(data, position)
+                position += _HEADER.size
+                if following is not self._stream and any(pieces):
                     yield Chunk(self._stream, b"".join(pieces))
                     pieces = []
-                self._stream = stream
-                continue
-            piece, data = data[: self._remaining], data[self._remaining :]
-            self._remaining -= len(piece)
-            pieces.append(self._text(piece))
+                self._stream = following
+        except FrameError:
+            if any(pieces):
+                yield Chunk(self._stream, b"".join(pieces))
+            raise
         if any(pieces):
             yield Chunk(self._stream, b"".join(pieces))
 
@@ -171,32 +182,32 @@ class StampDecoder:
             raise StreamTruncated("the log ends inside an entry")
         return iter(())
 
-    def _begin(self) -> Stream:
-        """Take note of the frame that `_header` announces, and forget that; return its stream."""
-        word, self._remaining = _HEADER.unpack(self._header)
+    def _begin(self, data: bytes, position: int) -> Stream:
+        """Take note of the frame whose header is at a position; return its stream."""
+        word, self._remaining = _HEADER.unpack_from(data, position)
+        self._stamp = b""
         stream = _STREAMS.get(word)
         if stream is None:
-            raise _malformed(self._header)
-        self._header = b""
-        self._stamp = b""
+            raise _malformed(data[position : position + _HEADER.size])
         return stream
 
     def _text(self, piece: bytes) -> bytes:
         """Return what is to be shown of a piece of an entry."""
-        if self._stamp is not None:
-            stamp, space, piece = (self._stamp + piece).partition(_SPACE)
-            if len(stamp) > _LONGEST_STAMP or not (space or self._remaining):
-                raise FrameError(f"an entry of the log begins with {stamp[:80]!r}: that is no time")
-            if not space:
-                self._stamp = stamp
-                return b""
-            self._stamp = None
-            shown = b"" if self._within_line.get(self._stream) else stamp + space
-        else:
-            shown = b""
-        if piece:
+        if self._stamp is None:
             self._within_line[self._stream] = piece[-1] != _NEWLINE
-        return shown + piece
+            return piece
+        piece = self._stamp + piece
+        text = piece.find(_SPACE, 0, _LONGEST_STAMP + 1) + 1
+        if not text:
+            if len(piece) > _LONGEST_STAMP or not self._remaining:
+                raise FrameError(f"an entry of the log begins with {piece[:80]!r}: that is no time")
+            self._stamp = piece
+            return b""
+        self._stamp = None
+        shown = piece[text:] if self._within_line.get(self._stream) else piece
+        if text < len(piece):
+            self._within_line[self._stream] = piece[-1] != _NEWLINE
+        return shown
 
 
 def _malformed(header: bytes) -> FrameError:
