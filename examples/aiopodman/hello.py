@@ -15,7 +15,8 @@ async def main(url: str, image_name: str) -> None:
         async with temporary(podman.containers, spec) as container:
             async with container.start_attached() as chunks:
                 async for chunk in chunks:
-                    print(chunk.data.decode(), end="")
+                    # Bytes as they are: a chunk may end within a character.
+                    sys.stdout.buffer.write(chunk.data)
             print("exit code", await container.wait())
 
 

@@ -15,13 +15,16 @@ from collections.abc import AsyncIterator
 import anyio
 
 from barasync.aiopodman import (
+    Chunk,
     Container,
     ContainerSpec,
     Endpoint,
     Event,
     EventsLost,
     ExecSpec,
+    LineSplitter,
     Podman,
+    Stream,
     temporary,
 )
 
@@ -65,9 +68,9 @@ async def live(podman: Podman, image: str, number: int) -> None:
     async with temporary(podman.containers, spec) as container:
         # It has to be read all the time, so whatever else is to be done is another task.
         async with container.start_attached() as chunks, anyio.create_task_group() as tasks:
-            async for chunk in chunks:
-                show(number, chunk.data)
-                if chunk.data.startswith(b"waiting"):
+            async for line in split_lines(chunks):
+                show(number, line)
+                if line == b"waiting":
                     tasks.start_soon(let_go, container, number)
         # The end of the output is no verdict, and comes some milliseconds before there is one.
         print(f"{number} ended with {await container.wait()}", flush=True)
@@ -77,8 +80,8 @@ async def let_go(container: Container, number: int) -> None:
     """Execute another command in the container: what the first one waits for."""
     session = await container.exec(ExecSpec(command=("sh", "-c", "echo now; touch /tmp/go")))
     async with session.attached() as attachment:
-        async for chunk in attachment.output:
-            show(number, chunk.data)
+        async for line in split_lines(attachment.output):
+            show(number, line)
 
 
 async def show_events(events: AsyncIterator[Event]) -> None:
@@ -95,10 +98,20 @@ async def show_events(events: AsyncIterator[Event]) -> None:
         print(f"no more events are shown: {lost}", flush=True)
 
 
-def show(number: int, data: bytes) -> None:
-    """Show what a container has printed."""
-    for line in data.decode(errors="replace").splitlines():
-        print(f"{number} | {line}", flush=True)
+async def split_lines(chunks: AsyncIterator[Chunk]) -> AsyncIterator[bytes]:
+    """Yield output by lines, and what has no end of line; a chunk may end anywhere in one."""
+    splitters = {stream: LineSplitter() for stream in Stream}
+    async for chunk in chunks:
+        for line in splitters[chunk.stream].feed(chunk.data):
+            yield line.data
+    for splitter in splitters.values():
+        for line in splitter.finish():
+            yield line.data
+
+
+def show(number: int, line: bytes) -> None:
+    """Show a line that a container has printed."""
+    print(f"{number} | {line.decode(errors='replace')}", flush=True)
 
 
 if __name__ == "__main__":

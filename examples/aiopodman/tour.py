@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import secrets
+import sys
 from collections.abc import AsyncIterator
+from functools import partial
 
 import anyio
 
@@ -26,6 +28,7 @@ from barasync.aiopodman import (
     Podman,
     PodSpec,
     SecretFile,
+    answered,
     create_shielded,
     temporary,
 )
@@ -47,7 +50,9 @@ async def main(url: str, image_name: str) -> None:
 async def show_output(chunks: AsyncIterator[Chunk]) -> None:
     """Show what a command prints, until it ends."""
     async for chunk in chunks:
-        print(chunk.data.decode(errors="replace"), end="", flush=True)
+        # Bytes as they are: a chunk may end within a character.
+        sys.stdout.buffer.write(chunk.data)
+        sys.stdout.flush()
 
 
 async def execute(podman: Podman, image: str) -> None:
@@ -129,9 +134,11 @@ async def check(podman: Podman, image: str) -> None:
 
 async def share(podman: Podman, image: str) -> None:
     """Keep files in a volume, and give a container a secret."""
-    await podman.volumes.create(NAME, labels={"example": "yes"})
-    await podman.secrets.create(NAME, b"hunter2\n")
+    volume = partial(podman.volumes.create, NAME, labels={"example": "yes"})
+    secret = partial(podman.secrets.create, NAME, b"hunter2\n")
     try:
+        await answered(volume, within=60, cancelled=30)
+        await answered(secret, within=60, cancelled=30)
         for script in ("cat /run/secrets/word >/kept/file", "cat /kept/file"):
             spec = ContainerSpec(
                 image=image,
@@ -154,8 +161,8 @@ async def share(podman: Podman, image: str) -> None:
 async def group(podman: Podman, image: str) -> None:
     """Start, look at, stop and remove two containers that share a network."""
     pod = PodSpec(name=NAME, infra_image=image, infra_command=IDLE)
-    await podman.pods.create(pod)
     try:
+        await answered(lambda: podman.pods.create(pod), within=60, cancelled=30)
         for name in ("one", "two"):
             spec = ContainerSpec(
                 image=image, name=f"{NAME}-{name}", command=IDLE, pod=NAME, network="pod"
