@@ -40,7 +40,7 @@ def test_a_shell_that_was_left_is_found_again_as_it_was_and_has_an_exit_code_of_
         terminal.send(KEYS)
         name = detached(terminal)
         assert terminal.wait() == 0
-        first = terminal.output.partition(b"barasync: barasync-")[0]
+        first = terminal.output.partition(b"\r\nbarasync: barasync-")[0]
 
     try:
         with barasync.on_terminal("container", "attach", name, columns=101, rows=33) as terminal:

@@ -39,6 +39,7 @@ class Echo:
     def __init__(self) -> None:
         self._say, self._said = anyio.create_memory_object_stream[Chunk](1000)
         self.refusals = 0
+        self.here: Here | None = None
 
     @property
     async def output(self) -> AsyncIterator[Chunk]:
@@ -51,6 +52,11 @@ class Echo:
     async def send(self, data: bytes) -> None:
         if data == b"end":
             self._say.close()
+        elif data == b"prompt":
+            await self._say.send(Chunk(Stream.STDOUT, b"$ "))
+        elif data == b"print":
+            assert self.here is not None
+            self.here.error.print("one", "two")
         elif data == b"defect":
             raise ZeroDivisionError("a defect")
         elif data == b"deaf":
@@ -145,12 +151,15 @@ def _main() -> None:
             return await attach(interrupts)
         stub = _KINDS[kind]()
         stub.refusals = kind == "late"
+        stub.here = Here.of(interrupts, os.environ)
         end = await converse(
             stub,
-            Here.of(interrupts, os.environ),
+            stub.here,
             resize=stub.resize if "terminal" in more else None,
             detach_keys=parse_detach_keys(DEFAULT),
         )
+        if stub.here.error.terminal:
+            stub.here.error.print("over")
         _say(end.name)
         return _OWN_CODE if end.exit_code is None else end.exit_code
 

@@ -19,6 +19,19 @@ def test_text_is_written_in_the_encoding_of_the_stream() -> None:
     assert device.data == b"caf\xe9 ?\ntwo\n"
 
 
+def test_lines_for_a_terminal_in_raw_mode_begin_at_its_beginning() -> None:
+    device = Capture()
+    channel = Channel(device, terminal=True)
+
+    channel.raw = True
+    channel.print("one\ntwo", "three")
+    channel.write(b"as it is\n")
+    channel.raw = False
+    channel.print("four")
+
+    assert device.data == b"one\r\ntwo\r\nthree\r\nas it is\nfour\n"
+
+
 def test_an_unknown_encoding_counts_as_ascii() -> None:
     assert Channel(Capture(), encoding="no-such-encoding").encode("café") == b"caf?"
 

@@ -157,6 +157,43 @@ def test_a_size_that_was_refused_is_told_again_once_the_container_prints() -> No
         assert tty.output.count(b"<size") == 2
 
 
+def test_lines_that_are_printed_meanwhile_begin_at_the_beginning() -> None:
+    with talking() as tty:
+        tty.expect(b"ready")
+        tty.send(b"print")
+        tty.expect(b"one\r\ntwo\r\n")
+        tty.signal(signal.SIGTSTP)
+        tty.wait_for("stopped")
+        tty.signal(signal.SIGCONT)
+        wait_until(tty.is_raw, "it is raw again")
+        tty.send(b"print")
+        tty.expect(b"one\r\ntwo\r\n")
+        tty.send(b"end")
+        # The terminal makes two of one again.
+        tty.expect(b"over\r\n")
+
+        assert tty.wait() == 5
+        assert b"\r\r\n" not in tty.output.partition(b"<ENDED>")[0]
+
+
+def test_what_is_said_after_the_keys_that_detach_begins_a_line() -> None:
+    with talking() as tty:
+        tty.expect(b"ready")
+        tty.send(b"prompt")
+        tty.expect(b"$ ")
+        tty.send(KEYS)
+
+        assert tty.wait() == 0
+        assert b"$ \r\nover\r\n<DETACHED>" in tty.output
+
+    with talking() as tty:
+        tty.expect(b"ready\r\n")
+        tty.send(KEYS)
+
+        assert tty.wait() == 0
+        assert b"ready\r\nover\r\n<DETACHED>" in tty.output
+
+
 def test_a_stop_from_outside_gives_the_terminal_back_until_it_goes_on() -> None:
     with talking(columns=101, rows=33) as tty:
         before = tty.attributes()

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from barasync.cli.execute import Executed, Execution, execute
 from barasync.cli.interrupts import Interrupts, finish
-from barasync.cli.standard_streams import STDOUT, CannotWrite
+from barasync.cli.standard_streams import STDIN, STDOUT, CannotWrite
 from barasync.cli.talking import Talking
 from barasync.cli.terminal import (
     channels,
@@ -96,14 +96,14 @@ def show_shell(execution: Execution, detach_keys: bytes, *, stdin: bool) -> NoRe
 
     Without `stdin` nothing is read here.
     """
-    _out, error = channels(execution.environ)
+    out, error = channels(execution.environ)
     (cell,) = execution.plan.cells
     bound = bound_to_command(cell)
     if bound is not None and detach_keys and stdin and is_terminal():
         error.print(f"note: it cannot be detached: {bound}")
 
     async def command(interrupts: Interrupts) -> int:
-        here = Here.of(interrupts, execution.environ, stdin=stdin)
+        here = Here(interrupts, out, error, STDIN if stdin else None)
         masker = Masker(execution.secrets.values())
         keys = b"" if bound is not None else detach_keys
         talking = Talking(here, keys, execution.environ.get("TERM") or None, masker)

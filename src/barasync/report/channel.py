@@ -80,6 +80,7 @@ class Channel:
     `terminal` says that a person's terminal is at the other end; then containers' output has to be
     neutralised. `size` tells its columns and lines. When the device fails, the channel goes silent
     and the run goes on: `closed` is set, and `problem` too unless the reader has just gone.
+    `raw` is set while that terminal is in raw mode, in which a line feed alone goes straight down.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Channel:
         self.style = Style.of(encoding, colour=colour)
         self.size = size
         self.closed = False
+        self.raw = False
         self.problem: OSError | None = None
         self._device = device
 
@@ -127,7 +129,8 @@ class Channel:
 
     def print(self, *lines: str) -> None:
         """Write lines of text; what the stream's encoding lacks is replaced."""
-        self.write(self.encode("".join(f"{line}\n" for line in lines)))
+        text = "".join(f"{line}\n" for line in lines)
+        self.write(self.encode(text.replace("\n", "\r\n") if self.raw else text))
 
     def encode(self, text: str) -> bytes:
         """Return text in the stream's encoding; what that lacks is replaced."""

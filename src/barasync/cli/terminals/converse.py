@@ -69,8 +69,9 @@ async def converse(
     would still be shown long after Ctrl-C. Podman's monitor waits as well meanwhile and takes
     nothing that is typed; the keys that detach are found all the same.
 
-    The attachment stays open. Cancelled, it leaves the terminal as it was; a piece that waits to be
-    written may still be, for as long as the process lasts.
+    Who detaches is at the beginning of a line then. The attachment stays open. Cancelled, it leaves
+    the terminal as it was; a piece that waits to be written may still be, for as long as the
+    process lasts.
 
     Raises:
         PodmanError: the connection broke.
@@ -82,8 +83,14 @@ async def converse(
         mode = None
         if conversation.is_raw:
             assert here.stdin is not None
-            changed = conversation.ask_for_size
-            mode = stack.enter_context(raw_mode(here.stdin, here.interrupts, changed=changed))
+            mode = stack.enter_context(
+                raw_mode(
+                    here.stdin,
+                    here.interrupts,
+                    channels=(here.out, here.error),
+                    changed=conversation.ask_for_size,
+                )
+            )
         return await conversation.hold(out, error, mode)
 
 
@@ -100,6 +107,7 @@ class _Conversation:
         self._scope = anyio.CancelScope()
         self._size_asked = anyio.Event()
         self._size_refused: bool | None = None
+        self._within_a_line = False
 
     def ask_for_size(self) -> None:
         """Have the container's terminal take the size of ours."""
@@ -119,6 +127,10 @@ class _Conversation:
         if isinstance(self._end, Exception):
             raise self._end
         assert self._end is not None
+        if self._end is End.DETACHED and self._within_a_line and self._here.out.terminal:
+            # What is said now is not to stand behind a prompt.
+            with anyio.move_on_after(_LAST_WORDS_SECONDS):
+                await out.write(b"\r\n")
         return self._end
 
     async def _guard(self, part: Callable[[], Awaitable[None]]) -> None:
@@ -142,6 +154,7 @@ class _Conversation:
                 _require_written(self._here.error, "stderr")
             else:
                 await out.write(chunk.data)
+                self._within_a_line = not chunk.data.endswith(b"\n")
                 _require_written(self._here.out, "stdout")
             if self._here.out.closed:
                 self._finish(End.HUNG_UP if self._here.out.terminal else End.UNREAD)

@@ -7,7 +7,7 @@ import os
 import signal
 import termios
 import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TypeVar
@@ -16,6 +16,7 @@ import anyio
 
 from barasync.cli.interrupts import Interrupts
 from barasync.cli.signals import act_by_default
+from barasync.report.channel import Channel
 
 T = TypeVar("T")
 
@@ -26,16 +27,22 @@ _SETTLING_SECONDS = 0.5
 
 @contextmanager
 def raw_mode(
-    descriptor: int, interrupts: Interrupts, *, changed: Callable[[], None]
+    descriptor: int,
+    interrupts: Interrupts,
+    *,
+    channels: Iterable[Channel] = (),
+    changed: Callable[[], None],
 ) -> Iterator[RawMode]:
     """Have a terminal in raw mode for the block, and as it was before after it, however it ends.
 
     It is as it was before too while the process is stopped by SIGTSTP from outside (Ctrl-Z is a
-    byte); only what cannot be caught, SIGKILL, leaves it raw. After SIGCONT it has to be made raw
-    again: whoever stopped us, a shell has had the terminal meanwhile.
-    `changed` is called then, and whenever the terminal may have another size.
+    byte). What is not caught leaves it raw: SIGKILL, SIGSTOP as long as it lasts, and signals that
+    do not ask for an end, though they are one (SIGUSR1, SIGALRM, SIGABRT). After SIGCONT it has to
+    be made raw again: whoever stopped us, a shell has had the terminal meanwhile.
+    `changed` is called then, and whenever the terminal may have another size. What is printed on
+    `channels` meanwhile begins each line at its beginning, where they lead to a terminal.
     """
-    mode = RawMode(descriptor, interrupts)
+    mode = RawMode(descriptor, interrupts, channels)
 
     def suspend() -> None:
         mode.leave()
@@ -67,8 +74,11 @@ class RawMode:
     stopped since it was made raw.
     """
 
-    def __init__(self, descriptor: int, interrupts: Interrupts) -> None:
+    def __init__(
+        self, descriptor: int, interrupts: Interrupts, channels: Iterable[Channel]
+    ) -> None:
         self.stale = False
+        self._channels = [each for each in channels if each.terminal]
         self._descriptor = descriptor
         self._interrupts = interrupts
         self._before = _retried(partial(termios.tcgetattr, descriptor))
@@ -91,6 +101,7 @@ class RawMode:
         """Make it raw. In the background this stops the process, as it stops any."""
         if self._before is not None:
             _retried(partial(tty.setraw, self._descriptor, termios.TCSANOW))
+            self._tell(raw=True)
 
     def leave(self) -> None:
         """Make it what it was.
@@ -100,6 +111,11 @@ class RawMode:
         """
         if self._before is not None and self._is_ours():
             _retried(partial(termios.tcsetattr, self._descriptor, termios.TCSANOW, self._before))
+        self._tell(raw=False)
+
+    def _tell(self, *, raw: bool) -> None:
+        for channel in self._channels:
+            channel.raw = raw
 
     def _is_ours(self) -> bool:
         try:
