@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any, cast
 
 import anyio
@@ -140,7 +141,8 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Callable[[Box], None]:
     def give(box: Box) -> None:
         @asynccontextmanager
         async def found(*_: object) -> AsyncIterator[tuple[Any, Any, ContainerInspect]]:
-            yield None, box, await box.inspect()
+            podman = SimpleNamespace(endpoint=SimpleNamespace(named=False))
+            yield podman, box, await box.inspect()
 
         for module in (container_exec, container_attach, container_processes):
             monkeypatch.setattr(module, "found_container", found)

@@ -176,22 +176,21 @@ def test_lines_that_are_printed_meanwhile_begin_at_the_beginning() -> None:
         assert b"\r\r\n" not in tty.output.partition(b"<ENDED>")[0]
 
 
-def test_what_is_said_after_the_keys_that_detach_begins_a_line() -> None:
+@pytest.mark.parametrize(
+    ("typed", "shown"), [(b"prompt", b"$ "), (b"line", b"got b'line'\r\n")], ids=["prompt", "line"]
+)
+def test_what_is_said_after_the_keys_that_detach_begins_a_line(typed: bytes, shown: bytes) -> None:
     with talking() as tty:
         tty.expect(b"ready")
-        tty.send(b"prompt")
-        tty.expect(b"$ ")
+        # Nothing is told of the size from then on.
+        tty.resize(90, 20)
+        tty.expect(b"<size 90 20>")
+        tty.send(typed)
+        tty.expect(shown)
         tty.send(KEYS)
 
         assert tty.wait() == 0
-        assert b"$ \r\nover\r\n<DETACHED>" in tty.output
-
-    with talking() as tty:
-        tty.expect(b"ready\r\n")
-        tty.send(KEYS)
-
-        assert tty.wait() == 0
-        assert b"ready\r\nover\r\n<DETACHED>" in tty.output
+        assert shown.removesuffix(b"\r\n") + b"\r\nover\r\n<DETACHED>" in tty.output
 
 
 def test_a_stop_from_outside_gives_the_terminal_back_until_it_goes_on() -> None:
