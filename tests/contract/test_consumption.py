@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from barasync.aiopodman import (
     ContainerSpec,
     NotFound,
     Podman,
-    ProtocolError,
+    StatsReport,
     quirks,
 )
 from tests.contract.running import created, shell
@@ -35,6 +36,14 @@ def cpu_time(pid: int) -> int:
     return sum(map(int, fields[CPU_TIMES]))
 
 
+async def last_of(reports: AsyncIterator[StatsReport]) -> StatsReport | None:
+    """Return the last of them, where they end."""
+    last = None
+    async for report in reports:
+        last = report
+    return last
+
+
 async def test_named_containers_are_sampled_together_and_alone(
     podman: Podman, busybox: str
 ) -> None:
@@ -51,13 +60,21 @@ async def test_named_containers_are_sampled_together_and_alone(
             own = await anext(reports)
         now = await podman.containers.sample([third.id])
         alone = await third.sample()
-        with pytest.raises((NotFound, ProtocolError)):
-            await podman.containers.sample(["barasync-test-nobody"])
+        every = await podman.containers.sample()
+        async with podman.containers.stats() as reports:
+            of_all = await anext(reports)
+        with pytest.raises(NotFound, match="barasync-test-nobody"):
+            await podman.containers.sample([one.id, "barasync-test-nobody"])
+        with pytest.raises(NotFound, match="barasync-test-nobody"):
+            async with podman.containers.stats(["barasync-test-nobody"]) as reports:
+                await anext(reports)
 
     for report in (first, second):
         assert {each.container_id for each in report.stats or ()} == {one.id, other.id}
     assert [each.container_id for each in own.stats or ()] == [one.id]
     assert [each.container_id for each in now] == [third.id]
+    assert {each.container_id for each in every} >= {one.id, other.id, third.id}
+    assert {each.container_id for each in of_all.stats or ()} >= {one.id, other.id, third.id}
     assert alone.pids > 0
     assert alone.memory_limit > alone.memory_bytes > 0
 
@@ -71,10 +88,10 @@ async def test_a_stream_of_statistics_ends_when_one_of_the_named_is_removed(
         async with podman.containers.stats([one.id, other.id]) as reports:
             first = await anext(reports)
             await other.remove(force=True, timeout=0)
-            rest = [report async for report in reports]
+            with pytest.raises(NotFound, match=other.id[:12]):
+                await last_of(reports)
 
-    assert first.error is None
-    assert rest[-1].error is not None
+    assert {each.container_id for each in first.stats or ()} == {one.id, other.id}
 
 
 async def test_top_of_nothing_is_empty__and_a_conflict_to_whoever_asks(

@@ -60,12 +60,14 @@ class Containers:
         """Open podman's statistics: what these containers consume, each `interval` seconds.
 
         All in one stream, by ID or name; all that run, whichever they are at that time, where none
-        is named. What does not run may be there with nothing but zeros. When one of those that are
-        named is removed, podman ends the stream with a sample that has an `error`.
+        is named. What does not run may be there with nothing but zeros.
 
         Raises:
             Conflict: podman has none, as without root on cgroup v1.
-            NotFound: there is no such container; 4.3.1 says so with a sample that has an `error`.
+            NotFound: there is no such container; while iterating, one of the named is there no
+                more, or was not there for 4.3.1 to begin with.
+            SamplingFailed: while iterating, podman could not look at one of them, which ends the
+                samples: open them anew. So it is with all that run where one vanishes meanwhile.
 
         Source: `GET /libpod/containers/stats`.
         """
@@ -76,8 +78,7 @@ class Containers:
 
         Raises:
             Conflict, NotFound: as `stats`.
-            ProtocolError: podman could not look at one of them; so says 4.3.1 of one that is not
-                there.
+            SamplingFailed: podman could not look at one of them.
 
         Source: `GET /libpod/containers/stats`.
         """

@@ -9,7 +9,8 @@ PodmanError
 │   ├── StreamTruncated       a stream ended in the middle of a frame or a record
 │   ├── OutputLost            a container printed more than podman passed on
 │   ├── LogIncomplete         podman's log does not hold what the container printed
-│   └── EventsLost            podman's record of events begins after what was told
+│   ├── EventsLost            podman's record of events begins after what was told
+│   └── SamplingFailed        podman could not look at what containers consume
 ├── ServiceError              a private podman service could not be started
 └── APIError                  podman answered and refused (status, cause, message, method, path)
     ├── BadRequest            400
@@ -79,6 +80,10 @@ class EventsLost(ProtocolError):
             "some may be lost, so look at what there is now, and then go on with the same iterator"
         )
         self.since = since
+
+
+class SamplingFailed(ProtocolError):
+    """Podman could not look at what containers consume: one may have vanished meanwhile."""
 
 
 class ServiceError(PodmanError):

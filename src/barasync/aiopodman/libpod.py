@@ -135,17 +135,21 @@ class Libpod:
         query: Query,
         *,
         unhurried: bool = False,
+        patience: float = 0.0,
         headers: Mapping[str, str] = MappingProxyType({}),
         content: AsyncIterable[bytes] | None = None,
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Open a streamed answer; `unhurried` where podman sends even the headers late."""
+        """Open a streamed answer; `unhurried` where podman sends even the headers late.
+
+        `patience` is how many seconds later than any others it may send them.
+        """
         return self.transport.stream(
             method,
             self._full(path),
             query=query,
             headers=headers,
             content=content,
-            headers_within=None if unhurried else self.transport.timeout,
+            headers_within=None if unhurried else self.transport.timeout + patience,
         )
 
     def upgraded(

@@ -93,7 +93,10 @@ class ContainerStats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatsReport(_Wire, frozen=True, kw_only=True):
-    """A sample of podman's statistics; `stats` is `None` where no container runs."""
+    """A sample of podman's statistics; `stats` is `None` where no container runs.
+
+    One with an `error` is raised as such, and not yielded.
+    """
 
     error: Any = None
     stats: list[ContainerStats] | None = None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import NoReturn
 
 import msgspec
 
 from barasync.aiopodman.container_quirks import TOP_OF_NOTHING_IS_EMPTY
-from barasync.aiopodman.errors import Conflict, ProtocolError
+from barasync.aiopodman.errors import Conflict, SamplingFailed
 from barasync.aiopodman.libpod import Libpod, segment
 from barasync.aiopodman.models import ContainerStats, StatsReport
 from barasync.aiopodman.streams import DecodedStream
@@ -37,8 +38,8 @@ async def open_stats(
     Source: `GET /libpod/containers/stats`.
     """
     query: Query = {"stream": True, "interval": interval, "containers": containers}
-    async with libpod.stream("GET", _PATH, query, unhurried=True) as data:
-        yield DecodedStream(data, RecordDecoder(StatsReport))
+    async with libpod.stream("GET", _PATH, query, patience=interval) as data:
+        yield _Samples(libpod, containers, DecodedStream(data, RecordDecoder(StatsReport)))
 
 
 async def read_sample(libpod: Libpod, containers: Sequence[str]) -> list[ContainerStats]:
@@ -49,8 +50,38 @@ async def read_sample(libpod: Libpod, containers: Sequence[str]) -> list[Contain
     query: Query = {"stream": False, "containers": containers}
     report = await libpod.get(_PATH, StatsReport, query)
     if report.error is not None:
-        raise ProtocolError(f"podman could not sample its containers: {report.error}")
+        await _fail(libpod, containers, report.error)
     return report.stats or []
+
+
+class _Samples(AsyncIterator[StatsReport]):
+    """Samples, up to one that podman could not take."""
+
+    def __init__(
+        self, libpod: Libpod, containers: Sequence[str], reports: AsyncIterator[StatsReport]
+    ) -> None:
+        self._libpod = libpod
+        self._containers = containers
+        self._reports = reports
+
+    async def __anext__(self) -> StatsReport:
+        report = await anext(self._reports)
+        if report.error is not None:
+            await _fail(self._libpod, self._containers, report.error)
+        return report
+
+
+async def _fail(libpod: Libpod, containers: Sequence[str], error: object) -> NoReturn:
+    """Raise why podman could not take a sample, which it does not say itself.
+
+    Source: `GET /libpod/containers/{id}/json`.
+    """
+    for each in containers:
+        # Of one that is not there it says so here.
+        await libpod.read(f"containers/{segment(each)}/json")
+    # The Go error that podman puts there has no members to be shown.
+    said = f": {error}" if error else ", and podman does not say why"
+    raise SamplingFailed(f"what containers consume could not be sampled{said}")
 
 
 async def read_processes(
