@@ -169,12 +169,13 @@ async def test_a_connection_hangs_for_as_long_as_the_client_waits(
 
 
 async def test_a_connection_that_hangs_can_end(service: FakeService, podman: Podman) -> None:
-    service.inject(Fault("create", Hangs(performed=True, seconds=0.01)))
+    service.inject(Fault("init", Hangs(performed=True, seconds=0.01)))
+    container = await created(podman, service, "true")
 
     with pytest.raises(TransportError, match="closed the connection"):
-        await created(podman, service, "true")
+        await container.init()
 
-    assert list(service.containers.values()) == ["created"]
+    assert list(service.containers.values()) == ["initialized"]
 
 
 # Streams
