@@ -156,7 +156,7 @@ def test_an_executed_command_is_waited_for_when_podman_has_broken_off_its_output
     with barasync.running("container", "exec", name, "--", "sh", "-c", script) as process:
         read_until(process, "begun", 1)
         kill_podman(mortal)
-        read_errors_until(process, f"goes on in {name}; its exit code is waited for")
+        read_errors_until(process, f"goes on in {name}, and its exit code is waited for")
         assert barasync("container", "exec", name, "--", "touch", "/go").code == 0
         if mortal.version.startswith("4."):
             process.terminate()
@@ -166,4 +166,27 @@ def test_an_executed_command_is_waited_for_when_podman_has_broken_off_its_output
     cleaned = barasync("clean")
 
     assert code == (130 if mortal.version.startswith("4.") else 7)
+    assert (removed.code, cleaned.code) == (0, 0), removed.err + cleaned.err
+
+
+def test_a_container_is_waited_for_when_podman_has_broken_off_its_output(
+    mortal: RigService, tmp_path: Path
+) -> None:
+    barasync = Barasync(tmp_path, mortal.endpoint.url, {**os.environ, "NO_COLOR": "1"})
+    image = mortal.busybox(NATIVE)
+    script = "until test -e /go; do echo tick; sleep 0.1; done; exit 7"
+    name = barasync("run", "--detach", image, "--", "sh", "-c", script).out.strip()
+
+    with barasync.running("container", "attach", name) as process:
+        read_until(process, "tick", 1)
+        kill_podman(mortal)
+        again = f"`barasync container attach {name}` gets back in"
+        read_errors_until(process, f"{name} goes on, and its end is waited for; {again}")
+        assert barasync("container", "exec", name, "--", "touch", "/go").code == 0
+        code = process.wait(60)
+    removed = barasync("container", "remove", "--force", name)
+    # Its cgroup outlives it.
+    cleaned = barasync("clean")
+
+    assert code == 7
     assert (removed.code, cleaned.code) == (0, 0), removed.err + cleaned.err
