@@ -22,6 +22,7 @@ from barasync.aiopodman import (
     OCIRuntimeError,
     ServerError,
     Stream,
+    TransportError,
 )
 from barasync.aiopodman.models import ContainerConfig
 from barasync.cli import container_attach, container_exec, container_processes, session_end
@@ -197,6 +198,11 @@ async def attach(*, stdin: bool = False) -> int:
             126,
             "barasync: ls could not be executed in box: exec /tmp: permission denied\n",
         ),
+        (
+            refused(CommandNotFound, f'exec: "chdir": not found: {NOT_FOUND}', NOT_FOUND),
+            127,
+            'barasync: ls was not found in box: exec: "chdir": not found\n',
+        ),
         # The container's own directory is gone.
         (
             refused(CommandNotFound, f'chdir to "/src": no such file: {NOT_FOUND}', NOT_FOUND),
@@ -204,7 +210,7 @@ async def attach(*, stdin: bool = False) -> int:
             'barasync: ls could not be executed in box: chdir to "/src": no such file\n',
         ),
     ],
-    ids=["missing", "forbidden", "own directory"],
+    ids=["missing", "forbidden", "called chdir", "own directory"],
 )
 async def test_why_a_command_was_not_executed_is_told_in_the_runtimes_words(
     error: APIError,
@@ -325,6 +331,18 @@ async def test_that_output_was_broken_off_is_said_and_the_end_is_waited_for(
 
 
 @pytest.mark.parametrize("command", ["exec", "attach"])
+async def test_a_connection_that_breaks_is_no_end_of_the_command(
+    command: str, given: Callable[[Box], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    running = state("running")
+    box = Box(running, running, state("exited", exit_code=7), printing=TransportError("reset"))
+    given(box)
+
+    assert await (execute(request()) if command == "exec" else attach(stdin=True)) == 7
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("command", ["exec", "attach"])
 async def test_a_container_that_is_removed_takes_the_exit_code_along(
     command: str, given: Callable[[Box], None], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -349,8 +367,7 @@ async def test_what_was_left_is_not_waited_for(
     async def leave(*_: object, **__: object) -> End:
         return End.DETACHED
 
-    for module in (container_exec, container_attach):
-        monkeypatch.setattr(module, "converse", leave)
+    monkeypatch.setattr(session_end, "converse", leave)
     box = Box()
     box.waiting = cast("Any", anyio.sleep_forever)
     given(box)

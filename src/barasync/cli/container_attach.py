@@ -16,8 +16,8 @@ from barasync.cli.containers import (
     why_refused,
 )
 from barasync.cli.interrupts import Interrupts
-from barasync.cli.session_end import Spoken, exit_code_of
-from barasync.cli.terminals import Here, Talk, converse
+from barasync.cli.session_end import Spoken, exit_code_of, talk_to
+from barasync.cli.terminals import Here, Talk
 from barasync.errors import EXIT_NOT_PASSED
 
 
@@ -45,7 +45,7 @@ async def attach_to(
             # Podman makes a container anew that has ended since it was looked at, and says nothing.
             if (await container.inspect()).state.status in UNSTARTED:
                 return _made_anew(name)
-            end = await converse(
+            end = await talk_to(
                 talk,
                 Here.of(interrupts, environ, stdin=stdin),
                 resize=container.resize if state.config.tty and stdin else None,

@@ -22,8 +22,8 @@ from barasync.aiopodman import (
 )
 from barasync.cli.containers import found_container, podman_at, require_running, why_refused
 from barasync.cli.interrupts import Interrupts
-from barasync.cli.session_end import Spoken, exit_code_of
-from barasync.cli.terminals import Here, converse
+from barasync.cli.session_end import Spoken, exit_code_of, talk_to
+from barasync.cli.terminals import Here
 from barasync.errors import ConfigError
 from barasync.terminal_text import plain
 
@@ -82,7 +82,7 @@ async def execute_in(
         require_running(word, state, podman_at(podman.endpoint))
         try:
             async with _started(word, container, request, environ) as (session, attachment):
-                end = await converse(
+                end = await talk_to(
                     attachment,
                     Here.of(interrupts, environ, stdin=request.stdin),
                     resize=session.resize if request.terminal else None,
@@ -126,10 +126,11 @@ def _not_executed(error: OCIRuntimeError, request: ExecRequest, name: str) -> in
             is missing, in podman's words as well.
     """
     reason = plain(error.message.removesuffix(f": {error.cause}"))
-    if "chdir" in reason and request.working_directory is not None:
+    lacks_directory = "chdir to " in reason
+    if lacks_directory and request.working_directory is not None:
         directory = plain(request.working_directory)
         raise ConfigError(f"--workdir: {directory} cannot be entered in {name}: {reason}")
-    missing = isinstance(error, CommandNotFound) and "chdir" not in reason
+    missing = isinstance(error, CommandNotFound) and not lacks_directory
     said = "was not found" if missing else "could not be executed"
     typer.echo(f"barasync: {plain(request.command[0])} {said} in {name}: {reason}", err=True)
     return EXIT_NOT_FOUND if missing else EXIT_NOT_EXECUTABLE

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import anyio
 import typer
 
-from barasync.aiopodman import NotFound
-from barasync.cli.terminals import End
+from barasync.aiopodman import NotFound, TransportError
+from barasync.cli.terminals import End, Here, Resize, Talk, converse
 from barasync.errors import EXIT_NOT_PASSED
 
 _USUAL_SECONDS = 1.0
@@ -28,6 +28,15 @@ class Spoken:
     detached: str
     goes_on: str
     forgotten: Callable[[], Awaitable[str]]
+
+
+async def talk_to(talk: Talk, here: Here, *, resize: Resize | None, detach_keys: bytes) -> End:
+    """Converse as `converse` does; a connection that breaks is no more than output that ends."""
+    try:
+        return await converse(talk, here, resize=resize, detach_keys=detach_keys)
+    except TransportError:
+        # As where podman is killed before it has taken all that was sent.
+        return End.ENDED
 
 
 async def exit_code_of(end: End, spoken: Spoken) -> int:
