@@ -142,7 +142,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Callable[[Box], None]:
     def give(box: Box) -> None:
         @asynccontextmanager
         async def found(*_: object) -> AsyncIterator[tuple[Any, Any, ContainerInspect]]:
-            podman = SimpleNamespace(endpoint=SimpleNamespace(named=False))
+            podman = SimpleNamespace(endpoint=SimpleNamespace(named=True, url="unix:///a"))
             yield podman, box, await box.inspect()
 
         for module in (container_exec, container_attach, container_processes):
@@ -265,6 +265,17 @@ async def test_a_container_that_ends_before_it_is_entered_is_told_as_ended(
 
     with pytest.raises(ConfigError, match="word does not run: it is exited, exit code 3"):
         await execute(request())
+
+
+async def test_what_is_to_be_done_names_the_service(given: Callable[[Box], None]) -> None:
+    box = Box(state("running"), state("paused"))
+    box.on_create = refused(Conflict, "container state improper")
+    given(box)
+
+    with pytest.raises(ConfigError) as raised:
+        await execute(request())
+
+    assert raised.value.hint == "`podman --url unix:///a unpause box` lets it go on"
 
 
 async def test_a_refusal_to_enter_a_container_that_runs_is_podmans(

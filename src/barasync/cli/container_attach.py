@@ -39,18 +39,22 @@ async def attach_to(
         ConfigError: the word means no container, several, or one that does not run.
     """
     async with found_container(word, url, environ) as (podman, container, state):
-        require_running(word, state, podman_at(podman.endpoint))
+        called = podman_at(podman.endpoint)
+        require_running(word, state, called)
         name = state.name
-        async with _attached(word, container, stdin=stdin) as talk:
-            # Podman makes a container anew that has ended since it was looked at, and says nothing.
-            if (await container.inspect()).state.status in UNSTARTED:
-                return _made_anew(name)
-            end = await talk_to(
-                talk,
-                Here.of(interrupts, environ, stdin=stdin),
-                resize=container.resize if state.config.tty and stdin else None,
-                detach_keys=detach_keys,
-            )
+        try:
+            async with _attached(container, stdin=stdin) as talk:
+                # Podman makes a container anew that has ended since it was looked at, silently.
+                if (await container.inspect()).state.status in UNSTARTED:
+                    return _made_anew(name)
+                end = await talk_to(
+                    talk,
+                    Here.of(interrupts, environ, stdin=stdin),
+                    resize=container.resize if state.config.tty and stdin else None,
+                    detach_keys=detach_keys,
+                )
+        except APIError as error:
+            raise await why_refused(word, container, error, called) from None
         again = f"`barasync container attach {name}` gets back in"
         spoken = Spoken(
             wait=lambda: _exit_code(container),
@@ -75,21 +79,14 @@ class _Watched:
 
 
 @asynccontextmanager
-async def _attached(word: str, container: Container, *, stdin: bool) -> AsyncIterator[Talk]:
-    """Attach to the container's command.
-
-    Raises:
-        ConfigError: the container has ended, or was removed, since it was looked at.
-    """
-    try:
-        if stdin:
-            async with container.attach_stdin() as attachment:
-                yield attachment
-        else:
-            async with container.attach() as output:
-                yield _Watched(output)
-    except APIError as error:
-        raise await why_refused(word, container, error) from None
+async def _attached(container: Container, *, stdin: bool) -> AsyncIterator[Talk]:
+    """Attach to the container's command."""
+    if stdin:
+        async with container.attach_stdin() as attachment:
+            yield attachment
+    else:
+        async with container.attach() as output:
+            yield _Watched(output)
 
 
 def _made_anew(name: str) -> int:

@@ -79,15 +79,18 @@ async def execute_in(
             user or working directory.
     """
     async with found_container(word, url, environ) as (podman, container, state):
-        require_running(word, state, podman_at(podman.endpoint))
+        called = podman_at(podman.endpoint)
+        require_running(word, state, called)
         try:
-            async with _started(word, container, request, environ) as (session, attachment):
+            async with _started(container, request, environ) as (session, attachment):
                 end = await talk_to(
                     attachment,
                     Here.of(interrupts, environ, stdin=request.stdin),
                     resize=session.resize if request.terminal else None,
                     detach_keys=request.detach_keys,
                 )
+        except (Conflict, NotFound) as error:
+            raise await why_refused(word, container, error, called) from None
         except OCIRuntimeError as error:
             return _not_executed(error, request, state.name)
         except ServerError as error:
@@ -103,19 +106,12 @@ async def execute_in(
 
 @asynccontextmanager
 async def _started(
-    word: str, container: Container, request: ExecRequest, environ: Mapping[str, str]
+    container: Container, request: ExecRequest, environ: Mapping[str, str]
 ) -> AsyncIterator[tuple[ExecSession, Attachment]]:
-    """Start the command and give what it is talked to through.
-
-    Raises:
-        ConfigError: the container has ended, or was removed, since it was looked at.
-    """
-    try:
-        session = await container.exec(request.spec(environ.get("TERM")))
-        async with session.attached() as attachment:
-            yield session, attachment
-    except (Conflict, NotFound) as error:
-        raise await why_refused(word, container, error) from None
+    """Start the command and give what it is talked to through."""
+    session = await container.exec(request.spec(environ.get("TERM")))
+    async with session.attached() as attachment:
+        yield session, attachment
 
 
 def _not_executed(error: OCIRuntimeError, request: ExecRequest, name: str) -> int:

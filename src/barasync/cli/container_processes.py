@@ -36,8 +36,12 @@ async def show_processes(
             not know one of the columns.
     """
     async with found_container(word, url, environ) as (podman, container, state):
-        require_running(word, state, podman_at(podman.endpoint))
-        found = await _processes(word, container, columns)
+        called = podman_at(podman.endpoint)
+        require_running(word, state, called)
+        try:
+            found = await _processes(container, columns)
+        except (Conflict, NotFound) as error:
+            raise await why_refused(word, container, error, called) from None
     if as_json:
         rows = [dict(zip(found.titles, row, strict=False)) for row in found.processes]
         return await print_all(json.dumps(rows, indent=2), environ)
@@ -45,11 +49,9 @@ async def show_processes(
     return await print_all(table, environ)
 
 
-async def _processes(word: str, container: Container, columns: Sequence[str]) -> Processes:
+async def _processes(container: Container, columns: Sequence[str]) -> Processes:
     try:
         return await container.top(columns)
-    except (Conflict, NotFound) as error:
-        raise await why_refused(word, container, error) from None
     except (BadRequest, OCIRuntimeError, ServerError) as error:
         if not columns:
             raise

@@ -76,13 +76,14 @@ def require_running(word: str, state: ContainerInspect, podman: str = "podman") 
         raise not_running(word, state.name, status, state.state.exit_code, run=run, podman=podman)
 
 
-async def why_refused(word: str, container: Container, error: APIError) -> Exception:
+async def why_refused(word: str, container: Container, error: APIError, podman: str) -> Exception:
     """Return why podman refuses what takes a process of a container that ran: it does not any more.
 
-    Where it runs all the same, that is the error that podman gave.
+    Where it runs all the same, that is the error that podman gave. `podman` is what `podman_at`
+    returns.
     """
     try:
-        require_running(word, await container.inspect())
+        require_running(word, await container.inspect(), podman)
     except NotFound:
         return ConfigError(f"{word} was removed just now")
     except ConfigError as reason:
