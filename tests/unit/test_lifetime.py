@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import cast
 
 import anyio
@@ -11,11 +13,14 @@ import pytest
 from barasync.aiopodman import (
     Conflict,
     Container,
+    Containers,
+    ContainerSpec,
     NotFound,
     PodmanError,
     ServerError,
     answered,
     remove_persistently,
+    temporary,
 )
 
 pytestmark = pytest.mark.anyio
@@ -126,6 +131,8 @@ async def test_whoever_was_cancelled_before_asks_for_nothing() -> None:
 class Podmans:
     """A container that podman answers for, one answer after the other; `None` is that it went."""
 
+    id = "1f3a" * 16
+
     def __init__(self, *answers: PodmanError | None) -> None:
         self.answers = list(answers)
 
@@ -171,3 +178,72 @@ async def test_a_container_that_podman_has_removed_or_does_not_know_is_gone(
 async def test_one_that_podman_forgot_for_want_of_space_is_not() -> None:
     with pytest.raises(ServerError, match="no space left"):
         await remove_persistently(cast("Container", Podmans(FULL, GONE)))
+
+
+class Making:
+    """Containers of which the next one is `made`."""
+
+    def __init__(self, made: Podmans) -> None:
+        self._made = made
+
+    async def create(self, _spec: ContainerSpec) -> Podmans:
+        return self._made
+
+
+def lasting(*answers: PodmanError | None) -> AbstractAsyncContextManager[Container]:
+    """A temporary container whose removal podman answers like that."""
+    making = Making(Podmans(*answers))
+    return temporary(cast("Containers", making), ContainerSpec(image="1f3a"))
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again at once."""
+    monkeypatch.setattr("barasync.aiopodman.lifetime._REMOVE_PAUSES", (0.0, 0.0))
+
+
+STAYS = f"container {Podmans.id} was not removed: .*container is in use.*podman rm --force"
+
+
+async def test_a_temporary_container_that_is_gone_is_no_error() -> None:
+    async with lasting(None) as container:
+        assert container.id == Podmans.id
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_temporary_container_that_stays_is_an_error_with_its_id() -> None:
+    with pytest.raises(PodmanError, match=STAYS):
+        async with lasting(BUSY, BUSY):
+            pass
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_temporary_container_that_stays_is_noted_on_what_went_wrong_before() -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        async with lasting(BUSY, BUSY):
+            raise ZeroDivisionError
+
+    (note,) = caught.value.__notes__
+    assert re.match(STAYS, note)
+
+
+async def test_what_goes_wrong_is_not_noted_on_where_the_container_is_gone() -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        async with lasting(None):
+            raise ZeroDivisionError
+
+    assert not hasattr(caught.value, "__notes__")
+
+
+async def test_a_container_that_podman_does_not_remove_in_time_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("barasync.aiopodman.lifetime.REMOVE_SECONDS", SHORT)
+
+    class Stuck(Podmans):
+        async def remove(self, **_how: object) -> None:
+            await anyio.sleep_forever()
+
+    with pytest.raises(PodmanError, match="was not removed: podman took more than"):
+        async with temporary(cast("Containers", Making(Stuck())), ContainerSpec(image="1f3a")):
+            pass

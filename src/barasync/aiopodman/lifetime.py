@@ -79,13 +79,18 @@ async def remove_shielded(container: Container) -> bool:
 
     Goes on when cancelled, for `REMOVE_SECONDS` at most.
     """
+    return await _reason_to_stay(container) is None
+
+
+async def _reason_to_stay(container: Container) -> str | None:
+    """Remove a container as `remove_shielded`; return why it may be there, `None` if it is gone."""
     with anyio.move_on_after(REMOVE_SECONDS, shield=True):
         try:
             await remove_persistently(container)
-        except PodmanError:
-            return False
-        return True
-    return False
+        except PodmanError as error:
+            return str(error)
+        return None
+    return f"podman took more than {REMOVE_SECONDS:.0f} s"
 
 
 async def _remove(container: Container, *, dependents: bool) -> None:
@@ -108,13 +113,28 @@ async def _remove(container: Container, *, dependents: bool) -> None:
 async def temporary(containers: Containers, spec: ContainerSpec) -> AsyncIterator[Container]:
     """Create a container for the block, and remove it afterwards.
 
-    One that podman does not remove stays, with the labels of `spec`.
+    One that podman does not remove stays, with the labels of `spec`. An exception of the block has
+    a note that says so; where there is none, that is one.
 
     Raises:
         PodmanError, TimeoutError: as `create_shielded`.
+        PodmanError: on leaving, when podman did not remove it; the message has its ID.
     """
     container = await create_shielded(containers, spec)
     try:
         yield container
-    finally:
-        await remove_shielded(container)
+    except BaseException as error:
+        reason = await _reason_to_stay(container)
+        if reason is not None:
+            error.add_note(_stays(container, reason))
+        raise
+    reason = await _reason_to_stay(container)
+    if reason is not None:
+        raise PodmanError(_stays(container, reason))
+
+
+def _stays(container: Container, reason: str) -> str:
+    return (
+        f"container {container.id} was not removed: {reason}; "
+        f"`podman rm --force --volumes {container.id[:12]}` removes it"
+    )
