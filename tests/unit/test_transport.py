@@ -1,7 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpcore2
@@ -20,6 +22,7 @@ from barasync.aiopodman.errors import (
     TransportError,
 )
 from barasync.aiopodman.transport import Transport
+from barasync.aiopodman.upgrade import Duplex
 from tests.unit.transports import mocked, read_request, served, until_closed
 
 pytestmark = pytest.mark.anyio
@@ -224,6 +227,75 @@ async def test_leaving_a_stream_early_closes_its_connection(tmp_path: Path) -> N
             await anext(data)
         with anyio.fail_after(5):
             await closed.wait()
+
+
+Opens = Callable[[Transport], AbstractAsyncContextManager[Any]]
+OPEN: dict[str, Opens] = {
+    "GET": lambda transport: transport.stream("GET", "/x", headers_within=5),
+    "POST": lambda transport: transport.stream("POST", "/x", headers_within=5),
+    "upgraded": lambda transport: transport.upgraded("/x", query={}),
+}
+
+
+class Silent:
+    """Gives every connection what it asks for, and then sends nothing until it is closed."""
+
+    def __init__(self) -> None:
+        self.closed = anyio.Event()
+
+    async def handle(self, stream: SocketStream) -> None:
+        head = await read_request(stream)
+        upgrade = b"upgrade: tcp" in head.lower()
+        await stream.send(
+            b"HTTP/1.1 101 UPGRADED\r\n\r\n" if upgrade else b"HTTP/1.1 200 OK\r\n\r\n"
+        )
+        await until_closed(stream)
+        self.closed.set()
+
+
+@pytest.mark.parametrize("kind", OPEN)
+async def test_leaving_the_transport_closes_what_is_open(tmp_path: Path, kind: str) -> None:
+    server = Silent()
+
+    async with served(tmp_path, server.handle) as endpoint, AsyncExitStack() as streams:
+        async with Transport(endpoint, timeout=5) as transport:
+            await streams.enter_async_context(OPEN[kind](transport))
+        with anyio.fail_after(60):
+            await server.closed.wait()
+
+
+@pytest.mark.parametrize("kind", OPEN)
+async def test_whoever_reads_when_the_transport_is_left_hears_of_it(
+    tmp_path: Path, kind: str
+) -> None:
+    heard: list[TransportError] = []
+
+    async def read(opened: Any) -> None:
+        with pytest.raises(TransportError) as caught:
+            await (opened.receive() if isinstance(opened, Duplex) else anext(opened))
+        heard.append(caught.value)
+
+    with anyio.fail_after(60):
+        async with (
+            served(tmp_path, Silent().handle) as endpoint,
+            AsyncExitStack() as streams,
+            anyio.create_task_group() as group,
+            Transport(endpoint, timeout=5) as transport,
+        ):
+            opened = await streams.enter_async_context(OPEN[kind](transport))
+            group.start_soon(read, opened)
+            await anyio.wait_all_tasks_blocked()
+
+    assert len(heard) == 1
+
+
+async def test_a_transport_that_was_left_gives_over_no_connection(tmp_path: Path) -> None:
+    async with served(tmp_path, Silent().handle) as endpoint:
+        async with Transport(endpoint, timeout=5) as transport:
+            transport.bear_outages(60)
+        with pytest.raises(ConnectError, match="the client is closed"):
+            async with transport.upgraded("/x", query={}):
+                pytest.fail("the block must not be entered")
 
 
 async def test_headers_that_do_not_come_are_a_timeout(tmp_path: Path) -> None:

@@ -31,14 +31,16 @@ class Begun:
     timeout: float | None
 
 
-async def begin(path: str, request: httpx2.Request, *, upgrade: bool = False) -> Begun:
+async def begin(
+    backend: UnixBackend, path: str, request: httpx2.Request, *, upgrade: bool = False
+) -> Begun:
     """Send a request to the socket at `path`, on a connection of its own; `upgrade` as in `wire`.
 
     Closes the connection after a failure, or when cancelled; else the caller does. The errors are
     those of the pool.
     """
     timeouts = request.extensions.get("timeout", {})
-    connection = await UnixBackend().connect_unix_socket(path, timeouts.get("connect"))
+    connection = await backend.connect_unix_socket(path, timeouts.get("connect"))
     try:
         trace = request.extensions.get("trace")
         if trace is not None:
@@ -64,9 +66,9 @@ async def answer(begun: Begun) -> httpx2.Response:
     return httpx2.Response(begun.head.status, headers=list(begun.head.headers), stream=stream)
 
 
-async def download(path: str, request: httpx2.Request) -> httpx2.Response:
+async def download(backend: UnixBackend, path: str, request: httpx2.Request) -> httpx2.Response:
     """Send a request to the socket at `path` and return its `answer`."""
-    return await answer(await begin(path, request))
+    return await answer(await begin(backend, path, request))
 
 
 def _head(request: httpx2.Request) -> bytes:

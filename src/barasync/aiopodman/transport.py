@@ -87,7 +87,8 @@ class Transport:
     """Sends requests to the podman service at `endpoint`, a unix socket.
 
     `timeout` bounds, in seconds, every wait for podman on the control client and for the headers
-    of a stream. Open it with `async with`; leaving the block closes every connection.
+    of a stream. Open it with `async with`; leaving the block closes every connection, also under
+    tasks that are reading a stream or an upgraded one: a `TransportError` there.
     `transport` replaces the socket in tests.
 
     `bear_outages` makes it wait for a service that went away and comes back; `persistence` says
@@ -101,6 +102,7 @@ class Transport:
         self.socket_path = endpoint.socket_path
         self.timeout = timeout
         self._absence = Absence()
+        self._backend = UnixBackend()
         self._control = self._client(timeout, CONTROL_CONNECTIONS, transport)
         self._streaming = self._client(None, None, transport)
 
@@ -115,9 +117,11 @@ class Transport:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.bear_outages(0.0)
         with CancelScope(shield=True):
             await self._control.aclose()
             await self._streaming.aclose()
+            await self._backend.aclose()
 
     def bear_outages(self, seconds: float) -> None:
         """Have each request bear a service that is away for so long."""
@@ -225,7 +229,10 @@ class Transport:
             with anyio.move_on_after(self.timeout):
                 try:
                     duplex = await upgrade(
-                        self.socket_path, request, partial(self.translated, request)
+                        self._backend,
+                        self.socket_path,
+                        request,
+                        partial(self.translated, request),
                     )
                 except Refused as refused:
                     self._absence.answered()
@@ -240,7 +247,7 @@ class Transport:
     ) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(
             base_url=_BASE_URL,
-            transport=transport or _UnixTransport(self.socket_path, connections),
+            transport=transport or _UnixTransport(self.socket_path, connections, self._backend),
             timeout=httpx2.Timeout(timeout, connect=self.timeout),
             headers={"Accept-Encoding": "identity"},
             trust_env=False,
@@ -345,20 +352,21 @@ class _UnixTransport(httpx2.AsyncBaseTransport):
     Without such a bound it serves streams; those that are fetched get connections of their own.
     """
 
-    def __init__(self, path: str, connections: int | None) -> None:
+    def __init__(self, path: str, connections: int | None, backend: UnixBackend) -> None:
         self._path = path
+        self._backend = backend
         self._unbounded = connections is None
         self._pool = httpcore2.AsyncConnectionPool(
             uds=path,
             max_connections=connections,
             max_keepalive_connections=CONTROL_CONNECTIONS,
             keepalive_expiry=_KEEPALIVE_SECONDS,
-            network_backend=UnixBackend(),
+            network_backend=backend,
         )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if self._unbounded and request.method == "GET":
-            return await download(self._path, request)
+            return await download(self._backend, self._path, request)
         url = httpcore2.URL(
             scheme=request.url.raw_scheme,
             host=request.url.raw_host,

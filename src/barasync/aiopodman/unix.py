@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 import anyio
 import httpcore2
@@ -76,7 +77,11 @@ class UnixStream(httpcore2.AsyncNetworkStream):
 
 
 class UnixBackend(httpcore2.AsyncNetworkBackend):
-    """Opens connections to a unix socket, and no others."""
+    """Opens connections to a unix socket, and no others; closes those that are left at its end."""
+
+    def __init__(self) -> None:
+        self._opened: WeakSet[UnixStream] = WeakSet()
+        self._closed = False
 
     async def connect_unix_socket(
         self,
@@ -89,7 +94,18 @@ class UnixBackend(httpcore2.AsyncNetworkBackend):
             _translated(httpcore2.ConnectTimeout, httpcore2.ConnectError),
             anyio.fail_after(timeout),
         ):
-            return UnixStream(await connect(path))
+            connection = UnixStream(await connect(path))
+        if self._closed:
+            await connection.aclose()
+            raise httpcore2.ConnectError("the client is closed")
+        self._opened.add(connection)
+        return connection
+
+    async def aclose(self) -> None:
+        """Close every connection, also under tasks that are using them; no other is opened."""
+        self._closed = True
+        for connection in tuple(self._opened):
+            await connection.aclose()
 
     async def sleep(self, seconds: float) -> None:
         """Pause, as the pool does between attempts."""

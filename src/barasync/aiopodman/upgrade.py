@@ -13,7 +13,7 @@ import httpx2
 from anyio import CancelScope
 
 from barasync.aiopodman.download import READ_BYTES, answer, begin
-from barasync.aiopodman.unix import UnixStream
+from barasync.aiopodman.unix import UnixBackend, UnixStream
 
 _SWITCHING_PROTOCOLS = 101
 _FIRST_ERROR = 400
@@ -74,7 +74,9 @@ class Refused(Exception):
         self.response = response
 
 
-async def upgrade(path: str, request: httpx2.Request, translated: Translated) -> Duplex:
+async def upgrade(
+    backend: UnixBackend, path: str, request: httpx2.Request, translated: Translated
+) -> Duplex:
     """Send a request with its body to the socket at `path` and return the connection.
 
     Closes it after a failure, or when cancelled; else the caller does. The errors are those of the
@@ -83,7 +85,7 @@ async def upgrade(path: str, request: httpx2.Request, translated: Translated) ->
     Raises:
         Refused: podman answered with an error; the caller closes that answer.
     """
-    begun = await begin(path, request, upgrade=True)
+    begun = await begin(backend, path, request, upgrade=True)
     status = begun.head.status
     if status >= _FIRST_ERROR:
         raise Refused(await answer(begun))
