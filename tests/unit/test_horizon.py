@@ -83,9 +83,19 @@ def test_what_is_told_over_a_connection_that_lives_reaches_to_shortly_before_its
 def test_what_was_told_after_a_cut_says_nothing_of_what_was_written_before_it() -> None:
     horizon = Horizon(BEGINNING)
     told(horizon, [event(SECOND), event(11 * SECOND)])
-    horizon.cut(BEGINNING + 10 * SECOND)
+    horizon.cut(BEGINNING + 10 * SECOND, silent=False)
 
     assert not horizon.is_behind_a_gap(event(9 * SECOND, "pull"))
     assert not horizon.is_behind_a_gap(event(11 * SECOND))
-    horizon.cut(BEGINNING + 10 * SECOND)
+    horizon.cut(BEGINNING + 10 * SECOND, silent=False)
     assert horizon.is_behind_a_gap(event(10 * SECOND, "pull"))
+
+
+def test_a_cut_behind_a_silence_takes_nothing_but_what_was_written_shortly_before() -> None:
+    horizon = Horizon(BEGINNING)
+    told(horizon, [event(SECOND)])
+    horizon.cut(BEGINNING + 100 * SECOND, silent=True)
+    assert not horizon.is_behind_a_gap(event(99 * SECOND, "pull"))
+
+    horizon.cut(BEGINNING + 200 * SECOND, silent=False)
+    assert horizon.is_behind_a_gap(event(199 * SECOND, "pull"))

@@ -57,10 +57,14 @@ class Horizon:
         if self._complete is not None and until > began:
             self._complete = max(self._complete, until)
 
-    def cut(self, time: int) -> None:
-        """Take note that podman has cut its file: what it wrote shortly before is to come again."""
+    def cut(self, time: int, *, silent: bool) -> None:
+        """Take note that podman has cut its file: what it wrote shortly before is to come again.
+
+        `silent` says that a connection that lived had been waited on for some time.
+        """
         if self._complete is not None:
-            self._complete = min(self._complete, time - _LOOK_NANOSECONDS)
+            until = time - _LOOK_NANOSECONDS
+            self._complete = until if silent else min(self._complete, until)
 
     def is_behind_a_gap(self, oldest: Event | None) -> bool:
         """Tell whether a record that begins with `oldest`, or is empty, lacks what was not told.

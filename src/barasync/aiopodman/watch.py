@@ -31,6 +31,7 @@ MOST_AHEAD = 64
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 5.0
 _LIFE_SECONDS = 1.0
+# Podman looks at its file of events four times a second.
 _REST_SECONDS = 0.25
 
 # What podman notes where it cuts its own file of events, in the place of what was before.
@@ -108,6 +109,7 @@ class _Watch(AsyncIterator[Event]):
             MOST_AHEAD
         )
         self._waiting: CancelScope | None = None
+        self._waits_since = 0.0
         # Whether the events are to be asked for again, and until when those that came are told.
         self._stale = False
         self._cut = 0
@@ -177,11 +179,16 @@ class _Watch(AsyncIterator[Event]):
             are_minded.set()
             try:
                 async for cut in cuts:
-                    self._horizon.cut(cut.time_nano)
+                    self._horizon.cut(cut.time_nano, silent=self._is_silent())
                     self._cut = cut.time_nano
                     self._ask_again()
             except (TransportError, StreamTruncated):
                 return
+
+    def _is_silent(self) -> bool:
+        """Tell whether all that a connection had to tell has come, and was told."""
+        silence = anyio.current_time() - self._waits_since
+        return self._waiting is not None and silence >= _REST_SECONDS
 
     def _ask_again(self) -> None:
         self._stale = True
@@ -230,13 +237,14 @@ class _Watch(AsyncIterator[Event]):
             raise self._failure
         if self._stale:
             return await self._rest(events)
-        began = time_ns()
+        began, self._waits_since = time_ns(), anyio.current_time()
         try:
             with CancelScope() as self._waiting:
                 return await anext(events, None)
         finally:
             self._waiting = None
-            self._horizon.wait(began, time_ns())
+            if not self._stale:
+                self._horizon.wait(began, time_ns())
         if self._failure is not None:
             raise self._failure
         return None
