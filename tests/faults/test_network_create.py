@@ -1,9 +1,10 @@
-"""What `barasync network create` says where podman refuses a network."""
+"""What `barasync network` says where podman refuses a network, or cannot have one of the name."""
 
 from __future__ import annotations
 
 import pytest
 
+from barasync.cli.network_actions import network_exists, remove_networks, show_network
 from barasync.cli.network_create import Wanted, create_network
 from barasync.errors import BarasyncError, ConfigError, EngineUnavailable
 from tests.fake.faults import Fault, Refuses
@@ -41,3 +42,16 @@ async def test_a_network_that_podman_refuses_is_said_with_what_to_do(
     assert str(caught.value) == said
     assert (caught.value.hint or "").startswith(hint or "")
     assert service.networks == []
+
+
+@pytest.mark.parametrize("name", ["", ".."])
+async def test_a_name_that_no_network_can_have_is_that_of_none(
+    service: FakeService, name: str
+) -> None:
+    url = service.endpoint.url
+    with pytest.raises(ConfigError, match="there is no network"):
+        await show_network(name, (), as_json=False, url=url, environ={})
+    with pytest.raises(ConfigError, match="there is no network"):
+        await remove_networks([name], url=url, environ={})
+
+    assert await network_exists(name, url=url, environ={}) == 1
