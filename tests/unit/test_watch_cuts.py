@@ -8,7 +8,7 @@ import anyio
 import httpx2
 import pytest
 
-from barasync.aiopodman import BadRequest, EventsLost, Podman
+from barasync.aiopodman import BadRequest, EventsLost, Podman, TransportError
 from barasync.aiopodman import watch as watching
 from tests.unit.recorded import ENDPOINT, NOON
 from tests.unit.watched import (
@@ -180,6 +180,38 @@ def test_events_that_nobody_has_asked_for_are_no_silence() -> None:
     in_virtual_time(run)
 
 
+def test_a_clock_that_is_ahead_of_the_services_hides_nothing_that_a_cut_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        watching, "time_ns", lambda: BEGINNING + round(anyio.current_time() + 3600) * SECOND
+    )
+
+    async def follows() -> AsyncIterator[bytes]:
+        yield record(SECOND)
+        await anyio.sleep_forever()
+
+    async def cuts() -> AsyncIterator[bytes]:
+        await anyio.sleep(100)
+        yield record(100 * SECOND, "log-rotation", kind="system")
+        await anyio.sleep_forever()
+
+    async def run() -> None:
+        oldest = record(100 * SECOND - 1, "pull", kind="image")
+        async with (
+            service(streaming(follows), version="5.4.2", cuts=cuts, records=[oldest]) as (
+                podman,
+                _,
+            ),
+            podman.watch(since=NOON) as events,
+        ):
+            assert await take(events, 1) == [SECOND]
+            with anyio.fail_after(200), pytest.raises(EventsLost, match=r"since .* 12:01:39"):
+                await anext(events)
+
+    in_virtual_time(run)
+
+
 def test_connections_that_end_at_once_have_longer_and_longer_pauses_between_them() -> None:
     followed = 0
 
@@ -225,6 +257,47 @@ def test_after_a_cut_or_a_connection_that_has_lived_there_is_no_pause() -> None:
             ):
                 await anext(events)
             assert anyio.current_time() - begun == pytest.approx(seconds, abs=0.1)
+
+    in_virtual_time(run)
+
+
+def test_a_service_that_was_away_is_told_of_once_though_two_connections_notice_it() -> None:
+    away = anyio.Event()
+    is_back = False
+
+    async def breaks(*pieces: bytes) -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+        await away.wait()
+        if is_back:
+            await anyio.sleep_forever()
+        raise httpx2.ReadError("reset")
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/libpod/_ping":
+            return httpx2.Response(200, headers={"Libpod-API-Version": "5.4.2"})
+        if away.is_set() and not is_back:
+            # Why nobody can be reached is looked at in a thread, for which this time does not wait.
+            raise httpx2.ReadError("reset")
+        if "log-rotation" in request.url.params.get("filters", ""):
+            return httpx2.Response(200, content=breaks())
+        if request.url.params["stream"] == "false":
+            return httpx2.Response(200, content=record(1))
+        return httpx2.Response(200, content=breaks(record(2 if is_back else 1)))
+
+    async def run() -> None:
+        nonlocal is_back
+        async with (
+            Podman(ENDPOINT, transport=httpx2.MockTransport(handle)) as podman,
+            podman.watch(since=NOON) as events,
+        ):
+            assert await take(events, 1) == [1]
+            away.set()
+            with anyio.fail_after(60), pytest.raises(TransportError):
+                await anext(events)
+            await anyio.sleep(60)
+            is_back = True
+            assert await take(events, 1) == [2]
 
     in_virtual_time(run)
 

@@ -24,6 +24,7 @@ from barasync.aiopodman.horizon import Horizon
 from barasync.aiopodman.libpod import Libpod
 from barasync.aiopodman.models import Event, moment
 from barasync.aiopodman.service_quirks import EVENTS_MISSED_AT_A_CUT
+from barasync.aiopodman.streams import Ahead
 
 MOST_AHEAD = 64
 """How many events are received before somebody asks for them."""
@@ -105,9 +106,7 @@ class _Watch(AsyncIterator[Event]):
         self._libpod = libpod
         self._filters = filters
         self._horizon = Horizon(since)
-        self._send, self._receive = anyio.create_memory_object_stream[Event | PodmanError](
-            MOST_AHEAD
-        )
+        self._ahead = Ahead[Event | PodmanError](MOST_AHEAD)
         self._waiting: CancelScope | None = None
         self._waits_since = 0.0
         # Whether the events are to be asked for again, and until when those that came are told.
@@ -124,8 +123,8 @@ class _Watch(AsyncIterator[Event]):
             self._has_told_failure = False
             self._go_on.set()
         try:
-            told = await self._receive.receive()
-        except (anyio.ClosedResourceError, anyio.EndOfStream):
+            told = await self._ahead.take()
+        except anyio.ClosedResourceError:
             raise RuntimeError("the block that this watch belongs to has been left") from None
         if isinstance(told, PodmanError):
             self._has_told_failure = not isinstance(told, EventsLost)
@@ -134,8 +133,7 @@ class _Watch(AsyncIterator[Event]):
 
     def leave(self) -> None:
         """Tell nothing any more."""
-        self._send.close()
-        self._receive.close()
+        self._ahead.close()
 
     async def read(self, may_begin: anyio.Event) -> None:
         """Receive the events for those that ask for them; never returns.
@@ -147,10 +145,11 @@ class _Watch(AsyncIterator[Event]):
             try:
                 await self._read_connections()
             except PodmanError as error:
-                self._failure = None
                 self._go_on = anyio.Event()
-                await self._send.send(error)
+                await self._ahead.put(error)
                 await self._go_on.wait()
+                # That of the other connection was of the same trouble.
+                self._failure = None
                 goes_on, self._goes_on = self._goes_on, anyio.Event()
                 goes_on.set()
 
@@ -223,7 +222,7 @@ class _Watch(AsyncIterator[Event]):
             while (event := await self._next(events)) is not None:
                 if not _is_rotation(event) and self._horizon.is_new(event):
                     pauses.end()
-                    await self._send.send(event)
+                    await self._ahead.put(event)
         except (ConnectError, RequestTimeout):
             raise
         except (TransportError, StreamTruncated):
@@ -264,7 +263,7 @@ class _Watch(AsyncIterator[Event]):
         oldest = await self._oldest()
         complete = self._horizon.complete
         if self._horizon.is_behind_a_gap(oldest) and complete is not None:
-            await self._send.send(EventsLost(moment(complete)))
+            await self._ahead.put(EventsLost(moment(complete)))
 
     async def _oldest(self) -> Event | None:
         """Return the oldest event of podman's record, whatever it is of."""
