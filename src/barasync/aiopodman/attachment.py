@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -14,14 +13,10 @@ from barasync.aiopodman.streams import DecodedStream, Decoder
 from barasync.aiopodman.transport import Query
 from barasync.aiopodman.upgrade import Duplex
 from barasync.aiopodman.wire.frames import Chunk, FrameDecoder, RawDecoder, Stream
+from barasync.aiopodman.wire.notices import begun_notice_at, notice_at
 
-# What podman writes behind the output (`quirks.ATTACH_ENDS_WITH_A_NOTICE`): of a command that ended
-# without having read its stdin, or that its own keys have detached.
-_NOTICE = re.compile(
-    rb"Error: (?:read unixpacket [^\n]*/attach: read: connection reset by peer"
-    rb"|detached from container)\r?\n\Z"
-)
-_MAX_NOTICE_BYTES = 1024
+# Of a terminal nothing tells that what was read was cut. Nobody prints so much and waits then.
+_LEAST_OF_TERMINAL = len(b"Error: d")
 
 
 class Attachment:
@@ -120,29 +115,43 @@ class _Received(AsyncIterator[bytes]):
 class _WithoutNotice(AsyncIterator[Chunk]):
     """Some output, without podman's notice at its end; what more output follows is none.
 
-    It comes on stderr, where that is apart (podman `pkg/api/handlers/compat`, `hijackWriteError`).
+    See `quirks.ATTACH_ENDS_WITH_A_NOTICE` and `wire.notices`. What may become one is held back
+    while the rest of it is on its way, and else shown: whoever printed it may wait for an answer.
     """
 
     def __init__(self, chunks: AsyncIterator[Chunk], *, terminal: bool) -> None:
         self._chunks = chunks
+        self._terminal = terminal
         self._notified = Stream.STDOUT if terminal else Stream.STDERR
         self._held: Chunk | None = None
         self._next: Chunk | None = None
 
     async def __anext__(self) -> Chunk:
-        if self._next is not None:
-            chunk, self._next = self._next, None
-        else:
-            chunk = await anext(self._chunks)
-        if self._held is not None:
-            held, self._held, self._next = self._held, None, chunk
-            return held
+        while True:
+            chunk = self._next or await anext(self._chunks, None)
+            held, self._held, self._next = self._held, None, None
+            if chunk is None:
+                if held is None or notice_at(held.data) == 0:
+                    raise StopAsyncIteration
+                return held
+            if held is not None and chunk.stream is not self._notified:
+                self._next = chunk
+                return held
+            if held is not None:
+                chunk = held + chunk
+            shown = self._shown(chunk)
+            if shown < len(chunk.data):
+                self._held = Chunk(chunk.stream, chunk.data[shown:], cut=chunk.cut)
+            if shown:
+                return Chunk(chunk.stream, chunk.data[:shown], chunk.unfinished)
+
+    def _shown(self, chunk: Chunk) -> int:
+        """Return how much of a chunk is no notice, and nothing that may become one."""
         if chunk.stream is not self._notified:
-            return chunk
-        found = _NOTICE.search(chunk.data, max(0, len(chunk.data) - _MAX_NOTICE_BYTES))
-        if found is None:
-            return chunk
-        self._held = Chunk(chunk.stream, found[0])
-        if not found.start():
-            return await anext(self)
-        return Chunk(chunk.stream, chunk.data[: found.start()], chunk.unfinished)
+            return len(chunk.data)
+        at = notice_at(chunk.data)
+        if at is None and chunk.cut:
+            at = begun_notice_at(chunk.data)
+        elif at is None and self._terminal:
+            at = begun_notice_at(chunk.data, least=_LEAST_OF_TERMINAL)
+        return len(chunk.data) if at is None else at

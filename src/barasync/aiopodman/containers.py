@@ -105,7 +105,9 @@ class Containers:
     def handle(self, container_id: str, *, terminal: bool = False) -> Container:
         """Return a handle on an existing container, by ID or name, without a request.
 
-        `terminal` says that it was created with one: `attach` must know.
+        `terminal` says that it was created with one, whose output has no frames: where that is not
+        so, reading what `attach` and `attach_stdin` give raises `FrameError`, or shows the headers
+        of the frames. `inspect` tells, as `config.tty`.
         """
         return Container(self._libpod, container_id, terminal=terminal)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,16 +12,15 @@ import msgspec
 
 from barasync.aiopodman import quirks
 from barasync.aiopodman.attachment import Attachment, open_attachment
-from barasync.aiopodman.errors import APIError
+from barasync.aiopodman.errors import NotFound
 from barasync.aiopodman.libpod import Libpod, segment
 from barasync.aiopodman.texts import refuse_text
 from barasync.aiopodman.wire.documents import decode_document
 from barasync.aiopodman.wire.frames import Chunk
-from barasync.aiopodman.wire.refusal import refusal_in_output
+from barasync.aiopodman.wire.refusal import may_be_refusal, refusal_in_output
 
 # Podman 126 and 127, as its own command: the command cannot be executed, or is not there.
 _NOT_EXECUTED = frozenset({126, 127})
-_MAX_REFUSAL_BYTES = 4096
 _FIRST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 1.0
 # Nothing turns podman's default keys off, so it gets some that nobody types.
@@ -211,7 +211,10 @@ class _Executed(AsyncIterator[Chunk]):
     """The output of a command, or podman's refusal to execute it, which comes in its place.
 
     Podman gives the connection over before it executes the command, and prints what went wrong into
-    it. It counts as that where nothing else was printed and the exit code agrees.
+    it. It counts as that where nothing else was printed and the exit code agrees. That is asked for
+    as soon as what has come may be the beginning of one, and not before podman has let go of the
+    container, which it has once the command runs or was refused: what a command prints that runs is
+    not held back.
     """
 
     def __init__(
@@ -223,27 +226,49 @@ class _Executed(AsyncIterator[Chunk]):
         self._chunks = chunks
         self._inspect = inspect
         self._path = path
-        self._held: list[Chunk] = []
-        self._holding = True
+        self._held: deque[Chunk] = deque()
+        self._printed = bytearray()
+        self._failed = False
+        self._decided = False
 
     async def __anext__(self) -> Chunk:
-        while self._holding:
-            chunk = await anext(self._chunks, None)
-            if chunk is not None:
-                self._held.append(chunk)
-                self._holding = self._refusal() is not None
-                continue
-            self._holding = False
-            refused = self._refusal()
-            if refused is not None and (await self._inspect()).exit_code in _NOT_EXECUTED:
-                self._held.clear()
-                raise refused
+        if not self._decided:
+            await self._hold()
         if self._held:
-            return self._held.pop(0)
+            return self._held.popleft()
         return await anext(self._chunks)
 
-    def _refusal(self) -> APIError | None:
-        data = b"".join(chunk.data for chunk in self._held)
-        if not data or len(data) > _MAX_REFUSAL_BYTES:
-            return None
-        return refusal_in_output(data, method="POST", path=self._path)
+    async def _hold(self) -> None:
+        """Keep what comes until that is known to be output.
+
+        Raises:
+            OCIRuntimeError: it is a refusal.
+        """
+        while may_be_refusal(self._printed):
+            if self._printed and not self._failed:
+                self._failed = await self._has_failed()
+                if not self._failed:
+                    break
+            chunk = await anext(self._chunks, None)
+            if chunk is None:
+                self._require_executed()
+                break
+            self._held.append(chunk)
+            self._printed += chunk.data
+        self._decided = True
+        self._printed.clear()
+
+    async def _has_failed(self) -> bool:
+        try:
+            state = await self._inspect()
+        except NotFound:
+            # It is forgotten once it has run, with its container.
+            return False
+        return not state.running and state.exit_code in _NOT_EXECUTED
+
+    def _require_executed(self) -> None:
+        refused = refusal_in_output(bytes(self._printed), method="POST", path=self._path)
+        if refused is not None:
+            self._held.clear()
+            self._decided = True
+            raise refused

@@ -22,7 +22,6 @@ resets whoever still waits to be accepted; `HTTPAttach` of podman, in `libpod/oc
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 
@@ -31,6 +30,7 @@ import anyio
 from barasync.aiopodman.errors import LogIncomplete, OutputLost, PodmanError
 from barasync.aiopodman.spec import LOG_BYTES
 from barasync.aiopodman.wire.frames import Chunk, Stream
+from barasync.aiopodman.wire.notices import is_reset
 
 BEGINNING_BYTES = 64 * 1024
 """How much of a stream is compared; conmon reads, and misses, 8 KiB of it at a time."""
@@ -38,8 +38,6 @@ BEGINNING_BYTES = 64 * 1024
 _PROBE_BYTES = 4096
 # A time with its offset, the stream, and whether the line is whole.
 _LABEL_BYTES = 45
-# What podman writes into the stream, as if the container had, when the monitor never accepted it.
-_NOTICE = re.compile(rb"Error: read unixpacket [^\n]*: connection reset by peer\s*")
 
 
 class Beginning:
@@ -193,7 +191,8 @@ async def complete(
     compared = False
     failure: PodmanError | None = None
     async for chunk in attached:
-        if not beginning.bytes and notice is None and _NOTICE.fullmatch(chunk.data):
+        if not beginning.bytes and notice is None and is_reset(chunk.data):
+            # Podman writes it as if the container had, when the monitor never accepted.
             notice = chunk
             continue
         if notice is not None:

@@ -42,12 +42,22 @@ class Chunk:
     """Some bytes that a container wrote to one stream; where they are cut means nothing.
 
     `unfinished` is how many frames end in it whose last byte is no newline: podman's log has one
-    more line for each.
+    more line for each. `cut` says that it ends within a frame, the rest of which is on its way.
     """
 
     stream: Stream
     data: bytes
     unfinished: int = field(default=0, compare=False)
+    cut: bool = field(default=False, compare=False)
+
+    def __add__(self, following: Chunk) -> Chunk:
+        """Return both as one; they are of the same stream, and nothing came between them."""
+        return Chunk(
+            self.stream,
+            self.data + following.data,
+            self.unfinished + following.unfinished,
+            following.cut,
+        )
 
 
 class FrameDecoder:
@@ -100,7 +110,7 @@ class FrameDecoder:
             position += _HEADER.size
         self._stream, self._remaining = stream, remaining
         if pieces:
-            yield Chunk(stream, b"".join(pieces), unfinished)
+            yield Chunk(stream, b"".join(pieces), unfinished, cut=remaining > 0)
 
     def finish(self) -> Iterator[Chunk]:
         """Check that the end of the input is the end of a frame; yields nothing.

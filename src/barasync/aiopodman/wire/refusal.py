@@ -30,6 +30,7 @@ from barasync.aiopodman.errors import (
     ServerError,
     SubnetInUse,
 )
+from barasync.aiopodman.wire.notices import RESET
 
 MAX_TEXT = 2000
 """Characters of podman's text that are kept: some messages dump whole Go structures."""
@@ -73,11 +74,12 @@ _BY_CAUSE: tuple[tuple[str, type[APIError]], ...] = (
 _BY_ENDING: tuple[tuple[str, type[APIError]], ...] = (
     ("is already used on the host or by another config", SubnetInUse),
 )
-# What podman prints in the place of a command; the second line comes from its own connection.
+# What podman prints in the place of a command, whose words may be in it, of several lines.
+_ERROR = b"Error: "
 _IN_OUTPUT = re.compile(
-    rb"Error: (?P<message>[^\n]*: (?P<cause>OCI [^\n:]+))\n"
-    rb"(Error: read unixpacket [^\n]*: connection reset by peer\n)?"
+    _ERROR + rb"(?P<message>.*: (?P<cause>OCI [^\n:]+))\n(?:" + RESET + rb")?", re.DOTALL
 )
+_MOST_IN_OUTPUT = 512 * 1024
 _BY_STATUS: dict[int, type[APIError]] = {400: BadRequest, 404: NotFound, 409: Conflict}
 
 
@@ -121,6 +123,16 @@ def refusal(
         path=path,
         headers=headers,
     )
+
+
+def may_be_refusal(data: bytes | bytearray) -> bool:
+    """Tell whether `data` may be the beginning of what is printed in a command's place.
+
+    A word of a command, which is part of that, has 128 KiB at most.
+    """
+    if len(data) > _MOST_IN_OUTPUT:
+        return False
+    return data.startswith(_ERROR) or _ERROR.startswith(data)
 
 
 def refusal_in_output(data: bytes, *, method: str, path: str) -> APIError | None:
