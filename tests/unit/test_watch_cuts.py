@@ -302,7 +302,10 @@ def test_a_service_that_was_away_is_told_of_once_though_two_connections_notice_i
     in_virtual_time(run)
 
 
-def test_cuts_that_cannot_be_followed_are_an_error_each_time_that_somebody_asks() -> None:
+@pytest.mark.parametrize(("refused", "error"), [(True, BadRequest), (False, TransportError)])
+def test_cuts_that_cannot_be_followed_are_an_error_each_time_that_somebody_asks(
+    refused: bool, error: type[Exception]
+) -> None:
     tries = 0
 
     def handle(request: httpx2.Request) -> httpx2.Response:
@@ -311,6 +314,8 @@ def test_cuts_that_cannot_be_followed_are_an_error_each_time_that_somebody_asks(
             return httpx2.Response(200, headers={"Libpod-API-Version": "5.4.2"})
         if "log-rotation" in request.url.params.get("filters", ""):
             tries += 1
+            if not refused:
+                raise httpx2.ReadError("reset")
             return httpx2.Response(400, json={"message": "no such filter", "response": 400})
         streams = request.url.params["stream"] == "true"
         return httpx2.Response(200, content=silence() if streams else b"")
@@ -321,9 +326,10 @@ def test_cuts_that_cannot_be_followed_are_an_error_each_time_that_somebody_asks(
             podman.watch() as events,
         ):
             for _ in range(2):
-                with anyio.fail_after(60), pytest.raises(BadRequest, match="no such filter"):
+                with anyio.fail_after(60), pytest.raises(error):
                     await anext(events)
                 await anyio.sleep(600)
 
     in_virtual_time(run)
-    assert tries == 2
+    # What broke off is sent once more by any request.
+    assert tries == (2 if refused else 4)

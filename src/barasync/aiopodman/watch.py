@@ -211,6 +211,8 @@ class _Watch(AsyncIterator[Event]):
             ) as events:
                 pauses.begin()
                 await self._pass_on(events, pauses)
+            if self._failure is not None:
+                raise self._failure
             await pauses.wait()
 
     async def _pass_on(self, events: AsyncIterator[Event], pauses: _Pauses) -> None:
@@ -233,7 +235,7 @@ class _Watch(AsyncIterator[Event]):
     async def _next(self, events: AsyncIterator[Event]) -> Event | None:
         """Return the next event, `None` where they have to be asked for again."""
         if self._failure is not None:
-            raise self._failure
+            return None
         if self._stale:
             return await self._rest(events)
         began, self._waits_since = time_ns(), anyio.current_time()
@@ -244,8 +246,6 @@ class _Watch(AsyncIterator[Event]):
             self._waiting = None
             if not self._stale:
                 self._horizon.wait(began, time_ns())
-        if self._failure is not None:
-            raise self._failure
         return None
 
     async def _rest(self, events: AsyncIterator[Event]) -> Event | None:
