@@ -15,7 +15,7 @@ from barasync.aiopodman import (
     ContainerStats,
     ContainerSummary,
     Podman,
-    ProtocolError,
+    SamplingFailed,
     StatsReport,
 )
 from barasync.cli.container_samples import Figures, Meter
@@ -71,12 +71,11 @@ class FakePodman:
 
     async def _samples(self) -> AsyncIterator[StatsReport]:
         if self.broken:
-            yield StatsReport(error={"cause": "no cgroup"})
-            return
+            raise SamplingFailed("no cgroup")
         async for each in self._inbox:
+            if each.stats is None:
+                raise SamplingFailed("one vanished")
             yield each
-            if each.error is not None:
-                return
 
     def close(self) -> None:
         self.send.close()
@@ -178,8 +177,8 @@ async def test_a_printer_that_stands_still_changes_no_share_and_gets_the_newest_
             await fake.send.send(sample(1, a=SECOND + SECOND // 4))
             await shown.stands_still.wait()
             # Half of a core is used, and each of these is read though nobody prints.
-            for second in range(2, 20):
-                await fake.send.send(sample(second, a=SECOND * second // 2 + SECOND))
+            for moment in range(2, 20):
+                await fake.send.send(sample(moment, a=SECOND * moment // 2 + SECOND))
             await anyio.wait_all_tasks_blocked()
             shown.goes_on.set()
 
@@ -205,7 +204,7 @@ async def test_a_stream_that_breaks_off_is_opened_again(fake: FakePodman) -> Non
             while len(shown.figures) <= second:
                 await anyio.lowlevel.checkpoint()
             if second < 2:
-                await fake.send.send(StatsReport(error={}))
+                await fake.send.send(StatsReport())
 
     assert fake.opened == 3
 
@@ -226,8 +225,8 @@ async def test_streams_that_never_have_a_sample_are_an_error_with_podmans_words(
         await show_samples(podman, watched, shown, stream=stream)
 
     (error,) = raised.value.exceptions
-    assert isinstance(error, ProtocolError)
-    assert "no cgroup" in str(error)
+    assert isinstance(error, SamplingFailed)
+    assert str(error) == "no cgroup"
     assert fake.opened == 10
 
 

@@ -11,9 +11,10 @@ import anyio
 from barasync.aiopodman import (
     ContainerStats,
     ContainerSummary,
-    NotFound,
     Podman,
+    PodmanError,
     ProtocolError,
+    SamplingFailed,
     StatsReport,
 )
 from barasync.cli.resolution import called
@@ -107,23 +108,15 @@ async def newest_samples(podman: Podman) -> AsyncIterator[Newest]:
 async def _read(podman: Podman, newest: Newest) -> None:
     failures = 0
     while True:
-        trouble: ProtocolError | NotFound
-        trouble = ProtocolError("podman ended its statistics without a sample")
+        trouble: PodmanError = SamplingFailed("podman ended its statistics without a sample")
         try:
             async with podman.containers.stats() as samples:
                 async for sample in samples:
-                    _require_whole(sample)
                     newest.put(sample)
                     failures = 0
-        except (ProtocolError, NotFound) as error:
+        except ProtocolError as error:
             trouble = error
         failures += 1
         if failures == _TRIES:
             raise trouble
         await anyio.sleep(_PAUSE_SECONDS)
-
-
-def _require_whole(sample: StatsReport) -> None:
-    """Raise `ProtocolError` for the last sample of a stream that podman gave up."""
-    if sample.error is not None:
-        raise ProtocolError(f"podman could not sample its containers: {sample.error}")
