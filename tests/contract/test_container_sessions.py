@@ -101,7 +101,7 @@ async def test_a_loop_that_reads_lines_keeps_them(
             check=False,
             timeout=50,
         )
-        return done.stdout.decode() + done.stderr.decode()
+        return done.stdout.decode()
 
     async with idle(podman, busybox):
         said = [await to_thread.run_sync(loop, command) for command in commands]

@@ -15,6 +15,7 @@ from tests.rig import leftovers, libpod, services
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync, read_errors_until, read_until
 from tests.rig.services import Installation, RigService
+from tests.rig.waiting import wait_until
 
 NATIVE = native_architecture()
 CELLS = 8
@@ -155,6 +156,14 @@ def test_an_executed_command_is_waited_for_when_podman_has_broken_off_its_output
 
     with barasync.running("container", "exec", name, "--", "sh", "-c", script) as process:
         read_until(process, "begun", 1)
+        # Before podman has noted that it runs, a podman that is killed takes it for one that has
+        # not begun.
+        wait_until(
+            lambda: any(
+                each["Running"] for each in libpod.exec_sessions(mortal.endpoint.socket_path, name)
+            ),
+            "podman has noted that it runs",
+        )
         kill_podman(mortal)
         read_errors_until(process, f"goes on in {name}, and its exit code is waited for")
         assert barasync("container", "exec", name, "--", "touch", "/go").code == 0

@@ -94,6 +94,13 @@ def networks(socket_path: str) -> frozenset[str]:
     return frozenset(entry["name"] for entry in request(socket_path, "GET", "networks/json"))
 
 
+def exec_sessions(socket_path: str, container: str) -> list[dict[str, Any]]:
+    """Return what podman tells of each command executed in a container."""
+    inspected = request(socket_path, "GET", f"containers/{container}/json")
+    sessions = inspected["ExecIDs"] or ()
+    return [request(socket_path, "GET", f"exec/{each}/json") for each in sessions]
+
+
 def remove_container(socket_path: str, container: str) -> None:
     """Remove a container, and those that are in its namespaces before it."""
     query = {"force": "true", "timeout": "0", "volumes": "true", "depend": "true"}
