@@ -24,6 +24,7 @@ pytestmark = pytest.mark.anyio
 FILTERS = {"type": ["container"]}
 CONTAINERS = 6
 FEW_BYTES = 8000
+MORE_BYTES = 24_000
 
 
 @contextmanager
@@ -57,6 +58,13 @@ def mortal(installation: Installation) -> Iterator[RigService]:
 def forgetful(installation: Installation) -> Iterator[RigService]:
     """A service that keeps few events: it cuts its file of them again and again."""
     with private(installation, events_logfile_max_size=str(FEW_BYTES)) as service:
+        yield service
+
+
+@pytest.fixture
+def cutting(installation: Installation) -> Iterator[RigService]:
+    """A service that keeps events for some seconds, where containers come and go all the time."""
+    with private(installation, events_logfile_max_size=str(MORE_BYTES)) as service:
         yield service
 
 
@@ -199,6 +207,37 @@ async def test_events_missed_at_a_cut__are_each_told_once_by_a_watch(
 
     for action in ("create", "start", "died", "remove"):
         assert [each for each in told if each[1] == action] == [(name, action) for name in made]
+
+
+async def test_a_watch_of_one_container_misses_nothing_where_others_have_the_file_cut(
+    cutting: RigService,
+) -> None:
+    image = cutting.busybox(native_architecture())
+    record = cutting.directory / "tmp/events/events.log"
+    cuts = polls = 0
+    async with Podman(cutting.endpoint) as podman:
+        with anyio.fail_after(240):
+            async with created(podman, shell(image, "exit 3"), seconds=200) as container:
+                filters = {"container": [container.id]}
+                async with podman.watch(filters=filters) as events:
+                    await container.start()
+                    await container.wait()
+                    told = [await anext(events) for _ in range(3)]
+                    while cuts < 3 or container.id in record.read_text():
+                        before = record.stat().st_size
+                        await live(podman, image)
+                        cuts += record.stat().st_size < before
+                        with anyio.move_on_after(0.1):
+                            polls += 1
+                            told.append(await anext(events))
+                    await container.remove()
+                    told += await until_removed(events, container.id)
+
+    actions = [each.action for each in told]
+    assert polls > cuts
+    assert actions.count("remove") == 1
+    assert {"start", "died", "remove"} <= set(actions)
+    assert all(told.count(each) == 1 for each in told)
 
 
 async def test_a_service_that_keeps_no_events_is_an_error(silent: RigService) -> None:
