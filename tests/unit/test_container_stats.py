@@ -184,7 +184,8 @@ async def test_a_printer_that_stands_still_changes_no_share_and_gets_the_newest_
 
     first, second, third = (each[0] for each in shown.figures)
     assert codes == [EXIT_UNREAD]
-    assert (first.cpu_percent, second.cpu_percent) == (None, pytest.approx(25.0))
+    assert first.cpu_percent is None
+    assert second.cpu_percent == pytest.approx(25.0)
     assert third.stats.taken_at_nanoseconds == 19 * SECOND
     assert third.cpu_percent == pytest.approx((19 / 2 - 1 / 4) / 18 * 100)
 
