@@ -25,6 +25,7 @@ NO_COMMAND = (
     b"Error: crun: executable file `x` not found in $PATH: No such file or directory: "
     b"OCI runtime attempted to invoke a command that was not found\n"
 )
+TOO_LONG = b"Error: crun: open executable: File name too long: OCI runtime error\n"
 NO_RIGHT = b"Error: crun: open executable: Operation not permitted: OCI permission denied\n"
 
 
@@ -61,17 +62,18 @@ async def test_an_exec_session_is_found_again_by_its_id() -> None:
 
 
 @pytest.mark.parametrize(
-    ("printed", "error"),
+    ("printed", "code", "error"),
     [
-        (frame(2, NO_COMMAND), CommandNotFound),
-        (frame(2, NO_COMMAND) + frame(2, RESET), CommandNotFound),
-        (frame(2, NO_RIGHT), OCIRuntimeError),
+        (frame(2, NO_COMMAND), 127, CommandNotFound),
+        (frame(2, NO_COMMAND) + frame(2, RESET), 127, CommandNotFound),
+        (frame(2, NO_RIGHT), 126, OCIRuntimeError),
+        (frame(2, TOO_LONG), 125, OCIRuntimeError),
     ],
 )
 async def test_a_refusal_in_the_place_of_output_is_an_error(
-    tmp_path: Path, printed: bytes, error: type[OCIRuntimeError]
+    tmp_path: Path, printed: bytes, code: int, error: type[OCIRuntimeError]
 ) -> None:
-    ended = documented(200, {"ID": "5e55", "ExitCode": 127})
+    ended = documented(200, {"ID": "5e55", "ExitCode": code})
 
     async with (
         serving(tmp_path, GIVEN_OVER + printed, ended) as (libpod, _),

@@ -19,8 +19,8 @@ from barasync.aiopodman.wire.documents import decode_document
 from barasync.aiopodman.wire.frames import Chunk
 from barasync.aiopodman.wire.refusal import may_be_refusal, refusal_in_output
 
-# Podman 126 and 127, as its own command: the command cannot be executed, or is not there.
-_NOT_EXECUTED = frozenset({126, 127})
+# As podman's own command ends: the runtime failed, the command cannot be executed, or is not there.
+_NOT_EXECUTED = frozenset({125, 126, 127})
 _FIRST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 1.0
 # Nothing turns podman's default keys off, so it gets some that nobody types.
