@@ -37,6 +37,7 @@ AT_ONCE = 4
 PIPED_BYTES = 20_000_000
 # Podman leaves conmon, and the one that it forks.
 MONITORS_OF_A_SESSION = 2
+CAP_SYS_ADMIN = 1 << 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +164,19 @@ async def test_exec_refuses_in_output__so_that_becomes_the_error(
     nowhere = replace(script("true"), work_dir="/nowhere")
 
     async with running(podman, busybox) as container:
-        for spec in (missing, replace(missing, terminal=True), nowhere):
+        for spec in (
+            missing,
+            replace(missing, terminal=True),
+            nowhere,
+            ExecSpec(command=("no\nsuch\ncommand",)),
+            # More than 4 KiB of podman's text, in a path that the kernel takes.
+            ExecSpec(command=(f"/{'a/' * 2030}a",)),
+        ):
             with pytest.raises(CommandNotFound):
                 await execute(container, spec)
-        with pytest.raises(OCIRuntimeError):
-            await execute(container, ExecSpec(command=("/etc",)))
+        for word in ("/etc", f"/{'a' * 5000}"):
+            with pytest.raises(OCIRuntimeError):
+                await execute(container, ExecSpec(command=(word,)))
         with pytest.raises(CommandNotFound):
             await (await container.exec(missing)).start_detached()
         with pytest.raises(ServerError, match="no matching entries in passwd file"):
@@ -175,8 +184,16 @@ async def test_exec_refuses_in_output__so_that_becomes_the_error(
         # What a command says of itself is its output.
         lie = b"Error: crun: x: OCI permission denied\n"
         said = await execute(container, script(f"printf '{lie.decode().strip()}\\n'; exit 3"))
+        # It is heard while it runs, and waits for an answer.
+        asking = replace(script("printf 'Error: go on? '; read -r x; echo $x"), stdin=True)
+        session = await container.exec(asking)
+        async with session.attached() as attachment:
+            asked = await anext(attachment.output)
+            await attachment.send(b"yes\n")
+            answered = await anext(attachment.output)
 
     assert (said.stdout, said.state.exit_code) == (lie, 3)
+    assert (asked.data, answered.data) == (b"Error: go on? ", b"yes\n")
 
 
 async def test_nothing_is_executed_in_what_does_not_run(podman: Podman, busybox: str) -> None:
@@ -312,6 +329,44 @@ async def test_exec_stays__where_no_request_removes_it(podman: Podman, busybox: 
         else:
             with pytest.raises(NotFound):
                 await session.inspect()
+
+
+async def test_exec_stays__and_a_command_that_runs_is_killed_where_a_request_removes_it(
+    podman: Podman, busybox: str
+) -> None:
+    async with running(podman, busybox) as container:
+        session = await container.exec(script("echo ready; exec sleep 1000"))
+        async with session.attached() as attachment:
+            await anext(attachment.output)
+            if quirks.EXEC_STAYS.is_active(podman.version.release):
+                await session.remove(force=True)
+                assert (await session.inspect()).running
+                return
+            with pytest.raises(Conflict):
+                await session.remove()
+            before = await container.top(["pid"])
+            await session.remove(force=True)
+            with anyio.fail_after(30):
+                async for _chunk in attachment.output:
+                    pass
+        with pytest.raises(NotFound):
+            await session.inspect()
+        after = await container.top(["pid"])
+
+    assert len(after.processes) == len(before.processes) - 1
+
+
+async def test_a_privileged_command_may_do_what_its_container_may_not(
+    podman: Podman, busybox: str
+) -> None:
+    told = script("sed -n 's/^CapEff:\\s*//p' /proc/self/status")
+
+    async with running(podman, busybox) as container:
+        usual = await execute(container, told)
+        privileged = await execute(container, replace(told, privileged=True))
+
+    assert not int(usual.stdout, 16) & CAP_SYS_ADMIN
+    assert int(privileged.stdout, 16) & CAP_SYS_ADMIN
 
 
 async def test_exec_leaves_monitors__two_of_each_session_and_right_exit_codes(
