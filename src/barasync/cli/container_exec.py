@@ -32,6 +32,9 @@ EXIT_NOT_FOUND = 127
 _OF_A_USER = ("no matching entries in ", "unable to find user", "unable to find group", "uids and")
 """What podman says of a user or a group that a container does not have."""
 
+_OF_A_DIRECTORY = ("chdir to ", "chdir `")
+"""What runc and crun say of a directory that they cannot enter, which is no command's name."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecRequest:
@@ -122,7 +125,7 @@ def _not_executed(error: OCIRuntimeError, request: ExecRequest, name: str) -> in
             is missing, in podman's words as well.
     """
     reason = plain(error.message.removesuffix(f": {error.cause}"))
-    lacks_directory = "chdir to " in reason
+    lacks_directory = any(words in reason for words in _OF_A_DIRECTORY)
     if lacks_directory and request.working_directory is not None:
         directory = plain(request.working_directory)
         raise ConfigError(f"--workdir: {directory} cannot be entered in {name}: {reason}")
