@@ -153,8 +153,9 @@ class _Conversation:
                 # Without a reader it is lost, as that of a program is which does not mind.
                 _require_written(self._here.error, "stderr")
             else:
-                await out.write(chunk.data)
+                # Keys may answer it, and end this, before it is known to be written.
                 self._within_a_line = not chunk.data.endswith(b"\n")
+                await out.write(chunk.data)
                 _require_written(self._here.out, "stdout")
             if self._here.out.closed:
                 self._finish(End.HUNG_UP if self._here.out.terminal else End.UNREAD)
