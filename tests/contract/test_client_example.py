@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
+import pytest
+
+from tests.rig import libpod
 from tests.rig.services import PROJECT, RigService
 
+pytestmark = pytest.mark.timeout(180)
+
 EXAMPLES = PROJECT / "examples/aiopodman"
+SECONDS = 120
 TOUR = """\
 execute:
 I am me
@@ -43,11 +50,27 @@ def run(name: str, *words: str) -> str:
         [sys.executable, EXAMPLES / name, *words],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=SECONDS,
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
+
+
+def objects(service: RigService) -> set[tuple[str, str]]:
+    """Return the containers, pods, volumes and secrets of a service."""
+    kinds = {
+        "containers": ("Id", {"all": "true"}),
+        "pods": ("Id", {}),
+        "volumes": ("Name", {}),
+        "secrets": ("ID", {}),
+    }
+    return {
+        (kind, each[key])
+        for kind, (key, query) in kinds.items()
+        for each in libpod.request(service.endpoint.socket_path, "GET", f"{kind}/json", query=query)
+        or ()
+    }
 
 
 def test_a_container_prints_and_ends(service: RigService, busybox: str) -> None:
@@ -73,3 +96,34 @@ def test_the_example_shows_what_each_container_does_and_leaves_nothing(
         happened = [line for line in lines if line.startswith(f"{number} event ")]
         for action in ("create", "start", "died", "remove"):
             assert happened.count(f"{number} event {action}") == 1, lines
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("many.py", "event create"),
+        ("many.py", "waiting"),
+        ("many.py", "going"),
+        ("tour.py", "share:"),
+        ("tour.py", "group:"),
+    ],
+)
+def test_an_example_that_is_interrupted_leaves_nothing(
+    service: RigService, busybox: str, name: str, said: str
+) -> None:
+    before = objects(service)
+    words = [sys.executable, str(EXAMPLES / name), "--url", service.endpoint.url, busybox]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            seen = next((line for line in process.stdout if said in line), None)
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=SECONDS)
+        finally:
+            process.kill()
+
+    assert seen is not None, error
+    assert process.returncode == -signal.SIGINT, error
+    assert objects(service) == before
