@@ -24,6 +24,8 @@ from barasync.aiopodman import (
     Stream,
 )
 from tests.contract.running import created, printed, shell
+from tests.rig import libpod
+from tests.rig.services import RigService
 from tests.rig.waiting import wait_until
 
 pytestmark = pytest.mark.anyio
@@ -148,6 +150,26 @@ async def test_a_container_without_a_check_has_no_health(podman: Podman, busybox
 
     assert (listed.health, found.state.health.status) == ("", "")
     assert found.config.health_check is None
+
+
+async def test_a_container_may_be_without_the_check_of_its_image(
+    podman: Podman, service: RigService, busybox: str
+) -> None:
+    image = libpod.image_with_a_check(service.endpoint.socket_path, busybox, "true")
+    try:
+        spec = ContainerSpec(image=image, command=("sleep", "60"))
+        async with created(podman, spec) as container:
+            await container.start()
+            assert await container.check_health()
+        async with created(podman, replace(spec, no_health_check=True)) as container:
+            await container.start()
+            with pytest.raises(Conflict, match="no defined healthcheck"):
+                await container.check_health()
+            found = await container.inspect()
+    finally:
+        await podman.images.remove(image)
+
+    assert found.config.health_check is None or not found.config.health_check.checks
 
 
 @pytest.mark.skipif(Path("/run/systemd/system").exists(), reason="systemd runs on this host")

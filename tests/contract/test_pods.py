@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,13 +16,16 @@ from barasync.aiopodman import (
     Conflict,
     Container,
     ContainerSpec,
+    HostPort,
     NotFound,
     Podman,
     PodSpec,
+    PublishedPort,
 )
 from tests.contract.running import REMOVE_SECONDS, TEST_SECONDS, shell
 from tests.rig import libpod
 from tests.rig.services import RigService
+from tests.rig.waiting import wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -134,6 +139,73 @@ async def test_containers_of_a_pod_with_an_infra_image_share_its_network(
     assert output == b"hello\n"
     assert len(found.containers) == len(found.members) + 1
     assert "net" in found.shared_namespaces
+
+
+async def test_a_pod_publishes_a_port_for_its_containers_and_gives_them_a_hostname(
+    podman: Podman, busybox: str
+) -> None:
+    serving = "while :; do nc -l -p 7777 -e hostname; done"
+    spec = PodSpec(
+        name=NAME,
+        infra_image=busybox,
+        infra_command=("sh", "-c", WAITING),
+        network="bridge",
+        publish=(PublishedPort(7777, address="127.0.0.1"),),
+        hostname="of-the-pod",
+    )
+    async with pod(podman, spec):
+        await podman.containers.create(replace(shell(busybox, serving), pod=NAME, network="pod"))
+        await podman.pods.start(NAME)
+        found = await podman.pods.inspect(NAME)
+        infra = await podman.containers.handle(found.infra_container_id).inspect()
+        (published,) = infra.network_settings.ports["7777/tcp"]
+        said = await anyio.to_thread.run_sync(hear, published)
+
+    assert published.address == "127.0.0.1"
+    assert said == b"of-the-pod\n"
+
+
+def hear(port: HostPort) -> bytes:
+    """Return what is said behind a port, once somebody listens there."""
+    said: list[bytes] = []
+
+    def something() -> bool:
+        address = (port.address, int(port.port))
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(address, timeout=10) as connection,
+            connection.makefile("rb") as stream,
+        ):
+            said.append(stream.read())
+        return any(said)
+
+    wait_until(something, "somebody listens behind the published port")
+    return said[-1]
+
+
+async def test_the_hostname_of_a_pod_is_its_name(podman: Podman, busybox: str) -> None:
+    spec = PodSpec(name=NAME, infra_image=busybox, infra_command=("sh", "-c", WAITING))
+    async with pod(podman, spec):
+        container = await podman.containers.create(
+            replace(shell(busybox, "hostname"), pod=NAME, network="pod")
+        )
+        await podman.pods.start(NAME)
+        await container.wait()
+        async with container.logs() as chunks:
+            output = b"".join([chunk.data async for chunk in chunks])
+
+    assert output == f"{NAME}\n".encode()
+
+
+async def test_a_pod_stands_still_and_goes_on(podman: Podman, busybox: str) -> None:
+    async with running(podman, WAITING, WAITING, image=busybox) as containers:
+        await podman.pods.pause(NAME)
+        paused = [(await each.inspect()).state.status for each in containers]
+        state = (await podman.pods.inspect(NAME)).state
+        await podman.pods.unpause(NAME)
+        going = [(await each.inspect()).state.status for each in containers]
+
+    assert (paused, state, going) == (["paused"] * 2, "Paused", ["running"] * 2)
 
 
 async def test_a_container_in_a_pod_that_is_not_there_is_refused(

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from barasync.aiopodman import ContainerSpec, Mount, NotFound, Podman
+from barasync.aiopodman import ContainerSpec, Mount, NotFound, Podman, quirks
 from tests.contract.running import created, run, shell
 
 pytestmark = pytest.mark.anyio
@@ -43,6 +43,37 @@ async def test_what_one_container_writes_to_a_volume_another_reads(
         assert (read.stdout, other.stdout) == (b"hello\n", b"")
         assert found == made
         assert (found.name, found.labels) == (f"{NAME}-1", {LABEL: "1"})
+
+
+async def test_a_volume_may_be_a_file_system_that_is_mounted_for_it(
+    podman: Podman, busybox: str
+) -> None:
+    options = {"type": "tmpfs", "device": "tmpfs", "o": "nosuid"}
+    async with no_volumes_left(podman):
+        made = await podman.volumes.create(f"{NAME}-1", driver="local", options=options)
+        shown = await run(podman, with_volume(busybox, 1, "grep ' /kept ' /proc/mounts"))
+
+    assert made.options == options
+    assert shown.stdout.split()[:3] == [b"tmpfs", b"/kept", b"tmpfs"]
+    assert b"nosuid" in shown.stdout
+
+
+async def test_volumes_are_pruned_by_several_labels_or_by_one_of_an_old_podman(
+    podman: Podman,
+) -> None:
+    labels: dict[str, str | None] = {LABEL: "1", f"{LABEL}-two": None}
+    async with no_volumes_left(podman):
+        await podman.volumes.create(f"{NAME}-1", labels={LABEL: "1", f"{LABEL}-two": "any"})
+        await podman.volumes.create(f"{NAME}-2", labels={LABEL: "1"})
+        if quirks.VOLUME_LABELS_ARE_ANY.is_active(podman.version.release):
+            with pytest.raises(ValueError, match="give one"):
+                await podman.volumes.prune(labels=labels)
+            pruned = await podman.volumes.prune(labels={f"{LABEL}-two": None})
+        else:
+            pruned = await podman.volumes.prune(labels=labels)
+
+        assert pruned == {f"{NAME}-1"}
+        assert await podman.volumes.exists(f"{NAME}-2")
 
 
 async def test_volumes_are_pruned_by_label_unless_a_container_has_them(

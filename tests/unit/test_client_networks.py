@@ -212,6 +212,22 @@ async def test_a_volume_is_made_with_its_labels() -> None:
     assert json.loads(service.only.body) == {"Name": "v1", "Label": LABELS}
 
 
+async def test_a_volume_is_made_by_a_driver_and_its_options() -> None:
+    options = {"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}
+    service = answering(201, json={**VOLUME, "Driver": "local", "Options": options})
+
+    async with service.client() as podman:
+        volume = await podman.volumes.create("v1", driver="local", options=options)
+
+    assert (volume.driver, volume.options) == ("local", options)
+    assert json.loads(service.only.body) == {
+        "Name": "v1",
+        "Label": {},
+        "Driver": "local",
+        "Options": options,
+    }
+
+
 async def test_a_volume_is_there_or_is_not() -> None:
     service = answering(200, json=VOLUME)
     async with service.client() as podman:

@@ -14,6 +14,7 @@ from barasync.aiopodman import (
     Pods,
     PodSpec,
     ProtocolError,
+    PublishedPort,
     ServerError,
 )
 from tests.unit.recorded import CONTAINER, ID, TIMEOUT_SECONDS, answering, refusing
@@ -65,7 +66,32 @@ def test_a_pod_that_shares_is_made_of_an_image() -> None:
     }
 
 
-@pytest.mark.parametrize("wrong", [{"network": "bridge"}, {"infra_command": ("sleep",)}])
+def test_a_pod_publishes_ports_and_has_a_hostname_for_all_its_containers() -> None:
+    spec = PodSpec(
+        name="p",
+        infra_image="1f3a",
+        network="bridge",
+        publish=(PublishedPort(80, 8080, address="127.0.0.1"),),
+        hostname="here",
+    )
+
+    body = spec.to_body()
+
+    assert body["hostname"] == "here"
+    assert body["portmappings"] == [
+        {"container_port": 80, "host_port": 8080, "protocol": "tcp", "host_ip": "127.0.0.1"}
+    ]
+
+
+@pytest.mark.parametrize("network", ["none", "host"])
+def test_a_pod_publishes_nothing_without_a_network_of_its_own(network: str) -> None:
+    with pytest.raises(ValueError, match=f"network '{network}' publishes no ports"):
+        PodSpec(name="p", infra_image="1f3a", network=network, publish=(PublishedPort(80),))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"network": "bridge"}, {"infra_command": ("sleep",)}, {"hostname": "here"}]
+)
 def test_what_only_an_infra_container_can_have_is_refused_without_one(
     wrong: dict[str, object],
 ) -> None:
@@ -109,6 +135,8 @@ async def test_the_containers_of_a_pod_start_stop_and_go_together() -> None:
     async with service.client() as podman:
         await podman.pods.start("p")
         await podman.pods.stop("p", timeout=3)
+        await podman.pods.pause("p")
+        await podman.pods.unpause("p")
         await podman.pods.kill("p")
         await podman.pods.remove("p", force=True)
 
@@ -116,6 +144,8 @@ async def test_the_containers_of_a_pod_start_stop_and_go_together() -> None:
     assert [each for each in asked if each[0] != "GET"] == [
         ("POST", "/libpod/pods/p/start", {}),
         ("POST", "/libpod/pods/p/stop", {"t": ["3"]}),
+        ("POST", "/libpod/pods/p/pause", {}),
+        ("POST", "/libpod/pods/p/unpause", {}),
         ("POST", "/libpod/pods/p/kill", {"signal": ["SIGKILL"]}),
         ("DELETE", "/libpod/pods/p", {"force": ["true"]}),
     ]

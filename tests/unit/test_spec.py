@@ -212,3 +212,11 @@ def test_a_health_check_may_be_a_line_for_the_shell__its_times_are_nanoseconds()
 def test_a_health_check_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="health check"):
         HealthCheck(**{"command": "true", **wrong})
+
+
+def test_a_container_may_be_without_the_health_check_of_its_image() -> None:
+    assert ContainerSpec(image="1f3a", no_health_check=True).to_body()["healthconfig"] == {
+        "Test": ["NONE"]
+    }
+    with pytest.raises(ValueError, match="cannot be without one"):
+        ContainerSpec(image="1f3a", no_health_check=True, health_check=HealthCheck(command="true"))

@@ -14,6 +14,9 @@ HEALTHY = "healthy"
 UNHEALTHY = "unhealthy"
 
 _NANOSECONDS = 1_000_000_000
+NO_CHECK = "NONE"
+"""The `test` of settings that take the place of an image's check, with nothing to execute."""
+
 _SHELL = "CMD-SHELL"
 _SECONDS = 30.0
 _RETRIES = 3
@@ -75,7 +78,7 @@ class HealthSettings(msgspec.Struct, frozen=True, kw_only=True, rename="pascal")
     @property
     def checks(self) -> bool:
         """Whether there is something to be executed."""
-        return bool(self.test) and self.test[0] != "NONE"
+        return bool(self.test) and self.test[0] != NO_CHECK
 
     def as_check(self) -> HealthCheck | None:
         """Return it as what a container can be made with, `None` where nothing is executed.

@@ -310,12 +310,16 @@ class BuildProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VolumeSummary(_Wire, frozen=True, kw_only=True):
-    """A volume in a list; `anonymous` where podman made it for a container, and named it."""
+    """A volume in a list; `anonymous` where podman made it for a container, and named it.
+
+    `options` are what its driver was given.
+    """
 
     name: str
     driver: str = ""
     mountpoint: str = ""
     labels: dict[str, str] = {}
+    options: dict[str, str] = {}
     anonymous: bool = False
 
 

@@ -19,6 +19,7 @@ from barasync.aiopodman.libpod import (
 )
 from barasync.aiopodman.models import Removed
 from barasync.aiopodman.removal import require_removed
+from barasync.aiopodman.spec import PublishedPort
 from barasync.aiopodman.stats import Processes, read_processes
 from barasync.aiopodman.texts import refuse_text
 from barasync.aiopodman.wire.documents import decode_document
@@ -34,11 +35,14 @@ class PodSpec:
     Without an `infra_image` its containers share nothing. With one, by ID, a container of it is
     made with the pod and executes `infra_command` for as long as the pod runs; the others share its
     network, IPC and UTS namespaces, those of them whose `ContainerSpec.network` is `pod`. Its
-    `network` is `none`, `bridge` or `host`. Podman's own image for that is never used: 5.4.2 cannot
-    make it on a host without catatonit (measured).
+    `network` is `none`, `bridge` or `host`, and with `bridge` its `publish` are the ports of all
+    of them. `hostname` is that of all, the pod's name by default. Podman's own image for that is
+    never used: 5.4.2 cannot make it on a host without catatonit (measured).
 
     Raises:
-        ValueError: there is no such network, or none to be had without an `infra_image`.
+        TypeError: a sequence is a text.
+        ValueError: there is no such network, or what only an `infra_image` gives is wanted without
+            one, or ports are published on another network than `bridge`.
     """
 
     name: str
@@ -46,24 +50,38 @@ class PodSpec:
     infra_image: str | None = None
     infra_command: tuple[str, ...] = ()
     network: str = "none"
+    publish: tuple[PublishedPort, ...] = ()
+    hostname: str | None = None
 
     def __post_init__(self) -> None:
         refuse_text("infra_command", self.infra_command)
+        refuse_text("publish", self.publish)
         if self.network not in {"none", "bridge", "host"}:
             raise ValueError(f"there is no network {self.network!r} of a pod")
-        if self.infra_image is None and (self.infra_command or self.network != "none"):
-            raise ValueError("without an infra_image a pod has no command and no network")
+        if self.infra_image is None and (
+            self.infra_command or self.hostname is not None or self.network != "none"
+        ):
+            raise ValueError(
+                "without an infra_image a pod has no command, no hostname and no network"
+            )
+        if self.publish and self.network != "bridge":
+            raise ValueError(f"a pod with the network {self.network!r} publishes no ports")
 
     def to_body(self) -> dict[str, object]:
         """Return the create body. Source: podman `pkg/specgen/podspecgen.go`."""
         body: dict[str, object] = {"name": self.name, "labels": dict(self.labels)}
         if self.infra_image is None:
             return {**body, "no_infra": True}
+        settings: dict[str, object] = {
+            "portmappings": [port.to_body() for port in self.publish],
+            "hostname": self.hostname,
+        }
         return {
             **body,
             "infra_image": self.infra_image,
             "infra_command": list(self.infra_command),
             "netns": {"nsmode": self.network},
+            **{name: value for name, value in settings.items() if value},
         }
 
 
@@ -201,6 +219,20 @@ class Pods:
         Source: `POST /libpod/pods/{name}/kill`.
         """
         await self._libpod.post(f"pods/{segment(name)}/kill", {"signal": signal})
+
+    async def pause(self, name: str) -> None:
+        """Have the kernel run none of the processes in a pod until `unpause`.
+
+        Source: `POST /libpod/pods/{name}/pause`.
+        """
+        await self._libpod.post(f"pods/{segment(name)}/pause")
+
+    async def unpause(self, name: str) -> None:
+        """Let the processes in a pod go on.
+
+        Source: `POST /libpod/pods/{name}/unpause`.
+        """
+        await self._libpod.post(f"pods/{segment(name)}/unpause")
 
     async def top(self, name: str, descriptors: Sequence[str] = ()) -> Processes:
         """Return the processes of all containers in a pod that runs, as `Container.top`.

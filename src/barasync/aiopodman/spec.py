@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from barasync.aiopodman.health import HealthCheck
+from barasync.aiopodman.health import NO_CHECK, HealthCheck
 from barasync.aiopodman.texts import refuse_text
 
 LOG_BYTES = 32 * 1024 * 1024
@@ -91,6 +91,15 @@ class PublishedPort:
     protocol: str = "tcp"
     address: str = ""
 
+    def to_body(self) -> dict[str, object]:
+        """Return the mapping in a create body."""
+        return {
+            "container_port": self.container,
+            "host_port": self.host,
+            "protocol": self.protocol,
+            "host_ip": self.address,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
@@ -136,13 +145,14 @@ class ContainerSpec:
     privileged, whatever podman's configuration says: of one that is nothing is dropped.
 
     `health_check` is what `Container.check_health` executes; without one it is the image's, if that
-    has one.
+    has one, and with `no_health_check` there is none.
 
     `None` and empty values leave a setting to podman.
 
     Raises:
         TypeError: a sequence is a text, which no shell takes apart here.
-        ValueError: a number is not positive, or a network does not exist, or has no such settings.
+        ValueError: a number is not positive, or a network does not exist, or has no such settings,
+            or there is to be a health check and none.
     """
 
     image: str
@@ -169,6 +179,7 @@ class ContainerSpec:
     extra_hosts: Mapping[str, str] = field(default_factory=dict)
     image_hosts: bool = False
     health_check: HealthCheck | None = None
+    no_health_check: bool = False
     publish: tuple[PublishedPort, ...] = ()
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
@@ -200,6 +211,8 @@ class ContainerSpec:
         known = _NETWORKS | {"pod"}
         if self.network not in known and not (mode == "container" and container):
             raise ValueError(f"there is no network {self.network!r}")
+        if self.health_check is not None and self.no_health_check:
+            raise ValueError("a container with a health check cannot be without one")
         if self.networks and self.network != "bridge":
             raise ValueError(f"with {self.network!r} a container is on no network by name")
 
@@ -238,8 +251,8 @@ class ContainerSpec:
             "dns_search": list(self.dns_search),
             "hostadd": [f"{name}:{address}" for name, address in self.extra_hosts.items()],
             "use_image_hosts": self.image_hosts,
-            "healthconfig": self.health_check.to_body() if self.health_check else None,
-            "portmappings": [_published(port) for port in self.publish],
+            "healthconfig": self._health_check(),
+            "portmappings": [port.to_body() for port in self.publish],
             "cap_add": list(self.cap_add),
             "cap_drop": list(self.cap_drop),
             "pidns": {"nsmode": "private"} if self.own_processes else None,
@@ -264,6 +277,11 @@ class ContainerSpec:
         if self.network != "pod":
             given["netns"] = self._namespace()
         return {"image": self.image, "log_configuration": log, **given}
+
+    def _health_check(self) -> dict[str, object] | None:
+        if self.no_health_check:
+            return {"Test": [NO_CHECK]}
+        return self.health_check.to_body() if self.health_check else None
 
     def _namespace(self) -> dict[str, str]:
         mode, _, container = self.network.partition(":")
@@ -311,12 +329,3 @@ def _secret(file: SecretFile) -> dict[str, object]:
 
 def _volume(mount: Mount) -> dict[str, object]:
     return {"Name": mount.source, "Dest": mount.destination, "Options": list(mount.options)}
-
-
-def _published(port: PublishedPort) -> dict[str, object]:
-    return {
-        "container_port": port.container,
-        "host_port": port.host,
-        "protocol": port.protocol,
-        "host_ip": port.address,
-    }

@@ -49,9 +49,18 @@ class Volumes:
         return [volume for volume in found if carries(volume.labels, labels)]
 
     async def create(
-        self, name: str, *, labels: Mapping[str, str] = MappingProxyType({})
+        self,
+        name: str,
+        *,
+        labels: Mapping[str, str] = MappingProxyType({}),
+        driver: str | None = None,
+        options: Mapping[str, str] = MappingProxyType({}),
     ) -> VolumeSummary:
         """Make an empty volume.
+
+        `options` are the driver's, podman's own by default, of which `type`, `device` and `o` are
+        those of mount(8): what is mounted while a container with the volume runs. A `size` in `o`
+        it takes for a quota, of a tmpfs as well, and refuses where it can set none (measured).
 
         When cancelled in flight, podman may have made it all the same: shield the call, or find it
         by its labels.
@@ -61,9 +70,12 @@ class Volumes:
 
         Source: `POST /libpod/volumes/create`.
         """
-        answer = await self._libpod.post(
-            "volumes/create", body={"Name": name, "Label": dict(labels)}
-        )
+        body: dict[str, object] = {"Name": name, "Label": dict(labels)}
+        if driver is not None:
+            body["Driver"] = driver
+        if options:
+            body["Options"] = dict(options)
+        answer = await self._libpod.post("volumes/create", body=body)
         return decode_document(answer.body, VolumeSummary)
 
     async def inspect(self, name: str) -> VolumeSummary:
