@@ -69,7 +69,7 @@ async def test_what_happens_is_watched_while_it_does(podman: Podman, busybox: st
     spec = replace(shell(busybox, "true"), labels={label: "1"})
 
     with anyio.fail_after(TEST_SECONDS):
-        async with podman.watch(filters={"type": ["container"], "label": [label]}) as events:
+        async with podman.watch(filters={"type": ["container"], "label": [f"{label}=1"]}) as events:
             async with temporary(podman.containers, spec) as container:
                 await container.start()
                 await container.wait()
