@@ -18,6 +18,7 @@ from barasync.aiopodman import (
     Conflict,
     ContainerInspect,
     ContainerState,
+    ExecInspect,
     NotFound,
     OCIRuntimeError,
     ServerError,
@@ -91,6 +92,21 @@ class Session:
     async def wait(self) -> int:
         return await self._box.wait()
 
+    async def inspect(self) -> ExecInspect:
+        return self._box.told
+
+
+class Presence:
+    """A service that has ended once more each time that somebody looks, where it is `mortal`."""
+
+    def __init__(self, *, mortal: bool) -> None:
+        self._mortal = mortal
+        self._losses = 0
+
+    async def count(self) -> int:
+        self._losses += self._mortal
+        return self._losses
+
 
 class Box:
     """A container whose state is the next of `states` whenever it is asked for, then the last."""
@@ -102,6 +118,8 @@ class Box:
         self.on_top: Exception | None = None
         self.waiting: Callable[[], Awaitable[int]] | None = None
         self.how = ""
+        self.mortal = False
+        self.told = ExecInspect(id="5e55", running=False, exit_code=0)
         self._states = list(states or (state("running"),))
 
     async def inspect(self) -> ContainerInspect:
@@ -142,7 +160,10 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Callable[[Box], None]:
     def give(box: Box) -> None:
         @asynccontextmanager
         async def found(*_: object) -> AsyncIterator[tuple[Any, Any, ContainerInspect]]:
-            podman = SimpleNamespace(endpoint=SimpleNamespace(named=True, url="unix:///a"))
+            podman = SimpleNamespace(
+                endpoint=SimpleNamespace(named=True, url="unix:///a"),
+                presence=Presence(mortal=box.mortal),
+            )
             yield podman, box, await box.inspect()
 
         for module in (container_exec, container_attach, container_processes):
@@ -338,6 +359,28 @@ async def test_that_output_was_broken_off_is_said_and_the_end_is_waited_for(
     assert "goes on" in told.err
     if command == "attach":
         assert "`barasync container attach box` gets back in" in told.err
+
+
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [
+        (ExecInspect(id="5e55", running=False, exit_code=0), 1),
+        (ExecInspect(id="5e55", running=True, exit_code=0), 7),
+        (ExecInspect(id="5e55", running=False, exit_code=7), 7),
+    ],
+    ids=["not noted", "runs", "failed"],
+)
+async def test_a_success_that_podman_may_not_have_noted_the_beginning_of_is_none(
+    told: ExecInspect, code: int, given: Callable[[Box], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    box = Box()
+    box.mortal = True
+    box.told = told
+    given(box)
+
+    assert await execute(request()) == code
+    said = "barasync: podman's service ended meanwhile, and may not have noted that the command"
+    assert capfd.readouterr().err.startswith(said) == (code == 1)
 
 
 @pytest.mark.parametrize("command", ["exec", "attach"])

@@ -23,8 +23,8 @@ from barasync.aiopodman import (
 from barasync.cli.containers import found_container, podman_at, require_running, why_refused
 from barasync.cli.interrupts import Interrupts
 from barasync.cli.session_end import Spoken, exit_code_of, talk_to
-from barasync.cli.terminals import Here
-from barasync.errors import ConfigError
+from barasync.cli.terminals import End, Here
+from barasync.errors import EXIT_NOT_PASSED, ConfigError
 from barasync.terminal_text import plain
 
 EXIT_NOT_EXECUTABLE = 126
@@ -84,6 +84,7 @@ async def execute_in(
     async with found_container(word, url, environ) as (podman, container, state):
         called = podman_at(podman.endpoint)
         require_running(word, state, called)
+        presence = await podman.presence.count()
         try:
             async with _started(container, request, environ) as (session, attachment):
                 end = await talk_to(
@@ -98,6 +99,14 @@ async def execute_in(
             return _not_executed(error, request, state.name)
         except ServerError as error:
             raise _of_user(error, request, state) or error from None
+        was_away = await podman.presence.count() != presence
+        if end is End.ENDED and was_away and await _may_not_be_noted(session):
+            typer.echo(
+                f"barasync: podman's service ended meanwhile, and may not have noted that the "
+                f"command had begun in {state.name}: how it ends is not known",
+                err=True,
+            )
+            return EXIT_NOT_PASSED
         spoken = Spoken(
             wait=session.wait,
             detached=f"detached; the command goes on in {state.name}",
@@ -105,6 +114,18 @@ async def execute_in(
             forgotten=lambda: _why_forgotten(container, state.name),
         )
         return await exit_code_of(end, spoken)
+
+
+async def _may_not_be_noted(session: ExecSession) -> bool:
+    """Tell whether podman may take a command that it has begun for one that it has not.
+
+    So it does where it was killed in the milliseconds between the two; what it tells then is what
+    it tells of one that has ended with 0 (measured on 5.4.2).
+    """
+    with suppress(NotFound):
+        found = await session.inspect()
+        return not found.running and found.exit_code == 0
+    return False
 
 
 @asynccontextmanager
