@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 FILTERS = {"type": ["container"]}
 CONTAINERS = 6
 FEW_BYTES = 8000
-MORE_BYTES = 24_000
+MORE_BYTES = 60_000
 
 
 @contextmanager
@@ -209,6 +209,7 @@ async def test_events_missed_at_a_cut__are_each_told_once_by_a_watch(
         assert [each for each in told if each[1] == action] == [(name, action) for name in made]
 
 
+@pytest.mark.timeout(300)
 async def test_a_watch_of_one_container_misses_nothing_where_others_have_the_file_cut(
     cutting: RigService,
 ) -> None:
@@ -223,7 +224,7 @@ async def test_a_watch_of_one_container_misses_nothing_where_others_have_the_fil
                     await container.start()
                     await container.wait()
                     told = [await anext(events) for _ in range(3)]
-                    while cuts < 3 or container.id in record.read_text():
+                    while cuts < 2 or container.id in record.read_text():
                         before = record.stat().st_size
                         await live(podman, image)
                         cuts += record.stat().st_size < before
