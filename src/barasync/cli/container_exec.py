@@ -120,7 +120,7 @@ async def _may_not_be_noted(session: ExecSession) -> bool:
     """Tell whether podman may take a command that it has begun for one that it has not.
 
     So it does where it was killed in the milliseconds between the two; what it tells then is what
-    it tells of one that has ended with 0 (measured on 5.4.2).
+    it tells of one that has ended with 0 (seen once, on 5.4.2).
     """
     with suppress(NotFound):
         found = await session.inspect()

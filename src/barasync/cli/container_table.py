@@ -23,7 +23,7 @@ from barasync.aiopodman import (
 )
 from barasync.cli.columns import fitted, in_columns, width
 from barasync.cli.connect import reach
-from barasync.cli.containers import listed_containers
+from barasync.cli.containers import ENDED, listed_containers
 from barasync.cli.printing import print_all, printing
 from barasync.cli.resolution import ID_DIGITS, called, is_live, is_of_barasync, of_run
 from barasync.engine.detached import attempt_name, is_detached
@@ -169,7 +169,7 @@ def as_data(row: Row) -> dict[str, object]:
 
 
 def _state(container: ContainerSummary) -> str:
-    if container.state in {"exited", "stopped"}:
+    if container.state in ENDED:
         return f"{container.state} ({container.exit_code})"
     return container.state
 
