@@ -112,6 +112,7 @@ class _Watch(AsyncIterator[Event]):
         # Whether the events are to be asked for again, and until when those that came are told.
         self._stale = False
         self._cut = 0
+        self._last_cut = 0
         self._again = False
         self._failure: PodmanError | None = None
         self._has_told_failure = False
@@ -178,6 +179,10 @@ class _Watch(AsyncIterator[Event]):
             are_minded.set()
             try:
                 async for cut in cuts:
+                    # What podman has kept of its file is read again, with the cut before this one.
+                    if cut.time_nano == self._last_cut:
+                        continue
+                    self._last_cut = cut.time_nano
                     self._horizon.cut(cut.time_nano, silent=self._is_silent())
                     self._cut = cut.time_nano
                     self._ask_again()
