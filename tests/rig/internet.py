@@ -13,12 +13,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from barasync.aiopodman.service_threads import thread_at_home
 from tests.rig.debian import CACHE
 from tests.rig.internet_hosts import kind
 from tests.rig.services import RigService
@@ -132,7 +132,7 @@ def _change_routes(what: str, interface: str, addresses: Sequence[str], metric: 
 @contextmanager
 def asked_for_names(internet: Internet, service: RigService) -> Iterator[None]:
     """Have a service's networks ask the internet's name server, in place of this host's."""
-    thread = thread_at_home(Path(f"/proc/{service.pid}"))
+    thread = thread_at_home(service.pid, "mnt")
     inside = ("nsenter", "--target", str(thread), "--mount", "sh", "-c")
     with tempfile.NamedTemporaryFile("w", prefix="resolv.conf.") as file:
         file.write(f"nameserver {internet.nameserver}\n")
@@ -146,20 +146,6 @@ def asked_for_names(internet: Internet, service: RigService) -> Iterator[None]:
         finally:
             umount = 'umount "$(readlink -f /etc/resolv.conf)"'
             subprocess.run([*inside, umount], check=True)
-
-
-def thread_at_home(process: Path) -> int:
-    """Return a thread that is in the mount namespace of most threads of a process.
-
-    Podman takes a thread into that of a container, to copy files. Where it is the first one, which
-    the process's own entries in /proc are of, Go lets it rest there for good (seen on 5.4.2).
-    """
-    threads = {}
-    for task in process.glob("task/*"):
-        with suppress(FileNotFoundError):  # it has ended meanwhile
-            threads[int(task.name)] = (task / "ns/mnt").readlink()
-    (home, _), *_ = Counter(threads.values()).most_common(1)
-    return next(thread for thread, namespace in threads.items() if namespace == home)
 
 
 def _claim() -> tuple[int, socket.socket]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from barasync.aiopodman.service_threads import thread_at_home
 from barasync.cli.connect import Connection
 from barasync.config.schema import WorkspaceMode
 from barasync.errors import ConfigError
@@ -49,8 +50,9 @@ def _problem_of_sight(connection: Connection, directory: Path) -> str | None:
         return f"{service} runs on another machine, {host}, and does not see {directory}"
     if connection.pid is None:
         return f"no process of {service} can be seen from here"
+    thread = thread_at_home(connection.pid, "mnt")
     try:
-        theirs = Path(f"/proc/{connection.pid}/root/{directory.resolve()}").stat()
+        theirs = Path(f"/proc/{thread}/root/{directory.resolve()}").stat()
     except (FileNotFoundError, NotADirectoryError):
         return f"{service} sees no {directory} (another mount namespace?)"
     except OSError as error:

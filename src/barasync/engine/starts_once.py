@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from barasync.aiopodman import ContainerSpec, Mount
+from barasync.aiopodman.service_threads import thread_at_home
 from barasync.engine.identity import Identity, Liveness, StartOf, name_of, start_time
 from barasync.engine.job import Job, Session
 from barasync.networks.namespace import NamespaceError
@@ -94,5 +95,6 @@ def _opened(process: int) -> int:
     """Open the directory as the service sees it, or else as this process does."""
     flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
     with suppress(PermissionError):
-        return os.open(Path(f"/proc/{process}/root{_DIRECTORY}"), flags)
+        thread = thread_at_home(process, "mnt")
+        return os.open(Path(f"/proc/{thread}/root{_DIRECTORY}"), flags)
     return os.open(_DIRECTORY, flags)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 
+from barasync.aiopodman.service_threads import thread_at_home
 from barasync.config.policies import Address
 from barasync.errors import EngineUnavailable
 
@@ -38,7 +39,7 @@ def addresses(process: int) -> tuple[Address, ...]:
     Raises:
         HostUnknown: there is no such process to be seen from here, or its addresses are not.
     """
-    net = _PROC / str(process) / "net"
+    net = _PROC / str(thread_at_home(process, "net", proc=_PROC)) / "net"
     try:
         net.stat()
         found: set[Address] = set(parse_fib_trie(_text(net / "fib_trie")))
