@@ -92,7 +92,8 @@ class PseudoTerminal:
         deadline = monotonic() + seconds
         while (at := self.output.find(marker, self._expected)) < 0:
             ended = self.code is not None
-            if not self._step(deadline) or ended:
+            # What it has printed before its end may still have to be read.
+            if not self._step(deadline):
                 what = f"the command ended with {self.code}" if ended else f"after {seconds:.0f} s"
                 raise AssertionError(f"{marker!r} did not come, {what}: {self._unexpected!r}")
         came = self.output[self._expected : at + len(marker)]
