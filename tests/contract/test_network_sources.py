@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from barasync.config.policies import PRESETS, Default, Policy, Ports, Preset, Protocol
-from barasync.networks.host import addresses
+from barasync.networks.host import addresses_of_thread
 from barasync.networks.rules import Surroundings
 from tests.contract.test_network_rules import (
     CELL6,
@@ -195,7 +195,7 @@ def test_a_host_is_not_reached_by_the_addresses_that_it_shares_with_others(polic
             """
         )
         host.run(lambda: FORWARDING.write_text("1"))
-        heard = addresses(host.thread_id)
+        heard = addresses_of_thread(host.thread_id)
     with cell(policy, Surroundings(host=heard)) as (inside, _), sending(inside) as senders:
         fates = {
             address: fate(inside, senders[":" in address], (address, 443)) for address in shared

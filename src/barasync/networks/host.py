@@ -39,7 +39,16 @@ def addresses(process: int) -> tuple[Address, ...]:
     Raises:
         HostUnknown: there is no such process to be seen from here, or its addresses are not.
     """
-    net = _PROC / str(thread_at_home(process, "net", proc=_PROC)) / "net"
+    return addresses_of_thread(thread_at_home(process, "net", proc=_PROC))
+
+
+def addresses_of_thread(thread: int) -> tuple[Address, ...]:
+    """Return what `addresses` does, of the network namespace that one thread is in; blocking.
+
+    Raises:
+        HostUnknown: as `addresses`.
+    """
+    net = _PROC / str(thread) / "net"
     try:
         net.stat()
         found: set[Address] = set(parse_fib_trie(_text(net / "fib_trie")))
