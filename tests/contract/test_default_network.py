@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from barasync.aiopodman.service_threads import thread_at_home
 from tests.rig import probe
 from tests.rig.busybox import native_architecture
 from tests.rig.command import Barasync
@@ -123,7 +122,7 @@ def test_a_resolver_that_dies_is_started_anew_and_a_failed_cell_is_told(
 
 def _name_server(service: RigService) -> int:
     """Return the process of podman's resolver, which is of all rootful podmans with one `/run`."""
-    run = Path(f"/proc/{thread_at_home(service.pid, 'mnt')}/root/run")
+    run = Path(f"/proc/{service.thread}/root/run")
     return int((run / "containers/networks/aardvark-dns/aardvark.pid").read_text())
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from barasync.aiopodman.service_threads import thread_at_home
 from barasync.networks.interface import interface_name
 from tests.rig import services
 from tests.rig.busybox import native_architecture
@@ -34,7 +33,7 @@ umount -l /mnt
 @contextmanager
 def without(service: RigService, program: str) -> Iterator[None]:
     """Take a program from a service, and from what it executes, for the block."""
-    inside = ("nsenter", "--target", str(thread_at_home(service.pid, "mnt")), "--mount")
+    inside = ("nsenter", "--target", str(service.thread), "--mount")
     subprocess.run([*inside, "sh", "-c", HIDE, program], check=True)
     try:
         yield

@@ -18,7 +18,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from barasync.aiopodman.service_threads import thread_at_home
 from tests.rig.debian import CACHE
 from tests.rig.internet_hosts import kind
 from tests.rig.services import RigService
@@ -132,8 +131,7 @@ def _change_routes(what: str, interface: str, addresses: Sequence[str], metric: 
 @contextmanager
 def asked_for_names(internet: Internet, service: RigService) -> Iterator[None]:
     """Have a service's networks ask the internet's name server, in place of this host's."""
-    thread = thread_at_home(service.pid, "mnt")
-    inside = ("nsenter", "--target", str(thread), "--mount", "sh", "-c")
+    inside = ("nsenter", "--target", str(service.thread), "--mount", "sh", "-c")
     with tempfile.NamedTemporaryFile("w", prefix="resolv.conf.") as file:
         file.write(f"nameserver {internet.nameserver}\n")
         file.flush()

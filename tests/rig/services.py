@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from barasync.aiopodman import Endpoint
+from barasync.aiopodman.service_threads import thread_at_home
 from tests.rig import busybox, debian, leftovers, libpod, networks
 from tests.rig.accounts import ROOTLESS_USER, ensure_rootless_user
 
@@ -71,6 +72,11 @@ class RigService:
     directory: Path
     holder: subprocess.Popen[bytes]
     _images: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def thread(self) -> int:
+        """A thread of it that has the mounts of the service: see `thread_at_home`."""
+        return thread_at_home(self.pid, "mnt")
 
     def busybox(self, architecture: str) -> str:
         """Return the ID of a busybox image, imported at the first call."""

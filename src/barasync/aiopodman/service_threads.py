@@ -14,10 +14,11 @@ def thread_at_home(process: int, namespace: Namespace, *, proc: Path = Path("/pr
     """Return a thread that shares a namespace with most threads of a process; blocking.
 
     Podman takes one of its threads into a container's mount namespace to copy files, and into a
-    network namespace for a moment to count its bytes. That may be the first one, which
-    `/proc/PID` is of. From the mounts Go never lets it come back: it rests there as long as the
-    process lives (measured on 5.4.2, whose service had 19 threads at home and the first one in the
-    root of a container that was long gone). `/proc` knows a thread by its ID as it does a process.
+    network namespace for a moment to count its bytes (read in its source). That may be the first
+    one, which `/proc/PID` is of. From the mounts Go never lets it come back: it rests there as long
+    as the process lives (seen on 5.4.2, whose service had 19 threads at home and the first one in
+    the root of a container that was long gone). `/proc` knows a thread by its ID as it does a
+    process.
 
     Where no namespace can be read it is `process` itself.
     """
@@ -34,5 +35,5 @@ def thread_at_home(process: int, namespace: Namespace, *, proc: Path = Path("/pr
     if not found:
         return process
     ((home, _),) = Counter(found.values()).most_common(1)
-    # The first one while it is at home: it lives as long as the process.
-    return process if found.get(process) == home else next(t for t in found if found[t] == home)
+    # The first one while it is at home: it lives as long as the process. Else an old one.
+    return process if found.get(process) == home else min(t for t in found if found[t] == home)
