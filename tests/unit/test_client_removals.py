@@ -82,6 +82,52 @@ async def test_a_container_is_looked_for_where_one_in_its_namespaces_was_not_fou
     assert service.asked == ["DELETE", "DELETE", "GET"]
 
 
+class EndingContainer:
+    """A podman that finds the container ended only when it was to kill it so many times before."""
+
+    def __init__(self, version: str, refusals: int) -> None:
+        self.removals = 0
+        self._version = version
+        self._refusals = refusals
+
+    def handle(self, request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/libpod/_ping":
+            return httpx2.Response(200, headers={"Libpod-API-Version": self._version})
+        self.removals += 1
+        if self.removals > self._refusals:
+            return httpx2.Response(200, json=[{"Id": ID}])
+        cause = "container state improper"
+        message = f"cannot remove container {ID} as it could not be stopped: {cause}: stopped"
+        return httpx2.Response(500, json={"cause": cause, "message": message})
+
+    def client(self) -> Podman:
+        return Podman(ENDPOINT, timeout=5, transport=httpx2.MockTransport(self.handle))
+
+
+async def test_removal_meets_the_end__podman_4_is_asked_again() -> None:
+    service = EndingContainer("4.3.1", refusals=1)
+
+    async with service.client() as podman:
+        await podman.containers.handle(ID).remove(force=True)
+
+    assert service.removals == 2
+
+
+@pytest.mark.parametrize(
+    ("version", "force", "removals"), [("4.3.1", True, 3), ("4.3.1", False, 1), ("5.4.2", True, 1)]
+)
+async def test_removal_meets_the_end__what_podman_refuses_on_is_an_error(
+    version: str, removals: int, *, force: bool
+) -> None:
+    service = EndingContainer(version, refusals=9)
+
+    async with service.client() as podman:
+        with pytest.raises(Conflict, match="could not be stopped"):
+            await podman.containers.handle(ID).remove(force=force)
+
+    assert service.removals == removals
+
+
 @pytest.mark.parametrize(
     ("force", "grace", "waits"),
     [(True, None, 15), (True, 0, 5), (True, 30, 35), (False, None, 5)],

@@ -7,7 +7,7 @@ the end and check against the log, inspect, archive, remove.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from datetime import datetime
 from typing import Literal
 
@@ -34,13 +34,15 @@ from barasync.aiopodman.output import Received, complete, rest
 from barasync.aiopodman.removal import require_removed
 from barasync.aiopodman.stats import Processes, open_stats, read_processes, read_sample
 from barasync.aiopodman.streams import DecodedStream, Decoder
-from barasync.aiopodman.transport import NOT_FOUND, Query
+from barasync.aiopodman.transport import NOT_FOUND, Answer, Query
 from barasync.aiopodman.wire.documents import decode_document
 from barasync.aiopodman.wire.frames import Chunk, FrameDecoder, RawDecoder, StampDecoder
 
 _MILLISECONDS = 1000
 # What podman gives a container between its stop signal and SIGKILL where nobody says.
 _GRACE_SECONDS = 10
+# One that has ended, and that podman was about to kill, is found so by the next request.
+_REMOVALS = 3
 
 Condition = Literal[
     "configured",
@@ -428,7 +430,7 @@ class Container(ContainerFiles):
             query["depend"] = True
         path = self._path()
         try:
-            answer = await self._libpod.delete(
+            answer = await self._delete(
                 path, query, patience=_GRACE_SECONDS if timeout is None and force else timeout or 0
             )
         except NotFound:
@@ -439,6 +441,14 @@ class Container(ContainerFiles):
             await self._require_gone(path)
         reports = decode_document(answer.body or b"[]", list[Removed])
         require_removed(reports, f"container {self.id[:12]}", answer=answer, path=path)
+
+    async def _delete(self, path: str, query: Query, *, patience: float) -> Answer:
+        """DELETE, again where the container has ended while podman was about to kill it."""
+        meets_end = query["force"] and self._libpod.has(quirks.REMOVAL_MEETS_THE_END)
+        for _ in range(_REMOVALS - 1 if meets_end else 0):
+            with suppress(Conflict):
+                return await self._libpod.delete(path, query, patience=patience)
+        return await self._libpod.delete(path, query, patience=patience)
 
     async def _require_gone(self, path: str) -> None:
         """Look whether the container is there: podman says 404 as well where a dependent was not.
