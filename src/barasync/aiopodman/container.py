@@ -431,7 +431,10 @@ class Container(ContainerFiles):
         path = self._path()
         try:
             answer = await self._delete(
-                path, query, patience=_GRACE_SECONDS if timeout is None and force else timeout or 0
+                path,
+                query,
+                patience=_GRACE_SECONDS if timeout is None and force else timeout or 0,
+                tries=_REMOVALS if force and self._libpod.has(quirks.REMOVAL_MEETS_THE_END) else 1,
             )
         except NotFound:
             if not missing_ok:
@@ -442,10 +445,9 @@ class Container(ContainerFiles):
         reports = decode_document(answer.body or b"[]", list[Removed])
         require_removed(reports, f"container {self.id[:12]}", answer=answer, path=path)
 
-    async def _delete(self, path: str, query: Query, *, patience: float) -> Answer:
+    async def _delete(self, path: str, query: Query, *, patience: float, tries: int) -> Answer:
         """DELETE, again where the container has ended while podman was about to kill it."""
-        meets_end = query["force"] and self._libpod.has(quirks.REMOVAL_MEETS_THE_END)
-        for _ in range(_REMOVALS - 1 if meets_end else 0):
+        for _ in range(tries - 1):
             with suppress(Conflict):
                 return await self._libpod.delete(path, query, patience=patience)
         return await self._libpod.delete(path, query, patience=patience)
