@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 import anyio
@@ -14,6 +15,7 @@ from barasync.aiopodman import (
     Conflict,
     ContainerSpec,
     Mount,
+    NetworkInspect,
     NoFreeSubnet,
     NotFound,
     Podman,
@@ -297,14 +299,27 @@ async def test_network_removal_waits__the_containers_go_first(podman: Podman, bu
 
 
 async def test_interfaces_are_counted_apart__two_services_name_theirs_alike(rig: Rig) -> None:
-    made = []
-    for installation in (services.host_podman(), services.trixie_podman()):
-        async with Podman(rig.service(installation).endpoint) as podman:
-            made.append(await podman.networks.create(NAME))
-            await podman.networks.remove(NAME)
+    named: list[set[str]] = []
+    async with AsyncExitStack() as stack:
+        for installation in (services.host_podman(), services.trixie_podman()):
+            podman = await stack.enter_async_context(Podman(rig.service(installation).endpoint))
+            names = [f"{NAME}-{number}" for number in range(4)]
+            made = [await stack.enter_async_context(_network(podman, name)) for name in names]
+            named.append({network.interface for network in made})
 
-    one, two = made
-    assert one.interface == two.interface
+    # One that other tests have up at the moment is passed over.
+    one, two = named
+    assert one & two
+
+
+@asynccontextmanager
+async def _network(podman: Podman, name: str) -> AsyncIterator[NetworkInspect]:
+    network = await podman.networks.create(name)
+    try:
+        yield network
+    finally:
+        with anyio.CancelScope(shield=True):
+            await podman.networks.remove(name)
 
 
 async def test_dns_servers_go_to_the_resolver__without_names_they_are_the_containers_own(

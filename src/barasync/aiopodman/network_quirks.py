@@ -12,7 +12,8 @@ INTERFACE_NAMES_ARE_NOT_CHECKED = Quirk(
 )
 INTERFACES_ARE_COUNTED_APART = Quirk(
     name="interfaces-are-counted-apart",
-    trap="each service of a host calls its bridges podman1, podman2, …, whatever others have",
+    trap="each service of a host calls its bridges podman1, podman2, …, and of those that others"
+    " have it passes over what is up at the moment alone",
     workaround="the caller names the interface by the network",
     evidence="measured on 4.3.1 and 5.4.2",
 )
