@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import json
 
+import httpx2
 import pytest
 
-from barasync.aiopodman import BadRequest, InvalidReference, Member, NotFound, ServerError
-from tests.unit.recorded import answering, refusing, stream_of
+from barasync.aiopodman import (
+    BadRequest,
+    InvalidReference,
+    Member,
+    NotFound,
+    Podman,
+    ServerError,
+)
+from tests.unit.recorded import ENDPOINT, answering, refusing, stream_of
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +35,24 @@ async def test_what_is_no_list_does_not_exist(status: int, cause: str) -> None:
     async with service.client() as podman:
         assert not await podman.manifests.exists("localhost/x:y")
 
-    assert service.only.path == "/libpod/manifests/localhost/x:y/exists"
+    assert {seen.path for seen in service.seen} == {"/libpod/manifests/localhost/x:y/exists"}
+
+
+async def test_list_is_missed_while_replaced__it_is_asked_for_once_more() -> None:
+    answers = [
+        httpx2.Response(404, json={"cause": "manifest not found", "response": 404}),
+        httpx2.Response(204),
+    ]
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/libpod/_ping":
+            return httpx2.Response(200, headers={"Libpod-API-Version": "4.3.1"})
+        return answers.pop(0)
+
+    async with Podman(ENDPOINT, transport=httpx2.MockTransport(answer)) as podman:
+        assert await podman.manifests.exists("localhost/x:y")
+
+    assert not answers
 
 
 async def test_list_is_asked_of_registries__what_is_no_list_is_not_looked_at() -> None:
@@ -37,7 +62,7 @@ async def test_list_is_asked_of_registries__what_is_no_list_is_not_looked_at() -
         with pytest.raises(NotFound, match="localhost/x:y: image is not a manifest list"):
             await podman.manifests.entries("localhost/x:y")
 
-    assert service.only.path == "/libpod/manifests/localhost/x:y/exists"
+    assert {seen.path for seen in service.seen} == {"/libpod/manifests/localhost/x:y/exists"}
 
 
 async def test_a_member_is_named_by_where_it_lies_and_said_to_be_for_its_platform() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from barasync.aiopodman.errors import NotFound
@@ -16,6 +17,9 @@ from barasync.aiopodman.wire.reference import parse_reference
 # Without it an old podman takes an ID for the name of an image in a registry
 # (`quirks.LIST_REFUSES_IDS`).
 _STORAGE = "containers-storage:"
+
+# One that is replaced meanwhile may be missed once (`quirks.LIST_IS_MISSED_WHILE_REPLACED`).
+_LOOKS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +50,11 @@ class Manifests:
 
         Source: `GET /libpod/manifests/{name}/exists`.
         """
-        try:
-            await self._libpod.ask(f"{_path(reference)}/exists")
-        except (NotFound, InvalidName):
-            return False
-        return True
+        for _ in range(_LOOKS):
+            with suppress(NotFound, InvalidName):
+                await self._libpod.ask(f"{_path(reference)}/exists")
+                return True
+        return False
 
     async def entries(self, reference: str) -> Sequence[ManifestEntry]:
         """Return what the list holds, one entry per platform; the images need not be here.

@@ -27,8 +27,9 @@ async def publish(podman: Podman, name: str, images: Mapping[Platform, str]) -> 
 
     A list of that name that holds the same is left alone. Otherwise the new one is put together
     under a name of its own (`localhost/barasync/list:…`), and the name passes to it in one step:
-    whoever asks for it meanwhile finds the old list or image, or the new list whole. An old list
-    that has no other name is removed; an old image stays, without that name.
+    whoever asks for it meanwhile finds the old list or image, or the new list whole, but for what
+    podman 4 may answer at that moment (`quirks.LIST_IS_MISSED_WHILE_REPLACED`). An old list that
+    has no other name is removed; an old image stays, without that name.
 
     When cancelled, the name has passed or not, and nothing unnamed is left.
 
