@@ -284,6 +284,40 @@ def test_a_run_without_a_command_leaves_it_to_the_image() -> None:
     assert expand(made.cells[0], rule=made.rule, args=made.args, has_bar=True) == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "fields", "image", "place"),
+    [
+        (FILE, {}, "toolchain", "barasync.toml: defaults.image"),
+        (
+            '[config.lint]\nimage = "linter"\n' + FILE,
+            {"config": ("lint",)},
+            "linter",
+            "barasync.toml: config.lint.image",
+        ),
+        (None, {"environ": {"BARASYNC_IMAGE": "y"}}, "y", "BARASYNC_IMAGE"),
+    ],
+)
+def test_a_run_in_the_image_of_the_settings(
+    text: str | None, fields: dict[str, Any], image: str, place: str
+) -> None:
+    (cell,) = plan_run(request(text, **fields), "-", ["true"]).cells
+
+    assert (cell.settings.image, cell.provenance["image"]) == (image, place)
+
+
+def test_a_run_in_the_image_of_settings_that_have_none_is_refused() -> None:
+    text = '[config.lint]\nimage = "linter"\n[images.linter.bootstrap]\nsuite = "trixie"\n'
+
+    with pytest.raises(ConfigError) as caught:
+        plan_run(request(text), "-", ["true"])
+
+    assert str(caught.value) == "no image is given for cell amd64"
+    assert caught.value.hint == (
+        "write `image = …` under [defaults] in barasync.toml, or name one in place of -;"
+        " barasync.toml declares linter"
+    )
+
+
 def test_a_run_takes_the_defaults_of_the_project_but_not_what_belongs_to_its_rules() -> None:
     made = plan_run(
         request(FILE, options=CellTable(artifacts=["log"]), environ={"BARASYNC_IMAGE": "y"}),

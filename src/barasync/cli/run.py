@@ -21,7 +21,10 @@ from barasync.matrix.plan import plan_run
 @with_groups
 def run(
     image: Annotated[
-        str, typer.Argument(help="A declared image or a reference.", show_default=False)
+        str,
+        typer.Argument(
+            help="A declared image or a reference; - for that of the settings.", show_default=False
+        ),
     ],
     command: Annotated[
         list[str] | None,

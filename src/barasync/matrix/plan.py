@@ -37,6 +37,9 @@ from barasync.matrix.platforms import Platform, short_name
 from barasync.matrix.selection import select
 from barasync.matrix.services import require_services
 
+OF_SETTINGS = "-"
+"""What stands for the image of the settings where `barasync run` takes an image."""
+
 _MOST_NAMED = 6
 _MOUNTED: tuple[tuple[str, str, Callable[[str], Volume | Cache]], ...] = (
     ("volumes", "volume", parse_volume),
@@ -131,14 +134,16 @@ def plan_run(request: Request, image: str, command: Sequence[str]) -> Plan:
 
     `[defaults]` applies, and `[config.NAME]` with `--config NAME`, except their `command` and
     `artifacts`: those belong to the project's rules. The matrix does not apply. Without a command
-    the image's own runs.
+    the image's own runs. An `image` that is `OF_SETTINGS` is that of the settings.
 
     Raises:
-        ConfigError: the configuration or an option is wrong, or more than one cell is asked for.
+        ConfigError: the configuration or an option is wrong, more than one cell is asked for, or
+            the settings have no image and were to.
     """
     document = request.document or Document()
-    words = _Words(image=image, command=tuple(command))
+    words = _Words(image=None if image == OF_SETTINGS else image, command=tuple(command))
     plan = _plan_one(request, _requested_one(request, document), words)
+    _require_images(plan.cells, document, request.origin, otherwise="name one in place of -")
     return replace(plan, notes=(*plan.notes, *_image_notes(plan.cells, document)))
 
 
@@ -163,7 +168,7 @@ def plan_shell(request: Request, name: str, command: Sequence[str]) -> Plan:
         return replace(plan, notes=(*plan.notes, *_name_notes(name, cells, document)))
     words = _Words(command=tuple(command), interactive=True)
     plan = _plan_one(request, cells[name], words)
-    _require_images(plan.cells, document, request.origin)
+    _require_images(plan.cells, document, request.origin, otherwise="name one in place of the cell")
     return replace(plan, notes=(*plan.notes, *_image_notes(plan.cells, document)))
 
 
@@ -335,14 +340,16 @@ def _known_configs(document: Document) -> list[str]:
     return list(dict.fromkeys((*matrix.config, *document.config, *included)))
 
 
-def _require_images(cells: Sequence[Cell], document: Document, origin: Origin) -> None:
+def _require_images(
+    cells: Sequence[Cell], document: Document, origin: Origin, *, otherwise: str = "give --image"
+) -> None:
     without = [cell.id for cell in cells if not cell.settings.image]
     if without:
         more = f" and {len(without) - 1} more" if len(without) > 1 else ""
         declared = f"; {origin.file} declares {', '.join(document.images)}"
         raise ConfigError(
             f"no image is given for cell {without[0]}{more}",
-            hint=f"write `image = …` under [defaults] in {origin.file}, or give --image"
+            hint=f"write `image = …` under [defaults] in {origin.file}, or {otherwise}"
             + (declared if document.images else ""),
         )
 
