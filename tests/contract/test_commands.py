@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from barasync import __version__
 from barasync.images.emulation import Host
 from barasync.matrix.platforms import native, parse, short_name
 from tests.contract.emulators import lent
@@ -132,6 +134,50 @@ def test_architectures_are_listed_with_how_they_run(barasync: Barasync) -> None:
     flags, _, version = lines["arm64"].partition("(flags ")[2].partition(", ")
     assert "F" in flags
     assert version.startswith("QEMU ")
+
+
+def test_the_names_of_what_runs_are_listed_and_those_of_what_does_not_are_not(
+    barasync: Barasync,
+) -> None:
+    own = short_name(OWN)
+    with lent([ARM64]):
+        names = barasync("arch", "list", "--names").out.split()
+        platforms = barasync("arch", "list", "--names", "--platform").out.split()
+        emulated = barasync("arch", "list", "--names", "--emulated", "arm64")
+        natively = barasync("arch", "list", "--names", "--emulated", own)
+        (data,) = json.loads(barasync("arch", "list", "--json", "arm64").out)
+        executed = barasync("arch", "check", *names)
+    missing = _without_emulator(barasync)
+    one_missing = barasync("arch", "list", "--names", own, missing)
+    every = barasync("arch", "list", "--names").out.split()
+
+    assert {own, "arm64"} <= set(names)
+    assert platforms == [str(parse(name)) for name in names]
+    assert executed.code == 0, executed.out
+    assert (emulated.code, emulated.out) == (0, "arm64\n")
+    assert (natively.code, natively.out) == (1, "")
+    assert (data["platform"], data["state"], data["runs"]) == ("linux/arm64", "emulated", True)
+    assert (one_missing.code, one_missing.out, one_missing.err) == (1, f"{own}\n", "")
+    assert missing not in every
+
+
+def test_the_version_of_the_service_is_told_and_that_of_barasync(
+    barasync: Barasync, service: RigService
+) -> None:
+    ours = barasync("version")
+    theirs = barasync("version", "--service")
+    both = json.loads(barasync("version", "--service", "--json").out)
+    unreachable = barasync("version", "--service", "--url", "unix:///nope/podman.sock")
+
+    assert (ours.code, ours.out) == (0, f"{__version__}\n")
+    assert (theirs.code, theirs.out) == (0, f"{service.version}\n")
+    assert both == {
+        "barasync": __version__,
+        "podman": service.version,
+        "api": f"v{service.version}",
+        "endpoint": service.endpoint.url,
+    }
+    assert (unreachable.code, unreachable.out) == (4, "")
 
 
 def test_a_check_executes_a_foreign_program(barasync: Barasync) -> None:

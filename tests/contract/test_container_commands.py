@@ -67,6 +67,37 @@ async def test_the_containers_of_runs_are_listed_by_run_and_cell_with_what_they_
     assert "there is no container of a run run-c; did you mean 'run-" in unknown.err
 
 
+async def test_only_names_of_containers_in_a_state_are_listed(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    async with AsyncExitStack() as stack:
+        spec = of_a_cell(busybox, "run-a", "lives", SLEEPS)
+        await stack.enter_async_context(running(podman, spec))
+        over = await stack.enter_async_context(
+            created(podman, of_a_cell(busybox, "run-a", "over", "exit 3"))
+        )
+        await over.start()
+        await over.wait()
+        await stack.enter_async_context(
+            created(podman, of_a_cell(busybox, "run-a", "waits", "true"))
+        )
+
+        async def names(*words: str) -> list[str]:
+            listed = await call(barasync, "container", "list", "--names", "--run", "run-a", *words)
+            assert (listed.code, listed.err) == (0, "")
+            return [name.split("-")[3] for name in listed.out.splitlines()]
+
+        every = await names()
+        found = [await names("--state", state) for state in ("running", "exited", "created")]
+        two = await names("--state", "exited", "--state", "created")
+        none = await names("--state", "paused")
+
+    assert every == ["lives", "over", "waits"]
+    assert found == [["lives"], ["over"], ["waits"]]
+    assert two == ["over", "waits"]
+    assert none == []
+
+
 async def test_one_that_was_started_again_has_no_exit_code_of_its_last_time(
     podman: Podman, busybox: str, barasync: Barasync
 ) -> None:

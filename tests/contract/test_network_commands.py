@@ -49,11 +49,14 @@ async def test_a_network_is_made_shown_listed_and_removed(
     data = json.loads((await call(barasync, "network", "show", NAME, "--json")).out)
     listed = await call(barasync, "network", "list")
     every = json.loads((await call(barasync, "network", "list", "--json")).out)
+    names = (await call(barasync, "network", "list", "--names")).out.splitlines()
     removed = await call(barasync, "network", "remove", NAME)
     missing = await call(barasync, "network", "exists", NAME)
 
     assert (made.code, made.out.startswith(f"{NAME}: made, {subnet}, fd")) == (0, True), made.err
     assert (found.code, found.out, found.err) == (0, "", "")
+    assert names == [each["name"] for each in every]
+    assert NAME in names
     assert f"subnets    {subnet} (gateway {subnet[9]}), fd" in shown.out
     assert "way out    no, it is internal\nnames      of its containers\n" in shown.out
     assert data["subnets"][0] == {"subnet": str(subnet), "gateway": str(subnet[9])}

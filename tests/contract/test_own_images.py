@@ -145,3 +145,47 @@ async def test_what_a_run_holds_is_not_removed(
 
     assert (kept.code, kept.out) == (1, f"{NAME}: kept, a run or a build uses it\n")
     assert (removed.code, removed.out) == (0, f"{NAME}: removed\n")
+
+
+async def test_all_images_are_listed_and_any_is_removed_but_one_in_use(
+    podman: Podman, busybox: str, barasync: Barasync
+) -> None:
+    async with created(podman, shell(busybox, WRITES)) as container:
+        await finish(container)
+        first = await container.commit(repository="localhost/own", tag="1")
+        await container.commit(repository="docker.io/library/away", tag="1")
+        snap = await take_snapshot(podman, container, parse_tag("snap:1", "TAG"))
+    await podman.images.tag(first, "localhost/own", "2")
+    await publish(podman, "localhost/others:1", {Platform(NATIVE): busybox})
+
+    async with created(podman, ContainerSpec(image="localhost/own:1", command=("true",))):
+        data = json.loads((await call(barasync, "image", "list", "--all", "--json")).out)
+        all_names = (await call(barasync, "image", "list", "--all", "--names")).out.splitlines()
+        own_names = (await call(barasync, "image", "list", "--names")).out.splitlines()
+        one_name = await call(barasync, "image", "remove", "--any", "own:2")
+        used = await call(barasync, "image", "remove", "--any", first[:12])
+        missing = await call(barasync, "image", "remove", "--any", "snap:1", "nothing:1")
+        by_digest = await call(barasync, "image", "remove", "--any", f"own@sha256:{'0' * 64}")
+        assert await podman.images.exists(first)
+    words = ("away:1", "localhost/others:1", "own:1", snap.id)
+    removed = await call(barasync, "image", "remove", "--any", *words)
+
+    kinds = {name: each["kind"] for each in data for name in each["names"]}
+    assert (kinds["localhost/own:1"], kinds["localhost/others:1"]) == ("others", "others")
+    assert kinds[NAME] == "snapshot"
+    assert {tuple(each["platforms"]) for each in data if "localhost/others:1" in each["names"]} == {
+        (f"linux/{NATIVE}",)
+    }
+    assert {"localhost/own:1", "docker.io/library/away:1", NAME} <= set(all_names)
+    assert (NAME in own_names, "localhost/own:1" in own_names) == (True, False)
+    assert one_name.out == "localhost/own:2: removed; localhost/own:1 is the same image and stays\n"
+    assert used.code == 1
+    assert "kept, in use" in used.out
+    assert (missing.code, missing.out, by_digest.code) == (2, "", 2)
+    assert "there is no image nothing:1" in missing.err
+    assert removed.code == 0, removed.out + removed.err
+    assert "docker.io/library/away:1: removed" in removed.out
+    for gone in ("docker.io/library/away:1", first, snap.id):
+        assert not await podman.images.exists(gone)
+    assert not await podman.manifests.exists("localhost/others:1")
+    assert await podman.images.exists(busybox)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from barasync.cli import options
+from barasync.cli.list_forms import require_one_form
 from barasync.matrix import platforms
 from barasync.matrix.platforms import Platform, short_name
 
 if TYPE_CHECKING:
     from barasync.cli.interrupts import Interrupts
+    from barasync.images.emulation import Emulator
     from barasync.images.emulation.binfmt import Handler
 
 app = typer.Typer(help="Architectures: native, emulated, missing.", no_args_is_help=True)
@@ -25,18 +28,82 @@ Names = Annotated[
 ]
 
 
-@app.command("list")
-def list_(names: Names = None) -> None:
-    """Say for each architecture whether this kernel runs it, and by what."""
-    from barasync.images.emulation import Host, survey  # noqa: PLC0415 - keeps `--help` quick
+_AsPlatform = Annotated[
+    bool, typer.Option("--platform", help="Call them as podman's --platform does: linux/arm64.")
+]
 
-    for emulator in survey(_parse(names), Host.current()):
-        how = emulator.state.value
-        if emulator.handler is not None:
-            how += f"  {_describe(emulator.handler)}"
-        typer.echo(f"{short_name(emulator.platform):<9}{how}")
-        if emulator.fix is not None:
-            typer.echo(f"         {emulator.fix}")
+
+@app.command("list")
+def list_(
+    names: Names = None,
+    *,
+    only_names: Annotated[
+        bool, typer.Option("--names", help="Only those that run, a line for each.")
+    ] = False,
+    emulated: Annotated[
+        bool, typer.Option("--emulated", help="Only those that an emulator runs.")
+    ] = False,
+    platform: _AsPlatform = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Say for each architecture whether this kernel runs it, and by what.
+
+    With --names, and no ARCH, of all that barasync knows; where an ARCH does not run, or not as
+    --emulated asks for, the exit code is 1.
+    """
+    from barasync.images.emulation import Host, State, survey  # noqa: PLC0415 - keeps `--help` quick
+
+    require_one_form(as_json=as_json, names=only_names)
+    every = [row.platform for row in platforms.ARCHITECTURES]
+    asked = every if only_names and not names else _parse(names)
+    found = survey(asked, Host.current())
+    wanted = [each for each in found if not emulated or each.state is State.EMULATED]
+    call = str if platform else short_name
+    if only_names:
+        running = [each.platform for each in wanted if each.usable]
+        for one in dict.fromkeys(running):
+            typer.echo(call(one))
+        raise typer.Exit(1 if names and len(running) < len(found) else 0)
+    if as_json:
+        typer.echo(json.dumps([_as_data(each) for each in wanted], indent=2))
+        return
+    width = max((len(call(each.platform)) for each in wanted), default=0)
+    for each in wanted:
+        how = each.state.value
+        if each.handler is not None:
+            how += f"  {_describe(each.handler)}"
+        typer.echo(f"{call(each.platform):<{width}}  {how}")
+        if each.fix is not None:
+            typer.echo(f"{'':<{width}}  {each.fix}")
+
+
+def _as_data(emulator: Emulator) -> dict[str, object]:
+    from barasync.images.emulation import version_of  # noqa: PLC0415 - keeps `--help` quick
+
+    handler = emulator.handler
+    return {
+        "name": short_name(emulator.platform),
+        "platform": str(emulator.platform),
+        "state": emulator.state.value,
+        "runs": emulator.usable,
+        "emulator": None if handler is None else handler.interpreter,
+        "flags": None if handler is None else handler.flags,
+        "version": None if handler is None else version_of(handler.interpreter),
+        "fix": emulator.fix,
+    }
+
+
+@app.command("name")
+def name_(
+    name: Annotated[
+        str | None, typer.Argument(metavar="ARCH", help="This machine's by default.")
+    ] = None,
+    *,
+    platform: _AsPlatform = False,
+) -> None:
+    """Print the usual name of an architecture: arm64 for aarch64, arm/v7 for armhf."""
+    meant = _own() if name is None else platforms.parse(name, "ARCH")
+    typer.echo(str(meant) if platform else str(meant).removeprefix("linux/"))
 
 
 def _describe(handler: Handler) -> str:
@@ -85,6 +152,10 @@ def setup(names: Names = None) -> None:
 
     for line in register(_parse(names), Host.current()):
         typer.echo(line)
+
+
+def _own() -> Platform:
+    return platforms.native(os.uname().machine)
 
 
 def _parse(names: list[str] | None) -> tuple[Platform, ...]:

@@ -8,13 +8,8 @@ from contextlib import asynccontextmanager
 import typer
 
 from barasync.aiopodman import APIError, Chunk, Container
-from barasync.cli.containers import (
-    UNSTARTED,
-    found_container,
-    podman_at,
-    require_running,
-    why_refused,
-)
+from barasync.cli.container_states import UNSTARTED
+from barasync.cli.containers import found_container, podman_at, require_running, why_refused
 from barasync.cli.interrupts import Interrupts
 from barasync.cli.session_end import Spoken, exit_code_of, talk_to
 from barasync.cli.terminals import Here, Talk

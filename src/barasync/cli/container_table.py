@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,11 +23,13 @@ from barasync.aiopodman import (
 )
 from barasync.cli.columns import fitted, in_columns, width
 from barasync.cli.connect import reach
-from barasync.cli.containers import ENDED, listed_containers
+from barasync.cli.container_states import ENDED, State
+from barasync.cli.containers import listed_containers
 from barasync.cli.printing import print_all, printing
 from barasync.cli.resolution import ID_DIGITS, called, is_live, is_of_barasync, of_run
 from barasync.engine.detached import attempt_name, is_detached
 from barasync.engine.identity import ATTEMPT, CELL, RUN
+from barasync.errors import EXIT_OK
 from barasync.images.fit import platforms_of
 from barasync.report.words import age, size
 from barasync.terminal_text import plain
@@ -71,11 +73,15 @@ async def list_containers(
     everything: bool,
     run: str | None,
     cell: str | None,
+    states: Collection[State],
     as_json: bool,
+    names: bool,
     url: str | None,
     environ: Mapping[str, str],
 ) -> int:
     """Print the containers of a service that barasync made, or `everything`, by run and cell.
+
+    Those in one of the `states`, in any if there are none; or only their `names`.
 
     Raises:
         ConfigError: no container is of such a run, or of such a cell.
@@ -83,10 +89,13 @@ async def list_containers(
     async with reach(url, environ, notify=partial(typer.echo, err=True)) as reached:
         podman = reached.podman
         listed = await listed_containers(podman)
-        wanted = of_run(
+        found = of_run(
             (each for each in listed if everything or is_of_barasync(each)), run=run, cell=cell
         )
-        wanted.sort(key=_order)
+        wanted = sorted((each for each in found if _is_in(each, states)), key=_order)
+        if names:
+            lines = "\n".join(map(called, wanted))
+            return await print_all(lines, environ) if wanted else EXIT_OK
         rows = await _rows(podman, wanted)
     if as_json:
         return await print_all(json.dumps([as_data(row) for row in rows], indent=2), environ)
@@ -166,6 +175,10 @@ def as_data(row: Row) -> dict[str, object]:
         "cpu_seconds": None if stats is None else stats.cpu_nanoseconds / _NANOSECONDS,
         "labels": its.labels,
     }
+
+
+def _is_in(container: ContainerSummary, states: Collection[State]) -> bool:
+    return not states or any(state.means(container.state) for state in states)
 
 
 def _state(container: ContainerSummary) -> str:

@@ -19,14 +19,10 @@ from barasync.aiopodman import (
     Podman,
 )
 from barasync.cli.connect import reach
+from barasync.cli.container_states import ENDED, UNSTARTED
 from barasync.cli.resolution import called, require_word, resolve
 from barasync.engine.identity import RUN
 from barasync.errors import ConfigError
-
-ENDED = frozenset({"stopped", "exited"})
-"""What podman calls a container whose command has ended."""
-UNSTARTED = frozenset({"created", "configured", "initialized"})
-"""What podman calls a container whose command has not begun."""
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ import typer
 
 from barasync.cli import options
 from barasync.cli.commands import group_of
+from barasync.cli.list_forms import Names, require_one_form
 
 _COMMANDS = {
     "create": "barasync.cli.network:create",
@@ -82,13 +83,17 @@ def create(
 def list_(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    names: Names = False,
     url: options.Url = None,
 ) -> None:
     """List the networks of the service, and who has made each."""
     from barasync.cli.interrupts import finish  # noqa: PLC0415 - keeps `--help` quick
     from barasync.cli.network_actions import list_networks  # noqa: PLC0415 - likewise
 
-    finish(lambda _interrupts: list_networks(as_json=as_json, url=url, environ=os.environ))
+    require_one_form(as_json=as_json, names=names)
+    finish(
+        lambda _interrupts: list_networks(as_json=as_json, names=names, url=url, environ=os.environ)
+    )
 
 
 def show(

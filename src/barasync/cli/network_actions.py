@@ -17,13 +17,19 @@ from barasync.errors import EXIT_NOT_PASSED, EXIT_OK, ConfigError
 _COLUMNS = ("NAME", "SUBNETS", "INTERFACE", "MADE BY")
 
 
-async def list_networks(*, as_json: bool, url: str | None, environ: Mapping[str, str]) -> int:
-    """Print the networks of the service, a line for each, by name."""
+async def list_networks(
+    *, as_json: bool, names: bool, url: str | None, environ: Mapping[str, str]
+) -> int:
+    """Print the networks of the service, a line for each, by name; or only their `names`."""
     async with connect(url, environ, notify=partial(typer.echo, err=True)) as connection:
         networks = await connection.podman.networks.list()
     networks.sort(key=lambda network: network.name)
     if as_json:
         typer.echo(json.dumps([_as_data(network) for network in networks], indent=2))
+        return EXIT_OK
+    if names:
+        for network in networks:
+            typer.echo(network.name)
         return EXIT_OK
     rows = [
         _COLUMNS,

@@ -19,7 +19,7 @@ from barasync.engine.image_uses import UseFiles, unused
 from barasync.engine.reaper import Fate
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK, ConfigError
 from barasync.images.failures import explained
-from barasync.images.inventory import LIST, OwnImage, own_images
+from barasync.images.inventory import OwnImage, own_images
 from barasync.images.ours import KEPT, PREFIX
 from barasync.report.words import age, size
 
@@ -30,15 +30,23 @@ _FEWEST_DIGITS = 4
 _KEPT_NAME = f"{PREFIX}{KEPT}:"
 
 
-async def list_images(*, as_json: bool, url: str | None, environ: Mapping[str, str]) -> int:
+async def list_images(
+    *, everything: bool, as_json: bool, names: bool, url: str | None, environ: Mapping[str, str]
+) -> int:
     """Print the images that barasync made, a row for each name, or one for one without.
+
+    With `everything` also those that it did not make; or only the `names` of what there is.
 
     Raises:
         ImageError, EngineUnavailable: podman does not list them.
     """
     async with connect(url, environ, notify=partial(typer.echo, err=True)) as connection:
         with explained("listing images"):
-            images = await own_images(connection.podman)
+            images = await own_images(connection.podman, everything=everything)
+    if names:
+        for name in sorted({name for image in images for name in image.names}):
+            typer.echo(name)
+        return EXIT_OK
     if as_json:
         typer.echo(json.dumps([_as_data(image) for image in images], indent=2))
         return EXIT_OK
@@ -52,22 +60,25 @@ async def list_images(*, as_json: bool, url: str | None, environ: Mapping[str, s
 
 
 async def remove_images(
-    words: Sequence[str], *, url: str | None, environ: Mapping[str, str]
+    words: Sequence[str], *, everything: bool, url: str | None, environ: Mapping[str, str]
 ) -> int:
     """Remove images that barasync made, by name or ID; say of each what became of it.
+
+    With `everything` those of others too.
 
     A name is taken from its image, which goes with its last one. Nothing is removed unless every
     word names such an image. What a container, a run or a build uses stays, and makes the exit code
     1.
 
     Raises:
-        ConfigError: a word is the name or ID of no image, or of one that barasync did not make.
+        ConfigError: a word is the name or ID of no image, or of several, or, without `everything`,
+            of one that barasync did not make.
         ImageError, EngineUnavailable: podman does not list them.
     """
     async with connect(url, environ, notify=partial(typer.echo, err=True)) as connection:
         podman = connection.podman
         with explained("listing images"):
-            images = await own_images(podman)
+            images = await own_images(podman, everything=everything)
         files = use_files()
         doomed = [await _doomed(podman, word, images) for word in dict.fromkeys(words)]
         code = EXIT_OK
@@ -114,11 +125,12 @@ class _Doomed:
 
 
 async def _doomed(podman: Podman, word: str, images: Sequence[OwnImage]) -> _Doomed:
-    wanted = _full_name(word)
+    wanted = _full_names(word, images)
     digits = word.removeprefix("sha256:")
     for image in images:
-        if wanted in image.names:
-            return _Doomed(word, image, wanted)
+        for name in wanted:
+            if name in image.names:
+                return _Doomed(word, image, name)
     if len(digits) >= _FEWEST_DIGITS:
         found = [image for image in images if image.id.startswith(digits)]
         if len(found) > 1:
@@ -128,12 +140,12 @@ async def _doomed(podman: Podman, word: str, images: Sequence[OwnImage]) -> _Doo
     if await podman.images.exists(word):
         raise ConfigError(
             f"{word} is an image that barasync did not make",
-            hint=f"`podman rmi {word}` removes it",
+            hint=f"`barasync image remove --any {word}` removes it, or `podman rmi {word}`",
         )
     names = [name for image in images for name in image.names]
     raise ConfigError(
-        f"there is no image {word}{did_you_mean(wanted or word, names)}",
-        hint="`barasync image list` lists those that barasync made",
+        f"there is no image {word}{did_you_mean(wanted[0] if wanted else word, names)}",
+        hint="`barasync image list --all` lists those that there are",
     )
 
 
@@ -169,20 +181,38 @@ async def _remove(podman: Podman, doomed: _Doomed) -> str:
 
 async def _remove_one(podman: Podman, image: OwnImage, reference: str) -> None:
     """Take a name from an image or a list, or remove it by its ID, which has one name at most."""
-    if image.kind == LIST:
+    if image.is_list:
         await podman.manifests.remove(reference, missing_ok=True)
     else:
         await podman.images.remove(reference, missing_ok=True)
 
 
-def _full_name(word: str) -> str | None:
-    """Return the name as podman lists it, `None` for what can only be an ID."""
+def _full_names(word: str, images: Sequence[OwnImage]) -> Sequence[str]:
+    """Return the names, as podman lists them, that a word may be; none for what is only an ID.
+
+    A name without a registry is that of an image here, of `localhost` before all others.
+
+    Raises:
+        ConfigError: there are several of them, or it has a digest.
+    """
     try:
         parsed = parse_reference(word)
     except InvalidReference:
-        return None
-    registry = "" if parsed.registry else "localhost/"
-    return f"{registry}{parsed.name}:{parsed.tag or 'latest'}"
+        return ()
+    if parsed.digest:
+        raise ConfigError(
+            f"{word}: a digest does not say which of its names an image is to lose",
+            hint="give NAME:TAG, or the ID, with which it loses all of them",
+        )
+    named = f"{parsed.name}:{parsed.tag or 'latest'}"
+    if parsed.registry:
+        return (named,)
+    ours = f"localhost/{named}"
+    every = {name for image in images for name in image.names}
+    others = sorted(name for name in every if name.endswith(f"/{named}") and name != ours)
+    if ours not in every and len(others) > 1:
+        raise ConfigError(f"{word} may be {' or '.join(others)}", hint="name its registry")
+    return (ours, *others)
 
 
 def _rows(image: OwnImage, now: float) -> list[tuple[str, ...]]:
