@@ -86,7 +86,8 @@ def images(socket_path: str) -> list[dict[str, Any]]:
 
 def is_of_rig(names: Iterable[str] | None) -> bool:
     """Tell whether an image with these names is one that the rig keeps for the session."""
-    return any(name.startswith("localhost/busybox:") for name in names or ())
+    of_rig = ("localhost/busybox:", "localhost/rig:")
+    return any(name.startswith(of_rig) for name in names or ())
 
 
 def networks(socket_path: str) -> frozenset[str]:
