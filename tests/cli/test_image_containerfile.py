@@ -68,3 +68,23 @@ def test_what_is_not_known_is_named(barasync: Barasync, words: list[str], said: 
 
     assert (ended.code, ended.out) == (2, "")
     assert said in ended.err
+
+
+def test_one_of_the_command_line_needs_no_file_and_says_what_a_builder_would_not_find(
+    barasync: Barasync, tmp_path: Path
+) -> None:
+    (barasync.directory / "barasync.toml").unlink()
+    image = ("--define=images.a.from=debian:13", "--define=images.a.copy=../else:/x")
+
+    ended = barasync("image", "containerfile", *image, "--define=images.a.copy=b:/y", "a")
+
+    assert (ended.code, ended.err) == (0, "")
+    assert f"# not in the project, where a builder looks for it: '{tmp_path}/else'\n" in ended.out
+    assert "COPY b /y\n" in ended.out
+
+
+def test_a_mistake_of_the_command_line_ends_with_2_and_names_it(barasync: Barasync) -> None:
+    ended = barasync("image", "containerfile", "--define=images.a.form=debian:13", "a")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "--define images.a.form: unknown key; did you mean 'from'?" in ended.err

@@ -176,3 +176,19 @@ def test_an_archive_has_what_was_picked_under_another_name(project: Path) -> Non
 
     assert names("place") == ["place", "place/file"]
     assert names("") == ["file"]
+
+
+def test_an_absolute_source_lies_outside_of_the_project_and_its_links_are_followed(
+    project: Path,
+) -> None:
+    (project.parent / "to").symlink_to("secret")
+
+    look(project, [f"{project.parent}/to", f"{project.parent}/project/src"])
+    found = picked(project, f"{project.parent}/to")
+
+    assert (found.root, paths(found), found.is_file) == (project.parent, ["secret"], True)
+
+
+def test_an_absolute_source_that_is_not_there_is_named(project: Path) -> None:
+    with pytest.raises(ConfigError, match=r"/nowhere/file cannot be read: No such file"):
+        look(project, ["/nowhere/file"])

@@ -142,6 +142,7 @@ def request_of(project: Project, cell: CellOptions) -> Request:
         directory=Path.cwd(),
         environ=os.environ,
         allow_host_network=cell.allow_host_network,
+        in_project=project.has_file,
     )
 
 
@@ -154,7 +155,7 @@ def request_of_one(
         ConfigError: as `CellOptions.table`.
     """
     said = cell.workspace is not None or "BARASYNC_WORKSPACE" in os.environ
-    if project.document is None and not said:
+    if not project.has_file and not said:
         cell = replace(cell, workspace=WorkspaceMode.NONE)
     return replace(
         request_of(project, cell),

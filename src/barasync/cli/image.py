@@ -47,6 +47,7 @@ def build(
         list[str] | None,
         typer.Option("--tag", metavar="NAME:TAG", help="Instead of NAME:latest. Repeatable."),
     ] = None,
+    define: options.Define = None,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Do every step, though it was done before.")
     ] = False,
@@ -65,7 +66,7 @@ def build(
     ] = False,
 ) -> None:
     """Build declared images, and those that they begin with, for every architecture at once."""
-    project = find_project(Path.cwd())
+    project = find_project(Path.cwd(), define)
     wanted = tuple(dict.fromkeys(names))
     for name in wanted:
         project.image(name)

@@ -49,6 +49,7 @@ def matrix(
         typer.Option("--exclude", metavar="GLOB", help="Not these.", rich_help_panel=_MATRIX),
     ] = None,
     image: options.Image = None,
+    define: options.Define = None,
     cell: TriedCellOptions,
     jobs: options.Jobs = None,
     cpus_total: options.CpusTotal = None,
@@ -68,7 +69,7 @@ def matrix(
     asked: RecordedRunOptions,
 ) -> None:
     """Run RULE in every cell of architecture × configuration, each in a container of its own."""
-    project = find_project(Path.cwd())
+    project = find_project(Path.cwd(), define)
     request = request_of(project, cell)
     plan = make_plan(
         replace(

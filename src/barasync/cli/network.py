@@ -103,6 +103,7 @@ def show(
     rules: Annotated[
         bool, typer.Option("--rules", help="The nftables rules of a preset or table.")
     ] = False,
+    define: options.Define = None,
     url: options.Url = None,
 ) -> None:
     """Say what a preset or a table of the file allows and denies, or what a network is.
@@ -123,7 +124,7 @@ def show(
     from barasync.config.spelling import did_you_mean  # noqa: PLC0415 - likewise
     from barasync.errors import ConfigError  # noqa: PLC0415 - likewise
 
-    policies = declared_policies(Path.cwd())
+    policies = declared_policies(Path.cwd(), define)
     policy = policies.get(name)
     if name in MODES_IN_WORDS:
         if as_json or rules:

@@ -51,6 +51,15 @@ OneArch = Annotated[
     str | None, typer.Option("--arch", help="The architecture; this machine's by default.")
 ]
 OneConfig = Annotated[str | None, typer.Option("--config", help="A configuration of the project.")]
+Define = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--define",
+        help="A setting as if barasync.toml had it: network.web.allow=443/tcp,"
+        " config.release.env.LTO=1. Repeatable.",
+        metavar="TABLE.NAME.KEY=VALUE",
+    ),
+]
 Timeout = Annotated[
     float | None,
     typer.Option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from barasync.cli.network_actions import in_columns
@@ -50,13 +50,15 @@ MODES_IN_WORDS: Mapping[str, str] = {
 assert tuple(MODES_IN_WORDS) == MODES, "every mode of podman's has its words"
 
 
-def declared_policies(directory: Path) -> Mapping[str, Policy]:
+def declared_policies(directory: Path, define: Sequence[str] | None = None) -> Mapping[str, Policy]:
     """Return the policies that cells of the project around a directory can have, by name.
+
+    `define` are settings of the command line, as for `find_project`.
 
     Raises:
         ConfigError: its configuration cannot be read, or cannot be meant.
     """
-    project = find_project(directory)
+    project = find_project(directory, define)
     if project.document is None:
         return PRESETS
     return parse_policies(project.document, project.origin)

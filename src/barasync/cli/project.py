@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from barasync.config.load import find, load
+from barasync.config.load import find, load_with
 from barasync.config.origin import Origin
 from barasync.config.schema import Document, ImageTable
 from barasync.config.spelling import did_you_mean
@@ -18,15 +18,17 @@ from barasync.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A project; `document` is `None` where no configuration file was found upwards of here.
+    """A project; `has_file` tells whether a configuration file was found upwards of here.
 
     `directory` is where the file lies, else the working directory: what a workspace is made of,
-    and where the record of runs goes.
+    and where the record of runs goes. `document` is `None` where neither a file nor the command
+    line says anything.
     """
 
     directory: Path
     document: Document | None
     origin: Origin
+    has_file: bool
 
     @property
     def images(self) -> Mapping[str, ImageTable]:
@@ -39,7 +41,7 @@ class Project:
         Raises:
             ConfigError: the file declares none of that name, or there is no file.
         """
-        if self.document is None:
+        if name not in self.images and not self.has_file:
             raise ConfigError(
                 f"there is no image '{name}': neither {self.directory} nor a directory above it has"
                 f" a {self.origin.file}",
@@ -58,16 +60,21 @@ class Project:
         return path.is_file() and os.access(path, os.X_OK)
 
 
-def find_project(start: Path) -> Project:
-    """Find and read the configuration of the project that `start` lies in.
+def find_project(start: Path, define: Sequence[str] | None = None) -> Project:
+    """Find and read the configuration of the project that `start`, an absolute path, lies in.
+
+    `define` are settings of the command line, `TABLE.NAME.KEY=VALUE`, that are laid over it; their
+    relative paths start at `start`.
 
     Raises:
-        ConfigError: the file cannot be read or what it says is not allowed.
+        ConfigError: the file cannot be read or what it or a definition says is not allowed.
     """
     path = find(start)
-    if path is None:
-        return Project(directory=start, document=None, origin=Origin())
-    return Project(directory=path.parent, document=load(path), origin=Origin.of(path))
+    directory = start if path is None else path.parent
+    if path is None and not define:
+        return Project(directory=directory, document=None, origin=Origin(), has_file=False)
+    document, origin = load_with(path, define or (), start)
+    return Project(directory=directory, document=document, origin=origin, has_file=path is not None)
 
 
 def refuse_a_whole_home(directory: Path, home: str | None) -> None:

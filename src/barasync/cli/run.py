@@ -33,6 +33,7 @@ def run(
     *,
     arch: options.OneArch = None,
     config: options.OneConfig = None,
+    define: options.Define = None,
     cell: TriedCellOptions,
     copy: options.Copy = None,
     detached: detaching.Asked,
@@ -48,7 +49,7 @@ def run(
     """
     detachment = detaching.detachment_of(detached)
     copies = parse_copies(copy or ())
-    project = find_project(Path.cwd())
+    project = find_project(Path.cwd(), define)
     request = request_of_one(project, cell, arch=arch, config=config)
     plan = plan_run(request, image, tuple(command or ()))
     if detachment is not None:

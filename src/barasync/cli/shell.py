@@ -48,6 +48,7 @@ def shell(
     ] = None,
     arch: options.OneArch = None,
     config: options.OneConfig = None,
+    define: options.Define = None,
     cell: CellOptions,
     copy: options.Copy = None,
     detach_keys: options.DetachKeys = None,
@@ -60,7 +61,7 @@ def shell(
     no terminal, or with --no-stdin, it has none, and stdin goes to it as it comes.
     """
     copies = parse_copies(copy or ())
-    project = find_project(Path.cwd())
+    project = find_project(Path.cwd(), define)
     words = tuple(command or ())
     needed: tuple[NeededImage, ...] = ()
     if from_failed is not None:

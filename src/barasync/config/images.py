@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from barasync.config.spelling import closest
 from barasync.config.values import CELL_VARIABLES, check_image_name
 from barasync.errors import ConfigError
 
+_PATHS = ("containerfile", "context", "copy")
 _BASES = ("from", "bootstrap", "containerfile")
 _LONGEST_VALUE = 30_000
 """In bytes: a Containerfile's reader ends the file at a line of 64 KiB (measured)."""
@@ -47,18 +48,23 @@ def check_images(images: Mapping[str, ImageTable], origin: Origin) -> None:
     for name, table in images.items():
         check_image_name(name, origin.key("images", name))
         _check_base(name, table, images, origin)
-        _check_values(table, partial(origin.key, "images", name))
+        outside = {key for key in _PATHS if origin.defines("images", name, key)}
+        _check_values(table, partial(origin.key, "images", name), outside)
     check_cycles(images, origin)
     for name, table in images.items():
         _check_packages(name, table, images, origin)
 
 
 def image_copies(
-    table: ImageTable, place: Callable[[int], str] = "copy[{}]".format
+    table: ImageTable,
+    place: Callable[[int], str] = "copy[{}]".format,
+    *,
+    outside: bool = True,
 ) -> tuple[Copy, ...]:
     """Return what `copy` says; sources are relative to the project's directory, normalised.
 
-    `place` says where an entry was written, by its index.
+    Those `outside` of the project are absolute; only the command line can have them. `place` says
+    where an entry was written, by its index.
 
     Raises:
         ConfigError: an entry is not `SRC:DST`, or its source is outside of the project.
@@ -72,7 +78,7 @@ def image_copies(
                 hint="name a file, or the directory that holds all of it",
             )
         try:
-            source = _inside(copy.source)
+            source = _path(copy.source, outside=outside)
         except BadValue as error:
             raise ConfigError(f"{where}: {error}", hint=error.hint) from None
         copies.append(Copy(source, copy.destination))
@@ -165,24 +171,27 @@ def _check_packages(
         )
 
 
-def _check_values(table: ImageTable, place: Place) -> None:
+def _check_values(table: ImageTable, place: Place, outside: Collection[str]) -> None:
     for key, check in _CHECKS.items():
         value = getattr(table, key)
         if value is UNSET:
             continue
         try:
             check(value)
+            if key in _PATHS:
+                _path(value, outside=key in outside)
         except BadValue as error:
             raise ConfigError(f"{place(key, *error.keys)}: {error}", hint=error.hint) from None
-    image_copies(table, partial(place, "copy"))
+    image_copies(table, partial(place, "copy"), outside="copy" in outside)
 
 
-def _inside(path: str) -> str:
-    """Return a path in the project, normalised."""
+def _path(path: str, *, outside: bool) -> str:
+    """Return a path in the project, or with `outside` an absolute one, normalised."""
     if not path or "\0" in path:
         raise BadValue(f"{path!r} is not a path")
     normal = posixpath.normpath(path)
-    if normal.startswith("/") or normal.split("/", 1)[0] == "..":
+    absolute = normal.startswith("/")
+    if (absolute and not outside) or normal.split("/", 1)[0] == "..":
         raise BadValue(
             f"{path!r} is not in the project",
             hint="an image is made from the project's own files; a path is relative to this file",
@@ -260,15 +269,14 @@ def _run(scripts: list[str]) -> None:
             )
 
 
-def _path(path: str) -> None:
-    _inside(path)
+def _printable(path: str) -> None:
     if not path.isprintable():
         raise BadValue(f"{path!r} has characters that are not printable")
 
 
 _CHECKS: Mapping[str, Callable[[Any], object]] = {
-    "containerfile": _path,
-    "context": _path,
+    "containerfile": _printable,
+    "context": _printable,
     "env": _env,
     "workdir": _workdir,
     "packages": _packages,

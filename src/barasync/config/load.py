@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, inspect
 
+from barasync.config.defined import lay_over, parse_definitions
 from barasync.config.images import check_images
 from barasync.config.networks import check_networks
 from barasync.config.origin import FILE_NAME, PYPROJECT_NAME, PYPROJECT_TABLE, Origin
@@ -54,13 +58,37 @@ def load(path: Path) -> Document:
     Raises:
         ConfigError: the file cannot be read, or what it says is not allowed.
     """
+    return parse(_read(path), Origin.of(path))
+
+
+def load_with(
+    path: Path | None, definitions: Sequence[str], directory: Path
+) -> tuple[Document, Origin]:
+    """Return what a configuration file says with `--define` laid over it, and where it is from.
+
+    Without a file (`None`) the definitions alone are what it says. Their relative paths start at
+    the absolute `directory`.
+
+    Raises:
+        ConfigError: as `load`; or a definition cannot be meant, and the message begins with that.
+    """
+    origin = Origin() if path is None else Origin.of(path)
+    text = "" if path is None else _read(path)
+    parsed = parse_definitions(definitions, _schema())
+    data = _checked(text, origin)
+    project = directory if path is None else path.parent
+    laid = lay_over(data, parsed, directory=directory, project=project)
+    origin = replace(origin, defined=laid.defined)
+    return _document(laid.data, origin), origin
+
+
+def _read(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}, as TOML has to be") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    return parse(text, Origin.of(path))
 
 
 def parse(text: str, origin: Origin) -> Document:
@@ -70,10 +98,22 @@ def parse(text: str, origin: Origin) -> Document:
         ConfigError: a syntax error (with its line), an unknown key, a wrong type or a bad value;
             the message begins with the file and the key.
     """
-    data: object = _parse_toml(text, origin)
+    return _document(_checked(text, origin), origin)
+
+
+def _checked(text: str, origin: Origin) -> dict[str, Any]:
+    """Return the tables of a file, of whose keys and types all are allowed."""
+    data: Any = _parse_toml(text, origin)
     for key in origin.table:
         data = data.get(key, {}) if isinstance(data, dict) else data
     check(data, _schema(), origin.key)
+    tables: dict[str, Any] = data
+    return tables
+
+
+def _document(data: dict[str, Any], origin: Origin) -> Document:
+    if origin.defined:
+        check(data, _schema(), origin.key)
     document = msgspec.convert(data, Document)
     _check_values(document, origin)
     return document

@@ -10,6 +10,8 @@ from typing import Protocol
 FILE_NAME = "barasync.toml"
 PYPROJECT_NAME = "pyproject.toml"
 PYPROJECT_TABLE = ("tool", "barasync")
+DEFINE = "--define"
+"""The option that gives a setting as if the file had it."""
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -28,11 +30,13 @@ class Origin:
 
     `file` is its name as messages show it, `table` the keys that lead to its settings. Relative
     paths in it start at `directory`, which is absolute; `None` where there is no such folder.
+    `defined` are the keys of what the command line has laid over it.
     """
 
     file: str = FILE_NAME
     table: tuple[str, ...] = ()
     directory: PurePath | None = None
+    defined: frozenset[tuple[str, ...]] = frozenset()
 
     @classmethod
     def of(cls, path: PurePath) -> Origin:
@@ -41,8 +45,17 @@ class Origin:
         return cls(path.name, table, path.parent if path.is_absolute() else None)
 
     def key(self, *keys: str | int) -> str:
-        """Name a key as `barasync.toml: matrix.include[0].timeout`; an `int` is a list index."""
+        """Name a key as `barasync.toml: matrix.include[0].timeout`; an `int` is a list index.
+
+        One of the command line is `--define network.web.allow`, the entries of a list alike.
+        """
+        if self.defines(*keys):
+            return f"{DEFINE} {dotted(*(key for key in keys if isinstance(key, str)))}"
         return f"{self.file}: {dotted(*self.table, *keys)}" if keys or self.table else self.file
+
+    def defines(self, *keys: str | int) -> bool:
+        """Tell whether a key, or a table that it is in, is of the command line."""
+        return any(keys[:end] in self.defined for end in range(1, len(keys) + 1))
 
 
 def dotted(*keys: str | int) -> str:

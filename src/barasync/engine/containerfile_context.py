@@ -62,8 +62,9 @@ async def read_source(
 ) -> Source:
     """Read what the Containerfile of the declared image `name` sees.
 
-    That are the files of the project, or of the directory `context` in it, as the workspace layer
-    has them; podman leaves out what a `.containerignore` or `.dockerignore` names.
+    That are the files of the project, or of the directory `context`, as the workspace layer has
+    them; podman leaves out what a `.containerignore` or `.dockerignore` names. Paths that are not
+    absolute lie in the project.
 
     Raises:
         ConfigError: the Containerfile or the directory is not there, leads out of the project, or
@@ -143,7 +144,7 @@ def _find(project: Path, containerfile: str, inside: str, where: str) -> _Found:
 
 def _resolved(root: Path, path: str, where: str) -> Path:
     found = (root / path).resolve()
-    if not found.is_relative_to(root):
+    if not path.startswith("/") and not found.is_relative_to(root):
         raise ConfigError(f"{where}: {path} leads out of the project", hint="use one inside of it")
     return found
 

@@ -17,7 +17,7 @@ from barasync.config.images import chain
 from barasync.config.schema import ImageNetwork, ImageTable
 from barasync.images.bootstrap import recipe_for
 from barasync.images.containerfile import Copy, From, Instruction, Run, User, render
-from barasync.images.steps import PackagesStep, ProjectStep, RunStep, steps_of
+from barasync.images.steps import CopyStep, PackagesStep, ProjectStep, RunStep, steps_of
 from barasync.matrix.platforms import Platform, short_name
 
 _ROOT = frozenset({"root", "0", "root:root", "0:0"})
@@ -75,6 +75,9 @@ def _comments(name: str, table: ImageTable, platform: Platform) -> Iterator[str]
         words = ["podman", "build", "--platform", f"{platform}", "--tag", _built(name, platform)]
         words += ["--file", posixpath.normpath(table.containerfile), context]
         yield f"made by: {shlex.join(words)}"
+    for step in steps_of(table):
+        if isinstance(step, CopyStep) and step.source.startswith("/"):
+            yield f"not in the project, where a builder looks for it: {step.source!r}"
     executes = any(isinstance(step, PackagesStep | RunStep) for step in steps_of(table))
     if table.network is ImageNetwork.NONE and executes:
         yield "without a network: podman build --network none"

@@ -51,7 +51,8 @@ _MOUNTED: tuple[tuple[str, str, Callable[[str], Volume | Cache]], ...] = (
 class Request:
     """What a command line asks for.
 
-    `document` is `None` without a configuration file; `origin` says where it was read. `options`
+    `document` is `None` where nothing says how cells are; `origin` says where it was read, and
+    `in_project` whether a file was: without one there are no cells that have names. `options`
     holds the settings of the command line, whose relative paths start at the absolute `directory`;
     `environ` is the environment. `arch` and `config` are the values of those options as they were
     given, `a,b` in one or repeated; `select` and `exclude` are globs. Only with
@@ -71,6 +72,7 @@ class Request:
     select: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     allow_host_network: bool = False
+    in_project: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +165,7 @@ def plan_shell(request: Request, name: str, command: Sequence[str]) -> Plan:
     if name not in cells:
         words = _Words(image=name, command=tuple(command), interactive=True)
         plan = _plan_one(request, _requested_one(request, document), words)
-        if request.document is None:
+        if request.document is None or not request.in_project:
             return plan
         return replace(plan, notes=(*plan.notes, *_name_notes(name, cells, document)))
     words = _Words(command=tuple(command), interactive=True)
@@ -196,7 +198,7 @@ def plan_kept(
 
 def _cells_of_matrix(request: Request, document: Document) -> Mapping[str, Combination]:
     """Return the cells of a project by their IDs, as `plan` has them; none without a file."""
-    if request.document is None:
+    if request.document is None or not request.in_project:
         return {}
     expansion = axes.expand(document, request.origin, _requested(request, document))
     return {_id(one): one for one in expansion.combinations}

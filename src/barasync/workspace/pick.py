@@ -26,10 +26,10 @@ _MAX_LINKS = 40
 class Picked:
     """What is copied, as it was when it was read.
 
-    `start` is where it lies below `root`, the project's directory, and the path of the first of the
-    `entries`. `digest` is a SHA-256 in hexadecimal over names, kinds, modes, link targets and
-    contents; times do not count, nor does the mode of a directory that is itself what is copied.
-    `skipped` names sockets, pipes and devices.
+    `start` is where it lies below `root`, the project's directory or one outside of it, and the
+    path of the first of the `entries`. `digest` is a SHA-256 in hexadecimal over names, kinds,
+    modes, link targets and contents; times do not count, nor does the mode of a directory that is
+    itself what is copied. `skipped` names sockets, pipes and devices.
     """
 
     root: Path
@@ -52,14 +52,16 @@ def look(project: Path, sources: Iterable[str]) -> None:
     Raises:
         ConfigError: as for `pick`, of what is to be copied, not of what lies below it.
     """
-    with Below(project) as below:
-        for source in sources:
-            _start(below, source)
+    for source in sources:
+        root, place = _place(project, source)
+        with Below(root) as below:
+            _start(below, place)
 
 
 def pick(project: Path, source: str, *, checkpoint: Callable[[], None]) -> Picked:
     """Find and read a file or directory of the project; `source` is relative to its directory.
 
+    Links on the way to an absolute one are followed, wherever they lead.
     Everything comes along, what git ignores as well, but not what grows while it is read:
     `.barasync` and the file that our output goes to.
     Blocks for as long as the disk takes: call it in a worker thread. `checkpoint` is called again
@@ -70,11 +72,12 @@ def pick(project: Path, source: str, *, checkpoint: Callable[[], None]) -> Picke
         TreeChanged: a file changed while it was read.
     """
     unreadable = partial(_unreadable, source)
+    root, place = _place(project, source)
     entries: list[Entry] = []
     skipped: list[str] = []
     digest = hashlib.sha256()
-    with Below(project) as below:
-        start = _start(below, source)
+    with Below(root) as below:
+        start = _start(below, place)
         for path, entry in everything(below, start, checkpoint, unreadable):
             if entry is None:
                 skipped.append(path)
@@ -82,7 +85,7 @@ def pick(project: Path, source: str, *, checkpoint: Callable[[], None]) -> Picke
             entries.append(entry)
             _add(digest.update, below, entry, start, checkpoint)
     return Picked(
-        root=project,
+        root=root,
         start=start,
         entries=tuple(entries),
         skipped=tuple(skipped),
@@ -107,6 +110,14 @@ def _add(
         for piece in read_file(below, entry):
             update(piece)
             checkpoint()
+
+
+def _place(project: Path, source: str) -> tuple[Path, str]:
+    """Return the directory that a source has to stay in, and its path from there."""
+    if not source.startswith("/"):
+        return project, source
+    directory, name = os.path.split(os.path.realpath(source))
+    return Path(directory), name
 
 
 def _start(below: Below, source: str) -> str:

@@ -1,0 +1,56 @@
+"""Settings of the command line as a person gives them, right and wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.rig.command import Barasync
+
+
+@pytest.fixture
+def barasync(tmp_path: Path) -> Barasync:
+    """The command line in an empty project, with no podman to be found."""
+    directory = tmp_path / "project"
+    directory.mkdir()
+    environ = {"PATH": "/nonexistent", "HOME": str(tmp_path), "TERM": "dumb"}
+    return Barasync(directory, None, environ)
+
+
+def test_a_setting_of_the_command_line_is_shown_with_its_place(barasync: Barasync) -> None:
+    ended = barasync(
+        *("matrix", "tests", "--plan", "--json", "--image=x", "--config=a"),
+        *("--define=config.a.timeout=7", "--define=network.web.allow=443/tcp"),
+        "--network=web",
+    )
+
+    assert ended.code == 0, ended.err
+    (cell,) = json.loads(ended.out)["cells"]
+    assert cell["settings"]["timeout"] == {"value": 7.0, "source": "--define config.a.timeout"}
+    assert cell["policy"]["allow"] == ["443/tcp"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("matrix", "tests"),
+        ("run", "x"),
+        ("shell", "x"),
+        ("image", "build", "x"),
+        ("image", "containerfile", "x"),
+        ("network", "show", "x"),
+    ],
+)
+def test_every_command_that_takes_settings_refuses_a_mistake_before_anything_else(
+    barasync: Barasync, words: tuple[str, ...]
+) -> None:
+    command, *others = words
+    word = () if command in {"matrix", "run", "shell"} else (others.pop(0),)
+
+    ended = barasync(command, *word, "--define=network.web.alow=443/tcp", *others)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "--define network.web.alow: unknown key; did you mean 'allow'?" in ended.err
+    assert "allowed here: allow, base," in ended.err
