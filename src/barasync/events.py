@@ -20,12 +20,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
 
 
 class PlannedCell(msgspec.Struct, frozen=True, kw_only=True):
-    """A cell as the run announces it."""
+    """A cell as the run announces it; `rule` and `repetition` where it has its own."""
 
     id: str
     platform: str
     config: str | None
     image: str
+    rule: str | None = None
+    repetition: int | None = None
 
 
 class RunStarted(Event, tag="run.started", frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from itertools import product
 
 from hypothesis import given
@@ -62,6 +63,7 @@ def planned(
     config: tuple[str, ...] = (),
     select: tuple[str, ...] = (),
     exclude: tuple[str, ...] = (),
+    repeat: int | None = None,
 ) -> Plan | None:
     """Return the plan, or `None` where the matrix is refused or leaves nothing."""
     request = Request(
@@ -72,6 +74,7 @@ def planned(
         config=config,
         select=select,
         exclude=exclude,
+        repeat=repeat,
     )
     try:
         return plan(request)
@@ -156,6 +159,22 @@ def test_no_cell_lies_outside_what_the_command_line_asks_for(
 
     assert all(not arch or cell.arch in arch for cell in made.cells)
     assert all(not wanted or cell.config in wanted for cell in made.cells)
+
+
+@given(matrices(), st.integers(1, 5))
+def test_a_repeated_cell_is_the_cell_so_many_times(matrix: MatrixTable, times: int) -> None:
+    once, repeated = planned(matrix), planned(matrix, repeat=times)
+    assert (once is None) == (repeated is None)
+    if once is None or repeated is None:
+        return
+
+    assert repeated.cells == tuple(
+        replace(cell, id=f"{cell.id}-{number}", repetition=number)
+        for cell in once.cells
+        for number in range(1, times + 1)
+    )
+    assert len({cell.id for cell in repeated.cells}) == len(repeated.cells)
+    assert {cell.matrix_id for cell in repeated.cells} == {cell.id for cell in once.cells}
 
 
 @given(st.lists(ALIASES, min_size=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from barasync.config.schema import CellSettings
@@ -104,3 +105,17 @@ def test_totals_that_are_given_count_beside_a_number_of_jobs() -> None:
     )
 
     assert found == Capacity(jobs=16, cpus=8, memory_bytes=5000)
+
+
+def test_the_cells_of_a_rule_take_what_the_rule_took_alone_however_often_they_are_there() -> None:
+    history = History()
+    for rule, name, seconds in (("a", "amd64", 5), ("b", "arm64", 80), ("a b", "amd64", 1)):
+        history.note(Ended(rule=rule, cell=name, status=Status.FAILED, seconds=seconds))
+    one = replace(cell("amd64"), rule="a", id="amd64-a-1", repetition=1)
+    two = replace(one, id="amd64-a-2", repetition=2)
+    other = replace(cell("amd64"), rule="b", id="amd64-b-1", repetition=1)
+    plan = Plan(rule="a b", args=(), cells=(one, two, other))
+
+    found = tasks(plan, history, native=parse("amd64"), fail_fast=True)
+    assert [task.expected_seconds for task in found] == [5, 5, 10]
+    assert [task.priority for task in found] == [1, 1, 0]

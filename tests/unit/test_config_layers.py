@@ -264,6 +264,7 @@ def test_a_misspelt_variable_is_noted_and_the_others_are_not() -> None:
             "BARASYNC_CELL": "c",
             "BARASYNC_ARCH": "a",
             "BARASYNC_CONFIG": "",
+            "BARASYNC_REPEAT": "2",
             "TIMEOT": "1",
         }
     )

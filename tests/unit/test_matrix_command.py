@@ -108,5 +108,6 @@ def test_every_cell_is_told_which_one_it_is() -> None:
         "BARASYNC_CELL": "arm64-release",
         "BARASYNC_ARCH": "arm64",
         "BARASYNC_CONFIG": "release",
+        "BARASYNC_REPEAT": "",
     }
     assert environment(cell(config=None), run="r1")["BARASYNC_CONFIG"] == ""

@@ -412,6 +412,8 @@ def test_a_plan_as_data_has_each_value_with_its_source() -> None:
                 "arch": "amd64",
                 "platform": "linux/amd64",
                 "config": "release",
+                "rule": None,
+                "repetition": None,
                 "image": "toolchain",
                 "command": ["make", "tests", "-k"],
                 "settings": {

@@ -375,6 +375,8 @@ def _started(
                 platform=str(cell.platform),
                 config=cell.config,
                 image=cell.settings.image,
+                rule=None if cell.rule is None else masker.text(cell.rule),
+                repetition=cell.repetition,
             )
             for cell in execution.plan.cells
         ),
@@ -422,8 +424,9 @@ async def _remember(execution: Execution, document: ResultDocument) -> tuple[str
     """Remember how long cells took; nothing but the order of the next run depends on it."""
     if execution.history is None:
         return ()
+    kin = {cell.id: cell.matrix_id for cell in execution.plan.cells}
     ended = [
-        Ended.of(document.rule, cell.id, cell.status, cell.seconds, cell.phases)
+        Ended.of(cell.rule or document.rule, kin[cell.id], cell.status, cell.seconds, cell.phases)
         for cell in document.cells
         if cell.status is not None and cell.seconds is not None and cell.attempt
     ]

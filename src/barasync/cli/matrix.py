@@ -29,7 +29,8 @@ _MATRIX = "Which cells"
 def matrix(
     rule: Annotated[str, typer.Argument(help="The rule to run.", show_default=False)],
     args: Annotated[
-        list[str] | None, typer.Argument(help="Its arguments.", show_default=False)
+        list[str] | None,
+        typer.Argument(help="Its arguments; with --rule-each more rules.", show_default=False),
     ] = None,
     *,
     arch: Annotated[
@@ -47,6 +48,24 @@ def matrix(
     exclude: Annotated[
         list[str] | None,
         typer.Option("--exclude", metavar="GLOB", help="Not these.", rich_help_panel=_MATRIX),
+    ] = None,
+    rule_each: Annotated[
+        bool,
+        typer.Option(
+            "--rule-each",
+            help="A cell for each rule: all words are rules, without arguments.",
+            rich_help_panel=_MATRIX,
+        ),
+    ] = False,
+    repeat: Annotated[
+        int | None,
+        typer.Option(
+            "--repeat",
+            metavar="N",
+            min=1,
+            help="Each cell N times, as cells of their own.",
+            rich_help_panel=_MATRIX,
+        ),
     ] = None,
     image: options.Image = None,
     define: options.Define = None,
@@ -68,14 +87,19 @@ def matrix(
     ] = OutputMode.AUTO,
     asked: RecordedRunOptions,
 ) -> None:
-    """Run RULE in every cell of architecture × configuration, each in a container of its own."""
+    """Run RULE in every cell of architecture × configuration, each in a container of its own.
+
+    With --rule-each the words are rules, and each has a cell of its own in every combination.
+    """
     project = find_project(Path.cwd(), define)
     request = request_of(project, cell)
     plan = make_plan(
         replace(
             request,
             rule=rule,
-            args=tuple(args or ()),
+            args=() if rule_each else tuple(args or ()),
+            rules=(rule, *(args or ())) if rule_each else (),
+            repeat=repeat,
             options=structs.replace(request.options, image=UNSET if image is None else image),
             arch=tuple(arch or ()),
             config=tuple(config or ()),

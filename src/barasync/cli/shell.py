@@ -109,7 +109,9 @@ def _plan_failed(
     from barasync.report.kept import find_kept  # noqa: PLC0415 - as said
 
     kept = find_kept(runs_directory(project.directory), *failed)
-    one = Combination(platform=kept.platform, config=kept.config)
+    one = Combination(
+        platform=kept.platform, config=kept.config, rule=kept.rule, repetition=kept.repetition
+    )
     plan = plan_kept(request, one, kept.image, kept.settings.table(), command)
     services = (
         NeededImage(id=each.image, what=f"service '{each.name}' ({each.asked}) of {kept}")

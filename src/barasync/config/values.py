@@ -34,7 +34,13 @@ from barasync.errors import ConfigError
 SETTINGS: tuple[str, ...] = CellTable.__struct_fields__
 """The names of the settings, in the order in which they are shown."""
 
-CELL_VARIABLES = ("BARASYNC_RUN", "BARASYNC_CELL", "BARASYNC_ARCH", "BARASYNC_CONFIG")
+CELL_VARIABLES = (
+    "BARASYNC_RUN",
+    "BARASYNC_CELL",
+    "BARASYNC_ARCH",
+    "BARASYNC_CONFIG",
+    "BARASYNC_REPEAT",
+)
 """Environment variables that every cell gets from barasync; a file cannot set them."""
 
 _LONGEST_GRACE = 3600.0

@@ -78,10 +78,15 @@ def tasks(plan: Plan, history: History, *, native: Platform, fail_fast: bool) ->
             claim=claim(cell.settings),
             uses=uses(cell),
             expected_seconds=expectations.seconds(cell),
-            priority=1 if fail_fast and history.failed(plan.rule, cell.id) else 0,
+            priority=1 if fail_fast and history.failed(*_key(plan, cell)) else 0,
         )
         for cell in plan.cells
     )
+
+
+def _key(plan: Plan, cell: Cell) -> tuple[str, str]:
+    """Return the rule and the cell of the matrix by which the history knows a cell."""
+    return (plan.rule if cell.rule is None else cell.rule), cell.matrix_id
 
 
 class _Expectations:
@@ -94,31 +99,33 @@ class _Expectations:
     """
 
     def __init__(self, plan: Plan, history: History, native: Platform) -> None:
-        self._rule = plan.rule
+        self._plan = plan
         self._history = history
         self._native = native
-        self._siblings: dict[str | None, float | None] = {}
-        known = (self._as_native(cell.id, cell.platform) for cell in plan.cells)
+        self._siblings: dict[tuple[str, str | None], float | None] = {}
+        known = (self._as_native(*_key(plan, cell), cell.platform) for cell in plan.cells)
         self._usual = _median(known) or _UNKNOWN_SECONDS
 
     def seconds(self, cell: Cell) -> float:
-        own = self._history.seconds(self._rule, cell.id)
+        rule, own_id = _key(self._plan, cell)
+        own = self._history.seconds(rule, own_id)
         if own is not None:
             return own
-        if cell.config not in self._siblings:
-            self._siblings[cell.config] = self._sibling(cell.config)
-        of_sibling = self._siblings[cell.config]
+        kind = rule, cell.config
+        if kind not in self._siblings:
+            self._siblings[kind] = self._sibling(*kind)
+        of_sibling = self._siblings[kind]
         seconds = self._usual if of_sibling is None else of_sibling
         return seconds * self._factor(cell.platform)
 
-    def _sibling(self, config: str | None) -> float | None:
+    def _sibling(self, rule: str, config: str | None) -> float | None:
         """Return what a configuration takes on a native architecture, from every one it ran on."""
         return _median(
-            self._as_native(cell_id(row.name, config), row.platform) for row in ARCHITECTURES
+            self._as_native(rule, cell_id(row.name, config), row.platform) for row in ARCHITECTURES
         )
 
-    def _as_native(self, cell: str, platform: Platform) -> float | None:
-        seconds = self._history.seconds(self._rule, cell)
+    def _as_native(self, rule: str, cell: str, platform: Platform) -> float | None:
+        seconds = self._history.seconds(rule, cell)
         return None if seconds is None else seconds / self._factor(platform)
 
     def _factor(self, platform: Platform) -> float:

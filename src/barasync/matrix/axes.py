@@ -33,16 +33,27 @@ from barasync.config.origin import Origin
 from barasync.config.schema import Document, ExcludeTable, IncludeTable
 from barasync.config.spelling import did_you_mean
 from barasync.errors import ConfigError
+from barasync.matrix.cells import cell_id
 from barasync.matrix.platforms import Platform, parse, short_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Combination:
-    """A cell to be: `includes` are the entries of `matrix.include` laid over it, in order."""
+    """A cell to be: `includes` are the entries of `matrix.include` laid over it, in order.
+
+    `rule` and `repetition` are for `matrix.cells.Cell`; only the command line has those axes.
+    """
 
     platform: Platform
     config: str | None
     includes: tuple[int, ...] = ()
+    rule: str | None = None
+    repetition: int | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of the cell."""
+        return cell_id(short_name(self.platform), self.config, self.rule, self.repetition)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

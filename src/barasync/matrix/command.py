@@ -17,7 +17,7 @@ _PLACEHOLDER = re.compile(r"\{(rule|args|arch|config|cell)\}")
 
 
 def expand(cell: Cell, *, rule: str, args: Sequence[str], has_bar: bool = False) -> tuple[str, ...]:
-    """Return the words that `cell` executes for `rule` with `args`.
+    """Return the words that `cell` executes for `rule`, if it has none of its own, with `args`.
 
     `{rule}`, `{arch}`, `{config}` (empty where the cell has none) and `{cell}` are put in their
     places in each word of the cell's command. A word that is `{args}` becomes one word per
@@ -32,7 +32,7 @@ def expand(cell: Cell, *, rule: str, args: Sequence[str], has_bar: bool = False)
         in_workspace = has_bar and cell.settings.workspace is not WorkspaceMode.NONE
         template = ("./bar" if in_workspace else "bar", "{rule}", "{args}")
     values = {
-        "rule": rule,
+        "rule": rule if cell.rule is None else cell.rule,
         "args": shlex.join(args),
         "arch": cell.arch,
         "config": cell.config or "",
@@ -53,9 +53,11 @@ def uses(template: Sequence[str], placeholder: str) -> bool:
 
 
 def environment(cell: Cell, *, run: str) -> dict[str, str]:
-    """Return the variables of every cell: the run's id, the cell's, its arch and its config.
+    """Return the variables of every cell: the run's id, the cell's, its arch, config, repetition.
 
-    `BARASYNC_CONFIG` is empty where the cell has none, so that `set -u` in a script is no trap. A
-    cell's own settings cannot name these variables.
+    `BARASYNC_CONFIG` and `BARASYNC_REPEAT` are empty where the cell has none, so that `set -u` in a
+    script is no trap. A cell's own settings cannot name these variables.
     """
-    return dict(zip(CELL_VARIABLES, (run, cell.id, cell.arch, cell.config or ""), strict=True))
+    repetition = "" if cell.repetition is None else str(cell.repetition)
+    values = (run, cell.id, cell.arch, cell.config or "", repetition)
+    return dict(zip(CELL_VARIABLES, values, strict=True))

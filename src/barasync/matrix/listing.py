@@ -31,7 +31,8 @@ def as_data(plan: Plan, *, has_bar: bool = False) -> dict[str, Any]:
 
     Each cell has its command expanded, and each setting with its value and source: seconds, bytes
     and cores, `None` for no limit. `settings.env` maps each variable to its value and source.
-    `policy` is what the cell's network means, `None` for one of podman's without rules.
+    `policy` is what the cell's network means, `None` for one of podman's without rules. `rule` and
+    `repetition` are those of a cell that has its own.
     `has_bar` says that the project brings its own `./bar`.
     """
     return {
@@ -43,6 +44,8 @@ def as_data(plan: Plan, *, has_bar: bool = False) -> dict[str, Any]:
                 "arch": cell.arch,
                 "platform": str(cell.platform),
                 "config": cell.config,
+                "rule": cell.rule,
+                "repetition": cell.repetition,
                 "image": cell.settings.image,
                 "command": list(expand(cell, rule=plan.rule, args=plan.args, has_bar=has_bar)),
                 "settings": _settings(cell),

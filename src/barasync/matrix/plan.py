@@ -30,8 +30,9 @@ from barasync.config.volumes import Volume, parse_volume
 from barasync.errors import ConfigError, NothingSelected
 from barasync.matrix import axes, platforms
 from barasync.matrix.axes import Combination, Requested, split_option
-from barasync.matrix.cells import Cell, cell_id
+from barasync.matrix.cells import Cell
 from barasync.matrix.command import VERBATIM, expand, uses
+from barasync.matrix.multiplied import multiplied
 from barasync.matrix.networks import require_networks
 from barasync.matrix.platforms import Platform, short_name
 from barasync.matrix.selection import select
@@ -56,7 +57,8 @@ class Request:
     holds the settings of the command line, whose relative paths start at the absolute `directory`;
     `environ` is the environment. `arch` and `config` are the values of those options as they were
     given, `a,b` in one or repeated; `select` and `exclude` are globs. Only with
-    `allow_host_network` may a cell have the network of the host.
+    `allow_host_network` may a cell have the network of the host. Of a matrix `rules` are those that
+    have a cell each, instead of `rule`, and `repeat` says how often each cell is there.
     """
 
     native: Platform
@@ -71,6 +73,8 @@ class Request:
     config: tuple[str, ...] = ()
     select: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    repeat: int | None = None
     allow_host_network: bool = False
     in_project: bool = True
 
@@ -79,7 +83,8 @@ class Request:
 class Plan:
     """The cells to run, in a fixed order; `rule` and `args` are for `matrix.command.expand`.
 
-    `notes` are sentences for a person about what probably is a slip.
+    Where each cell has a rule of its own, `rule` is all of them. `notes` are sentences for a person
+    about what probably is a slip.
     """
 
     rule: str
@@ -95,12 +100,14 @@ class Plan:
 
 
 def plan(request: Request) -> Plan:
-    """Return the plan of `barasync matrix RULE ARGS…`.
+    """Return the plan of `barasync matrix RULE ARGS…`, or of `--rule-each RULE RULE…`.
 
     Raises:
         ConfigError: the configuration or an option is wrong, or a cell has no image.
         NothingSelected: the matrix or the selection leaves no cell.
     """
+    if request.rules:
+        request = replace(request, rule=shlex.join(request.rules))
     if not request.rule:
         raise ConfigError("RULE: the name of the rule is empty")
     document = request.document or Document()
@@ -111,7 +118,8 @@ def plan(request: Request) -> Plan:
             f"{request.origin.key('matrix')} leaves no cell of what was asked for",
             hint="see matrix.exclude, --arch and --config",
         )
-    named = {_id(one): one for one in expansion.combinations}
+    combinations = multiplied(expansion.combinations, rules=request.rules, times=request.repeat)
+    named = {one.id: one for one in combinations}
     selection = select(tuple(named), request.select, request.exclude)
     settings = _Settings(document, request)
     cells = tuple(settings.cell(name, named[name]) for name in selection.ids)
@@ -127,6 +135,7 @@ def plan(request: Request) -> Plan:
         *selection.notes,
         *_image_notes(cells, document),
         *_argument_notes(cells, request.args),
+        *_rule_notes(cells, request.rules),
     )
     return Plan(rule=request.rule, args=request.args, cells=cells, notes=notes)
 
@@ -201,7 +210,7 @@ def _cells_of_matrix(request: Request, document: Document) -> Mapping[str, Combi
     if request.document is None or not request.in_project:
         return {}
     expansion = axes.expand(document, request.origin, _requested(request, document))
-    return {_id(one): one for one in expansion.combinations}
+    return {one.id: one for one in expansion.combinations}
 
 
 def _requested_one(request: Request, document: Document) -> Combination:
@@ -221,7 +230,7 @@ def _requested_one(request: Request, document: Document) -> Combination:
 def _plan_one(request: Request, combination: Combination, words: _Words) -> Plan:
     """Return the plan of a single cell that executes the words of a command line."""
     settings = _Settings(request.document or Document(), request, words)
-    cell = settings.cell(_id(combination), combination)
+    cell = settings.cell(combination.id, combination)
     require_networks((cell,), allow_host=request.allow_host_network)
     require_services((cell,))
     _require_room((cell,))
@@ -299,6 +308,8 @@ class _Settings:
             settings=folded.settings,
             provenance=folded.provenance,
             policy=self._policies.get(folded.settings.network),
+            rule=one.rule,
+            repetition=one.repetition,
         )
 
     def _between(self, one: Combination) -> Iterable[Layer]:
@@ -314,10 +325,6 @@ class _Settings:
             if self._words.interactive:
                 table = structs.replace(table, timeout=UNSET, retries=UNSET)
         return file_layer(table, self._origin, *keys)
-
-
-def _id(one: Combination) -> str:
-    return cell_id(short_name(one.platform), one.config)
 
 
 def _requested(request: Request, document: Document) -> Requested:
@@ -444,3 +451,12 @@ def _argument_notes(cells: Iterable[Cell], args: Sequence[str]) -> list[str]:
     )
     given = shlex.join(args)
     return [f"{place} has no {{args}}, so '{given}' does not reach it" for place in places]
+
+
+def _rule_notes(cells: Iterable[Cell], rules: Sequence[str]) -> list[str]:
+    if not rules:
+        return []
+    places = dict.fromkeys(
+        cell.provenance["command"] for cell in cells if not uses(cell.settings.command, "rule")
+    )
+    return [f"{place} has no {{rule}}: it executes the same for every rule" for place in places]

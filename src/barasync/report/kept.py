@@ -42,6 +42,8 @@ class KeptCell:
     name: str
     asked: str
     settings: KeptSettings
+    rule: str | None = None
+    repetition: int | None = None
 
     def __str__(self) -> str:
         return f"cell {self.cell} of run {self.run}"
@@ -56,6 +58,8 @@ class _Cell(msgspec.Struct, frozen=True, kw_only=True):
     image: str = ""
     status: Status | None = None
     snapshot: Snapshot | None = None
+    rule: str | None = None
+    repetition: int | None = None
 
     @property
     def kept(self) -> Snapshot | None:
@@ -178,6 +182,8 @@ def _cells(runs: Path, run: str) -> tuple[_Cell, ...]:
             image=each.image,
             status=each.status,
             snapshot=each.snapshot,
+            rule=each.rule,
+            repetition=each.repetition,
         )
         for each in document.cells
     )
@@ -205,6 +211,8 @@ def _kept_of(run: str, cells: Sequence[_Cell], name: str) -> KeptCell:
         name=kept.name,
         asked=cell.image,
         settings=kept.settings,
+        rule=cell.rule,
+        repetition=cell.repetition,
     )
 
 

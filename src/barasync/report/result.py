@@ -65,7 +65,8 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
     (`events.ContainerStarted`), `refused` is what its network did not let out, `refused_packets`
     how many packets in all, `refused_names` are the names that it did not let the cell know, and
     `refused_note` is what is told of the packets (`Outcome`). `detached` is the name of its
-    container where that goes on by itself.
+    container where that goes on by itself. `rule` is its own, where the run has several, and
+    `repetition` its number, where it is one of several that are the same.
     """
 
     id: str
@@ -99,6 +100,8 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True):
     refused_note: str = ""
     detached: str | None = None
     flaky: bool = False
+    rule: str | None = None
+    repetition: int | None = None
     retried: tuple[AttemptResult, ...] = ()
 
 
@@ -168,7 +171,14 @@ def write_result(path: Path, document: ResultDocument) -> None:
 
 
 def _planned(cell: PlannedCell) -> CellResult:
-    return CellResult(id=cell.id, platform=cell.platform, config=cell.config, image=cell.image)
+    return CellResult(
+        id=cell.id,
+        platform=cell.platform,
+        config=cell.config,
+        image=cell.image,
+        rule=cell.rule,
+        repetition=cell.repetition,
+    )
 
 
 def _with_image(cell: CellResult, images: Mapping[tuple[str, str], ImageResolved]) -> CellResult:
@@ -192,7 +202,12 @@ def _advance(
         case CellStarted():
             return msgspec.structs.replace(
                 CellResult(
-                    id=cell.id, platform=cell.platform, config=cell.config, image=cell.image
+                    id=cell.id,
+                    platform=cell.platform,
+                    config=cell.config,
+                    image=cell.image,
+                    rule=cell.rule,
+                    repetition=cell.repetition,
                 ),
                 retried=cell.retried,
                 attempt=event.attempt,
