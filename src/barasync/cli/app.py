@@ -30,6 +30,7 @@ _COMMANDS = {
     "artifact": "barasync.cli.artifact:app",
     "container": "barasync.cli.container:app",
     "network": "barasync.cli.network:app",
+    "bar": "barasync.cli.bar:app",
     "version": "barasync.cli.version:version",
 }
 
