@@ -1,0 +1,86 @@
+# What barasync is asked to run in many containers.
+
+load helper
+
+setup() {
+    project
+    record
+}
+
+@test "podman_matrix passes its options on, the arguments of the rule stay" {
+    in_rule 'podman_matrix tests --arch amd64,arm64 --config debug,release --jobs 2 --select "a*" --exclude b --fail-fast \
+        --output stream --report html=r.html --plan --json --repeat 3 --deadline 9 --keep-failed --retries 1 --image i \
+        --timeout 5 -e A=1 unit --arch x'
+    assert_only_call matrix --arch=amd64,arm64 --jobs=2 '--select=a*' --exclude=b --fail-fast --output=stream \
+        --report=html=r.html --plan --json --repeat=3 --deadline=9 --keep-failed --retries=1 --image=i --timeout=5 \
+        --env=A=1 --config=debug,release -- tests unit --arch x
+}
+
+@test "configurations given apart are one list" {
+    in_rule 'podman_matrix tests --config debug --config release,small -- --config x'
+    assert_only_call matrix --config=debug,release,small -- tests --config x
+}
+
+@test "PODMAN_IMAGE and PODMAN_NETWORK are what options leave open" {
+    in_rule 'PODMAN_IMAGE=i PODMAN_NETWORK=local; podman_matrix tests; podman_matrix --image j --network public tests'
+    assert_call 1 matrix --network=local --image=i -- tests
+    assert_call 2 matrix --image=j --network=public -- tests
+}
+
+@test "arrays are configurations beside those of the file" {
+    in_rule 'declare -A PODMAN_CONFIG_FAST=([image]=i [cpus]=2 [env]="A=1,2,B=3" [volumes]="a:/b:ro,z,c:/d")
+        declare -A PODMAN_CONFIG_SMALL_1=([memory]=64m [artifacts]="/a,/b" [rule]=ignored)
+        podman_matrix tests --config fast,small-1,release'
+    # The keys of an array have no order.
+    mapfile -d '' words <"$RECORD/1/argv"
+    assert_equal "$(printf '%s\n' "${words[@]}" | sort)" "$(printf '%s\n' matrix --config=fast,small-1,release \
+        --define=config.fast.image=i --define=config.fast.cpus=2 --define=config.fast.env.A=1,2 \
+        --define=config.fast.env.B=3 --define=config.fast.volumes=a:/b:ro,z --define=config.fast.volumes=c:/d \
+        --define=config.small-1.memory=64m --define=config.small-1.artifacts=/a --define=config.small-1.artifacts=/b \
+        -- tests | sort)"
+}
+
+@test "an array without image or network has the shell's, one that has them keeps them" {
+    in_rule 'declare -A PODMAN_CONFIG_A=([image]=i [network]=web) PODMAN_CONFIG_B=([timeout]=5)
+        _PODMAN_FIREWALL[web]=base=private
+        PODMAN_IMAGE=other PODMAN_NETWORK=web
+        podman_matrix tests --config a,b'
+    assert_only_call matrix --config=a,b --define=config.a.image=i --define=config.a.network=web \
+        --define=network.web.base=private --define=config.b.image=other --define=config.b.timeout=5 \
+        --define=config.b.network=web -- tests
+}
+
+@test "an array with a platform is refused, for the matrix has architectures" {
+    try in_rule 'declare -A PODMAN_CONFIG_A=([platform]=arm64); podman_matrix tests --config a'
+    assert_refused 2 "podman_matrix: the configuration 'a' has a platform: name it with --arch"
+    assert_equal "$(calls)" 0
+}
+
+@test "podman_run_parallel repeats a rule" {
+    in_rule 'podman_run_parallel image tests --parallel 3 --timeout 5 unit -x; podman_run_parallel image tests'
+    assert_call 1 matrix --timeout=5 --image=image --repeat=3 --jobs=3 -- tests unit -x
+    local here
+    here=$(getconf _NPROCESSORS_ONLN)
+    assert_call 2 matrix --image=image "--repeat=$here" "--jobs=$here" -- tests
+}
+
+@test "podman_run_parallel refuses what is no number from 1 on" {
+    local number
+    for number in 0 -1 x 1.5 "" "1 2"; do
+        try in_rule 'podman_run_parallel image tests --parallel "$1"' "$number"
+        if [[ $number == "" ]]; then
+            assert_code 0
+        else
+            assert_refused 2 "podman_run_parallel: --parallel is a number from 1 on, not '$number'"
+        fi
+    done
+}
+
+@test "podman_parallel runs each word as a rule" {
+    in_rule 'podman_parallel image --timeout 5 lint "unit tests" bench'
+    assert_only_call matrix --rule-each --timeout=5 --image=image -- lint 'unit tests' bench
+    try in_rule 'podman_parallel image lint tests lint'
+    assert_refused 2 "podman_parallel: the rule 'lint' is there twice"
+    try in_rule 'podman_parallel image'
+    assert_refused 2 "podman_parallel: too few words"
+}
