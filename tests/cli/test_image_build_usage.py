@@ -14,6 +14,8 @@ from = "localhost/x"
 run = ["true"]
 [images.tool]
 from = "base"
+[images.own]
+from = "localhost/own:latest-amd64"
 """
 
 
@@ -38,6 +40,8 @@ def barasync(tmp_path: Path) -> Barasync:
         (("base", "--tag", "localhost/barasync/step:1"), "a name of barasync's own"),
         (("base", "tool", "--tag", "mine:1"), "--tag names one image, and 2 are to be built"),
         (("base", "--jobs", "0"), "--jobs"),
+        (("base", "--tag", f"mine:{'x' * 128}", "--tag-each"), "is longer than 128 characters"),
+        (("own", "--tag-each"), "'own' begins with localhost/own:latest-amd64"),
         (("base", "--nonsense"), "No such option: --nonsense"),
         ((), "Missing argument"),
     ],

@@ -151,6 +151,30 @@ def test_several_architectures_are_one_manifest_list_with_the_platform_of_each(
         assert "base base\n" in said
 
 
+def test_the_image_of_each_architecture_has_a_name_besides_if_that_is_asked_for(
+    barasync: Barasync, service: RigService
+) -> None:
+    barasync.configure(f'[images.a]\nfrom = "{BASE}"\nenv = {{ A = "1" }}\n')
+
+    tags = ("--tag", "mine:1", "--tag", "far.example/mine:2")
+    ended = barasync("image", "build", "a", *BOTH, *tags, "--tag-each")
+
+    rows = [line.split() for line in ended.out.splitlines()]
+    names = [row[2] for row in rows if row[1] == "tag"]
+    assert names == [
+        *("localhost/mine:1", f"localhost/mine:1-{NATIVE}", f"localhost/mine:1-{OTHER}"),
+        *("far.example/mine:2", f"far.example/mine:2-{NATIVE}", f"far.example/mine:2-{OTHER}"),
+    ]
+    socket_path = service.endpoint.socket_path
+    ids = {row[1]: row[2] for row in rows if row[1] != "tag"}
+    for name in ("localhost/mine:1", "far.example/mine:2"):
+        found = libpod.request(socket_path, "GET", f"manifests/{name}/json")
+        assert len(found["manifests"]) == 2
+        for architecture in (NATIVE, OTHER):
+            one = libpod.request(socket_path, "GET", f"images/{name}-{architecture}/json")
+            assert (one["Id"], one["Architecture"]) == (ids[architecture], architecture)
+
+
 def test_what_changes_is_done_again_and_what_comes_after_it(
     barasync: Barasync, service: RigService
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,7 +32,7 @@ from barasync.engine.images import TRIES, ImageKey, Images, executes
 from barasync.errors import EXIT_OK
 from barasync.images.failures import ImageGone
 from barasync.images.registry import Registries
-from barasync.images.tags import default_tag
+from barasync.images.tags import default_tag, tag_of
 from barasync.matrix.platforms import Platform, short_name
 from barasync.report.files import BuildDirectory
 from barasync.workspace.tree import Tree
@@ -45,7 +45,8 @@ class Build:
     """What is to be built; the command line's side of it.
 
     `names` are declared in the project. Without `tags` each image gets the name that `default_tag`
-    says. `registries` are how they are asked for what images begin with. `jobs` is how many steps
+    says; with `tag_each` the image of each architecture has one besides, which ends with that.
+    `registries` are how they are asked for what images begin with. `jobs` is how many steps
     execute something at once, as many as the service's host has CPUs if `None`. With `verbose` what
     steps print is shown as well. `check_elf` compares the shells of images with their platforms.
     """
@@ -61,6 +62,7 @@ class Build:
     registries: Registries
     verbose: bool
     check_elf: bool
+    tag_each: bool = False
 
     @property
     def tables(self) -> Mapping[str, ImageTable]:
@@ -68,6 +70,21 @@ class Build:
         document = self.project.document
         assert document is not None, "the names are declared"
         return document.images
+
+    def tags_of(self, name: str, tree: str | None = None) -> Mapping[Reference, Sequence[Platform]]:
+        """Return the names that an image gets, and of which platforms each is.
+
+        `tree` is the key of the project's files, where the image has them.
+
+        Raises:
+            ConfigError: one would be too long.
+        """
+        given: dict[Reference, Sequence[Platform]] = {}
+        for tag in self.tags or (default_tag(name, tree),):
+            given[tag] = self.platforms
+            if self.tag_each:
+                given |= {tag_of(tag, each): (each,) for each in self.platforms}
+        return given
 
     @property
     def has_project(self) -> bool:
@@ -115,7 +132,9 @@ async def build_images(build: Build, *, notify: Notify) -> tuple[Built, ...]:
         BarasyncError: one of them could not be made.
     """
     for name in build.names:
-        refuse_own_base(name, build.tags, build.tables)
+        # Whether the usual name is that of what it begins with was seen in the file.
+        usual = {default_tag(name, None)} - set(build.tags)
+        refuse_own_base(name, tuple(build.tags_of(name).keys() - usual), build.tables)
     if build.has_project:
         home = build.environ.get("HOME")
         await to_thread.run_sync(refuse_a_whole_home, build.project.directory, home)
@@ -215,9 +234,9 @@ async def _named(
     for name in build.names:
         ids = {platform: made[name, platform] for platform in build.platforms}
         key = (await tree()).key if build.tables[name].project else None
-        tags = build.tags or (default_tag(name, key),)
-        for tag in tags:
-            await names.give(name, tag, ids)
+        tags = build.tags_of(name, key)
+        for tag, platforms in tags.items():
+            await names.give(name, tag, {each: ids[each] for each in platforms})
         built.append(Built(name=name, ids=ids, tags=tuple(map(str, tags))))
     return tuple(built)
 

@@ -48,6 +48,9 @@ def build(
         typer.Option("--tag", metavar="NAME:TAG", help="Instead of NAME:latest. Repeatable."),
     ] = None,
     define: options.Define = None,
+    tag_each: Annotated[
+        bool, typer.Option("--tag-each", help="Name the image of each architecture NAME:TAG-ARCH.")
+    ] = False,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Do every step, though it was done before.")
     ] = False,
@@ -83,6 +86,7 @@ def build(
             project=project,
             names=wanted,
             platforms=wanted_platforms,
+            tag_each=tag_each,
             tags=tuple(dict.fromkeys(parse_tag(text, "--tag") for text in tag or ())),
             cache=not no_cache,
             jobs=jobs,

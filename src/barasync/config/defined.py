@@ -16,6 +16,7 @@ from typing import Any
 
 from msgspec import inspect
 
+from barasync.config.image_steps import COPY
 from barasync.config.origin import DEFINE, dotted
 from barasync.config.secrets import anchor_secret
 from barasync.config.spelling import closest, did_you_mean
@@ -215,6 +216,8 @@ def _anchor(table: dict[str, Any], keys: Keys, directory: PurePath, project: Pur
             table[key] = _from_project(table[key], directory, project)
         case ("images", "copy") if "containerfile" in table or "context" not in table:
             table["copy"] = [_copy(text, directory, project) for text in table["copy"]]
+        case ("images", "steps") if "containerfile" in table or "context" not in table:
+            table["steps"] = [_step(text, directory, project) for text in table["steps"]]
         case _:
             pass
 
@@ -229,6 +232,11 @@ def _anchored(key: str, text: str, directory: PurePath) -> str:
 def _copy(text: str, directory: PurePath, project: PurePath) -> str:
     source, colon, destination = text.rpartition(":")
     return f"{_from_project(source, directory, project)}{colon}{destination}" if source else text
+
+
+def _step(text: str, directory: PurePath, project: PurePath) -> str:
+    kind, blank, said = text.partition(" ")
+    return f"{kind}{blank}{_copy(said, directory, project)}" if kind == COPY else text
 
 
 def _from_project(path: str, directory: PurePath, project: PurePath) -> str:

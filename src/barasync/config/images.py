@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -11,29 +9,34 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from barasync.config.bounds import BadValue, check_timeout
-from barasync.config.copies import Copy, parse_copies
+from barasync.config.copies import Copy
 from barasync.config.cycles import check_cycles
+from barasync.config.image_steps import Entry, Package, image_steps
+from barasync.config.image_values import (
+    EntryPlace,
+    check_env,
+    check_labels,
+    check_packages,
+    check_printable,
+    check_run,
+    check_user,
+    check_workdir,
+    project_copies,
+    project_path,
+)
 from barasync.config.origin import Origin, Place
 from barasync.config.schema import BootstrapVariant, ImageTable
 from barasync.config.spelling import closest
-from barasync.config.values import CELL_VARIABLES, check_image_name
+from barasync.config.values import check_image_name
 from barasync.errors import ConfigError
 
-_PATHS = ("containerfile", "context", "copy")
+_CHECKED = ("containerfile", "context")
+_PATHS = (*_CHECKED, "copy", "steps")
 _BASES = ("from", "bootstrap", "containerfile")
-_LONGEST_VALUE = 30_000
-"""In bytes: a Containerfile's reader ends the file at a line of 64 KiB (measured)."""
-_LONGEST_SCRIPT = 131_000
-"""In bytes: Linux takes 128 KiB for one argument, and a script may get some words before it."""
-_PREFIX = "barasync."
+_UNORDERED = ("run", "copy", "project", "env", "workdir", "packages", "user")
+"""Keys that say nothing of the order in which `steps` would be done with them."""
 _SIMILAR = 0.8
 """A base is more often a reference of its own than it is misspelt."""
-
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-_LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
-_PACKAGE = re.compile(r"[A-Za-z0-9@][^\s'\"\\$`]*")
-_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?")
-_PATTERN = re.compile(r"[*?\[\\]")
 
 
 def check_images(images: Mapping[str, ImageTable], origin: Origin) -> None:
@@ -56,33 +59,17 @@ def check_images(images: Mapping[str, ImageTable], origin: Origin) -> None:
 
 
 def image_copies(
-    table: ImageTable,
-    place: Callable[[int], str] = "copy[{}]".format,
-    *,
-    outside: bool = True,
+    table: ImageTable, place: EntryPlace = "copy[{}]".format, *, outside: bool = True
 ) -> tuple[Copy, ...]:
-    """Return what `copy` says; sources are relative to the project's directory, normalised.
+    """Return what `copy` says: see `project_copies`."""
+    return project_copies(table.copy, place, context=_context(table), outside=outside)
 
-    Those `outside` of the project are absolute; only the command line can have them. `place` says
-    where an entry was written, by its index.
 
-    Raises:
-        ConfigError: an entry is not `SRC:DST`, or its source is outside of the project.
-    """
-    copies = []
-    for index, copy in enumerate(parse_copies(table.copy, place)):
-        where = place(index)
-        if _PATTERN.search(copy.source):
-            raise ConfigError(
-                f"{where}: {copy.source!r} has one of * ? [ \\ in it, as a pattern would",
-                hint="name a file, or the directory that holds all of it",
-            )
-        try:
-            source = _path(copy.source, outside=outside)
-        except BadValue as error:
-            raise ConfigError(f"{where}: {error}", hint=error.hint) from None
-        copies.append(Copy(source, copy.destination))
-    return tuple(copies)
+def written_steps(
+    table: ImageTable, place: EntryPlace = "steps[{}]".format, *, outside: bool = True
+) -> tuple[Entry, ...]:
+    """Return what `steps` says: see `image_steps`."""
+    return image_steps(table.steps, place, context=_context(table), outside=outside)
 
 
 def ancestry(name: str, images: Mapping[str, ImageTable]) -> Iterator[str]:
@@ -116,8 +103,11 @@ def _check_base(
         raise ConfigError(
             f"{place()}: {' and '.join(given)} are given, and an image begins with one of them"
         )
-    if table.context is not UNSET and table.containerfile is UNSET:
-        raise ConfigError(f"{place('context')}: there is no `containerfile` that would see it")
+    if _context(table) and not (table.copy or table.steps):
+        raise ConfigError(
+            f"{place('context')}: there is no `containerfile` that would see it, and no `copy` "
+            "or `steps` whose files would be there"
+        )
     if not isinstance(table.from_, UnsetType):
         _check_reference(table.from_, images, place("from"))
 
@@ -158,14 +148,17 @@ def _check_packages(
 ) -> None:
     """Refuse packages in an image without a package manager's database."""
     asked = {"packages": table.packages, "dev": table.dev, "toolchain": table.toolchain}
-    keys = [key for key, value in asked.items() if value and value is not UNSET]
+    keys: list[tuple[str | int, ...]]
+    keys = [(key,) for key, value in asked.items() if value and value is not UNSET]
+    entries = enumerate(written_steps(table))
+    keys += [("steps", index) for index, entry in entries if isinstance(entry, Package)]
     first = chain(name, images)[0]
     bootstrap = images[first].bootstrap
     if not keys or isinstance(bootstrap, UnsetType):
         return
     if bootstrap.variant is BootstrapVariant.EXTRACT:
         raise ConfigError(
-            f"{origin.key('images', name, keys[0])}: the packages of '{first}', which the image "
+            f"{origin.key('images', name, *keys[0])}: the packages of '{first}', which the image "
             "begins with, are only unpacked, so no others can be installed",
             hint=f"write `variant = \"apt\"` in the bootstrap of '{first}', or name them there",
         )
@@ -178,110 +171,35 @@ def _check_values(table: ImageTable, place: Place, outside: Collection[str]) -> 
             continue
         try:
             check(value)
-            if key in _PATHS:
-                _path(value, outside=key in outside)
+            if key in _CHECKED:
+                project_path(value, outside=key in outside)
         except BadValue as error:
             raise ConfigError(f"{place(key, *error.keys)}: {error}", hint=error.hint) from None
     image_copies(table, partial(place, "copy"), outside="copy" in outside)
-
-
-def _path(path: str, *, outside: bool) -> str:
-    """Return a path in the project, or with `outside` an absolute one, normalised."""
-    if not path or "\0" in path:
-        raise BadValue(f"{path!r} is not a path")
-    normal = posixpath.normpath(path)
-    absolute = normal.startswith("/")
-    if (absolute and not outside) or normal.split("/", 1)[0] == "..":
-        raise BadValue(
-            f"{path!r} is not in the project",
-            hint="an image is made from the project's own files; a path is relative to this file",
-        )
-    return normal
-
-
-def _env(variables: Mapping[str, str]) -> None:
-    for name, value in variables.items():
-        if _VARIABLE.fullmatch(name) is None:
-            raise BadValue(f"{name!r} cannot name a variable of an image", name)
-        if name in CELL_VARIABLES:
-            raise BadValue(f"{name} is set by barasync for every cell", name)
-        _refuse_itself(name, value)
-        _check_text(value, name)
-
-
-def _refuse_itself(name: str, value: str) -> None:
-    """Refuse what is written for a value that is expanded: nobody means it as it is."""
-    found = re.search(rf"\$(?:{re.escape(name)}(?![A-Za-z0-9_])|\{{{re.escape(name)}\}})", value)
-    if found is not None:
-        raise BadValue(
-            f"no $NAME in a value is expanded, and this one has {found[0]} in it",
-            name,
-            hint="write the whole value; in `run`, the shell expands what it executes",
+    written_steps(table, partial(place, "steps"), outside="steps" in outside)
+    beside = [key for key in _UNORDERED if (value := getattr(table, key)) and value is not UNSET]
+    if table.steps and beside:
+        given = " and ".join(f"`{key}`" for key in beside)
+        raise ConfigError(
+            f"{place('steps')}: it says an order, in which {given} would have no place",
+            hint="write it among the steps; beside them there are `toolchain` and `dev`, which "
+            "come first, and `labels`",
         )
 
 
-def _labels(labels: Mapping[str, str]) -> None:
-    for name, value in labels.items():
-        if _LABEL.fullmatch(name) is None:
-            raise BadValue(f"{name!r} cannot name a label", name)
-        if name.startswith(_PREFIX):
-            raise BadValue(f"labels that begin with {_PREFIX!r} are barasync's own", name)
-        _check_text(value, name)
-
-
-def _check_text(value: str, name: str) -> None:
-    """Refuse what a Containerfile, and podman 5 when it commits, have no way to say."""
-    if "\0" in value or "\n" in value:
-        raise BadValue("the value of an image can have no newline and no NUL in it", name)
-    if len(value.encode()) > _LONGEST_VALUE:
-        raise BadValue(f"the value has more than {_LONGEST_VALUE} bytes", name)
-
-
-def _workdir(path: str) -> None:
-    if not path.startswith("/") or path != path.strip() or not path.isprintable():
-        raise BadValue(f"{path!r} is not an absolute path of printable characters")
-
-
-def _user(name: str) -> None:
-    if _USER.fullmatch(name) is None:
-        raise BadValue(f"{name!r} is not a user: NAME, UID, NAME:GROUP or UID:GID")
-
-
-def _packages(names: list[str]) -> None:
-    for index, name in enumerate(names):
-        if _PACKAGE.fullmatch(name) is None:
-            raise BadValue(f"{name!r} is not the name of a package", index)
-
-
-def _run(scripts: list[str]) -> None:
-    for index, script in enumerate(scripts):
-        if not script.strip():
-            raise BadValue("the command is empty", index)
-        if script.lstrip("\n")[0] in "-+":
-            raise BadValue("/bin/sh takes what begins with - or + for options", index)
-        if "\0" in script:
-            raise BadValue(f"{script!r} contains a NUL character", index)
-        if len(script.encode()) > _LONGEST_SCRIPT:
-            raise BadValue(
-                f"the script has more than {_LONGEST_SCRIPT} bytes, too many for one argument",
-                index,
-                hint="make it a file of the project, `copy` that, and run it",
-            )
-
-
-def _printable(path: str) -> None:
-    if not path.isprintable():
-        raise BadValue(f"{path!r} has characters that are not printable")
+def _context(table: ImageTable) -> str:
+    """Return the directory in which what is copied is looked for, empty for the project's."""
+    return "" if table.containerfile is not UNSET or table.context is UNSET else table.context
 
 
 _CHECKS: Mapping[str, Callable[[Any], object]] = {
-    "containerfile": _printable,
-    "context": _printable,
-    "env": _env,
-    "workdir": _workdir,
-    "packages": _packages,
-    "run": _run,
-    "user": _user,
-    "labels": _labels,
+    "containerfile": check_printable,
+    "context": check_printable,
+    "env": check_env,
+    "workdir": check_workdir,
+    "packages": check_packages,
+    "run": check_run,
+    "user": check_user,
+    "labels": check_labels,
     "timeout": check_timeout,
 }

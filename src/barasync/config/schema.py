@@ -181,7 +181,9 @@ class ImageTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
 
     Exactly one of `from_` (a declared image or a reference), `bootstrap` and `containerfile` (a
     path in the project) is what it begins with; the rest is laid on that, in the order of
-    `images.steps`. `context` is the directory that the Containerfile sees, the project's if unset.
+    `images.steps`, or of `steps`, which says it in the order in which it is done. `context` is the
+    directory that the Containerfile sees, the project's if unset; without one what is copied is
+    looked for in it.
     `timeout` is how many seconds one step may be executed, 0 for no limit.
     """
 
@@ -197,6 +199,7 @@ class ImageTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
     copy: list[str] = []
     project: bool = False
     run: list[str] = []
+    steps: list[str] = []
     user: str | UnsetType = UNSET
     labels: dict[str, str] = {}
     network: ImageNetwork = ImageNetwork.BRIDGE

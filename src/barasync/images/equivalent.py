@@ -17,7 +17,15 @@ from barasync.config.images import chain
 from barasync.config.schema import ImageNetwork, ImageTable
 from barasync.images.bootstrap import recipe_for
 from barasync.images.containerfile import Copy, From, Instruction, Run, User, render
-from barasync.images.steps import CopyStep, PackagesStep, ProjectStep, RunStep, steps_of
+from barasync.images.steps import (
+    CopyStep,
+    PackagesStep,
+    ProjectStep,
+    RunStep,
+    SettingsStep,
+    Step,
+    steps_of,
+)
 from barasync.matrix.platforms import Platform, short_name
 
 _ROOT = frozenset({"root", "0", "root:root", "0:0"})
@@ -44,7 +52,7 @@ def containerfile_of(
         comments = "".join(f"# {line}\n" for line in _comments(each, table, platform))
         base = From(_begin(each, table, images, platform), _stage(each))
         parts.append(comments + render([base, *_instructions(table, user)], heredocs=heredocs))
-        user = user if isinstance(table.user, UnsetType) else table.user
+        user = _user_after(table, user)
     return "\n".join(parts)
 
 
@@ -87,8 +95,9 @@ def _comments(name: str, table: ImageTable, platform: Platform) -> Iterator[str]
 
 def _instructions(table: ImageTable, user: str | None) -> Iterator[Instruction]:
     """Yield what is laid on an image whose user is `user`, `None` where nothing says."""
-    other = None if user is None or user in _ROOT else user
     for step in steps_of(table):
+        other = None if user is None or user in _ROOT else user
+        user = _user_of(step, user)
         match step:
             case PackagesStep() if other is not None:
                 yield from (*step.instructions, User(other))
@@ -98,3 +107,16 @@ def _instructions(table: ImageTable, user: str | None) -> Iterator[Instruction]:
                 yield from (*step.settings, Copy(".", destination, other or ""))
             case _:
                 yield from step.instructions
+
+
+def _user_after(table: ImageTable, user: str | None) -> str | None:
+    """Return the user of an image whose base has `user`; `None` where nothing says."""
+    for step in steps_of(table):
+        user = _user_of(step, user)
+    return user
+
+
+def _user_of(step: Step, user: str | None) -> str | None:
+    if not isinstance(step, SettingsStep):
+        return user
+    return next((each.name for each in reversed(step.settings) if isinstance(each, User)), user)

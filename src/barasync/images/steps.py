@@ -5,16 +5,23 @@ Whatever their order in the file, they are done so that what changes rarely come
 and the last settings (`user`, `labels`). The first settings are part of the step that follows them:
 an image of their own would cost a container and a commit, and spare no step that one, for what
 comes after it is another step with every change of them.
+
+Where the table says `steps`, they are done in the order in which they are written: what
+`toolchain` and `dev` ask for before them, `labels` at their end.
 """
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from msgspec import UnsetType
 
-from barasync.config.images import image_copies
+from barasync.config.copies import Copy as CopyEntry
+from barasync.config.image_steps import Account, Directory, Package, Script, Variable
+from barasync.config.images import image_copies, written_steps
 from barasync.config.schema import WORKSPACE, ImageNetwork, ImageTable
 from barasync.images.containerfile import (
     Copy,
@@ -122,10 +129,12 @@ def steps_of(table: ImageTable) -> tuple[Step, ...]:
 
     `table` has been checked by `config.images`.
     """
+    if table.steps:
+        return tuple(_as_written(table))
     env = [Env(name, value) for name, value in sorted(table.env.items())]
     where = () if isinstance(table.workdir, UnsetType) else (Workdir(table.workdir),)
     who = () if isinstance(table.user, UnsetType) else (User(table.user),)
-    labels = [Label(name, value) for name, value in sorted(table.labels.items())]
+    labels = _labels(table)
     first, last = (*env, *where), (*who, *labels)
     working = list(_working(table))
     if working:
@@ -135,6 +144,52 @@ def steps_of(table: ImageTable) -> tuple[Step, ...]:
     return (*working, SettingsStep(last)) if last else tuple(working)
 
 
+def _as_written(table: ImageTable) -> Iterator[Step]:
+    """Yield what `steps` says; settings are part of the step that follows them, if they can be."""
+    waiting: list[Setting] = []
+    for working in _working_as_written(table):
+        if isinstance(working, Env | Workdir | User):
+            waiting.append(working)
+            continue
+        first = tuple(each for each in waiting if isinstance(each, Env | Workdir))
+        if len(first) == len(waiting):
+            yield replace(working, settings=first)
+        else:
+            # Whom a step is executed as is its image's user, or root.
+            yield SettingsStep(tuple(waiting))
+            yield working
+        waiting.clear()
+    last = (*waiting, *_labels(table))
+    if last:
+        yield SettingsStep(last)
+
+
+def _working_as_written(table: ImageTable) -> Iterator[Working | Env | Workdir | User]:
+    if _has_tools(table):
+        yield _packages(table)
+    for kind, group in groupby(written_steps(table), type):
+        if kind is Package:
+            names = tuple(dict.fromkeys(each.name for each in group if isinstance(each, Package)))
+            yield PackagesStep(names, install_script(names), table.network)
+            continue
+        for entry in group:
+            match entry:
+                case Script(text):
+                    yield RunStep(_stripped(text), table.network)
+                case Variable(name, value):
+                    yield Env(name, value)
+                case Directory(path):
+                    yield Workdir(path)
+                case Account(name):
+                    yield User(name)
+                case CopyEntry(source, destination):
+                    yield CopyStep(source, destination)
+
+
+def _labels(table: ImageTable) -> list[Label]:
+    return [Label(name, value) for name, value in sorted(table.labels.items())]
+
+
 def changes_of(step: Step, *, literal: bool) -> tuple[str, ...]:
     """Return what podman's commit takes for a step's settings; `literal` as for `change` there."""
     return tuple(change(setting, literal=literal) for setting in step.settings)
@@ -142,7 +197,7 @@ def changes_of(step: Step, *, literal: bool) -> tuple[str, ...]:
 
 def _working(table: ImageTable) -> Iterator[Working]:
     """Yield the steps that do something with files, in order."""
-    if table.packages or table.dev or not isinstance(table.toolchain, UnsetType):
+    if table.packages or _has_tools(table):
         yield _packages(table)
     for copy in image_copies(table):
         yield CopyStep(copy.source, copy.destination)
@@ -150,6 +205,10 @@ def _working(table: ImageTable) -> Iterator[Working]:
         yield ProjectStep()
     for script in table.run:
         yield RunStep(_stripped(script), table.network)
+
+
+def _has_tools(table: ImageTable) -> bool:
+    return table.dev or not isinstance(table.toolchain, UnsetType)
 
 
 def _packages(table: ImageTable) -> PackagesStep:
@@ -169,8 +228,11 @@ def text_of(step: Step) -> str:
     """Return what the step is, for a cache's key: equal texts do the same.
 
     It is what a Containerfile says for it, and the network of what is executed: what was made with
-    one must not pass for what can be made without.
+    one must not pass for what can be made without. Of a copy from outside of the project only the
+    name counts: where it lies says nothing of what it is.
     """
+    if isinstance(step, CopyStep) and step.source.startswith("/"):
+        step = replace(step, source=posixpath.basename(step.source))
     written = render(step.instructions)
     match step:
         case RunStep() | PackagesStep():

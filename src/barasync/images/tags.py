@@ -7,11 +7,13 @@ from dataclasses import replace
 from barasync.aiopodman import InvalidReference, NotFound, Podman, Reference, parse_reference
 from barasync.errors import ConfigError
 from barasync.images.failures import ImageGone, explained
+from barasync.matrix.platforms import Platform, short_name
 
 _LOCAL = "localhost"
 _OURS = "barasync"
 _LATEST = "latest"
 _DIGITS = 12
+_LONGEST_TAG = 128
 
 
 def parse_tag(text: str, where: str) -> Reference:
@@ -47,6 +49,18 @@ def default_tag(name: str, tree: str | None) -> Reference:
     `project`.
     """
     return Reference(_LOCAL, name, _LATEST if tree is None else tree[:_DIGITS])
+
+
+def tag_of(name: Reference, platform: Platform) -> Reference:
+    """Return the name of the image for one platform beside the name of all: `tool:1-arm64`.
+
+    Raises:
+        ConfigError: it would be too long.
+    """
+    tag = f"{name.tag}-{short_name(platform)}"
+    if len(tag) > _LONGEST_TAG:
+        raise ConfigError(f"the tag {tag!r} is longer than {_LONGEST_TAG} characters")
+    return replace(name, tag=tag)
 
 
 async def give(podman: Podman, name: Reference, image: str) -> None:
