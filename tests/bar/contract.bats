@@ -62,12 +62,12 @@ END
 }
 
 @test "modules that end in _rules are loaded before the Barf, in the order of their names" {
-    echo 'echo a; rule clean: -- "echo ours"' >Bar.d/a_rules
+    echo 'echo a; rule fmt: -- "echo ours"' >Bar.d/a_rules
     echo 'echo z' >Bar.d/zz_rules
     printf '%s\n' 'echo barf' 'rule t: -- true' >Barf
     try bar t
     assert_equal "$output" $'a\nz\nbarf'
-    try bar clean
+    try bar fmt
     assert_equal "$status ${output##*$'\n'}" "0 ours"
 }
 

@@ -5,8 +5,6 @@ They run under the bar that BAR names, and under the stand-in for it where none 
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.rig import bats
@@ -14,5 +12,7 @@ from tests.rig import bats
 
 @pytest.mark.timeout(bats.SECONDS)
 @pytest.mark.parametrize("name", bats.files(of_effect=False))
-def test_bats(name: str, tmp_path: Path) -> None:
-    bats.run_file(name, tmp_path, {})
+def test_bats(name: str) -> None:
+    ran = bats.ran(name)
+
+    assert ran.code == 0, f"{name}:\n{ran.log}"
