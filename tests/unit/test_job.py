@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import cast
 
+import pytest
+
 from barasync.aiopodman import ContainerSpec, Podman
 from barasync.artifacts.place import Place
 from barasync.config.schema import WorkspaceMode
@@ -15,7 +17,7 @@ from tests.unit.world import cell
 
 def spec_of(**settings: object) -> ContainerSpec:
     job = Job(
-        cell=cell("a", workspace=WorkspaceMode.NONE, **settings),
+        cell=cell("a", **{"workspace": WorkspaceMode.NONE, **settings}),
         number=1,
         image="image",
         command=("tests",),
@@ -37,3 +39,13 @@ def spec_of(**settings: object) -> ContainerSpec:
 def test_the_capabilities_of_a_cell_are_added_to_podmans() -> None:
     assert spec_of().cap_add == ()
     assert spec_of(cap_add=("SYSLOG", "ALL")).cap_add == ("SYSLOG", "ALL")
+
+
+@pytest.mark.parametrize("workspace", list(WorkspaceMode))
+def test_a_cell_starts_in_its_workdir_whatever_its_workspace_is(workspace: WorkspaceMode) -> None:
+    assert spec_of(workspace=workspace, workdir="/srv").work_dir == "/srv"
+
+
+def test_without_a_workdir_a_cell_starts_in_its_workspace_or_where_the_image_says() -> None:
+    assert spec_of(workspace=WorkspaceMode.LAYER).work_dir == "/workspace"
+    assert spec_of(workspace=WorkspaceMode.NONE).work_dir is None

@@ -443,6 +443,7 @@ def test_a_plan_as_data_has_each_value_with_its_source() -> None:
                     "volumes": {"value": [], "source": "built-in"},
                     "caches": {"value": [], "source": "built-in"},
                     "workspace": {"value": "layer", "source": "built-in"},
+                    "workdir": {"value": None, "source": "built-in"},
                     "artifacts": {"value": ["out"], "source": "barasync.toml: defaults.artifacts"},
                     "artifacts_on": {"value": "always", "source": "built-in"},
                     "artifacts_size": {"value": 16 * 1024**3, "source": "built-in"},

@@ -10,7 +10,7 @@ import pytest
 from barasync.aiopodman import ContainerSpec, Mount
 from barasync.config.schema import WorkspaceMode
 from barasync.errors import ConfigError
-from barasync.workspace.live import mount_hint, with_workspace
+from barasync.workspace.live import mount_hint, with_workspace, workdir_hint
 
 VOLUME = Mount("/cache", "/cache")
 BARE = ContainerSpec(image="1f3a", mounts=(VOLUME,))
@@ -87,3 +87,20 @@ def test_the_record_of_runs_itself_is_not_mounted(tmp_path: Path, source: str) -
 )
 def test_a_refused_overlay_is_told_from_other_errors(message: str, known: bool) -> None:
     assert (mount_hint(message) is not None) == known
+
+
+@pytest.mark.parametrize(
+    ("message", "known"),
+    [
+        ('preparing container 1 for attach: workdir "/no" does not exist on container 1', True),
+        ('workdir "/etc/passwd" exists on container 1, but is not a directory', True),
+        ("crun: chdir `/proc/x`: No such file or directory: OCI runtime attempted", True),
+        ("crun: chdir to `/proc/x`: No such file or directory: OCI runtime attempted", True),
+        ("crun: executable file `x` not found in $PATH: No such file or directory", False),
+    ],
+)
+def test_a_directory_to_start_in_that_is_missing_is_told_from_other_errors(
+    message: str, known: bool
+) -> None:
+    """As podman 4.3.1 and 5.4.2 say it."""
+    assert (workdir_hint(message) is not None) == known

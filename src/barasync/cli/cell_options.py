@@ -40,6 +40,7 @@ class CellOptions:
     volume: options.Volume = None
     cache: options.Cache = None
     workspace: options.Workspace = None
+    workdir: options.Workdir = None
     artifact: options.Artifact = None
     stop_grace: options.StopGrace = None
 
@@ -61,6 +62,7 @@ class CellOptions:
             volumes=self.volume or UNSET,
             caches=self.cache or UNSET,
             workspace=UNSET if self.workspace is None else self.workspace,
+            workdir=UNSET if self.workdir is None else self.workdir,
             artifacts=self.artifact or UNSET,
             stop_grace=UNSET if self.stop_grace is None else self.stop_grace,
         )

@@ -189,6 +189,17 @@ Workspace = Annotated[
     WorkspaceMode | None,
     typer.Option("--workspace", help="How the project's files come in.", rich_help_panel=_CELL),
 ]
+Workdir = Annotated[
+    str | None,
+    typer.Option(
+        "--workdir",
+        "-w",
+        help="Where the command starts: an absolute path; by default the workspace, or without one"
+        " what the image says.",
+        metavar="DIR",
+        rich_help_panel=_CELL,
+    ),
+]
 Copy = Annotated[
     list[str] | None,
     typer.Option(

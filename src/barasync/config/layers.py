@@ -46,6 +46,7 @@ _VARIABLES = (
     "pids",
     "network",
     "workspace",
+    "workdir",
     "artifacts_on",
     "artifacts_size",
     "artifacts_files",

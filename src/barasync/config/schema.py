@@ -101,6 +101,7 @@ class CellTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only
     volumes: list[str] | UnsetType = UNSET
     caches: list[str] | UnsetType = UNSET
     workspace: WorkspaceMode | UnsetType = UNSET
+    workdir: str | UnsetType = UNSET
     artifacts: list[str] | UnsetType = UNSET
     artifacts_on: ArtifactsOn | UnsetType = UNSET
     artifacts_size: str | int | UnsetType = UNSET
@@ -254,9 +255,10 @@ class CellSettings:
     placeholders, which `matrix.command` expands; both are empty when no layer gave one. `network`
     is the name of a preset, a declared policy or a mode of podman's. `cap_add` are capabilities
     beyond podman's default ones, in capitals and without `CAP_`, or `ALL`. `secrets`, `volumes` and
-    `caches` keep their written form, checked. `artifacts` are paths or patterns in
-    the container, relative ones below the workspace. All that is collected of a cell is bounded
-    together: `artifacts_size` in bytes, `artifacts_files` in members of archives,
+    `caches` keep their written form, checked. `workdir` is the absolute path where the command
+    starts, `None` for the workspace, or for the image's own where there is none. `artifacts` are
+    paths or patterns in the container, relative ones below the workspace. All that is collected of
+    a cell is bounded together: `artifacts_size` in bytes, `artifacts_files` in members of archives,
     `artifacts_timeout` in seconds. `services` run beside it, and are started in this order.
     """
 
@@ -274,6 +276,7 @@ class CellSettings:
     volumes: tuple[str, ...] = ()
     caches: tuple[str, ...] = ()
     workspace: WorkspaceMode = WorkspaceMode.LAYER
+    workdir: str | None = None
     artifacts: tuple[str, ...] = ()
     artifacts_on: ArtifactsOn = ArtifactsOn.ALWAYS
     artifacts_size: int = 16 * 1024**3

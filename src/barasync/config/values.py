@@ -25,7 +25,7 @@ from barasync.config.bounds import (
 from barasync.config.caches import Cache, parse_cache
 from barasync.config.capabilities import parse_capability
 from barasync.config.origin import Place
-from barasync.config.schema import CellTable, RetryOn
+from barasync.config.schema import WORKSPACE, CellTable, RetryOn
 from barasync.config.secrets import parse_secret
 from barasync.config.services import parse_services
 from barasync.config.volumes import Volume, parse_volume
@@ -183,6 +183,20 @@ def _mounted(
     return tuple(texts)
 
 
+def _workdir(path: str) -> str:
+    refuse_nul(path)
+    if not path.startswith("/"):
+        raise BadValue(
+            f"{path!r} is not an absolute path in the container",
+            hint=f"what lies in the workspace is below {WORKSPACE}",
+        )
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise BadValue(f"{path!r} is not UTF-8, as podman takes it") from None
+    return "/" + posixpath.normpath(path).lstrip("/")
+
+
 def _artifacts(paths: list[str]) -> tuple[str, ...]:
     for index, path in enumerate(paths):
         if not path:
@@ -240,6 +254,7 @@ _PARSERS: Mapping[str, Callable[[Any], object]] = {
     "volumes": _volumes,
     "caches": _caches,
     "workspace": lambda mode: mode,
+    "workdir": _workdir,
     "artifacts": _artifacts,
     "artifacts_on": lambda when: when,
     "artifacts_size": _artifacts_size,

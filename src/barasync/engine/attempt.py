@@ -35,7 +35,7 @@ from barasync.errors import BarasyncError, ConfigError, EngineUnavailable
 from barasync.matrix.outcome import Outcome, OutputCounts, Status, Usage
 from barasync.networks.namespace import NamespaceError
 from barasync.workspace.destinations import mounted_in, send_copies
-from barasync.workspace.live import mount_hint
+from barasync.workspace.live import mount_hint, workdir_hint
 
 # Causes that podman gives.
 _NO_CONTAINER = "no such container"
@@ -281,7 +281,7 @@ def _of_podman(error: Exception, container_id: str | None) -> Taken:
     else:
         reason = f"podman: {error}"
         lacking = network_hint(reason)
-        hint = mount_hint(reason) or lacking
+        hint = mount_hint(reason) or workdir_hint(reason) or lacking
     outcome = Outcome(
         status=Status.INFRASTRUCTURE_ERROR,
         reason=reason,

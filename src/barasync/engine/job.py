@@ -140,6 +140,7 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         cpus=settings.cpus,
         pids_limit=settings.pids,
         cap_add=settings.cap_add,
+        work_dir=settings.workdir,
         mounts=(
             *(mount(volume) for volume in settings.volumes),
             *job.caches,

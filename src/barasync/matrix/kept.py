@@ -83,6 +83,7 @@ class KeptSettings:
     cpus: float | None = None
     pids: int | None = None
     stop_grace: float = 0.0
+    workdir: str | None = None
     cap_add: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
@@ -104,6 +105,7 @@ class KeptSettings:
             cpus=settings.cpus,
             pids=settings.pids,
             stop_grace=settings.stop_grace,
+            workdir=settings.workdir,
             cap_add=settings.cap_add,
             secrets=settings.secrets,
             volumes=settings.volumes,
@@ -125,6 +127,7 @@ class KeptSettings:
             cpus=self.cpus or 0,
             pids=self.pids or 0,
             stop_grace=self.stop_grace,
+            workdir=UNSET if self.workdir is None else self.workdir,
             cap_add=list(self.cap_add),
             secrets=list(self.secrets),
             volumes=list(self.volumes),

@@ -29,10 +29,16 @@ _ON_A_FILE = re.compile(
     r"crun: mount `[^`]*` to `[^`]*`: Not a directory|unable to find user .*: is a directory"
 )
 _NO_OVERLAY = re.compile(r"mounting overlay failed|crun: mount `[^`]*/userdata/overlay/[^`]*`")
+# Podman's words, and those of crun for what podman does not look at: a mount.
+_NO_WORKDIR = re.compile(
+    r'workdir "[^"]*" (?:does not exist|exists on .*, but is not a directory)|crun: chdir '
+)
 
 
 def with_workspace(spec: ContainerSpec, mode: WorkspaceMode, project: Path) -> ContainerSpec:
-    """Return `spec` with a workspace in it: the place to start in, and what is mounted there.
+    """Return `spec` with a workspace in it: what is mounted there, and the place to start in.
+
+    Where `spec` has such a place, that stays.
 
     Wherever the project's `.barasync` would be seen, there is an empty directory; blocks for a
     moment.
@@ -41,7 +47,7 @@ def with_workspace(spec: ContainerSpec, mode: WorkspaceMode, project: Path) -> C
         ConfigError: a mount is of `.barasync` itself or something in it.
     """
     if mode is not WorkspaceMode.NONE:
-        spec = replace(spec, work_dir=WORKSPACE)
+        spec = replace(spec, work_dir=spec.work_dir or WORKSPACE)
     if mode.shares_directory:
         mount = Mount(str(project), WORKSPACE)
         if mode is WorkspaceMode.OVERLAY:
@@ -75,3 +81,13 @@ def mount_hint(message: str) -> str | None:
     if _NO_OVERLAY.search(message) is None:
         return None
     return "this host mounts no overlay of the project; `--workspace layer` needs none"
+
+
+def workdir_hint(message: str) -> str | None:
+    """Return what to do where podman says, in a `message`, that nothing can start where it is to.
+
+    Below a mount there is no such message: the runtime makes the directory.
+    """
+    if _NO_WORKDIR.search(message) is None:
+        return None
+    return "the command starts in `workdir`, which has to be a directory of the image or of a mount"
