@@ -27,6 +27,7 @@ from barasync.engine.run import Run, RunResult
 from barasync.engine.scheduler import Scheduler, Task
 from barasync.engine.turn import Preparation
 from barasync.events import AnyEvent, CellStarted
+from barasync.images.programs import Programs
 from barasync.images.snapshot import snapshots_of
 from barasync.masking.masker import Masker
 from barasync.matrix.cells import Cell
@@ -197,6 +198,7 @@ async def run(
             caches=Caches(
                 podman, Path("/nonexistent"), labels={"barasync.run": "run1"}, judge=alive
             ),
+            programs=Programs(podman, Path("/nonexistent/programs.json")),
             has_bar=lambda _mode: False,
         )
         started = Run(

@@ -313,27 +313,27 @@ def described(**more: object) -> dict[str, str]:
         (
             200,
             described(isDir=True, linkTarget="/x"),
-            PathStat(is_directory=True, target=None),
+            PathStat(is_directory=True, target=None, permissions=0o755),
         ),
         (
             200,
             described(mode=LINK, isDir=True, linkTarget="/y"),
-            PathStat(is_directory=True, target="/y"),
+            PathStat(is_directory=True, target="/y", permissions=0o777),
         ),
         (
             404,
             described(mode=LINK, isDir=False, linkTarget="/gone"),
-            PathStat(is_directory=False, target="/gone"),
+            PathStat(is_directory=False, target="/gone", permissions=0o777),
         ),
         (
             200,
             described(mode=DEVICE, isDir=False, linkTarget="/x"),
-            PathStat(is_directory=False, target=None, special="a device"),
+            PathStat(is_directory=False, target=None, special="a device", permissions=0o666),
         ),
         (
             200,
             described(mode=NAMED_PIPE, isDir=False, linkTarget="/x"),
-            PathStat(is_directory=False, target=None, special="a named pipe"),
+            PathStat(is_directory=False, target=None, special="a named pipe", permissions=0o644),
         ),
         (404, {}, None),
     ],

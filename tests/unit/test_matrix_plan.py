@@ -268,77 +268,6 @@ def test_arguments_that_reach_no_command_are_noted() -> None:
     assert planned(text).notes == ()
 
 
-def test_a_run_is_one_cell_with_the_words_as_they_are() -> None:
-    made = plan_run(request(), "debian:13", ["echo", "{rule}", "{args}"])
-
-    (cell,) = made.cells
-    assert cell.id == "amd64"
-    assert cell.settings.image == "debian:13"
-    assert expand(cell, rule=made.rule, args=made.args) == ("echo", "{rule}", "{args}")
-    assert (cell.provenance["image"], cell.provenance["command"]) == ("IMAGE", "COMMAND")
-
-
-def test_a_run_without_a_command_leaves_it_to_the_image() -> None:
-    made = plan_run(request(), "debian", [])
-
-    assert expand(made.cells[0], rule=made.rule, args=made.args, has_bar=True) == ()
-
-
-@pytest.mark.parametrize(
-    ("text", "fields", "image", "place"),
-    [
-        (FILE, {}, "toolchain", "barasync.toml: defaults.image"),
-        (
-            '[config.lint]\nimage = "linter"\n' + FILE,
-            {"config": ("lint",)},
-            "linter",
-            "barasync.toml: config.lint.image",
-        ),
-        (None, {"environ": {"BARASYNC_IMAGE": "y"}}, "y", "BARASYNC_IMAGE"),
-    ],
-)
-def test_a_run_in_the_image_of_the_settings(
-    text: str | None, fields: dict[str, Any], image: str, place: str
-) -> None:
-    (cell,) = plan_run(request(text, **fields), "-", ["true"]).cells
-
-    assert (cell.settings.image, cell.provenance["image"]) == (image, place)
-
-
-def test_a_run_in_the_image_of_settings_that_have_none_is_refused() -> None:
-    text = '[config.lint]\nimage = "linter"\n[images.linter.bootstrap]\nsuite = "trixie"\n'
-
-    with pytest.raises(ConfigError) as caught:
-        plan_run(request(text), "-", ["true"])
-
-    assert str(caught.value) == "no image is given for cell amd64"
-    assert caught.value.hint == (
-        "write `image = …` under [defaults] in barasync.toml, or name one in place of -;"
-        " barasync.toml declares linter"
-    )
-
-
-def test_a_run_takes_the_defaults_of_the_project_but_not_what_belongs_to_its_rules() -> None:
-    made = plan_run(
-        request(FILE, options=CellTable(artifacts=["log"]), environ={"BARASYNC_IMAGE": "y"}),
-        "toolchain",
-        ["true"],
-    )
-
-    (cell,) = made.cells
-    assert cell.id == "amd64"
-    assert cell.settings.timeout == 600
-    assert cell.settings.artifacts == ("log",)
-    assert cell.settings.image == "toolchain"
-
-
-def test_a_run_in_a_configuration_and_an_architecture_of_its_own() -> None:
-    (cell,) = plan_run(request(FILE, arch=("aarch64",), config=("release",)), "a", ["b"]).cells
-
-    assert cell.id == "arm64-release"
-    assert cell.settings.timeout == 900.5
-
-
 @pytest.mark.parametrize("path", ["out", "./out", "build/**/*.o"])
 def test_a_relative_artifact_needs_a_workspace_to_lie_in(path: str) -> None:
     none = CellTable(artifacts=["/tmp/out", path], workspace=WorkspaceMode.NONE)
@@ -369,34 +298,6 @@ def test_an_absolute_artifact_needs_no_workspace() -> None:
     (cell,) = plan_run(request(options=options), "debian", ["true"]).cells
 
     assert cell.settings.artifacts == ("/tmp/out", "/w/*")
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"arch": ("amd64,arm64",)}, "--arch: one container is for one of them, not 2"),
-        ({"config": ("a", "b")}, "--config: one container is for one of them, not 2"),
-    ],
-)
-def test_a_run_of_several_cells_is_refused(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        plan_run(request(**fields), "debian", ["true"])
-
-    assert str(caught.value) == message
-
-
-@pytest.mark.parametrize(
-    ("image", "command", "message"),
-    [
-        ("", ["true"], "IMAGE: '' is neither"),
-        ("debian", ["a\0"], "COMMAND: a word contains a NUL character"),
-    ],
-)
-def test_a_run_of_what_cannot_be_is_refused(image: str, command: list[str], message: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        plan_run(request(), image, command)
-
-    assert str(caught.value).startswith(message)
 
 
 def test_a_plan_as_data_has_each_value_with_its_source() -> None:

@@ -28,6 +28,7 @@ from barasync.events import (
     AnyEvent,
     RunFinished,
 )
+from barasync.images.programs import Programs
 from barasync.masking.masker import Masker
 from barasync.matrix.cells import Cell
 from barasync.matrix.outcome import OutputCounts, Status
@@ -156,6 +157,7 @@ class World:
                     labels={"barasync.run": "run1"},
                     judge=alive,
                 ),
+                programs=Programs(cast("Podman", self.podman), Path("/nonexistent/programs.json")),
                 has_bar=lambda _mode: pytest.fail("a cell with a command does not call bar"),
             ),
             self.recorder,

@@ -44,6 +44,7 @@ _UNMOUNT_SECONDS_WHEN_CANCELLED = 1.0
 _STAT = "X-Docker-Container-Path-Stat"
 # Go's `os.ModeSymlink`, `os.ModeDevice` and so on.
 _SYMLINK = 1 << 27
+_PERMISSIONS = 0o777
 _SPECIAL = {1 << 26: "a device", 1 << 25: "a named pipe", 1 << 24: "a socket"}
 
 
@@ -60,11 +61,13 @@ class PathStat:
     `target` is where a symbolic link ends, as an absolute path without links, whether something is
     there or not; `None` for anything but a link. `is_directory` is about that end. `special` says
     what it is where that is no file, directory or link, of which alone there are archives.
+    `permissions` are the nine bits of what is at the path itself, a link say.
     """
 
     is_directory: bool
     target: str | None
     special: str | None = None
+    permissions: int = 0
 
 
 async def stat_path(libpod: Libpod, container: str, path: str) -> PathStat | None:
@@ -85,6 +88,7 @@ async def stat_path(libpod: Libpod, container: str, path: str) -> PathStat | Non
         is_directory=stat.is_dir,
         target=stat.link_target if stat.mode & _SYMLINK else None,
         special=next((what for bit, what in _SPECIAL.items() if stat.mode & bit), None),
+        permissions=stat.mode & _PERMISSIONS,
     )
 
 

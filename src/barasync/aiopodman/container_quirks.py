@@ -194,6 +194,12 @@ ARCHIVE_HOLDS_ANYTHING = Quirk(
     workaround="the caller extracts nothing that could lead out, and lists what it left out",
     evidence="measured on 4.3.1 and 5.4.2",
 )
+ARCHIVE_PATH_IS_A_PATTERN = Quirk(
+    name="archive-path-is-a-pattern",
+    trap="the path of an archive, or of what is looked at, is a pattern: no `[` is found",
+    workaround="programs are looked for by names without *, ?, [ and backslash",
+    evidence="measured on 4.3.1 and 5.4.2",
+)
 UPLOAD_CHANGES_OWNER = Quirk(
     name="upload-changes-owner",
     trap="an upload belongs to the container's user, whatever the archive says",

@@ -149,14 +149,21 @@ def request_of(project: Project, cell: CellOptions) -> Request:
 
 
 def request_of_one(
-    project: Project, cell: CellOptions, *, arch: str | None, config: str | None
+    project: Project,
+    cell: CellOptions,
+    *,
+    arch: str | None,
+    config: str | None,
+    needs_files: bool = False,
 ) -> Request:
     """Return what is asked of a single cell: outside a project, no files unless that is said.
+
+    One that `needs_files`, for a rule say, has those of the working directory there.
 
     Raises:
         ConfigError: as `CellOptions.table`.
     """
-    said = cell.workspace is not None or "BARASYNC_WORKSPACE" in os.environ
+    said = needs_files or cell.workspace is not None or "BARASYNC_WORKSPACE" in os.environ
     if not project.has_file and not said:
         cell = replace(cell, workspace=WorkspaceMode.NONE)
     return replace(

@@ -212,6 +212,8 @@ def detached_plan(plan: Plan, refused: Mapping[str, bool]) -> Plan:
         notes.append(
             "what it prints of its secrets is not masked in podman's log, nor in what shows that"
         )
+    as_command = None if plan.as_command is None else detached_plan(plan.as_command, {})
     if cell.provenance.get("timeout", BUILT_IN) == BUILT_IN:
         settings = replace(settings, timeout=None)
-    return replace(plan, cells=(replace(cell, settings=settings),), notes=tuple(notes))
+    cells = (replace(cell, settings=settings),)
+    return replace(plan, cells=cells, notes=tuple(notes), as_command=as_command)

@@ -365,7 +365,7 @@ def _started(
         run=recorder.run,
         directory=str(recorder.path),
         project=str(execution.project.directory),
-        rule=masker.text(execution.plan.rule),
+        rule=masker.text((execution.plan.as_command or execution.plan).rule),
         barasync=__version__,
         podman=str(connection.podman.version),
         endpoint=str(connection.endpoint),

@@ -16,7 +16,7 @@ from anyio.from_thread import check_cancelled
 
 from barasync.cli.connect import Connection, Reached
 from barasync.cli.declared import declared_images, read_once, read_tree
-from barasync.cli.directories import lock_directory
+from barasync.cli.directories import cache_directory, lock_directory
 from barasync.cli.project import Project, refuse_a_whole_home
 from barasync.cli.sharing import require_shared
 from barasync.config.caches import parse_cache
@@ -30,6 +30,7 @@ from barasync.engine.layers import making_layer
 from barasync.engine.turn import Preparation
 from barasync.errors import ConfigError
 from barasync.events import ImageProgress, ImageResolved
+from barasync.images.programs import Programs
 from barasync.images.registry import Registries
 from barasync.images.resolve import ResolvedImage
 from barasync.masking.masker import Masker
@@ -156,6 +157,8 @@ def preparation(
         rlimits=connection.rlimits,
         judge=partial(identity.judge, start_of=start_time),
     )
+    labels = identity.labels(recorder.run)
+    programs = Programs(connection.podman, cache_directory() / "programs.json", labels=labels)
     reads = read_once(project.directory)
 
     async def tree() -> Tree:
@@ -183,6 +186,7 @@ def preparation(
         native=parse(connection.host.arch),
         workspace=workspace,
         caches=caches,
+        programs=programs,
         has_bar=has_bar,
     )
 

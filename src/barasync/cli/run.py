@@ -15,6 +15,7 @@ from barasync.cli.option_groups import with_groups
 from barasync.cli.project import find_project
 from barasync.cli.reports import parse_reports
 from barasync.config.copies import parse_copies
+from barasync.matrix.command import Reading
 from barasync.matrix.plan import plan_run
 
 
@@ -34,6 +35,14 @@ def run(
     arch: options.OneArch = None,
     config: options.OneConfig = None,
     define: options.Define = None,
+    as_: Annotated[
+        Reading | None,
+        typer.Option(
+            "--as",
+            help="What COMMAND is: a command, as without it; a rule and its arguments; auto, a rule"
+            " unless the image has a program of that name.",
+        ),
+    ] = None,
     cell: TriedCellOptions,
     copy: options.Copy = None,
     detached: detaching.Asked,
@@ -42,7 +51,7 @@ def run(
     """Run COMMAND in one container; its output is ours, its exit code is ours.
 
     Outside a project (no barasync.toml upwards of here) the working directory stays outside of the
-    container, unless --workspace says otherwise.
+    container, unless --as is given or --workspace says otherwise.
 
     With --detach the container goes on after the command has ended, under the name that it prints:
     `barasync container` has what shows and ends it.
@@ -50,8 +59,8 @@ def run(
     detachment = detaching.detachment_of(detached)
     copies = parse_copies(copy or ())
     project = find_project(Path.cwd(), define)
-    request = request_of_one(project, cell, arch=arch, config=config)
-    plan = plan_run(request, image, tuple(command or ()))
+    request = request_of_one(project, cell, arch=arch, config=config, needs_files=as_ is not None)
+    plan = plan_run(request, image, tuple(command or ()), as_ or Reading.COMMAND)
     if detachment is not None:
         plan = detaching.detached_plan(
             plan,

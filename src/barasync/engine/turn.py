@@ -33,8 +33,9 @@ from barasync.engine.ports import require_ports
 from barasync.errors import BarasyncError
 from barasync.events import AnyEvent, ContainerStarted, ImageProgress
 from barasync.images.failures import WrongPlatform
+from barasync.images.programs import Programs
 from barasync.matrix.cells import Cell
-from barasync.matrix.command import environment, expand
+from barasync.matrix.command import BAR, environment, expand
 from barasync.matrix.outcome import Outcome, Status
 from barasync.matrix.plan import Plan
 from barasync.matrix.platforms import Platform
@@ -70,14 +71,15 @@ class Preparation:
 
     `images` are the images of cells; `workspace` puts the project's files on top of one, whose ID
     it is given. `has_bar` tells whether a project that comes in this way brings its own
-    `./bar`. `caches` keeps the caches of a cell while it runs. `native` is the platform of the host
-    on which cells run.
+    `./bar`. `caches` keeps the caches of a cell while it runs. `programs` knows those of images.
+    `native` is the platform of the host on which cells run.
     """
 
     images: ImageSource
     native: Platform
     workspace: Callable[[str, Platform], Awaitable[str]]
     caches: Caches
+    programs: Programs
     has_bar: Callable[[WorkspaceMode], bool]
 
 
@@ -177,12 +179,13 @@ class Turns:
                     caches = await self._hold_caches(turn.cell, made, stack, turn.phases)
                     health_check = await self._health_check(turn.cell, made)
                     variables = await self._environment(turn.cell, made)
+                    plan = await self._plan_for(turn.cell, made, turn.phases)
             except BarasyncError as error:
                 return Taken(outcome=_not_prepared(error), error=error)
             if scope.cancelled_caught:
                 return Taken(outcome=Outcome(status=Status.CANCELLED))
             job = replace(
-                self._job(turn.cell, turn.number, made.image, variables),
+                self._job(turn, plan, made.image, variables),
                 network=network,
                 caches=caches,
                 health_check=health_check,
@@ -292,15 +295,36 @@ class Turns:
         for service, image in zip(cell.settings.services, made.services, strict=True):
             self._images.forget(self._image_of(service, cell), image)
 
-    def _job(self, cell: Cell, number: int, image: str, variables: Mapping[str, str]) -> Job:
-        calls_bar = not cell.settings.command
-        has_bar = calls_bar and self._preparation.has_bar(cell.settings.workspace)
+    async def _plan_for(self, cell: Cell, made: _Made, phases: Phases) -> Plan:
+        """Return the plan by which a cell runs: the other one where its rule is a command."""
+        plan = self._plan
+        if plan.as_command is None:
+            return plan
+        runs_rules = bool(cell.settings.command) or self._brings_bar(cell)
+        names = (plan.rule,) if runs_rules else (plan.rule, BAR)
+        path = cell.settings.env.get("PATH")
+        with phases.measure("image"):
+            found = await self._preparation.programs.find(made.base, names, path=path)
+        is_rule = plan.rule not in found and (runs_rules or BAR in found)
+        return plan if is_rule else plan.as_command
+
+    def _brings_bar(self, cell: Cell) -> bool:
+        """Tell whether the project's files have a `./bar` where a cell would call it."""
+        mode = cell.settings.workspace
+        return mode is not WorkspaceMode.NONE and self._preparation.has_bar(mode)
+
+    def _job(self, turn: _Turn, plan: Plan, image: str, variables: Mapping[str, str]) -> Job:
+        cell, number = turn.cell, turn.number
+        if plan is not self._plan:
+            # What belongs to rules is not collected of a command.
+            (cell,) = plan.cells
+        has_bar = not cell.settings.command and self._brings_bar(cell)
         snapshot, keeps_failed = image_of_ended(self._session, cell.id)
         return Job(
             cell=cell,
             number=number,
             image=image,
-            command=expand(cell, rule=self._plan.rule, args=self._plan.args, has_bar=has_bar),
+            command=expand(cell, rule=plan.rule, args=plan.args, has_bar=has_bar),
             environment=variables,
             artifacts=self._recorder.artifacts(cell.id, number),
             snapshot=snapshot,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from enum import StrEnum
 
 from barasync.config.schema import WorkspaceMode
 from barasync.config.values import CELL_VARIABLES
@@ -13,6 +14,24 @@ from barasync.matrix.cells import Cell
 VERBATIM = ("{args}",)
 """A command that is its arguments and nothing else; no brace in them is looked at."""
 
+BAR = "bar"
+"""What runs rules where nothing else is said."""
+
+
+class Reading(StrEnum):
+    """How the words of a command line are to be read that follow an image."""
+
+    COMMAND = "command"
+    """As they are."""
+    RULE = "rule"
+    """As a rule and its arguments, for the command that the settings have for rules."""
+    AUTO = "auto"
+    """As a rule where they may be one and the image has no program of that name."""
+
+
+# Podman takes these for parts of a pattern where it looks for a file.
+_OF_PATTERNS = frozenset("*?[\\")
+_LONGEST_NAME = 255
 _PLACEHOLDER = re.compile(r"\{(rule|args|arch|config|cell)\}")
 
 
@@ -30,7 +49,7 @@ def expand(cell: Cell, *, rule: str, args: Sequence[str], has_bar: bool = False)
     template = cell.settings.command
     if not template:
         in_workspace = has_bar and cell.settings.workspace is not WorkspaceMode.NONE
-        template = ("./bar" if in_workspace else "bar", "{rule}", "{args}")
+        template = (f"./{BAR}" if in_workspace else BAR, "{rule}", "{args}")
     values = {
         "rule": rule if cell.rule is None else cell.rule,
         "args": shlex.join(args),
@@ -45,6 +64,13 @@ def expand(cell: Cell, *, rule: str, args: Sequence[str], has_bar: bool = False)
         else:
             words.append(_PLACEHOLDER.sub(lambda match: values[match[1]], word))
     return tuple(words)
+
+
+def may_be_rule(words: Sequence[str]) -> bool:
+    """Tell whether the first of `words` may name a rule, or is surely for a program."""
+    if not words or not words[0] or len(words[0].encode(errors="surrogateescape")) > _LONGEST_NAME:
+        return False
+    return not ("/" in words[0] or _OF_PATTERNS & set(words[0]))
 
 
 def uses(template: Sequence[str], placeholder: str) -> bool:

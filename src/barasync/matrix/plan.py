@@ -24,16 +24,17 @@ from barasync.config.networks import check_network, parse_policies
 from barasync.config.origin import Origin
 from barasync.config.policies import Policy
 from barasync.config.schema import WORKSPACE, CellTable, Document, WorkspaceMode
-from barasync.config.spelling import closest, did_you_mean
+from barasync.config.spelling import did_you_mean
 from barasync.config.values import SETTINGS, check_config_name
 from barasync.config.volumes import Volume, parse_volume
 from barasync.errors import ConfigError, NothingSelected
 from barasync.matrix import axes, platforms
 from barasync.matrix.axes import Combination, Requested, split_option
 from barasync.matrix.cells import Cell
-from barasync.matrix.command import VERBATIM, expand, uses
+from barasync.matrix.command import VERBATIM, Reading, expand, may_be_rule
 from barasync.matrix.multiplied import multiplied
 from barasync.matrix.networks import require_networks
+from barasync.matrix.notes import argument_notes, image_notes, name_notes, rule_notes
 from barasync.matrix.platforms import Platform, short_name
 from barasync.matrix.selection import select
 from barasync.matrix.services import require_services
@@ -41,7 +42,6 @@ from barasync.matrix.services import require_services
 OF_SETTINGS = "-"
 """What stands for the image of the settings where `barasync run` takes an image."""
 
-_MOST_NAMED = 6
 _MOUNTED: tuple[tuple[str, str, Callable[[str], Volume | Cache]], ...] = (
     ("volumes", "volume", parse_volume),
     ("caches", "cache", parse_cache),
@@ -83,14 +83,16 @@ class Request:
 class Plan:
     """The cells to run, in a fixed order; `rule` and `args` are for `matrix.command.expand`.
 
-    Where each cell has a rule of its own, `rule` is all of them. `notes` are sentences for a person
-    about what probably is a slip.
+    from barasync.matrix.cells import Cell
+    from barasync.matrix.command import VERBATIM, Reading, expand, may_be_rule, uses
+    from barasync.matrix.multiplied import multiplied
     """
 
     rule: str
     args: tuple[str, ...]
     cells: tuple[Cell, ...]
     notes: tuple[str, ...] = ()
+    as_command: Plan | None = None
 
     @property
     def policies(self) -> tuple[Policy, ...]:
@@ -133,29 +135,39 @@ def plan(request: Request) -> Plan:
         *environment_notes(request.environ),
         *expansion.notes,
         *selection.notes,
-        *_image_notes(cells, document),
-        *_argument_notes(cells, request.args),
-        *_rule_notes(cells, request.rules),
+        *image_notes(cells, document),
+        *argument_notes(cells, request.args),
+        *rule_notes(cells, request.rules),
     )
     return Plan(rule=request.rule, args=request.args, cells=cells, notes=notes)
 
 
-def plan_run(request: Request, image: str, command: Sequence[str]) -> Plan:
-    """Return the plan of `barasync run IMAGE -- COMMAND…`: one cell that runs the words verbatim.
+def plan_run(
+    request: Request, image: str, command: Sequence[str], reading: Reading = Reading.COMMAND
+) -> Plan:
+    """Return the plan of `barasync run IMAGE -- COMMAND…`: one cell that runs the words.
 
     `[defaults]` applies, and `[config.NAME]` with `--config NAME`, except their `command` and
-    `artifacts`: those belong to the project's rules. The matrix does not apply. Without a command
-    the image's own runs. An `image` that is `OF_SETTINGS` is that of the settings.
+    `artifacts` where the words are a command: those belong to the project's rules. The matrix does
+    not apply. Without a command the image's own runs. An `image` that is `OF_SETTINGS` is that of
+    the settings. `reading` says how the words are read.
 
     Raises:
-        ConfigError: the configuration or an option is wrong, more than one cell is asked for, or
-            the settings have no image and were to.
+        ConfigError: the configuration or an option is wrong, more than one cell is asked for, the
+            settings have no image and were to, or no rule is named where one has to be.
     """
     document = request.document or Document()
+    one = _requested_one(request, document)
     words = _Words(image=None if image == OF_SETTINGS else image, command=tuple(command))
-    plan = _plan_one(request, _requested_one(request, document), words)
+    if reading is Reading.RULE:
+        plan = _plan_rule(request, one, words)
+        plan = replace(plan, notes=(*plan.notes, *argument_notes(plan.cells, plan.args)))
+    else:
+        plan = _plan_one(request, one, words)
+        if reading is Reading.AUTO and may_be_rule(words.command):
+            plan = replace(_plan_rule(request, one, words), as_command=plan)
     _require_images(plan.cells, document, request.origin, otherwise="name one in place of -")
-    return replace(plan, notes=(*plan.notes, *_image_notes(plan.cells, document)))
+    return replace(plan, notes=(*plan.notes, *image_notes(plan.cells, document)))
 
 
 def plan_shell(request: Request, name: str, command: Sequence[str]) -> Plan:
@@ -176,11 +188,11 @@ def plan_shell(request: Request, name: str, command: Sequence[str]) -> Plan:
         plan = _plan_one(request, _requested_one(request, document), words)
         if request.document is None or not request.in_project:
             return plan
-        return replace(plan, notes=(*plan.notes, *_name_notes(name, cells, document)))
+        return replace(plan, notes=(*plan.notes, *name_notes(name, cells, document)))
     words = _Words(command=tuple(command), interactive=True)
     plan = _plan_one(request, cells[name], words)
     _require_images(plan.cells, document, request.origin, otherwise="name one in place of the cell")
-    return replace(plan, notes=(*plan.notes, *_image_notes(plan.cells, document)))
+    return replace(plan, notes=(*plan.notes, *image_notes(plan.cells, document)))
 
 
 def plan_kept(
@@ -243,16 +255,31 @@ def _plan_one(request: Request, combination: Combination, words: _Words) -> Plan
     )
 
 
+def _plan_rule(request: Request, combination: Combination, words: _Words) -> Plan:
+    """Return the plan of a single cell whose words are a rule and its arguments."""
+    if not words.command or not words.command[0]:
+        raise ConfigError(
+            "COMMAND: no rule is named", hint="write it after the image, or leave --as rule out"
+        )
+    plan = _plan_one(request, combination, replace(words, verbatim=False))
+    rule, *args = words.command
+    plan = replace(plan, rule=rule, args=tuple(args))
+    _require_commands(plan.cells, replace(request, rule=rule, args=plan.args))
+    return plan
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Words:
     """What the command line says that is no option: an image, if any, and a command.
 
-    `settings` are those of a cell that was, instead of the file's.
+    Unless `verbatim` they are a rule and its arguments. `settings` are those of a cell that was,
+    instead of the file's.
     """
 
     command: tuple[str, ...]
     image: str | None = None
     interactive: bool = False
+    verbatim: bool = True
     settings: CellTable | None = None
 
 
@@ -280,7 +307,7 @@ class _Settings:
         if any("\0" in word for word in words.command):
             raise ConfigError("COMMAND: a word contains a NUL character")
         image = UNSET if words.image is None else words.image
-        table = CellTable(image=image, command=list(VERBATIM))
+        table = CellTable(image=image, command=list(VERBATIM) if words.verbatim else UNSET)
         names = {"image": "IMAGE", "command": "COMMAND"}
         self._above.append(command_line_layer(table, names=names))
         if words.settings is not None:
@@ -320,7 +347,7 @@ class _Settings:
             yield self._file_layer(self._document.matrix.include[index], "matrix", "include", index)
 
     def _file_layer(self, table: CellTable, *keys: str | int) -> Layer:
-        if self._words is not None:
+        if self._words is not None and self._words.verbatim:
             table = structs.replace(table, command=UNSET, artifacts=UNSET)
             if self._words.interactive:
                 table = structs.replace(table, timeout=UNSET, retries=UNSET)
@@ -407,56 +434,3 @@ def _require_places(cells: Iterable[Cell]) -> None:
                     f"artifact '{path}' could lie in",
                     hint="write the artifact's absolute path, or give --workspace layer",
                 )
-
-
-def _image_notes(cells: Iterable[Cell], document: Document) -> list[str]:
-    """Note an image that is not declared but nearly: it would be looked for in a registry."""
-    notes = []
-    for image in dict.fromkeys(_images_of(cells)):
-        if image in document.images or any(mark in image for mark in "/:@"):
-            continue
-        meant = closest(image, document.images, similarity=0.8)
-        if meant is not None:
-            notes.append(
-                f"image '{image}' is not declared in [images] and is taken as a reference; "
-                f"did you mean '{meant}'?"
-            )
-    return notes
-
-
-def _name_notes(name: str, cells: Iterable[str], document: Document) -> list[str]:
-    """Note a name that is neither a cell nor a declared image, nor a whole reference."""
-    if name in document.images or any(mark in name for mark in "/:@"):
-        return []
-    known = list(cells)
-    hint = did_you_mean(name, [*known, *document.images])
-    if not hint:
-        more = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
-        hint = f"; the cells are {', '.join(known[:_MOST_NAMED])}{more}"
-    said = f"there is no cell '{name}', and no image of that name is declared"
-    return [f"{said}: it is taken as a reference{hint}"]
-
-
-def _images_of(cells: Iterable[Cell]) -> Iterable[str]:
-    for cell in cells:
-        yield cell.settings.image
-        yield from (service.image for service in cell.settings.services)
-
-
-def _argument_notes(cells: Iterable[Cell], args: Sequence[str]) -> list[str]:
-    if not args:
-        return []
-    places = dict.fromkeys(
-        cell.provenance["command"] for cell in cells if not uses(cell.settings.command, "args")
-    )
-    given = shlex.join(args)
-    return [f"{place} has no {{args}}, so '{given}' does not reach it" for place in places]
-
-
-def _rule_notes(cells: Iterable[Cell], rules: Sequence[str]) -> list[str]:
-    if not rules:
-        return []
-    places = dict.fromkeys(
-        cell.provenance["command"] for cell in cells if not uses(cell.settings.command, "rule")
-    )
-    return [f"{place} has no {{rule}}: it executes the same for every rule" for place in places]
