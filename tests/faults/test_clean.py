@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from barasync.aiopodman import ContainerSpec, Podman
@@ -37,7 +39,13 @@ async def left(service: FakeService) -> FakeService:
 
 async def clean(service: FakeService, *, dry_run: bool = False) -> int:
     return await clean_service(
-        service.endpoint.url, {}, dry_run=dry_run, everything=True, caches=False, kept=False
+        service.endpoint.url,
+        {},
+        Path("/nowhere"),
+        dry_run=dry_run,
+        everything=True,
+        caches=False,
+        kept=False,
     )
 
 

@@ -23,6 +23,7 @@ _COMMANDS = {
     "matrix": "barasync.cli.matrix:matrix",
     "run": "barasync.cli.run:run",
     "shell": "barasync.cli.shell:shell",
+    "wait": "barasync.cli.wait:wait",
     "clean": "barasync.cli.clean:clean",
     "doctor": "barasync.cli.doctor:doctor",
     "image": "barasync.cli.image:app",

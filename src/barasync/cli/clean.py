@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from barasync.cli import options
+from barasync.config.load import find
 
 
 def clean(
@@ -31,16 +33,24 @@ def clean(
 ) -> None:
     """Remove what runs left whose process is dead; whatever a live run has made stays.
 
-    What builds execute, containers, networks, volumes, secrets, workspace layers and cgroups.
+    What builds execute, containers, networks, volumes, secrets, workspace layers and cgroups; and
+    in the project here what was begun in the background and was killed.
     Caches, and the images of failed cells, are meant to outlive runs: they go with --caches and
     --kept only.
     """
+    file = find(Path.cwd())
     # The client takes 0.2 s to load; `--help` does without.
     from barasync.cli.cleaning import clean_service  # noqa: PLC0415 - as said
     from barasync.cli.interrupts import finish  # noqa: PLC0415 - as said
 
     finish(
         lambda _interrupts: clean_service(
-            url, os.environ, dry_run=dry_run, everything=everything, caches=caches, kept=kept
+            url,
+            os.environ,
+            Path.cwd() if file is None else file.parent,
+            dry_run=dry_run,
+            everything=everything,
+            caches=caches,
+            kept=kept,
         )
     )

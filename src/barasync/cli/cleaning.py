@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from anyio import to_thread
 
 from barasync.aiopodman import APIError, Conflict, Podman, PodmanError
 from barasync.aiopodman.service_place import abandoned, remove_abandoned
+from barasync.cli.background_cleaning import clean_entries, look_for_entries
 from barasync.cli.connect import Connection, connect
 from barasync.cli.directories import lock_directory, use_files
 from barasync.cli.own_images import remove_kept
@@ -40,22 +42,30 @@ _ENDS = {Fate.REMOVED: "removed", Fate.IN_USE: "kept, in use", Fate.FAILED: "sti
 async def clean_service(
     url: str | None,
     environ: Mapping[str, str],
+    project: Path,
     *,
     dry_run: bool,
     everything: bool,
     caches: bool,
     kept: bool,
 ) -> int:
-    """Remove the leftovers of dead runs, and say of everything found what became of it."""
+    """Remove the leftovers of dead runs, and say of everything found what became of it.
+
+    Of what was begun in the background it is those of `project`.
+    """
     doomed = {Liveness.DEAD, Liveness.UNKNOWN} if everything else {Liveness.DEAD}
     async with connect(url, environ, notify=_notify) as connection:
         directories = await _abandoned(environ)
+        entries, code = await look_for_entries(project)
         # Before the layers that they are made from.
-        code = await remove_kept(connection.podman, dry_run=dry_run) if kept else EXIT_OK
-        left = await _clean_leftovers(connection, doomed, dry_run=dry_run, quiet=bool(directories))
+        if kept:
+            code = max(code, await remove_kept(connection.podman, dry_run=dry_run))
+        quiet = bool(directories or entries)
+        left = await _clean_leftovers(connection, doomed, dry_run=dry_run, quiet=quiet)
         code = max(code, left)
         await _tell_of_detached(connection.podman)
         code = max(code, await _clean_directories(directories, dry_run=dry_run))
+        code = max(code, await clean_entries(entries, now=time.time(), dry_run=dry_run))
         if caches:
             locks = lock_directory()
             code = max(code, await clean_caches(connection.podman, locks, dry_run=dry_run))

@@ -12,6 +12,7 @@ import typer
 from msgspec import UNSET, structs
 
 from barasync.cli import options
+from barasync.cli.background import Background, goes_on
 from barasync.cli.cell_options import RecordedRunOptions, TriedCellOptions, request_of
 from barasync.cli.option_groups import with_groups
 from barasync.cli.project import Project, find_project
@@ -85,6 +86,7 @@ def matrix(
     output: Annotated[
         OutputMode, typer.Option("--output", help="How the run is shown.")
     ] = OutputMode.AUTO,
+    background: Background = None,
     asked: RecordedRunOptions,
 ) -> None:
     """Run RULE in every cell of architecture × configuration, each in a container of its own.
@@ -115,6 +117,11 @@ def matrix(
         asked.snapshots(plan.cells)
         _print_plan(plan, project, as_json=as_json)
         return
+    cores = options.parse_amount("--cpus-total", cpus_total, "cores")
+    memory = options.parse_bytes("--memory-total", memory_total)
+    seconds = options.parse_amount("--deadline", deadline, "seconds")
+    if not goes_on(background, project.directory, plan, asked, os.environ):
+        return
     # The engine takes 0.2 s to load; `--help` and `--plan` do without.
     from barasync.cli.execute import Execution, Limits  # noqa: PLC0415 - as said
     from barasync.cli.show import show_matrix  # noqa: PLC0415 - as said
@@ -122,14 +129,10 @@ def matrix(
     show_matrix(
         replace(
             Execution.of(plan, project, asked, os.environ),
-            limits=Limits(
-                jobs=jobs,
-                cpus_total=options.parse_amount("--cpus-total", cpus_total, "cores"),
-                memory_total=options.parse_bytes("--memory-total", memory_total),
-            ),
+            limits=Limits(jobs=jobs, cpus_total=cores, memory_total=memory),
             history=history_file(project.directory),
             fail_fast=fail_fast,
-            deadline=options.parse_amount("--deadline", deadline, "seconds"),
+            deadline=seconds,
             keep_failed=asked.keep_failed,
             reports=reports,
         ),

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from barasync.cli import detaching, options
+from barasync.cli.background import Background, goes_on
 from barasync.cli.cell_options import RecordedRunOptions, TriedCellOptions, request_of_one
 from barasync.cli.option_groups import with_groups
 from barasync.cli.project import find_project
@@ -46,6 +47,7 @@ def run(
     cell: TriedCellOptions,
     copy: options.Copy = None,
     detached: detaching.Asked,
+    background: Background = None,
     asked: RecordedRunOptions,
 ) -> None:
     """Run COMMAND in one container; its output is ours, its exit code is ours.
@@ -69,12 +71,15 @@ def run(
                 "--artifacts-dir": asked.artifacts_dir is not None,
                 "--snapshot": asked.snapshot is not None,
                 "--keep-failed": asked.keep_failed,
+                "--background": background is not None,
                 "--stop-grace": cell.stop_grace is not None,
             },
         )
     for note in plan.notes:
         typer.echo(f"note: {note}", err=True)
     reports = parse_reports(asked.report or (), Path.cwd())
+    if not goes_on(background, project.directory, plan, asked, os.environ):
+        return
     # The engine takes 0.2 s to load; `--help` does without.
     from barasync.cli.execute import Execution, Limits  # noqa: PLC0415 - as said
     from barasync.cli.show import show_single  # noqa: PLC0415 - as said

@@ -3,6 +3,7 @@
     .barasync/
     ├── .gitignore                    everything below is ours
     ├── history.json                  how long cells took, and how they ended
+    ├── background/                   what is begun for later (`cli.background_entries`)
     ├── builds/
     │   ├── latest -> BUILD
     │   └── BUILD/NAME-ARCH.log       what the steps of an image printed
@@ -59,6 +60,23 @@ def history_file(project: Path) -> Path:
 def runs_directory(project: Path) -> Path:
     """Return the directory of the records of a project's runs; it need not exist."""
     return project.absolute() / _STATE_DIRECTORY / "runs"
+
+
+def background_directory(project: Path) -> Path:
+    """Return the directory of what is begun in the background; it need not exist."""
+    return project.absolute() / _STATE_DIRECTORY / "background"
+
+
+def make_background_directory(project: Path) -> Path:
+    """Make the directory of what is begun in the background, and return it; blocking.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    directory = background_directory(project)
+    directory.mkdir(parents=True, exist_ok=True)
+    _write_gitignore(directory.parent / ".gitignore")
+    return directory
 
 
 @dataclass(frozen=True, slots=True)

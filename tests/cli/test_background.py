@@ -1,0 +1,136 @@
+"""Mistakes in what is begun in the background, and in waiting for it: no podman is needed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from barasync.cli.background_entries import begin
+from tests.rig.command import Barasync
+
+
+@pytest.fixture
+def barasync(tmp_path: Path) -> Barasync:
+    """The command line in a project, and no podman anywhere."""
+    barasync = Barasync(tmp_path, "unix:///nowhere", {**os.environ, "NO_COLOR": "1"})
+    barasync.configure('[defaults]\nimage = "debian"\n')
+    return barasync
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("run", "--background=", "debian", "true"), "--background: the key is empty"),
+        (("run", "--background", "k", "--detach", "debian"), "--background"),
+        (("run", "--background", "k", "--memory", "x", "debian"), "--memory: 'x' is not a size"),
+        (("run", "--background", "k", "--secret", "A=env:NONE", "debian"), "NONE is not set"),
+        (("run", "--background", "k", "--snapshot", "A:B:C", "debian"), "--snapshot"),
+        (("run", "--background", "k", "--report", "x=y", "debian"), "there is no report 'x'"),
+        (("matrix", "--background", "k", "--cpus-total", "0", "r"), "--cpus-total: 0 is not"),
+        (("matrix", "--background", "k", "--deadline", "-1", "r"), "--deadline: -1 is not"),
+        (("matrix", "--background", "k", "--memory-total", "x", "r"), "--memory-total: "),
+        (("matrix", "--background", "k", "--network", "privat", "r"), "did you mean 'private'"),
+        (("wait",), "Missing argument 'KEY'"),
+        (("wait", "k"), "nothing was begun in the background with the key 'k'"),
+        (("wait", ""), "nothing was begun in the background with the key ''"),
+        (("wait", "--timeout", "-1", "k"), "--timeout: -1 is not a number of seconds"),
+        (("wait", "--timeout", "nan", "k"), "--timeout: nan is not a number of seconds"),
+        (("wait", "--timeout", "inf", "k"), "--timeout: inf is not a number of seconds"),
+        (("wait", "k", "l"), "unexpected extra argument"),
+    ],
+)
+def test_mistakes_are_told_before_anything_begins(
+    barasync: Barasync, words: tuple[str, ...], message: str
+) -> None:
+    ended = barasync(*words)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert message in " ".join(ended.err.split())
+    assert not (barasync.directory / ".barasync").exists()
+
+
+def test_a_run_that_cannot_begin_has_its_end_like_any_other(barasync: Barasync) -> None:
+    begun = barasync("run", "--background", "two words", "debian", "true")
+    assert (begun.code, begun.out) == (0, "")
+    assert "`barasync wait -- 'two words'` waits for it" in begun.err
+
+    below = barasync.directory / "below"
+    below.mkdir()
+    ended = Barasync(below, barasync.url, barasync.environ)("wait", "--timeout", "50", "two words")
+    assert (ended.code, ended.out) == (4, "")
+    assert "/nowhere does not exist" in ended.err
+    assert "nothing was begun" in barasync("wait", "two words").err
+
+
+def test_a_caller_that_is_killed_at_any_moment_leaves_what_can_be_waited_for_or_begun(
+    barasync: Barasync,
+) -> None:
+    """Its whole process group is killed while it begins; what it was to run ends with 4 at once."""
+    for moment in range(9):
+        begin_it = subprocess.Popen(
+            [sys.executable, "-m", "barasync", "run", "--background", "k", "debian", "true"],
+            cwd=barasync.directory,
+            env=barasync._environ(None),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        with begin_it, suppress(subprocess.TimeoutExpired):
+            try:
+                begin_it.wait(0.05 * moment)
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(begin_it.pid, signal.SIGKILL)
+        # Nothing begun, killed, or ended by itself: and nothing that is waited for in vain.
+        assert barasync("wait", "--timeout", "40", "k").code in {1, 2, 4}
+        assert barasync("run", "--background", "k", "debian", "true").code == 0
+        ended = barasync("wait", "--timeout", "40", "k")
+        assert (ended.code, ended.out) == (4, "")
+
+
+def test_a_result_stays_where_stdout_takes_nothing(barasync: Barasync) -> None:
+    entry = begin(barasync.directory, "k")
+    assert entry is not None
+    os.write(entry.stdout, b"out")
+    entry.end(0)
+    entry.close()
+    with (
+        Path("/dev/full").open("wb") as full,
+        barasync.running("wait", "k", stdout=full.fileno()) as process,
+    ):
+        _, error = process.communicate(timeout=50)
+    assert process.returncode == 1
+    assert b"stdout cannot be written: No space left on device" in error
+
+    ended = barasync("wait", "k")
+    assert (ended.code, ended.out) == (0, "out")
+
+
+def test_a_reader_who_leaves_changes_nothing_about_the_code(barasync: Barasync) -> None:
+    entry = begin(barasync.directory, "k")
+    assert entry is not None
+    os.write(entry.stdout, b"line\n" * 100_000)
+    entry.end(9)
+    entry.close()
+    with barasync.running("wait", "k") as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(50) == 9
+    assert barasync("wait", "k").code == 2
+
+
+def test_no_event_loop_is_loaded_before_it_is_forked() -> None:
+    script = (
+        "import sys, barasync.cli.app, barasync.cli.matrix, barasync.cli.run;"
+        "print([name for name in ('anyio', 'asyncio', 'httpx2') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=50
+    )
+    assert done.stdout == "[]\n"
