@@ -29,7 +29,7 @@ def _made(text: str, service: RigService) -> Iterator[dict[str, str]]:
     BUSYBOX, BASH_IMAGE: images of the native architecture, NATIVE. BUSYBOX_ARM64 and so on: of
     another one, whose emulator is there. DEBIAN_IMAGE: with apt. PUBLIC_HOST, PUBLIC_HOST_6,
     PRIVATE_HOST: addresses that answer on ports 53, 80, 443 and 8080, and NAMED_HOST, the name of
-    the first. PROBE_IMAGE: has a Python.
+    the first, which NAME_SERVER knows. PROBE_IMAGE: with PROBE, tries what the last word says.
     """
     socket_path = service.endpoint.socket_path
     service.busybox(native_architecture())
@@ -52,12 +52,14 @@ def _made(text: str, service: RigService) -> Iterator[dict[str, str]]:
         if "PROBE_IMAGE" in text:
             probe.make_image(socket_path)
             given["PROBE_IMAGE"] = probe.IMAGE
+            given["PROBE"] = " ".join((*probe.PYTHON, "/probe.py"))
         if "_HOST" in text.replace("CONTAINER_HOST", ""):
             online = stack.enter_context(internet())
             online.name({"host.bar.test": [online.public[0]]})
             stack.enter_context(asked_for_names(online, service))
             given["PUBLIC_HOST"], given["PUBLIC_HOST_6"] = online.public[0], online.public[-1]
             given["PRIVATE_HOST"], given["NAMED_HOST"] = online.private[0], "host.bar.test"
+            given["NAME_SERVER"] = online.nameserver
         yield given
 
 

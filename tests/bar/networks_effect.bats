@@ -1,0 +1,101 @@
+#!/usr/bin/env bats
+# Which packets pass in the networks that are made.
+# shellcheck disable=SC2016 # texts are for the rule
+load helper
+
+setup() {
+    project
+    net=barasync-test-$BATS_TEST_NUMBER
+    boxes=()
+}
+
+teardown() {
+    ((${#boxes[@]} == 0)) || podman rm --force --time 0 "${boxes[@]}" >/dev/null || true
+    podman network rm --force "$net" "$net-other" >/dev/null 2>&1 || true
+    barasync clean >/dev/null
+}
+
+# What a container of the rule may reach: a line for each that answers, public and private.
+REACH='for host in "$@"; do ! nc -w 3 "$host" 8080 </dev/null; done; true'
+
+# reached TEXT [ARG…]: TEXT is a rule's body in which `reach OPTION…` runs the container
+reached() {
+    in_rule "reach() { podman_run --no-stdin \"\$@\" $BUSYBOX sh -c '$REACH' sh $PUBLIC_HOST $PRIVATE_HOST; }; $1" "${@:2}" 2>"$BATS_TEST_TMPDIR/said"
+}
+
+@test "podman_network_create: containers in it find each other by name, and others do not" {
+    try in_rule 'podman_network_create "$1"' "$net"
+    assert_code 0
+    boxes=("$net-server")
+    podman run --detach --name "$net-server" --network "$net" "$BUSYBOX" \
+        sh -c 'while :; do echo found | nc -l -p 8080; done'
+    assert_equal "$(podman run --rm --network "$net" "$BUSYBOX" sh -c "until nc $net-server 8080 </dev/null; do :; done" 2>/dev/null)" found
+    run podman run --rm --network podman "$BUSYBOX" sh -c "nc -w 3 $net-server 8080 </dev/null"
+    assert_code 1
+}
+
+@test "podman_network_create: its options are those of the network" {
+    try in_rule 'podman_network_create --internal --no-dns --label purpose=test "$1"' "$net"
+    assert_code 0
+    assert_equal "$(podman network inspect --format '{{.Internal}} {{.DNSEnabled}} {{.Labels.purpose}}' "$net")" \
+        "true false test"
+    run podman run --rm --network "$net" "$BUSYBOX" sh -c "nc -w 3 $PUBLIC_HOST 8080 </dev/null"
+    assert_code 1
+}
+
+@test "podman_network_create: a name that is taken is refused" {
+    in_rule 'podman_network_create "$1"' "$net"
+    try in_rule 'podman_network_create "$1"' "$net"
+    assert_code 2
+    assert_matches "$stderr" "*$net*"
+}
+
+@test "podman_network_exists: podman_network_list: podman_network_remove: from its making to its end" {
+    try in_rule 'podman_network_exists "$1"' "$net"
+    assert_code 1
+    in_rule 'podman_network_create "$1"' "$net"
+    try in_rule 'podman_network_exists "$1"' "$net"
+    assert_code 0
+    try in_rule podman_network_list
+    assert_code 0
+    assert_matches "$output" "*$net *barasync*"
+    try in_rule 'podman_network_remove "$1"' "$net"
+    assert_code 0
+    run ! podman network exists "$net"
+    try in_rule 'podman_network_exists "$1"' "$net"
+    assert_code 1
+    assert_equal "$output$stderr" ""
+}
+
+@test "podman_network_remove: one with a container in it stays" {
+    in_rule 'podman_network_create "$1"' "$net"
+    boxes=("$net-box")
+    podman run --detach --name "$net-box" --network "$net" "$BUSYBOX" sleep 600
+    try in_rule 'podman_network_remove "$1"' "$net"
+    assert_code 1
+    podman network exists "$net"
+}
+
+@test "podman_network_public: podman_network_private: podman_network_local: podman_network_isolated: for what names no network" {
+    assert_equal "$(reached podman_network_public\ \&\&\ reach)" "$PUBLIC_HOST"
+    assert_equal "$(reached podman_network_private\ \&\&\ reach)" "$PRIVATE_HOST"
+    assert_equal "$(reached podman_network_local\ \&\&\ reach)" ""
+    assert_equal "$(reached podman_network_isolated\ \&\&\ reach)" ""
+    assert_equal "$(reached 'podman_network_local; reach --network public')" "$PUBLIC_HOST"
+}
+
+@test "podman_network_local: podman_network_isolated: with and without the loopback interface" {
+    local asks='nc -l -p 8080 -e echo here & until nc 127.0.0.1 8080; do [ $((tries += 1)) -lt 50 ] || exit 1; done'
+    try in_rule 'podman_network_local && podman_run --no-stdin "$1" sh -c "$2"' "$BUSYBOX" "$asks"
+    assert_code 0
+    assert_matches "$output" "*here*"
+    try in_rule 'podman_network_isolated && podman_run --no-stdin "$1" sh -c "$2"' "$BUSYBOX" "$asks"
+    assert_code 1
+    assert_equal "$output" ""
+}
+
+@test "podman_network_public: as what a rule depends on" {
+    printf '%s\n' 'require podman' \
+        "rule t: podman_network_public -- 'podman_run --no-stdin $BUSYBOX nc -w 3 $PUBLIC_HOST 8080'" >Barf
+    assert_equal "$(bar t 2>/dev/null)" "$PUBLIC_HOST"
+}
