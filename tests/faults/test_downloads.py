@@ -118,6 +118,38 @@ async def test_a_directory_that_was_there_stays_when_a_fetch_breaks(
     assert [path.name for path in barasync.directory.rglob("*")] == ["mine"]
 
 
+@pytest.mark.parametrize(
+    ("source", "destination"), [("/data", "."), ("/data/.", "data"), ("/data/large", "data/")]
+)
+async def test_what_was_to_be_replaced_stays_when_a_fetch_breaks(
+    service: FakeService, barasync: Barasync, container: str, source: str, destination: str
+) -> None:
+    (barasync.directory / "data").mkdir()
+    (barasync.directory / "data/large").write_text("old")
+    service.inject(Fault("archive", CUT))
+
+    words = ("artifact", "fetch", "--replace", container, source, destination)
+    fetched = await call(barasync, *words)
+
+    assert fetched.code == 1
+    assert "cut the archive" in fetched.err
+    assert (barasync.directory / "data/large").read_text() == "old"
+    assert len(list(barasync.directory.rglob("*"))) == 2
+
+
+async def test_a_packed_file_that_podman_cuts_off_is_said_to_be_that(
+    service: FakeService, barasync: Barasync, container: str
+) -> None:
+    none = await call(barasync, "artifact", "fetch", "--unpack", container, f"/data/{ODD}", "x")
+    service.inject(Fault("archive", CUT))
+    fetched = await call(barasync, "artifact", "fetch", "--unpack", container, "/data/large", "x")
+
+    assert (fetched.code, none.code) == (1, 1)
+    assert "podman cut the archive of /data/large off" in fetched.err
+    assert "is refused: it is empty" in none.err
+    assert list(barasync.directory.iterdir()) == []
+
+
 async def test_what_is_more_than_was_allowed_is_said_in_the_words_of_the_command(
     barasync: Barasync, container: str
 ) -> None:

@@ -23,6 +23,8 @@ def extracted(
     share: Share | None = None,
     selection: Selection | None = None,
     rooted: bool = False,
+    packed: bool = False,
+    spread: bool = False,
     replace: bool = False,
 ) -> Manifest:
     """Call `extract` with what reads; the entries of the manifest are a tuple."""
@@ -35,6 +37,8 @@ def extracted(
             share=share,
             selection=selection,
             rooted=rooted,
+            packed=packed,
+            spread=spread,
             replace=replace,
         )
         return changed(manifest, entries=tuple(manifest.entries))

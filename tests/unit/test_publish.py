@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from barasync.artifacts import extract as module
+from barasync.artifacts import publish
 from barasync.artifacts.errors import TruncatedArchive
 from barasync.artifacts.extract import extract
 from barasync.artifacts.ledger import Ledger
@@ -92,7 +93,7 @@ class TestWithoutExchange:
         def exchange(_one: Name, _other: Name) -> bool:
             return False
 
-        monkeypatch.setattr(module, "exchange", exchange)
+        monkeypatch.setattr(publish, "exchange", exchange)
 
     def test_a_place_is_replaced_all_the_same(self, place: Path) -> None:
         unpack(pack(member("old")), place)
@@ -113,7 +114,7 @@ class TestWithoutExchange:
                 raise PermissionError
             rename(source, target, **directories)
 
-        monkeypatch.setattr(module.os, "rename", second_fails)
+        monkeypatch.setattr(publish.os, "rename", second_fails)
         with pytest.raises(PermissionError):
             unpack(pack(member("new")), place, replace=True)
 

@@ -8,7 +8,6 @@ created, `rules` which are, `tarstream` how the stream is read.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import re
@@ -24,9 +23,11 @@ from barasync.artifacts.budget import Budget, Share
 from barasync.artifacts.directories import CONTENT, DIRECTORY
 from barasync.artifacts.ledger import Ledger
 from barasync.artifacts.manifest import Manifest, Refusal
+from barasync.artifacts.packed import Packed
 from barasync.artifacts.place import Place
+from barasync.artifacts.publish import publish, publish_content, refuse_existing
 from barasync.artifacts.removal import remove
-from barasync.artifacts.rename import Name, exchange, move
+from barasync.artifacts.rename import Name
 from barasync.artifacts.rules import Limits
 from barasync.artifacts.selection import Selection
 from barasync.artifacts.tarstream import Read, TarStream
@@ -34,7 +35,6 @@ from barasync.artifacts.writer import Writer
 
 __all__ = ["Limits", "extract"]
 
-_PREVIOUS = "previous"
 _PARTIAL = re.compile(r"\.barasync-[0-9a-f]{16}\.partial")
 _FEWER = ", most of which nobody wants; name what is wanted with fewer wildcards"
 _YOUNG_SECONDS = 60
@@ -49,6 +49,8 @@ def extract(
     share: Share | None = None,
     selection: Selection | None = None,
     rooted: bool = False,
+    packed: bool = False,
+    spread: bool = False,
     replace: bool = False,
 ) -> Manifest:
     """Write a tar stream to a place, whole or not at all; blocks, so call it in a thread.
@@ -60,6 +62,11 @@ def extract(
     the place becomes that root, be it a directory or a file. Without, the place becomes a directory
     that holds the members. What was there before is an error, or with `replace` is exchanged at the
     end, in one step where the file system can. Directories that are missing above are made.
+
+    With `packed`, which excludes `rooted`, the stream's only member is a file that is a tar archive
+    itself, compressed or not, and the members are those of that. With `spread` the place is a
+    directory, which keeps what it holds, and what would be in it takes its place there, one after
+    the other: nothing of one name may be there before, unless `replace` exchanges it.
 
     With a `selection`, which needs `rooted`, only the members that it wants are written, and the
     directories above them. Where that is nothing the manifest is empty and nothing is put in place.
@@ -78,32 +85,39 @@ def extract(
         TruncatedArchive: the stream ended before the end-of-archive marker.
         LimitExceeded: the archive holds more than `limits` allow.
         OriginalsLeftOut: the selection needs more `originals`.
-        ArchiveError: the stream is not a tar archive, or not one with a usable root.
+        ArchiveError: the stream is not a tar archive, or not one with a usable root; or nothing can
+            be in what is to be spread.
         OSError: the destination exists, or this machine cannot write there, or the ledger.
     """
     share = share or Share(Budget(limits))
     try:
-        with place.parent(make=True) as (parent, name):
+        beside = place / CONTENT if spread else place
+        with beside.parent(make=True) as (parent, name):
             target = Name(parent, name)
-            if not replace:
-                _refuse_existing(target)
-            with _staging(parent, place.path.parent) as staging:
+            if not (replace or spread):
+                refuse_existing(target)
+            with _staging(parent, beside.path.parent) as staging:
                 ledger.begin()
                 writer = Writer(staging.descriptor, limits, share, ledger, selection, rooted=rooted)
                 with closing(writer), reading() as read:
-                    manifest = writer.write(_stream(read, limits, selection))
-                if manifest.totals.members or selection is None:
-                    content = Name(staging.descriptor, CONTENT)
-                    staging.has_replaced = _publish(content, target, replace=replace)
-                else:
+                    stream = _stream(read, limits, selection, packed=packed)
+                    manifest = writer.write(stream)
+                content = Name(staging.descriptor, CONTENT)
+                if selection is not None and not manifest.totals.members:
                     share.give_back()
+                elif spread:
+                    staging.has_replaced = publish_content(content, parent, replace=replace)
+                else:
+                    staging.has_replaced = publish(content, target, replace=replace) is not None
     except BaseException:
         share.give_back()
         raise
     return changed(manifest, refused=(*manifest.refused, *staging.remains))
 
 
-def _stream(read: Read, limits: Limits, selection: Selection | None) -> TarStream:
+def _stream(read: Read, limits: Limits, selection: Selection | None, *, packed: bool) -> TarStream:
+    if packed:
+        return Packed(read, max_bytes=limits.stream_bytes)
     if selection is None:
         return TarStream(read, max_bytes=limits.stream_bytes)
     longest = limits.stream_bytes + limits.skipped_bytes
@@ -173,42 +187,3 @@ def _remove_abandoned(parent: int) -> None:
                     remove(name, dir_fd=parent)
             finally:
                 os.close(descriptor)
-
-
-def _refuse_existing(target: Name) -> None:
-    try:
-        os.stat(target.name, dir_fd=target.directory, follow_symlinks=False)
-    except FileNotFoundError:
-        return
-    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target.name)
-
-
-def _publish(content: Name, target: Name, *, replace: bool) -> bool:
-    """Rename the content into place; whether something was there, which is now beside it."""
-    while True:
-        try:
-            move(content, target)
-        except FileExistsError:
-            if not replace:
-                raise
-        else:
-            return False
-        with suppress(FileNotFoundError):
-            if not exchange(content, target):
-                _replace_in_two_steps(content, target)
-            return True
-
-
-def _replace_in_two_steps(content: Name, target: Name) -> None:
-    """Do what `exchange` does where the file system cannot: for a moment there is nothing."""
-    previous = Name(content.directory, _PREVIOUS)
-    _rename(target, previous)
-    try:
-        _rename(content, target)
-    except OSError:
-        _rename(previous, target)
-        raise
-
-
-def _rename(source: Name, target: Name) -> None:
-    os.rename(source.name, target.name, src_dir_fd=source.directory, dst_dir_fd=target.directory)

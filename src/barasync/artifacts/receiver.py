@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from dataclasses import replace as changed
+from enum import Enum, auto
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -34,6 +35,17 @@ from barasync.artifacts.sources import Fetch
 APART = "something is mounted there; what it holds comes when it is named itself"
 
 
+class Form(Enum):
+    """What becomes of an archive: its place here, what is in a place, or what is in a file."""
+
+    WHOLE = auto()
+    """The file or directory is at its place."""
+    CONTENT = auto()
+    """What is in the directory is in its place, which is one here."""
+    UNPACKED = auto()
+    """The file is a tar archive; what is in it is in its place, which is a directory here."""
+
+
 class Archived(Looked, Protocol):
     """What is needed of a container: `aiopodman.Container` is one."""
 
@@ -53,7 +65,8 @@ class _Target:
 class Receiver:
     """Writes the archives of one container, each in a thread.
 
-    With `replace` an archive takes the place of what is at its destination.
+    With `replace` an archive takes the place of what is at its destination. `form` says what
+    becomes of it there.
     """
 
     def __init__(
@@ -64,7 +77,9 @@ class Receiver:
         threads: int = 1,
         *,
         replace: bool = True,
+        form: Form = Form.WHOLE,
     ) -> None:
+        self._form = form
         self._container = container
         self._limits = limits
         self._mounts = mounts
@@ -161,7 +176,9 @@ class Receiver:
             target.ledger,
             share=target.share,
             selection=selection,
-            rooted=True,
+            rooted=self._form is not Form.UNPACKED,
+            packed=self._form is Form.UNPACKED,
+            spread=self._form is not Form.WHOLE,
             replace=self._replace,
         )
 

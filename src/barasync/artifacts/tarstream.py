@@ -225,7 +225,7 @@ class TarStream:
         if self._block() != _ZEROES:
             raise ArchiveError("a single block of zeroes in the middle of the archive")
         trailing = 0
-        piece = self._buffer[self._position :]
+        piece = self._buffer[self._position :] or self._read(READ_BYTES)
         while piece:
             trailing += len(piece)
             if trailing > _MAX_TRAILING_BYTES or piece.strip(b"\0"):

@@ -23,7 +23,12 @@ def artifacts() -> None:
 def fetch(
     container: options.Container,
     source: Annotated[
-        str, typer.Argument(metavar="SRC", help="An absolute path in it.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="SRC",
+            help="An absolute path in it; with /. at its end what is in a directory.",
+            show_default=False,
+        ),
     ],
     destination: Annotated[
         str,
@@ -34,6 +39,15 @@ def fetch(
         ),
     ],
     *,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="In place of what is there, once it is here whole.")
+    ] = False,
+    unpack: Annotated[
+        bool,
+        typer.Option(
+            "--unpack", help="SRC is a tar archive, compressed or not; DST gets what is in it."
+        ),
+    ] = False,
     size: Annotated[
         str | None,
         typer.Option("--artifacts-size", help="How much may come; 16g by default.", metavar="SIZE"),
@@ -52,12 +66,16 @@ def fetch(
     """Fetch a file or directory of a container, running or not; it arrives whole or not at all.
 
     As with cp, a DST that is a directory, or ends with a slash, gets it under its own name.
-    Nothing that exists is overwritten. What could do harm here (links that lead outside, devices)
-    is left out and listed; a tar on stdout is what podman sends, with everything.
+    Nothing that exists is overwritten, unless --replace says so. What could do harm here (links
+    that lead outside, devices) is left out and listed; a tar on stdout is what podman sends, with
+    everything.
     """
     if not source.startswith("/"):
         raise ConfigError(f"SRC: {source!r} is not an absolute path in the container")
     path = "/" + posixpath.normpath(source).lstrip("/")
+    is_content = source.rstrip("/").endswith("/.")
+    if unpack and is_content:
+        raise ConfigError(f"SRC: {source!r} is what is in a directory, and --unpack takes a file")
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -72,19 +90,36 @@ def fetch(
         )
     size_bytes = options.parse_bytes("--artifacts-size", size)
     # The client takes 0.2 s to load; `--help` does without.
+    from barasync.artifacts.receiver import Form  # noqa: PLC0415 - as said
     from barasync.cli.downloads import fetch_path, fetch_tar  # noqa: PLC0415 - as said
     from barasync.cli.interrupts import finish  # noqa: PLC0415 - as said
-    from barasync.cli.places import STDOUT, place_for, require_no_terminal  # noqa: PLC0415 - likewise
+    from barasync.cli.places import (  # noqa: PLC0415 - likewise
+        STDOUT,
+        directory_for,
+        place_for,
+        require_no_terminal,
+    )
 
+    form = Form.UNPACKED if unpack else Form.CONTENT if is_content else Form.WHOLE
     if destination == STDOUT:
+        if replace or unpack:
+            option = "--replace" if replace else "--unpack"
+            raise ConfigError(f"{option} is for a place here, and - is a tar archive on stdout")
         require_no_terminal("a tar archive")
-        finish(lambda _interrupts: fetch_tar(container, path, url=url, environ=os.environ))
-    place = place_for(path, destination)
+        finish(
+            lambda _interrupts: fetch_tar(container, path, form=form, url=url, environ=os.environ)
+        )
+    if form is Form.WHOLE:
+        place = place_for(path, destination, replace=replace)
+    else:
+        place = directory_for(destination)
     finish(
         lambda _interrupts: fetch_path(
             container,
             path,
             place,
+            form=form,
+            replace=replace,
             size=size_bytes,
             files=files,
             url=url,

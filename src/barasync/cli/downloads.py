@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
+from dataclasses import replace as changed
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from barasync.artifacts.ledger import Ledgers
 from barasync.artifacts.manifest import Manifest, escaped
 from barasync.artifacts.mounts import Mounts, mounts_of
 from barasync.artifacts.place import below
-from barasync.artifacts.receiver import APART, Receiver, lost, missing, problem
+from barasync.artifacts.receiver import APART, Form, Receiver, lost, missing, problem
 from barasync.artifacts.resolve import Paths
 from barasync.artifacts.sources import Fetch
 from barasync.cli.containers import found_container
@@ -32,6 +32,9 @@ from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
 # What else podman may say ends the command in the usual way.
 _INCOMPLETE = (NotFound, StreamTruncated, ArchiveError, OSError)
 
+_INSIDE = "-"
+"""Stands for whatever is in a directory."""
+
 Write = Callable[[bytes], None]
 _WRITE_STDOUT = partial(write_raw, STDOUT)
 
@@ -41,18 +44,22 @@ async def fetch_path(
     path: str,
     place: Path,
     *,
+    form: Form,
+    replace: bool,
     size: int | None,
     files: int | None,
     url: str | None,
     environ: Mapping[str, str],
 ) -> int:
-    """Fetch a path of a container to a place where nothing is; return the exit code.
+    """Fetch a path of a container to a place, or into the directory there; return the exit code.
+
+    Nothing is there, or with `replace` goes when all is there that takes its place.
 
     Raises:
         ConfigError: there is no such container.
     """
     limits = Limits()
-    limits = replace(
+    limits = changed(
         limits,
         bytes=size or limits.bytes,
         bytes_setting="`--artifacts-size`",
@@ -62,22 +69,26 @@ async def fetch_path(
     fetched: list[Manifest] = []
     async with found_container(name, url, environ) as (_podman, container, state):
         paths = await Paths.of(container, _mounts(state))
-        receiver = Receiver(container, limits, paths.mounts, replace=False)
+        receiver = Receiver(container, limits, paths.mounts, replace=replace, form=form)
+        whole = form is Form.WHOLE
         found = path
         try:
             with (
-                without_new_directories(place),
-                below(place.parent) as directory,
+                without_new_directories(place if whole else place / _INSIDE),
+                below(place.parent if whole else place) as directory,
                 Ledgers() as ledgers,
             ):
                 found = await paths.find(path)
-                await _require_archivable(container, path, found)
+                await _require_archivable(container, path, found, form)
                 await receiver.fetch(
                     Fetch(path=found, place=""),
-                    directory / place.name,
+                    directory / place.name if whole else directory,
                     ledgers.new(),
                     fetched.append,
                 )
+        except FileExistsError as error:
+            there = place if whole else place / str(error.filename)
+            return _failed(f"{there} exists already; --replace would have replaced it")
         except _INCOMPLETE as error:
             return _failed(problem(error, path, place) + _remark(error, paths, found))
     (manifest,) = fetched
@@ -89,8 +100,12 @@ async def fetch_path(
     return _failed(f"{path}: {lost(manifest.lost)}") if manifest.lost else EXIT_OK
 
 
-async def fetch_tar(name: str, path: str, *, url: str | None, environ: Mapping[str, str]) -> int:
+async def fetch_tar(
+    name: str, path: str, *, form: Form, url: str | None, environ: Mapping[str, str]
+) -> int:
     """Write podman's archive of a path of a container to stdout; return the exit code.
+
+    With the form `CONTENT` it has what is in the directory, without its name.
 
     Raises:
         ConfigError: there is no such container.
@@ -104,6 +119,7 @@ async def fetch_tar(name: str, path: str, *, url: str | None, environ: Mapping[s
                 _note(f"{inside}: {APART}")
             # Podman follows links itself, and keeps the name, but not to what is mounted.
             asked = path if paths.mounts.apart_at(found) is None else found
+            asked += "/." if form is Form.CONTENT else ""
             await _send(container.archive(asked), _WRITE_STDOUT)
         except _INCOMPLETE as error:
             return _failed(_why(error, path, "stdout") + _remark(error, paths, found))
@@ -144,11 +160,11 @@ async def export_file(
     return EXIT_OK
 
 
-async def _require_archivable(container: Container, path: str, found: str) -> None:
-    """Refuse what podman's archive would be empty of.
+async def _require_archivable(container: Container, path: str, found: str, form: Form) -> None:
+    """Refuse what podman's archive would be empty of, or what has not the form that is wanted.
 
     Raises:
-        OutOfReach: it is neither file nor directory.
+        OutOfReach: it is neither file nor directory, or the other one.
         PodmanError: podman does not tell.
     """
     stat = await container.stat(found)
@@ -158,6 +174,9 @@ async def _require_archivable(container: Container, path: str, found: str) -> No
         raise OutOfReach(
             f"{path} is {stat.special}; only files, directories and links can be fetched"
         )
+    if stat is not None and form is not Form.WHOLE and stat.is_directory is (form is Form.UNPACKED):
+        is_ = "a directory, not a tar archive" if stat.is_directory else "not a directory"
+        raise OutOfReach(f"{path} is {is_}")
 
 
 def _remark(error: Exception, paths: Paths, found: str) -> str:

@@ -34,11 +34,11 @@ def require_no_terminal(what: str) -> None:
         )
 
 
-def place_for(source: str, destination: str) -> Path:
+def place_for(source: str, destination: str, *, replace: bool = False) -> Path:
     """Return where a path of a container is to be here, as `cp` would put it.
 
     Raises:
-        ConfigError: something is there already, or nothing can be there.
+        ConfigError: something is there already that is not to be replaced, or nothing can be there.
     """
     if not destination:
         raise ConfigError("DST: a place has a name")
@@ -46,16 +46,41 @@ def place_for(source: str, destination: str) -> Path:
     try:
         if destination.endswith("/") or place.is_dir():
             place /= posixpath.basename(source)
-        if _is_there(place):
+        if not replace and _is_there(place):
             raise ConfigError(
-                f"{escaped(str(place))} exists already", hint="remove it, or name another place"
+                f"{escaped(str(place))} exists already",
+                hint="remove it, name another place, or say --replace",
             )
+    except OSError as error:
+        raise _unseen(destination, error) from error
+    _require_room(place, destination)
+    return place
+
+
+def directory_for(destination: str) -> Path:
+    """Return the directory here that is to hold something, whether it is there or not.
+
+    Raises:
+        ConfigError: it is something else, or cannot be made.
+    """
+    if not destination:
+        raise ConfigError("DST: a place has a name")
+    place = Path(destination)
+    _require_room(place / STDOUT, destination)
+    return place
+
+
+def _require_room(place: Path, destination: str) -> None:
+    try:
         above = next(above for above in place.absolute().parents if _is_there(above))
     except OSError as error:
-        raise ConfigError(f"DST: {destination!r} cannot be looked at: {error.strerror}") from error
+        raise _unseen(destination, error) from error
     if not above.is_dir():
         raise ConfigError(f"{escaped(str(above))} is not a directory")
-    return place
+
+
+def _unseen(destination: str, error: OSError) -> ConfigError:
+    return ConfigError(f"DST: {destination!r} cannot be looked at: {error.strerror}")
 
 
 def _is_there(path: Path) -> bool:
