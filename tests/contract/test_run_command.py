@@ -1,4 +1,4 @@
-"""`barasync run` on real podman: its image, how its words are read, what it reads on its stdin."""
+"""`barasync run` on real podman: its image, and how its words are read."""
 
 from __future__ import annotations
 

@@ -351,6 +351,34 @@ class Container(ContainerFiles):
                 yield output
 
     @asynccontextmanager
+    async def start_attached_stdin(
+        self,
+        received: Received | None = None,
+        *,
+        before_start: Callable[[], Awaitable[None]] | None = None,
+    ) -> AsyncIterator[Attachment]:
+        """Do as `start_attached` with both directions: what the command prints, and its stdin.
+
+        The container has to be made with `stdin`. Where podman dies meanwhile, or the block is left
+        early, the command reads the end of its stdin, whether all that was sent has come or not.
+
+        Raises:
+            OCIRuntimeError, ProtocolError: as `start_attached`.
+
+        Source: as `start_attached`, with an upgrade.
+        """
+        async with self.attach_stdin() as attachment:
+            if before_start is not None:
+                await before_start()
+            await self.start()
+            output = complete(
+                attachment.output, self.logs, received or Received(), check_end=received is None
+            )
+            async with aclosing(output):
+                attachment.filter(lambda _plain: output)
+                yield attachment
+
+    @asynccontextmanager
     async def remaining_output(
         self, received: Received, *, follow: bool
     ) -> AsyncIterator[AsyncIterator[Chunk]]:

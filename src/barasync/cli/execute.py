@@ -38,6 +38,7 @@ from barasync.config.copies import Copy
 from barasync.engine.admission import capacity, tasks
 from barasync.engine.detached import Detachment
 from barasync.engine.dialogue import Dialogue
+from barasync.engine.feeding import OpenStdin
 from barasync.engine.history import Ended, History, read_history, remember
 from barasync.engine.identity import Identity
 from barasync.engine.image_uses import Uses, using
@@ -91,7 +92,8 @@ class Execution:
     `snapshots` are the names of the images to be made of cells, by ID, and with `keep_failed` one
     is made of each other cell that fails; `reports` are written when the run has ended.
     `needed` are images that have to be there. `detachment` says how containers are to go on after
-    it, if they are. With a `dialogue` it is a shell, whose output is not recorded.
+    it, if they are. With a `dialogue` it is a shell, whose output is not recorded; `stdin` is what
+    the command of a single cell reads.
     """
 
     plan: Plan
@@ -114,6 +116,7 @@ class Execution:
     needed: tuple[NeededImage, ...] = ()
     detachment: Detachment | None = None
     dialogue: Dialogue | None = None
+    stdin: OpenStdin | None = None
 
     @classmethod
     def of(
@@ -322,6 +325,7 @@ def _session(
         gateways_here=connection.rootful,
         detachment=execution.detachment,
         dialogue=execution.dialogue,
+        stdin=execution.stdin,
     )
 
 

@@ -16,8 +16,9 @@ from barasync.cli.option_groups import with_groups
 from barasync.cli.project import find_project
 from barasync.cli.reports import parse_reports
 from barasync.config.copies import parse_copies
+from barasync.errors import ConfigError
 from barasync.matrix.command import Reading
-from barasync.matrix.plan import plan_run
+from barasync.matrix.plan import Plan, plan_run
 
 
 @with_groups
@@ -44,6 +45,10 @@ def run(
             " unless the image has a program of that name.",
         ),
     ] = None,
+    stdin: Annotated[
+        bool,
+        typer.Option("--stdin", "-i", help="Let the command read our stdin, to its end."),
+    ] = False,
     cell: TriedCellOptions,
     copy: options.Copy = None,
     detached: detaching.Asked,
@@ -55,10 +60,14 @@ def run(
     Outside a project (no barasync.toml upwards of here) the working directory stays outside of the
     container, unless --as is given or --workspace says otherwise.
 
+    With --stdin the command reads what comes here; else its stdin is at its end.
+
     With --detach the container goes on after the command has ended, under the name that it prints:
     `barasync container` has what shows and ends it.
     """
     detachment = detaching.detachment_of(detached)
+    if stdin:
+        _require_read_here(cell, detach=detached.detach, background=background is not None)
     copies = parse_copies(copy or ())
     project = find_project(Path.cwd(), define)
     request = request_of_one(project, cell, arch=arch, config=config, needs_files=as_ is not None)
@@ -75,6 +84,8 @@ def run(
                 "--stop-grace": cell.stop_grace is not None,
             },
         )
+    if stdin:
+        plan = _tried_once(plan)
     for note in plan.notes:
         typer.echo(f"note: {note}", err=True)
     reports = parse_reports(asked.report or (), Path.cwd())
@@ -92,5 +103,28 @@ def run(
             reports=reports,
             copies=copies,
             detachment=detachment,
-        )
+        ),
+        stdin=stdin,
     )
+
+
+def _require_read_here(cell: TriedCellOptions, *, detach: bool, background: bool) -> None:
+    """Refuse a stdin that nobody would be here to read, or that would have to be read again."""
+    nobody = "nobody reads here for what goes on without us"
+    for option, given, reason in (
+        ("--detach", detach, nobody),
+        ("--background", background, nobody),
+        ("--retries", bool(cell.retries), "what one attempt has read is gone for the next"),
+    ):
+        if given:
+            raise ConfigError(
+                f"--stdin cannot be had with {option}: {reason}",
+                hint="put what is to be read into a file, and give that with --copy",
+            )
+
+
+def _tried_once(plan: Plan) -> Plan:
+    """Return the plan without what the project says of other attempts."""
+    cells = tuple(replace(cell, settings=replace(cell.settings, retries=0)) for cell in plan.cells)
+    as_command = None if plan.as_command is None else _tried_once(plan.as_command)
+    return replace(plan, cells=cells, as_command=as_command)

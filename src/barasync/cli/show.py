@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from barasync.cli.execute import Executed, Execution, execute
 from barasync.cli.interrupts import Interrupts, finish
+from barasync.cli.own_stdin import OwnStdin
 from barasync.cli.standard_streams import STDIN, STDOUT, CannotWrite
 from barasync.cli.talking import Talking
 from barasync.cli.terminal import (
@@ -65,14 +66,15 @@ def matrix_exit_code(executed: Executed) -> int:
     return executed.result.exit_code
 
 
-def show_single(execution: Execution) -> NoReturn:
-    """Run a plan of one cell whose output and exit code become ours."""
+def show_single(execution: Execution, *, stdin: bool = False) -> NoReturn:
+    """Run a plan of one cell whose output and exit code become ours, with `stdin` ours its own."""
     out, error = channels(execution.environ)
     (cell,) = execution.plan.cells
 
     async def command(interrupts: Interrupts) -> int:
+        own = OwnStdin(Here(interrupts, out, error))
         executed = await execute(
-            execution,
+            replace(execution, stdin=own.pieces) if stdin else execution,
             interrupts,
             notify=error.print,
             audience=lambda directory: consoles(
@@ -82,11 +84,13 @@ def show_single(execution: Execution) -> NoReturn:
             farewell=lambda _executed: (),
         )
         outcome = executed.result.outcomes[cell.id]
-        for line in _last_words(outcome, executed):
+        told = own.exit_code(outcome)
+        for line in _last_words(outcome, executed, left=told is not None):
             error.print(line)
         if outcome.detached is not None:
             out.print(outcome.detached)
-        return _shown(single_exit_code(outcome, executed.result.exit_code), out, error)
+        code = single_exit_code(outcome, executed.result.exit_code) if told is None else told
+        return _shown(code, out, error)
 
     finish(command)
 
@@ -165,15 +169,18 @@ def single_exit_code(outcome: Outcome, run_exit_code: int) -> int:
             return run_exit_code
 
 
-def _last_words(outcome: Outcome, executed: Executed, *, asked: bool = False) -> tuple[str, ...]:
+def _last_words(
+    outcome: Outcome, executed: Executed, *, asked: bool = False, left: bool = False
+) -> tuple[str, ...]:
     """Say what the command could not say itself; nothing where it simply ended.
 
-    A shell that was asked something ends with the exit code of that, whatever it is.
+    A shell that was asked something ends with the exit code of that, whatever it is. Where it was
+    `left` by whoever was here, that is no news.
     """
     lines: list[str] = []
     unclear = {None} if asked else {None, 126, 127}
     by_itself = outcome.status is Status.FAILED and outcome.exit_code not in unclear
-    if not (outcome.passed or by_itself):
+    if not (outcome.passed or by_itself or left):
         lines.append(f"barasync: {outcome.reason}")
         if outcome.hint:
             lines.append(f"  hint: {outcome.hint}")
@@ -186,7 +193,7 @@ def _last_words(outcome: Outcome, executed: Executed, *, asked: bool = False) ->
         *executed.problems,
     ]
     # What ended the run is most often what became of its only cell.
-    if executed.result.problem not in {None, outcome.reason}:
+    if executed.result.problem not in {None, outcome.reason} and not left:
         notes.append(executed.result.problem)
     lines += [f"barasync: {note}" for note in notes]
     return tuple(lines)

@@ -17,6 +17,7 @@ from anyio import CancelScope, get_cancelled_exc_class
 
 from barasync.aiopodman import (
     APIError,
+    Attachment,
     Chunk,
     Conflict,
     Container,
@@ -31,7 +32,9 @@ from barasync.aiopodman import (
     is_as_long_as_its_log,
 )
 from barasync.engine.ending import MonitorLost, NoVerdict, until_ended
+from barasync.engine.feeding import Feed, OpenStdin
 from barasync.engine.gate import Gate
+from barasync.errors import BarasyncError
 
 _DEATH_SECONDS = 10.0
 _SOON_SECONDS = 0.05
@@ -54,7 +57,8 @@ class Drain:
     `gate` bounds how many are started at once. `timeout` and `grace` are in seconds: the
     container's deadline, and what it gets between SIGTERM and SIGKILL, there and when the drain is
     cancelled; `hurry` cuts that short. `before_start` is awaited once the container is initialised;
-    where it raises, the command is not executed.
+    where it raises, the command is not executed. `stdin` is what the command reads, `None` for one
+    without a stdin.
 
     Afterwards `deadline_hit` says that the deadline came and the container was to be killed,
     `terminated` that it took SIGTERM then, `problem` why its output is not complete, `doubt` why
@@ -73,6 +77,7 @@ class Drain:
         gate: Gate,
         hurry: anyio.Event,
         before_start: Callable[[], Awaitable[None]] | None = None,
+        stdin: OpenStdin | None = None,
     ) -> None:
         self.deadline_hit = False
         self.terminated = False
@@ -92,6 +97,9 @@ class Drain:
         self._gate = gate
         self._hurry = hurry
         self._before_start = before_start
+        self._feed = None if stdin is None else Feed(stdin)
+        self._attachment: Attachment | None = None
+        self._unreadable: BarasyncError | None = None
         self._ended = anyio.Event()
         self._reading = CancelScope()
 
@@ -129,13 +137,15 @@ class Drain:
 
         Raises:
             TimeoutError: the container did not end although it was killed.
-            NoVerdict: it has ended, or will not be seen to end, and nobody can tell how.
+            NoVerdict: it has ended, or will not be seen to end, and nobody can tell how; or it was
+                not given all of its stdin.
             PodmanError: podman cannot be asked, or has no such container any more.
         """
         state: ContainerInspect | None = None
         failure: PodmanError | TimeoutError | NoVerdict | None = None
         async with anyio.create_task_group() as group:
             group.start_soon(self._watch)
+            group.start_soon(self._pass_stdin)
             # Whoever cancels us cancels the watcher, which gives the container its grace.
             with CancelScope(shield=True) as self._reading:
                 try:
@@ -146,6 +156,8 @@ class Drain:
             self.seconds = anyio.current_time() - self._began
             group.cancel_scope.cancel()
         await anyio.lowlevel.checkpoint()
+        if self._unreadable is not None and state is None:
+            raise NoVerdict(f"{self._unreadable}; the command was ended") from self._unreadable
         if failure is not None:
             raise failure
         if state is None:
@@ -155,8 +167,23 @@ class Drain:
         return state
 
     async def _attach(self, stack: AsyncExitStack) -> None:
-        attached = self._container.start_attached(self._received, before_start=self._before_start)
-        self._chunks = await stack.enter_async_context(attached)
+        container, before_start = self._container, self._before_start
+        if self._feed is None:
+            attached = container.start_attached(self._received, before_start=before_start)
+            self._chunks = await stack.enter_async_context(attached)
+        else:
+            talked_to = container.start_attached_stdin(self._received, before_start=before_start)
+            self._attachment = await stack.enter_async_context(talked_to)
+            self._chunks = self._attachment.output
+
+    async def _pass_stdin(self) -> None:
+        if self._feed is None or self._attachment is None:
+            return
+        try:
+            await self._feed.into(self._attachment)
+        except BarasyncError as error:
+            self._unreadable = error
+            self._give_up("the command was ended because its stdin cannot be read")
 
     async def _read(self) -> ContainerInspect:
         whole = self._chunks is not None and await self._pump(self._chunks)
@@ -164,6 +191,12 @@ class Drain:
         try:
             state = await self._container.inspect()
             cut = not whole or await self._podman_was_away()
+            if cut and self._feed is not None and self._feed.is_at_stake:
+                await self._complete(follow=False)
+                raise NoVerdict(
+                    "podman broke off the connection to the command, which may not have had all of"
+                    " its stdin"
+                )
             while not state.state.ended:
                 state = await self._next_state(follow=cut)
                 cut = cut or await self._podman_was_away()

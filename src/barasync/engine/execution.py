@@ -102,7 +102,11 @@ def _drain(
     before_start: Callable[[], Awaitable[None]],
 ) -> Drain:
     settings = job.cell.settings
-    make = Drain if session.dialogue is None else partial(Conversation, session.dialogue)
+    make = (
+        partial(Drain, stdin=session.stdin)
+        if session.dialogue is None
+        else partial(Conversation, session.dialogue)
+    )
     return make(
         session.podman,
         container,

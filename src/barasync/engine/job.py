@@ -15,6 +15,7 @@ from barasync.config.volumes import parse_volume
 from barasync.engine.caches import users_label
 from barasync.engine.detached import Detachment, attempt_name
 from barasync.engine.dialogue import Dialogue, with_dialogue
+from barasync.engine.feeding import OpenStdin
 from barasync.engine.gate import Gates
 from barasync.engine.identity import ATTEMPT, CELL, WORKSPACE_MODE
 from barasync.engine.idle import IdleImage
@@ -77,7 +78,8 @@ class Session:
     `host` is a process in that of the service's host; with `gateways_here` this process may listen
     on the gateways of its networks.
     `detachment` says how containers are to go on by themselves, `None` where they end with the run.
-    `dialogue` is for a run of one cell, whose output goes to somebody who answers.
+    `dialogue` is for a run of one cell, whose output goes to somebody who answers. `stdin` is for
+    one as well: what its command reads, while its output is recorded as any other.
     `hurry` is set when nobody wants to wait for the grace of cells any more.
     """
 
@@ -104,6 +106,7 @@ class Session:
     gateways_here: bool = False
     detachment: Detachment | None = None
     dialogue: Dialogue | None = None
+    stdin: OpenStdin | None = None
     hurry: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -152,6 +155,8 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         monitor_stays=cgroup is not None,
         rlimits=session.rlimits,
     )
+    if session.stdin is not None:
+        spec = replace(spec, stdin=True)
     if session.dialogue is not None:
         spec = with_dialogue(spec, session.dialogue)
     spec = beside(spec, job, session.run) if job.services else connected(spec, job)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
@@ -10,13 +9,13 @@ from functools import partial
 from typing import Protocol
 
 import anyio
-from anyio import to_thread
 
 from barasync.aiopodman import Chunk, PodmanError, Stream
 from barasync.cli.terminals.ahead import Ahead
 from barasync.cli.terminals.detach_keys import DetachKeys
 from barasync.cli.terminals.ends import CannotPassOn, End
 from barasync.cli.terminals.here import Here
+from barasync.cli.terminals.pieces import PIECE_BYTES, read_piece
 from barasync.cli.terminals.raw_mode import RawMode, raw_mode
 from barasync.errors import BarasyncError
 from barasync.report.channel import Channel
@@ -25,7 +24,6 @@ from barasync.report.writer import Writer
 Resize = Callable[[int, int], Awaitable[None]]
 """Told the columns and rows that the container's terminal is to have."""
 
-_PIECE_BYTES = 64 * 1024
 # Read ahead of a container that takes nothing, so that the keys that detach are found: more than
 # anybody types.
 _TYPED_BYTES = 1 << 20
@@ -167,7 +165,7 @@ class _Conversation:
 
     async def _read(self, typed: Ahead) -> None:
         """Read our stdin to its end, or to the keys that detach."""
-        while data := await _piece(self._here.stdin):
+        while data := await read_piece(self._here.stdin):
             passed = self._keys.feed(data)
             if passed and not await typed.put(passed):
                 return
@@ -184,7 +182,7 @@ class _Conversation:
 
     async def _send(self, typed: Ahead) -> None:
         """Send what was read; what nobody takes is dropped, and the end of the output is near."""
-        while data := await typed.take(_PIECE_BYTES):
+        while data := await typed.take(PIECE_BYTES):
             try:
                 await self._attachment.send(data)
             except PodmanError:
@@ -232,30 +230,3 @@ def _require_written(channel: Channel, name: str) -> None:
             f"{name} cannot be written: {channel.problem.strerror}",
             hint="what the container printed is not there whole",
         )
-
-
-async def _piece(stdin: int | None) -> bytes | None:
-    """Return some of stdin, nothing at its end, `None` where it was a terminal that hung up."""
-    while stdin is not None:
-        try:
-            await anyio.wait_readable(stdin)
-        except PermissionError:
-            # A file, of which the kernel does not tell when it can be read: always.
-            return await to_thread.run_sync(_read, stdin)
-        try:
-            return _read(stdin)
-        except BlockingIOError:
-            # Somebody else has read it.
-            continue
-    return b""
-
-
-def _read(stdin: int) -> bytes | None:
-    try:
-        return os.read(stdin, _PIECE_BYTES)
-    except BlockingIOError:
-        raise
-    except OSError as error:
-        if error.errno == errno.EIO:
-            return None
-        raise CannotPassOn(f"stdin cannot be read: {error.strerror}") from error
