@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -110,6 +111,58 @@ def test_a_result_stays_where_stdout_takes_nothing(barasync: Barasync) -> None:
 
     ended = barasync("wait", "k")
     assert (ended.code, ended.out) == (0, "out")
+
+
+def until_it_waits(process: int) -> None:
+    """Return once a process waits for a lock of flock(2), as the kernel lists it."""
+    end = time.monotonic() + 50
+    while not any(
+        "->" in line and f" {process} " in line
+        for line in Path("/proc/locks").read_text().splitlines()
+    ):
+        assert time.monotonic() < end, "it never waited"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)]
+)
+def test_whoever_gives_up_waiting_leaves_it_to_others(
+    barasync: Barasync, number: signal.Signals, code: int
+) -> None:
+    entry = begin(barasync.directory, "k")
+    assert entry is not None
+    with barasync.running("wait", "k") as process:
+        until_it_waits(process.pid)
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=50)
+    assert (process.returncode, out) == (code, b"")
+    with barasync.running("wait", "--timeout", "40", "k") as process:
+        until_it_waits(process.pid)
+        entry.end(6)
+        entry.close()
+        assert process.wait(50) == 6
+
+
+def test_the_time_is_up_whoever_has_started_it(barasync: Barasync) -> None:
+    """Signals may be blocked or ignored from the start."""
+    entry = begin(barasync.directory, "k")
+    assert entry is not None
+    script = (
+        "import os, signal, sys; signal.signal(signal.SIGALRM, signal.SIG_IGN);"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM});"
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script, "-m", "barasync", "wait", "--timeout", "0.3", "k"],
+        cwd=barasync.directory,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    entry.close()
+    assert (ended.returncode, ended.stdout) == (124, "")
+    assert "'k' still runs after 0.3 s" in ended.stderr
 
 
 def test_a_reader_who_leaves_changes_nothing_about_the_code(barasync: Barasync) -> None:

@@ -154,6 +154,22 @@ def test_it_goes_on_when_the_session_of_its_caller_is_killed(
             assert (ended.code, ended.out) == (0, "on\n"), ended.err
 
 
+def test_it_goes_on_when_its_terminal_is_closed(
+    barasync: Barasync, busybox: str, meeting: Meeting
+) -> None:
+    words = ("--background=k", busybox, "--", "sh", "-c", f"{MEET}echo $word")
+    with barasync.on_terminal("run", *meeting.volume, *words) as terminal:
+        terminal.expect(b"waits for it")
+        found = PROCESS.search(terminal.output.decode())
+        assert terminal.wait() == 0
+    assert found
+    with surely_ended(int(found[1])):
+        meeting.come()
+        meeting.go()
+        ended = barasync("wait", "k")
+    assert (ended.code, ended.out) == (0, "on\n"), ended.err
+
+
 def test_nothing_of_the_caller_is_held_while_it_runs(
     barasync: Barasync, busybox: str, meeting: Meeting
 ) -> None:

@@ -76,10 +76,11 @@ def _wait(lock: int, seconds: float | None) -> bool:
     if not seconds:
         return False
     signal.signal(signal.SIGALRM, _give_up)
+    # Whoever has started us may have had it blocked.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
     try:
         signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_SECONDS)
         fcntl.flock(lock, fcntl.LOCK_SH)
-        signal.signal(signal.SIGALRM, signal.SIG_IGN)
     except TimeoutError:
         return False
     finally:
