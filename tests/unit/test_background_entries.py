@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import random
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
@@ -159,6 +162,42 @@ def test_two_who_wait_may_both_have_it(project: Path) -> None:
     ):
         assert read(first) == read(second) == (4, b"out", b"")
     assert entries_of(project) == ()
+
+
+def test_whoever_comes_in_between_each_result_is_whole_and_of_one_run(project: Path) -> None:
+    """Four begin, take and remove what there is of two keys, in any order."""
+
+    def work(seed: int) -> int:
+        chosen, took = random.Random(seed), 0
+        for number in range(120):
+            key = chosen.choice("ab")
+            match chosen.choice("bbttc"):
+                case "b":
+                    entry = begin(project, key)
+                    if entry is not None:
+                        said = b"%d-%d" % (seed, number)
+                        os.write(entry.stdout, said)
+                        os.write(entry.stderr, said)
+                        if chosen.random() < 0.8:
+                            entry.end(len(said))
+                        entry.close()
+                case "t":
+                    with suppress(ConfigError), awaited(project, key) as lock:
+                        fcntl.flock(lock, fcntl.LOCK_SH)
+                        with taken(project, key, lock) as result:
+                            code, out, err = read(result)
+                        assert out
+                        assert out == err
+                        assert code in {None, len(out)}
+                        took += 1
+                case _:
+                    for each in entries_of(project):
+                        if each.state is State.KILLED:
+                            remove(each)
+        return took
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(work, range(4)))
 
 
 def test_a_key_nearly_right_is_told(project: Path) -> None:
