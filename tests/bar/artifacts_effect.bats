@@ -22,6 +22,13 @@ state() {
     podman container inspect --format '{{.State.Status}}' "$box"
 }
 
+@test "podman_artifact_dir: is a directory, and files of a container come there" {
+    box 'mkdir /out && echo one >/out/a'
+    try in_rule 'podman_artifact_fetch "$1" /out/a "$(podman_artifact_dir "to here")/"' "$box"
+    assert_code 0
+    assert_equal "$(cat "to here/a")" one
+}
+
 @test "podman_artifact_mount: what a container writes to /artifacts is here" {
     podman_volume=$(in_rule 'podman_artifact_mount "out dir"')
     box 'echo written >/artifacts/file' --volume "$podman_volume"
@@ -29,9 +36,79 @@ state() {
 }
 
 @test "podman_artifact_mount: podman_run takes it as --volume" {
-    try in_rule 'podman_run "$1" --volume "$(podman_artifact_mount out)" sh -c "echo written >/artifacts/file"' "$BUSYBOX"
+    try in_rule 'podman_run --no-stdin "$1" --volume "$(podman_artifact_mount out)" sh -c "echo written >/artifacts/file"' "$BUSYBOX"
     assert_code 0
     assert_equal "$(cat out/file)" written
+}
+
+@test "podman_artifact_fetch: a file arrives, and again in the place of the old one" {
+    box 'mkdir /out && echo new >"/out/a b"'
+    echo old >got
+    try in_rule 'podman_artifact_fetch "$1" "/out/a b" got' "$box"
+    assert_code 0
+    assert_equal "$(cat got)" new
+    try in_rule 'podman_artifact_fetch "$1" "/out/a b" got' "$box"
+    assert_code 0
+    assert_equal "$(cat got)" new
+}
+
+@test "podman_artifact_fetch: a directory replaces the old one whole, without links that lead out" {
+    box 'mkdir -p /out/sub && seq 100000 >/out/sub/numbers && ln -s ../../etc/passwd /out/evil && ln -s sub/numbers /out/good'
+    mkdir -p got/out && echo old >got/out/stale
+    try in_rule 'podman_artifact_fetch "$1" /out got/' "$box"
+    assert_code 0
+    assert_equal "$(sha256sum <got/out/sub/numbers)" "$(seq 100000 | sha256sum)"
+    cmp got/out/good got/out/sub/numbers
+    [[ ! -e got/out/stale && ! -L got/out/evil ]]
+    assert_matches "$stderr" "*evil*"
+}
+
+@test "podman_artifact_fetch: what is not there is an error and changes nothing" {
+    box true
+    echo old >got
+    try in_rule 'podman_artifact_fetch "$1" /nothing got' "$box"
+    assert_code 1
+    assert_equal "$(cat got)" old
+    try in_rule 'podman_artifact_fetch "$1" relative got' "$box"
+    assert_code 2
+}
+
+@test "podman_artifact_extract_all: all of /artifacts is in the directory itself" {
+    box 'mkdir -p /artifacts/sub && echo 1 >/artifacts/a && echo 2 >/artifacts/sub/.b'
+    try in_rule 'podman_artifact_extract_all "$1" out' "$box"
+    assert_code 0
+    assert_equal "$(cat out/a out/sub/.b)" $'1\n2'
+    [[ ! -e out/artifacts ]]
+}
+
+@test "podman_artifact_fetch_tarball: the members of an archive arrive" {
+    box 'mkdir /w && cd /w && seq 1000 >numbers && tar -cf /plain.tar numbers && gzip -c /plain.tar >/plain.tar.gz'
+    try in_rule 'podman_artifact_fetch_tarball "$1" /plain.tar plain && podman_artifact_fetch_tarball "$1" /plain.tar.gz packed' "$box"
+    assert_code 0
+    assert_equal "$(sha256sum <plain/numbers)" "$(seq 1000 | sha256sum)"
+    assert_equal "$(sha256sum <packed/numbers)" "$(seq 1000 | sha256sum)"
+}
+
+@test "podman_artifact_fetch_tarball: a member that leads out is left out and named" {
+    mkdir in to
+    echo good >in/good
+    echo evil >evil
+    tar --create --absolute-names --file evil.tar --directory in good ../evil
+    rm evil
+    podman create --name "$box" "$BUSYBOX" true
+    podman cp evil.tar "$box:/evil.tar"
+    try in_rule 'podman_artifact_fetch_tarball "$1" /evil.tar to/out' "$box"
+    assert_equal "$(cat to/out/good)" good
+    assert_matches "$stderr" "*../evil*"
+    [[ ! -e to/evil && ! -e to/out/evil ]]
+}
+
+@test "podman_artifact_fetch_tarball: what is no archive is an error and changes nothing" {
+    box 'seq 1000 >/no.tar'
+    mkdir out && echo old >out/file
+    try in_rule 'podman_artifact_fetch_tarball "$1" /no.tar out' "$box"
+    assert_code 1
+    assert_equal "$(ls -A out) $(cat out/file)" "file old"
 }
 
 @test "podman_container_export: the archive has the container's files, to a file and to stdout" {

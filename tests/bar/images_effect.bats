@@ -53,6 +53,14 @@ id_of() {
     assert_equal "$(inside bar-test:copy program)" executed
 }
 
+@test "podman_image_copy: a name that would be a pattern is refused" {
+    : >'a*b'
+    try in_rule 'podman_image_from "$1" && podman_image_copy "a*b" /file && podman_image_tag bar-test:pattern' "$BUSYBOX"
+    assert_code 2
+    assert_matches "$stderr" "*a\*b*"
+    run ! podman image exists bar-test:pattern
+}
+
 @test "podman_image_env: a value is literal in a container" {
     try in_rule '
         podman_image_from "$1"
@@ -134,17 +142,41 @@ id_of() {
     assert_equal "$(inside bar-test:file cat /mark /done)" $'seen\ndone'
 }
 
-@test "podman_containerfile_from: podman_containerfile_run: podman_containerfile_copy: podman_containerfile_env: podman_containerfile_workdir: podman_containerfile_build: the same image" {
-    echo copied >file
-    try in_rule '
-        podman_containerfile_from "$1"
-        podman_containerfile_run "echo ran >/ran"
-        podman_containerfile_copy file /copied
-        podman_containerfile_env A "b c"
-        podman_containerfile_workdir /w
-        podman_containerfile_build bar-test:alias' "$BUSYBOX"
+@test "podman_containerfile_from: begins a definition" {
+    try in_rule 'podman_containerfile_from "$1" && podman_image_tag bar-test:from' "$BUSYBOX"
     assert_code 0
-    assert_equal "$(inside bar-test:alias sh -c 'cat /ran /copied; echo $A; pwd')" $'ran\ncopied\nb c\n/w'
+    assert_equal "$(id_of bar-test:from)" "$(id_of "$BUSYBOX")"
+}
+
+@test "podman_containerfile_run: adds a command" {
+    try in_rule 'podman_image_from "$1" && podman_containerfile_run "echo ran >/ran" && podman_image_tag bar-test:ran' "$BUSYBOX"
+    assert_code 0
+    assert_equal "$(inside bar-test:ran cat /ran)" ran
+}
+
+@test "podman_containerfile_copy: adds a file" {
+    echo copied >file
+    try in_rule 'podman_image_from "$1" && podman_containerfile_copy file /opt/ && podman_image_tag bar-test:file' "$BUSYBOX"
+    assert_code 0
+    assert_equal "$(inside bar-test:file cat /opt/file)" copied
+}
+
+@test "podman_containerfile_env: adds a variable" {
+    try in_rule 'podman_image_from "$1" && podman_containerfile_env A "b c" && podman_image_tag bar-test:variable' "$BUSYBOX"
+    assert_code 0
+    assert_equal "$(inside bar-test:variable sh -c 'echo "$A"')" "b c"
+}
+
+@test "podman_containerfile_workdir: sets the working directory" {
+    try in_rule 'podman_image_from "$1" && podman_containerfile_workdir /w && podman_image_tag bar-test:directory' "$BUSYBOX"
+    assert_code 0
+    assert_equal "$(inside bar-test:directory pwd)" /w
+}
+
+@test "podman_containerfile_build: makes what is defined" {
+    try in_rule 'podman_image_from "$1" && podman_image_run "echo made >/made" && podman_containerfile_build bar-test:made' "$BUSYBOX"
+    assert_code 0
+    assert_equal "$(inside bar-test:made cat /made)" made
 }
 
 @test "podman_image_layer_base: both names are one image" {
@@ -185,7 +217,23 @@ id_of() {
     cmp <(inside bar-test:bar cat /usr/local/share/bar/Bar.d/linked) Bar.d/mark
     mkdir elsewhere
     printf '%s\n' 'require mark' "rule t: -- 'mark_said \"\$1\"'" >elsewhere/Barf
-    assert_equal "$(inside --volume "$PWD/elsewhere:/workspace" bar-test:bar bar t it 2>/dev/null)" "a module said it"
+    assert_equal "$(inside --volume "$PWD/elsewhere:/workspace" bar-test:bar bar Barf t it 2>/dev/null)" "a module said it"
+}
+
+@test "podman_layer_bar: a rule runs under the image's bar, or under that of the project where it has one" {
+    try in_rule 'podman_layer_bar bar-test:rules "$1"' "$BASH_IMAGE"
+    assert_code 0
+    mkdir elsewhere
+    cp -r Bar.d elsewhere/
+    printf '%s\n' "rule t: -- 'echo \"ran \$1\"'" >elsewhere/Barf
+    try in_rule 'cd elsewhere && podman_run --no-stdin bar-test:rules t it'
+    assert_code 0
+    assert_equal "$output" "ran it"
+    sed '1a echo its own bar' bar >elsewhere/bar
+    chmod 755 elsewhere/bar
+    try in_rule 'cd elsewhere && podman_run --no-stdin bar-test:rules t it'
+    assert_code 0
+    assert_equal "$output" $'its own bar\nran it'
 }
 
 @test "podman_layer_bar: the same bar is not copied again" {
