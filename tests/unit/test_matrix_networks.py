@@ -9,7 +9,8 @@ import pytest
 from barasync.config.capabilities import LIFTING
 from barasync.config.load import parse as parse_document
 from barasync.config.origin import Origin
-from barasync.config.policies import PRESETS, Preset
+from barasync.config.policies import PRESETS, Preset, PublishedPort
+from barasync.config.publishing import parse_publish
 from barasync.config.schema import CellTable
 from barasync.errors import ConfigError
 from barasync.matrix.plan import Plan, Request, plan, plan_run
@@ -232,3 +233,43 @@ def test_cells_do_not_clash_over_ports_that_are_two(ports: str, others: str) -> 
 
 def test_a_cell_that_is_not_selected_takes_no_port() -> None:
     assert len(planned(published("8080:80"), select=("*-b",)).cells) == 1
+
+
+# Ports of the command line
+
+
+def test_every_cell_publishes_the_ports_of_the_command_line_whatever_its_network() -> None:
+    text = FILE + '[matrix]\nconfig = ["a", "b"]\n[config.a]\nnetwork = "local"\n'
+
+    cells = planned(text, publish=parse_publish(["80"])).cells
+
+    assert [cell.policy and cell.policy.name for cell in cells] == ["local", "build"]
+    assert [cell.policy and cell.policy.ports for cell in cells] == [(PublishedPort(80),)] * 2
+    assert PRESETS["local"].ports == ()
+
+
+@pytest.mark.parametrize("network", ["none", "bridge", "host"])
+def test_ports_are_not_published_where_no_policy_would_let_them_in(network: str) -> None:
+    ports = parse_publish(["8080:80"])
+
+    error = problem(FILE, network, publish=ports, allow_host_network=True)
+
+    assert str(error) == (
+        f"--publish 8080:80: cell amd64 has podman's network '{network}', and publishes no ports"
+    )
+    assert "--network private" in (error.hint or "")
+
+
+def test_one_port_of_the_host_is_for_one_cell() -> None:
+    text = FILE + '[matrix]\nconfig = ["a", "b"]\n'
+
+    error = problem(text, publish=parse_publish(["8080:80"]))
+
+    assert str(error) == (
+        "--publish 8080:80: the cells amd64-a and amd64-b would both have 8080/tcp of the host, by"
+        " the network 'build'"
+    )
+    assert error.hint == (
+        'leave the host\'s port out ("80"), and each cell gets one that is free, or --select one'
+        " cell"
+    )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET, structs
 
 from barasync.cli import options
+from barasync.config.publishing import parse_publish
 from barasync.config.schema import CellTable, WorkspaceMode
 from barasync.images.freshness import Freshness
 from barasync.matrix.plan import Request
@@ -34,6 +35,7 @@ class CellOptions:
     pids: options.Pids = None
     network: options.Network = None
     allow_host_network: options.AllowHostNetwork = False
+    publish: options.Publish = None
     cap_add: options.CapAdd = None
     env: options.Env = None
     secret: options.Secret = None
@@ -145,6 +147,7 @@ def request_of(project: Project, cell: CellOptions) -> Request:
         environ=os.environ,
         allow_host_network=cell.allow_host_network,
         in_project=project.has_file,
+        publish=parse_publish(cell.publish or ()),
     )
 
 

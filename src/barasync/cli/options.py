@@ -148,6 +148,17 @@ AllowHostNetwork = Annotated[
         rich_help_panel=_CELL,
     ),
 ]
+Publish = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--publish",
+        "-p",
+        help="A port that is reached through one of this host; through one that is free, without"
+        " HOST. Repeatable.",
+        metavar="[ADDR:][HOST:]CONTAINER[/PROTO]",
+        rich_help_panel=_CELL,
+    ),
+]
 CapAdd = Annotated[
     list[str] | None,
     typer.Option(

@@ -79,13 +79,15 @@ class Destination:
 class PublishedPort:
     """A port of a cell that is reached through a port of the host; 0 for one that is free then.
 
-    `address` is that of the host on which it is, `None` for all of them.
+    `address` is that of the host on which it is, `None` for all of them. `where` is the option that
+    it is of, empty for an entry of the policy's own table.
     """
 
     container: int
     host: int = 0
     protocol: Protocol = Protocol.TCP
     address: Address | None = None
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

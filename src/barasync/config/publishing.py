@@ -5,13 +5,17 @@ Source: podman-run(1), "--publish", without its ranges.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import IPv6Address
 
 from barasync.config.bounds import BadValue
 from barasync.config.destinations import parse_address, port_number
-from barasync.config.policies import Address, Protocol, PublishedPort
+from barasync.config.policies import Address, Policy, Protocol, PublishedPort
 from barasync.config.spelling import did_you_mean
+from barasync.errors import ConfigError
 
+_OPTION = "--publish"
 _FORMS = "'8080:80', '127.0.0.1:8080:80/udp', '[::1]::80' or '80', for a port of the host's choice"
 _PROTOCOLS = (Protocol.TCP.value, Protocol.UDP.value)
 
@@ -44,6 +48,39 @@ def parse_published(text: str) -> PublishedPort:
         protocol=Protocol(protocol or Protocol.TCP),
         address=_address(parts[0], text) if has_address else None,
     )
+
+
+def parse_publish(texts: Sequence[str]) -> tuple[PublishedPort, ...]:
+    """Return the ports that options `--publish` ask for.
+
+    Raises:
+        ConfigError: one of them is not written like that.
+    """
+    ports = []
+    for text in texts:
+        try:
+            ports.append(replace(parse_published(text), where=f"{_OPTION} {text}"))
+        except BadValue as error:
+            raise ConfigError(f"{_OPTION}: {error}", hint=error.hint) from None
+    return tuple(ports)
+
+
+def published(policy: Policy, ports: Sequence[PublishedPort]) -> Policy:
+    """Return a policy that publishes ports besides its own.
+
+    Raises:
+        ConfigError: one of them is published already, or takes the port of the host of another.
+    """
+    for index, port in enumerate(ports):
+        for other in (*policy.ports, *ports[:index]):
+            if port == other or clash(port, other):
+                whose = other.where or f"the network '{policy.name}'"
+                what = f"{where(other)} of the host" if other.host else "the same"
+                raise ConfigError(
+                    f"{port.where}: {whose} has {what} already",
+                    hint="leave one of them out, or the port of the host out of one",
+                )
+    return replace(policy, ports=(*policy.ports, *ports)) if ports else policy
 
 
 def clash(one: PublishedPort, other: PublishedPort) -> bool:

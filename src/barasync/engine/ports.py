@@ -20,12 +20,12 @@ def require_ports(policies: Iterable[Policy]) -> None:
     choose itself is free.
 
     Raises:
-        EngineUnavailable: one is in use, or cannot be used; the message begins with file and key.
+        EngineUnavailable: one is in use, or cannot be used; the message begins with its key.
     """
     for policy in policies:
         for index, port in enumerate(policy.ports):
             if port.host:
-                _require(port, f"{policy.where}.ports[{index}]")
+                _require(port, port.where or f"{policy.where}.ports[{index}]")
 
 
 def where(published: Mapping[str, Iterable[HostPort]]) -> dict[str, tuple[str, ...]]:

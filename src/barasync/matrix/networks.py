@@ -54,10 +54,11 @@ def _refuse_clash(cell: Cell, taken: list[tuple[PublishedPort, str, str]]) -> No
         for other, holder, its_network in taken:
             if clash(port, other):
                 networks = " and ".join(f"'{name}'" for name in sorted({its_network, network}))
+                said = "" if port.where else " of `ports`"
                 raise ConfigError(
-                    f"{cell.provenance['network']}: the cells {holder} and {cell.id} would both"
-                    f" have {where(port)} of the host, by the network {networks}",
-                    hint=f'leave the host\'s port out of `ports` ("{port.container}"), and each'
+                    f"{port.where or cell.provenance['network']}: the cells {holder} and {cell.id}"
+                    f" would both have {where(port)} of the host, by the network {networks}",
+                    hint=f'leave the host\'s port out{said} ("{port.container}"), and each'
                     " cell gets one that is free, or --select one cell",
                 )
     taken.extend((port, cell.id, network) for port in cell.policy.ports if port.host)

@@ -22,7 +22,8 @@ from barasync.config.layers import (
 )
 from barasync.config.networks import check_network, parse_policies
 from barasync.config.origin import Origin
-from barasync.config.policies import Policy
+from barasync.config.policies import Policy, PublishedPort
+from barasync.config.publishing import published
 from barasync.config.schema import WORKSPACE, CellTable, Document, WorkspaceMode
 from barasync.config.spelling import did_you_mean
 from barasync.config.values import SETTINGS, check_config_name
@@ -56,9 +57,10 @@ class Request:
     `in_project` whether a file was: without one there are no cells that have names. `options`
     holds the settings of the command line, whose relative paths start at the absolute `directory`;
     `environ` is the environment. `arch` and `config` are the values of those options as they were
-    given, `a,b` in one or repeated; `select` and `exclude` are globs. Only with
-    `allow_host_network` may a cell have the network of the host. Of a matrix `rules` are those that
-    have a cell each, instead of `rule`, and `repeat` says how often each cell is there.
+    given, `a,b` in one or repeated; `select` and `exclude` are globs. `publish` are ports that
+    cells publish besides those of their networks. Only with `allow_host_network` may a cell have
+    the network of the host. Of a matrix `rules` are those that have a cell each, instead of `rule`,
+    and `repeat` says how often each cell is there.
     """
 
     native: Platform
@@ -77,6 +79,7 @@ class Request:
     repeat: int | None = None
     allow_host_network: bool = False
     in_project: bool = True
+    publish: tuple[PublishedPort, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,6 +301,7 @@ class _Settings:
         if words is not None:
             self._heed(words)
         self._policies = parse_policies(document, request.origin)
+        self._publish = request.publish
         for layer in self._above:
             if "network" in layer.values:
                 check_network(layer.values["network"], self._policies, layer.place("network"))
@@ -334,10 +338,22 @@ class _Settings:
             config=one.config,
             settings=folded.settings,
             provenance=folded.provenance,
-            policy=self._policies.get(folded.settings.network),
+            policy=self._policy(name, folded.settings.network),
             rule=one.rule,
             repetition=one.repetition,
         )
+
+    def _policy(self, name: str, network: str) -> Policy | None:
+        policy = self._policies.get(network)
+        if policy is not None:
+            return published(policy, self._publish)
+        if self._publish:
+            raise ConfigError(
+                f"{self._publish[0].where}: cell {name} has podman's network '{network}', and"
+                " publishes no ports",
+                hint="give it a preset or a table of the file as its network: --network private",
+            )
+        return None
 
     def _between(self, one: Combination) -> Iterable[Layer]:
         if one.config in self._document.config:
