@@ -54,3 +54,19 @@ def test_every_command_that_takes_settings_refuses_a_mistake_before_anything_els
     assert (ended.code, ended.out) == (2, "")
     assert "--define network.web.alow: unknown key; did you mean 'allow'?" in ended.err
     assert "allowed here: allow, base," in ended.err
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("pubic", 2, "--network: there is no network 'pubic'; did you mean 'public'?"),
+        ("corp", 4, "podman cannot be reached"),
+    ],
+)
+def test_a_network_that_only_podman_may_know_is_told_from_one_that_is_misspelt(
+    barasync: Barasync, name: str, code: int, said: str
+) -> None:
+    ended = barasync("run", f"--network={name}", "x", "--", "true")
+
+    assert (ended.code, ended.out) == (code, "")
+    assert said in ended.err

@@ -215,7 +215,6 @@ def test_the_place_of_a_setting_is_the_option_or_the_file(tmp_path: Path) -> Non
         ("images.i.env.A=1", "--define images.i: the image has nothing to begin with", "`from`"),
         ("network.public.allow=80/tcp", "--define network.public: the network 'public' is a", ""),
         ("network.n.allow=80", "--define network.n.allow: ", ""),
-        ("config.a.network=none-such", "--define config.a.network: there is no network", ""),
         ("config.a.volumes=x", "--define config.a.volumes: 'x' is not a volume", ""),
     ],
 )

@@ -28,7 +28,8 @@ base = "isolated"
 """
 HINT = (
     "there are the presets public, private, local, isolated, podman's none, bridge, host, and this"
-    " project's own build, tests; [network.NAME] declares one"
+    " project's own build, tests; [network.NAME] declares one, `barasync network create NAME` makes"
+    " one"
 )
 
 

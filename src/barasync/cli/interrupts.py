@@ -5,9 +5,10 @@ from __future__ import annotations
 import gc
 import signal
 import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import anyio
 import typer
@@ -20,6 +21,8 @@ Handler = Callable[[int], None]
 """Called with the number of signals so far, from 1; all that come of a terminal's end are one."""
 
 _BYTES = 256
+_THREAD_SECONDS = 5.0
+T = TypeVar("T")
 
 
 class Interrupts:
@@ -132,3 +135,29 @@ def finish(command: Callable[[Interrupts], Awaitable[int]]) -> NoReturn:
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
     raise typer.Exit(code)
+
+
+def answer_of(question: Callable[[], Awaitable[T]]) -> T:
+    """Run an async question to its answer, before the work of the command, and leave no thread.
+
+    Raises:
+        typer.Exit: with 130, a signal ended the command before there was an answer.
+    """
+    answers: list[T] = []
+    before = set(threading.enumerate())
+
+    async def with_signals(signals: socket.socket) -> None:
+        async with interruptible(signals):
+            answers.append(await question())
+
+    with noted() as signals:
+        try:
+            anyio.run(with_signals, signals)
+        finally:
+            take_as_ctrl_c()
+    # Those of anyio end by themselves, after the event loop.
+    for thread in set(threading.enumerate()) - before:
+        thread.join(_THREAD_SECONDS)
+    if not answers:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    return answers[0]

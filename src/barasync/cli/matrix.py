@@ -17,6 +17,7 @@ from barasync.cli.cell_options import RecordedRunOptions, TriedCellOptions, requ
 from barasync.cli.option_groups import with_groups
 from barasync.cli.project import Project, find_project
 from barasync.cli.reports import parse_reports
+from barasync.cli.service_networks import with_networks
 from barasync.matrix.listing import COLUMNS, as_data, as_rows
 from barasync.matrix.plan import Plan
 from barasync.matrix.plan import plan as make_plan
@@ -94,6 +95,7 @@ def matrix(
     With --rule-each the words are rules, and each has a cell of its own in every combination.
     """
     project = find_project(Path.cwd(), define)
+    project = with_networks(project, cell.network, url=asked.url, environ=os.environ)
     request = request_of(project, cell)
     plan = make_plan(
         replace(

@@ -10,6 +10,7 @@ import typer
 from barasync.cli import options
 from barasync.cli.commands import group_of
 from barasync.cli.list_forms import Names, require_one_form
+from barasync.config.policies import Preset
 
 _COMMANDS = {
     "create": "barasync.cli.network:create",
@@ -58,13 +59,22 @@ def create(
     no_dns: Annotated[
         bool, typer.Option("--no-dns", help="Without the names of its containers.")
     ] = False,
+    preset: Annotated[
+        Preset | None,
+        typer.Option(
+            "--preset", help="What cells with `--network NAME` reach; private by default."
+        ),
+    ] = None,
     label: Annotated[
         list[str] | None,
         typer.Option("--label", help="A label of it. Repeatable.", metavar="NAME=VALUE"),
     ] = None,
     url: options.Url = None,
 ) -> None:
-    """Make a bridge network of podman's that stays until it is removed; a table can `join` it."""
+    """Make a bridge network of podman's that stays until it is removed.
+
+    `--network NAME` puts cells on it, and a table can `join` it.
+    """
     from barasync.cli.interrupts import finish  # noqa: PLC0415 - keeps `--help` quick
     from barasync.cli.network_create import create_network, wanted  # noqa: PLC0415 - likewise
 
@@ -73,6 +83,7 @@ def create(
         subnets=subnet or (),
         gateways=gateway or (),
         labels=label or (),
+        preset=preset,
         internal=internal,
         ipv6=ipv6,
         dns=not no_dns,

@@ -10,8 +10,9 @@ import typer
 
 from barasync.aiopodman import Conflict, InvalidName, NetworkInspect, NotFound, Podman
 from barasync.cli.connect import connect
+from barasync.config.policies import Preset
 from barasync.config.spelling import did_you_mean
-from barasync.engine.identity import MADE, RUN
+from barasync.engine.identity import MADE, PRESET, RUN
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK, ConfigError
 
 _COLUMNS = ("NAME", "SUBNETS", "INTERFACE", "MADE BY")
@@ -71,6 +72,7 @@ async def show_network(
         "name": network.name,
         "ID": network.id,
         "made by": _maker(network),
+        "preset": _preset(network) or "",
         "interface": network.interface,
         "subnets": ", ".join(
             f"{subnet.subnet} (gateway {subnet.gateway})" for subnet in network.subnets
@@ -173,6 +175,11 @@ def _maker(network: NetworkInspect) -> str:
     return "barasync" if MADE in network.labels else "others"
 
 
+def _preset(network: NetworkInspect) -> str | None:
+    """Return what cells have that are put on it by its name; `None` for a network of others."""
+    return network.labels.get(PRESET, Preset.PRIVATE.value) if MADE in network.labels else None
+
+
 def _as_data(network: NetworkInspect) -> dict[str, object]:
     return {
         "name": network.name,
@@ -185,5 +192,6 @@ def _as_data(network: NetworkInspect) -> dict[str, object]:
         "ipv6": network.ipv6_enabled,
         "dns": network.dns_enabled,
         "made_by": _maker(network),
+        "preset": _preset(network),
         "labels": network.labels,
     }

@@ -15,8 +15,8 @@ from barasync.cli.options import parse_pairs
 from barasync.config.bounds import BadValue
 from barasync.config.destinations import parse_address
 from barasync.config.network_values import parse_network_name, parse_subnets
-from barasync.config.policies import MODES, PRESETS, Address, Range
-from barasync.engine.identity import MADE, OWNER
+from barasync.config.policies import ALONE, MODES, PRESETS, Address, Preset, Range
+from barasync.engine.identity import MADE, OWNER, PRESET
 from barasync.engine.subnets import overlapping
 from barasync.errors import EXIT_OK, ConfigError, EngineUnavailable
 from barasync.networks.interface import interface_name
@@ -32,6 +32,7 @@ class Wanted:
     internal: bool
     ipv6: bool
     dns: bool
+    preset: Preset | None = None
 
 
 def wanted(
@@ -43,6 +44,7 @@ def wanted(
     internal: bool,
     ipv6: bool,
     dns: bool,
+    preset: Preset | None = None,
 ) -> Wanted:
     """Return what the words of the command line ask for.
 
@@ -53,7 +55,12 @@ def wanted(
     if name.lower() in known:
         raise ConfigError(
             f"NAME: '{name}' is what cells call a preset, or a mode of podman's",
-            hint="take another name; for a preset each run makes a network of its own",
+            hint="take another name; --preset says what cells on it reach",
+        )
+    if internal and preset is Preset.PUBLIC:
+        raise ConfigError(
+            "--internal: such a network has no way to what the preset 'public' allows",
+            hint="leave one of them out",
         )
     option = "NAME"
     try:
@@ -66,6 +73,7 @@ def wanted(
         name=name,
         subnets=_with_gateways(ranges, gateways),
         labels=_labels(labels),
+        preset=preset,
         internal=internal,
         ipv6=ipv6,
         dns=dns,
@@ -133,13 +141,20 @@ async def create_network(network: Wanted, *, url: str | None, environ: Mapping[s
                 hint="name some with --subnet, or remove networks: `barasync network list`",
             ) from error
     typer.echo(f"{made.name}: made, {subnets_of(made)}")
+    if network.preset in ALONE:
+        typer.echo(
+            f"note: cells with --network {made.name} have no interface for the preset"
+            f" '{network.preset}', and are not on the network; those of a table that joins it are",
+            err=True,
+        )
     return EXIT_OK
 
 
 async def _create(podman: Podman, network: Wanted) -> NetworkInspect:
+    preset = {} if network.preset is None else {PRESET: network.preset.value}
     return await podman.networks.create(
         network.name,
-        labels={MADE: "network create", **network.labels},
+        labels={MADE: "network create", **preset, **network.labels},
         subnets=[
             Subnet(subnet=str(subnet), gateway="" if gateway is None else str(gateway))
             for subnet, gateway in network.subnets

@@ -134,8 +134,8 @@ Network = Annotated[
     str | None,
     typer.Option(
         "--network",
-        help="private by default; public, local, isolated, one of the file's, none or bridge:"
-        " `barasync network show NAME` says what each lets through.",
+        help="private by default; public, local, isolated, one of the file's, one that `network"
+        " create` made, none or bridge: `barasync network show NAME` says what each lets through.",
         metavar="NAME",
         rich_help_panel=_CELL,
     ),

@@ -15,6 +15,7 @@ from barasync.cli.cell_options import RecordedRunOptions, TriedCellOptions, requ
 from barasync.cli.option_groups import with_groups
 from barasync.cli.project import find_project
 from barasync.cli.reports import parse_reports
+from barasync.cli.service_networks import with_networks
 from barasync.config.copies import parse_copies
 from barasync.errors import ConfigError
 from barasync.matrix.command import Reading
@@ -70,6 +71,7 @@ def run(
         _require_read_here(cell, detach=detached.detach, background=background is not None)
     copies = parse_copies(copy or ())
     project = find_project(Path.cwd(), define)
+    project = with_networks(project, cell.network, url=asked.url, environ=os.environ)
     request = request_of_one(project, cell, arch=arch, config=config, needs_files=as_ is not None)
     plan = plan_run(request, image, tuple(command or ()), as_ or Reading.COMMAND)
     if detachment is not None:

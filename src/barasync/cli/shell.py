@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,11 +15,12 @@ from barasync.cli import options
 from barasync.cli.cell_options import CellOptions, RunOptions, request_of, request_of_one
 from barasync.cli.option_groups import with_groups
 from barasync.cli.project import Project, find_project
+from barasync.cli.service_networks import with_networks
 from barasync.config.copies import parse_copies
 from barasync.errors import ConfigError
 from barasync.images.freshness import Freshness
 from barasync.matrix.axes import Combination
-from barasync.matrix.plan import Plan, Request, plan_kept, plan_shell
+from barasync.matrix.plan import Plan, plan_kept, plan_shell
 
 if TYPE_CHECKING:
     from barasync.images.kept import NeededImage
@@ -62,6 +65,7 @@ def shell(
     """
     copies = parse_copies(copy or ())
     project = find_project(Path.cwd(), define)
+    networks = partial(with_networks, network=cell.network, url=asked.url, environ=os.environ)
     words = tuple(command or ())
     needed: tuple[NeededImage, ...] = ()
     if from_failed is not None:
@@ -72,10 +76,10 @@ def shell(
             )
         # The first word after -- is no cell then.
         words = words if name is None else (name, *words)
-        plan, needed = _plan_failed(request_of(project, cell), project, from_failed, words)
+        plan, needed = _plan_failed(project, cell, networks, from_failed, words)
         asked = replace(asked, pull=Freshness.NEVER)
     elif name is not None:
-        request = request_of_one(project, cell, arch=arch, config=config)
+        request = request_of_one(networks(project), cell, arch=arch, config=config)
         plan = plan_shell(request, name, words)
     else:
         raise ConfigError(
@@ -96,9 +100,15 @@ def shell(
 
 
 def _plan_failed(
-    request: Request, project: Project, failed: tuple[str, str], command: tuple[str, ...]
+    project: Project,
+    cell: CellOptions,
+    networks: Callable[..., Project],
+    failed: tuple[str, str],
+    command: tuple[str, ...],
 ) -> tuple[Plan, tuple[NeededImage, ...]]:
     """Return the plan of a shell in what is kept of a failed cell, and the images that takes.
+
+    `networks` is `with_networks`, which has to know the network that the cell had.
 
     Raises:
         ConfigError: nothing is.
@@ -109,6 +119,7 @@ def _plan_failed(
     from barasync.report.kept import find_kept  # noqa: PLC0415 - as said
 
     kept = find_kept(runs_directory(project.directory), *failed)
+    request = request_of(networks(project, kept=kept.settings.network), cell)
     one = Combination(
         platform=kept.platform, config=kept.config, rule=kept.rule, repetition=kept.repetition
     )

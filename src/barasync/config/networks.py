@@ -15,7 +15,7 @@ from barasync.config.network_values import parse_network_name, parse_table
 from barasync.config.origin import Origin, Place
 from barasync.config.policies import MODES, PRESETS, Address, Policy, Preset, Range
 from barasync.config.ranges import overlap
-from barasync.config.schema import Document, NetworkTable
+from barasync.config.schema import CellTable, Document, NetworkTable
 from barasync.config.spelling import did_you_mean
 from barasync.errors import ConfigError
 
@@ -50,7 +50,7 @@ def check_network(name: str, policies: Mapping[str, Policy], where: str) -> None
     raise ConfigError(
         f"{where}: there is no network {name!r}{did_you_mean(name, (*policies, *MODES))}",
         hint=f"there are the presets {', '.join(PRESETS)}, podman's {', '.join(MODES)}{tables};"
-        " [network.NAME] declares one",
+        " [network.NAME] declares one, `barasync network create NAME` makes one",
     )
 
 
@@ -61,17 +61,18 @@ def check_networks(document: Document, origin: Origin) -> None:
         ConfigError: the message begins with the file and the key.
     """
     policies = parse_policies(document, origin)
-    tables = [
-        (document.defaults, partial(origin.key, "defaults")),
-        *((table, partial(origin.key, "config", name)) for name, table in document.config.items()),
+    tables: list[tuple[CellTable, tuple[str | int, ...]]] = [
+        (document.defaults, ("defaults",)),
+        *((table, ("config", name)) for name, table in document.config.items()),
         *(
-            (table, partial(origin.key, "matrix", "include", index))
+            (table, ("matrix", "include", index))
             for index, table in enumerate(document.matrix.include)
         ),
     ]
-    for table, place in tables:
-        if table.network is not UNSET:
-            check_network(table.network, policies, place("network"))
+    for table, keys in tables:
+        # What the command line defines may be a network of the service, which the plan knows of.
+        if table.network is not UNSET and not origin.defines(*keys, "network"):
+            check_network(table.network, policies, origin.key(*keys, "network"))
 
 
 def _check_name(name: str, where: str) -> None:

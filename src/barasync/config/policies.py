@@ -26,6 +26,10 @@ class Preset(StrEnum):
     ISOLATED = "isolated"
 
 
+ALONE = frozenset({Preset.LOCAL, Preset.ISOLATED})
+"""Those that reach nothing beyond the cell, which needs no interface for that."""
+
+
 class Mode(StrEnum):
     """A network of podman's own, without any rules of ours; that of the host keeps nothing away."""
 

@@ -31,6 +31,9 @@ CACHES = f"{OWNER}caches"
 MADE = f"{OWNER}made"
 """What a network has that somebody has made with `barasync network create`."""
 
+PRESET = f"{OWNER}preset"
+"""What such a network has for whom it is not `private`: the name of another preset."""
+
 _HOST = f"{OWNER}host"
 _BOOT = f"{OWNER}boot"
 _NAMESPACE = f"{OWNER}pidns"
