@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from barasync.images.emulation import Host
 from barasync.matrix.platforms import native, parse
@@ -63,9 +64,14 @@ def _made(text: str, service: RigService) -> Iterator[dict[str, str]]:
         yield given
 
 
+def _slow_or_not(name: str) -> ParameterSet | str:
+    """Mark a file whose tests install compilers."""
+    return pytest.param(name, marks=pytest.mark.slow) if "slow" in name else name
+
+
 @pytest.mark.timeout(bats.SECONDS)
 @pytest.mark.usefixtures("no_image_stays", "no_run_stays")
-@pytest.mark.parametrize("name", bats.files(of_effect=True))
+@pytest.mark.parametrize("name", [_slow_or_not(name) for name in bats.files(of_effect=True)])
 def test_bar(name: str, service: RigService, tmp_path: Path) -> None:
     with _made((bats.FILES / name).read_text(), service) as given:
         bats.run_file(name, tmp_path, given)
