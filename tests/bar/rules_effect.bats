@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What the rules of Bar.d/podman_rules do, on a podman.
+# What the rules of Bar.d/podman_rules do, on a podman. On the whole_host: one of them is `clean`.
 
 load helper
 

@@ -64,14 +64,20 @@ def _made(text: str, service: RigService) -> Iterator[dict[str, str]]:
         yield given
 
 
-def _slow_or_not(name: str) -> ParameterSet | str:
-    """Mark a file whose tests install compilers."""
-    return pytest.param(name, marks=pytest.mark.slow) if "slow" in name else name
+def _marked(name: str) -> ParameterSet:
+    """Mark a file by its name, `…_slow_effect.bats`, and by the word `whole_host` in its text."""
+    whole_host = [pytest.mark.whole_host] if "whole_host" in _text(name) else []
+    slow = [pytest.mark.slow] if "_slow_" in name else []
+    return pytest.param(name, marks=[*whole_host, *slow])
+
+
+def _text(name: str) -> str:
+    return (bats.FILES / name).read_text()
 
 
 @pytest.mark.timeout(bats.SECONDS)
 @pytest.mark.usefixtures("no_image_stays", "no_run_stays")
-@pytest.mark.parametrize("name", [_slow_or_not(name) for name in bats.files(of_effect=True)])
+@pytest.mark.parametrize("name", [_marked(name) for name in bats.files(of_effect=True)])
 def test_bar(name: str, service: RigService, tmp_path: Path) -> None:
-    with _made((bats.FILES / name).read_text(), service) as given:
+    with _made(_text(name), service) as given:
         bats.run_file(name, tmp_path, given)
