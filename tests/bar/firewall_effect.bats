@@ -33,6 +33,15 @@ probed() {
     assert_equal "$(probed 'podman_firewall_config web public' "${hosts[@]}")" "reached closed"
 }
 
+@test "podman_firewall_config: a network that was made is joined by the containers under it" {
+    in_rule 'podman_network_create "$1"' "$net"
+    in_rule 'podman_firewall_config "$1" private && podman_run --no-stdin --detach --network "$1" "$2" sleep 600' \
+        "$net" "$BUSYBOX" >name
+    run podman container inspect --format '{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}' "$(<name)"
+    podman rm --force --time 0 "$(<name)"
+    assert_equal "$output" "$net "
+}
+
 @test "podman_firewall_allow_port: the port of every host passes, and the next one does not" {
     local text='podman_firewall_config web && podman_firewall_deny_all web && '
     assert_equal "$(probed "$text podman_firewall_allow_port web 8080" \

@@ -90,8 +90,69 @@ reached() {
     podman network exists "$net"
 }
 
+@test "podman_network_preset: what it allows holds in another run of bar" {
+    in_rule 'podman_network_preset "$1" public' "$net"
+    assert_equal "$(reached 'reach --network "$1"' "$net")" "$PUBLIC_HOST"
+    podman network rm "$net"
+    in_rule 'podman_network_preset "$1" private' "$net"
+    assert_equal "$(reached 'reach --network "$1"' "$net")" "$PRIVATE_HOST"
+}
+
+@test "podman_network_preset: another preset is refused" {
+    try in_rule 'podman_network_preset "$1" open' "$net"
+    assert_code 2
+    assert_matches "$stderr" "*public*private*local*isolated*"
+    run ! podman network exists "$net"
+}
+
+# A network of the preset, and what runs after it without a network, reach these HOSTs: preset_reaches PRESET [HOST]
+preset_reaches() {
+    in_rule "podman_network_$1"' "$1"' "$net"
+    assert_equal "$(reached 'reach --network "$1"' "$net")" "${2-}"
+    assert_equal "$(reached "podman_network_$1 && reach")" "${2-}"
+}
+
+# A container speaks to itself, or cannot, in a network of PRESET: speaks_to_itself PRESET
+speaks_to_itself() {
+    in_rule "podman_network_$1"' && podman_run --no-stdin "$1" sh -c "$2"' "$BUSYBOX" \
+        'nc -l -p 8080 -e echo here & until nc 127.0.0.1 8080; do [ $((tries += 1)) -lt 50 ] || exit 1; done' \
+        2>/dev/null | grep --quiet here
+}
+
+@test "podman_network_public: the internet is reached, and no private address" {
+    preset_reaches public "$PUBLIC_HOST"
+    assert_equal "$(reached 'podman_network_local; reach --network public')" "$PUBLIC_HOST"
+}
+
 @test "podman_network_public: as what a rule depends on" {
     printf '%s\n' 'require podman' \
         "rule t: podman_network_public -- 'podman_run --no-stdin $BUSYBOX nc -w 3 $PUBLIC_HOST 8080'" >Barf
     assert_equal "$(bar t 2>/dev/null)" "$PUBLIC_HOST"
+}
+
+@test "podman_network_private: private addresses are reached, and not the internet" {
+    preset_reaches private "$PRIVATE_HOST"
+}
+
+@test "podman_network_local: the loopback interface alone is reached" {
+    preset_reaches local
+    speaks_to_itself local
+}
+
+@test "podman_network_isolated: nothing is reached, the loopback interface neither" {
+    preset_reaches isolated
+    run ! speaks_to_itself isolated
+}
+
+@test "podman_port_map: the port answers here" {
+    local port
+    port=$(shuf --input-range 20000-29999 --head-count 1)
+    in_rule 'podman_run --no-stdin --detach --publish "$(podman_port_map 8080/tcp "$2")" "$1" \
+        sh -c "while :; do echo published | nc -l -p 8080; done"' "$BUSYBOX" "$port" >name
+    boxes=("$(<name)")
+    local tries said=""
+    for ((tries = 0; tries < 200; tries++)); do
+        said=$(timeout 5 bash -c 'exec 4<>"/dev/tcp/127.0.0.1/$1" && read -r line <&4 && echo "$line"' _ "$port" 2>/dev/null) && break
+    done
+    assert_equal "$said" published
 }
