@@ -53,7 +53,7 @@ b" "%20" "\$HOME"'
     assert_code 7
     assert_equal "$output" out
     assert_matches "$stderr" "*err*"
-    assert_only_call run --as=auto --stdin '--env=A=x  y' -- image '*' '' $'a\nb' %20 '$HOME'
+    assert_only_call run --as=auto '--env=A=x  y' -- image '*' '' $'a\nb' %20 '$HOME'
     try with_memodb "podman_run_background_wait $call"
     assert_code 7
     assert_equal "$output" out

@@ -60,7 +60,7 @@ setup() {
     in_rule 'podman_run_parallel image tests --parallel 3 --timeout 5 unit -x; podman_run_parallel image tests'
     assert_call 1 matrix --timeout=5 --image=image --repeat=3 --jobs=3 -- tests unit -x
     local here
-    here=$(getconf _NPROCESSORS_ONLN)
+    here=$(nproc)
     assert_call 2 matrix --image=image "--repeat=$here" "--jobs=$here" -- tests
 }
 

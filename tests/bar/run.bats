@@ -113,6 +113,8 @@ setup() {
     try in_rule 'podman_run_with_artifacts image build x || echo "$?"'
     assert_equal "$output" 1
     assert_matches "$stderr" "*ERROR:*no directory 'x' can be made"
+    try in_rule 'podman_run_with_artifacts image build a:b'
+    assert_refused 2 "podman_run_with_artifacts: the name of a volume has no ':', as 'a:b' has"
     assert_equal "$(calls)" 2
 }
 
