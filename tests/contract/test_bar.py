@@ -56,11 +56,13 @@ def _made(text: str, service: RigService) -> Iterator[dict[str, str]]:
             given["PROBE"] = " ".join((*probe.PYTHON, "/probe.py"))
         if "_HOST" in text.replace("CONTAINER_HOST", ""):
             online = stack.enter_context(internet())
+            given["PUBLIC_HOST"], given["PUBLIC_HOST_6"] = online.public[0], online.public[-1]
+            given["PRIVATE_HOST"] = online.private[0]
+        if "NAMED_HOST" in text:
+            # No other name is resolved then, such as that of a mirror of packages.
             online.name({"host.bar.test": [online.public[0]]})
             stack.enter_context(asked_for_names(online, service))
-            given["PUBLIC_HOST"], given["PUBLIC_HOST_6"] = online.public[0], online.public[-1]
-            given["PRIVATE_HOST"], given["NAMED_HOST"] = online.private[0], "host.bar.test"
-            given["NAME_SERVER"] = online.nameserver
+            given["NAMED_HOST"] = "host.bar.test"
         yield given
 
 
