@@ -6,7 +6,7 @@ the plan is made. A table of the command line joins the network of its name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,6 @@ from barasync.config.origin import DEFINE
 from barasync.config.policies import ALONE, MODES, Preset
 from barasync.config.schema import Document, NetworkTable
 from barasync.config.spelling import closest
-from barasync.engine.identity import MADE, PRESET, RUN
 from barasync.errors import ConfigError, EngineUnavailable
 
 if TYPE_CHECKING:
@@ -55,16 +54,12 @@ def with_networks(
     tables = {name for name in named & document.network.keys() if _joins(project, document, name)}
     if not unknown and not tables:
         return project
-    found = _found(unknown | tables, url, environ)
+    found = _found(unknown, tables, url, environ)
     if isinstance(found, EngineUnavailable):
         if not all(closest(name, (*policies, *MODES)) for name in unknown):
             raise found
         return project
-    joined = {
-        each.name: _table(each, document)
-        for each in found
-        if each.name in unknown or MADE in each.labels
-    }
+    joined = {each.name: _table(each, document) for each in found}
     defined = project.origin.defined | {("network", name) for name in joined}
     return replace(
         project,
@@ -86,12 +81,16 @@ def _joins(project: Project, document: Document, name: str) -> bool:
 
 
 def _found(
-    names: Iterable[str], url: str | None, environ: Mapping[str, str]
+    unknown: Collection[str], tables: Collection[str], url: str | None, environ: Mapping[str, str]
 ) -> list[NetworkInspect] | EngineUnavailable:
-    """Return those of the service's networks that have one of the names, or why it is not known."""
+    """Return those of the service's networks that are meant, or why it is not known.
+
+    `tables` do not mean those of others.
+    """
     # The client takes 0.2 s to load; a name that is declared does without.
     from barasync.cli.connect import reach  # noqa: PLC0415 - as said
     from barasync.cli.interrupts import answer_of  # noqa: PLC0415 - likewise
+    from barasync.engine.identity import MADE  # noqa: PLC0415 - likewise
 
     async def ask() -> list[NetworkInspect] | EngineUnavailable:
         try:
@@ -100,9 +99,12 @@ def _found(
                 networks = await reached.podman.networks.list()
         except EngineUnavailable as error:
             return error
-        return [each for each in networks if each.name in wanted]
+        return [
+            each
+            for each in networks
+            if each.name in unknown or (each.name in tables and MADE in each.labels)
+        ]
 
-    wanted = frozenset(names)
     return answer_of(ask)
 
 
@@ -112,6 +114,8 @@ def _table(network: NetworkInspect, document: Document) -> NetworkTable:
     Raises:
         ConfigError: it is not one for cells.
     """
+    from barasync.engine.identity import MADE, PRESET, RUN  # noqa: PLC0415 - as in `_found`
+
     name = network.name
     if MADE not in network.labels:
         run = network.labels.get(RUN)
