@@ -22,8 +22,8 @@ limit() {
     assert_code 7
     assert_equal "$output" '<a  b><><*><$HOME>'
     assert_equal "$stderr" err
-    try in_rule 'podman_run "$BUSYBOX" -- /none || echo "$?"'
-    assert_equal "$output" 127
+    try in_rule 'podman_run "$BUSYBOX" -- /none || echo "$?"; podman_run "$BUSYBOX" -- /etc || echo "$?"'
+    assert_equal "$output" $'127\n126'
 }
 
 @test "podman_run: an image that is not there is 5" {

@@ -154,6 +154,7 @@ def test_a_signal_is_named() -> None:
         ("crun: executable file `nope` not found in $PATH: No such file or directory", 127),
         ("crun: open executable: No such file or directory: OCI runtime attempted", 127),
         ("crun: open executable: Permission denied: OCI permission denied", 126),
+        ("crun: the path `/etc` is not a regular file: …: OCI permission denied", 126),
     ],
 )
 def test_a_refused_start_for_a_missing_command_is_the_shells_verdict(

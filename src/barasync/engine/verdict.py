@@ -114,7 +114,8 @@ def judge_refused_start(message: str, command: tuple[str, ...]) -> Verdict | Non
             hint="see `barasync arch check`",
         )
     # A missing mount source or working directory is "no such file" too, but names no executable.
-    if "executable" not in words and "exec " not in words:
+    # A newer crun says of a directory neither, but that it is no regular file.
+    if not any(sign in words for sign in ("executable", "exec ", "is not a regular file")):
         return None
     if "permission denied" in words:
         return _failed(_NOT_EXECUTABLE, command)
