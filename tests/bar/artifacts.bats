@@ -28,8 +28,9 @@ setup() {
 @test "where a file is there is no directory" {
     : >file
     try in_rule 'podman_artifact_dir file'
-    assert_code 1
-    assert_equal "$output" ""
+    assert_refused 1 "podman_artifact_dir: *file*"
+    try in_rule 'podman_artifact_mount file/below'
+    assert_refused 1 "podman_artifact_mount: *file*"
     [[ -f file ]]
 }
 
@@ -83,6 +84,15 @@ setup() {
     assert_equal "$(calls)" 3
     assert_call 3 container stop -- c
     assert_equal "$(cat "$RECORD"/*/stdin)" ""
+}
+
+@test "all of it works at the top level of a Barf too" {
+    try at_top '
+        podman_artifact_dir a; podman_artifact_mount b; podman_artifact_fetch box /a a
+        podman_artifact_extract_all box a; podman_artifact_fetch_tarball box /t a; podman_container_export box f
+        podman_container_list; podman_container_stop box; podman_container_cleanup box; podman_container_cleanup'
+    assert_code 0
+    assert_equal "$(calls)" 8
 }
 
 # refuse CALL PATTERN: it ends with 2 and one line, and barasync is not called

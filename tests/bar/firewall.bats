@@ -76,6 +76,15 @@ setup() {
     assert_equal "$stderr" "error: allow[0]"
 }
 
+@test "all of it works at the top level of a Barf too" {
+    try at_top '
+        podman_firewall_show; podman_firewall_config a; podman_firewall_deny_all a; podman_firewall_allow_port a 1-2
+        podman_firewall_allow_network a b.example; podman_firewall_allow_cidr a ::1; podman_firewall_show'
+    assert_code 0
+    local sent=(base=local default=deny allow=1-2/tcp allow=b.example allow=::1)
+    assert_only_call network show "${sent[@]/#/--define=network.a.}" -- a
+}
+
 # refuse CALL PATTERN: it ends with 2 and one line, and barasync is not called
 refuse() {
     try in_rule "podman_firewall_config web && $1"

@@ -88,6 +88,14 @@ setup() {
     done
 }
 
+@test "all of it works at the top level of a Barf too" {
+    try at_top '
+        podman_network_create a; podman_network_exists a; podman_network_list; podman_network_remove a
+        podman_network_preset a local; podman_network_public; podman_network_private a; podman_port_map 80 8080'
+    assert_code 0
+    assert_equal "$(calls) $output" "6 8080:80/tcp"
+}
+
 # refuse CALL PATTERN: it ends with 2 and one line, and barasync is not called
 refuse() {
     try in_rule "$1"
