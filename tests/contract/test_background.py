@@ -365,3 +365,17 @@ def test_a_result_that_nobody_has_taken_makes_room_for_a_new_one(
     process_of(barasync(*words, "echo new; exit 5"))
     ended = barasync("wait", "k")
     assert (ended.code, ended.out) == (5, "new\n")
+
+
+def test_without_root_it_is_the_same(
+    rootless_service: RigService, rootless_busybox: str, tmp_path: Path
+) -> None:
+    environ = {**os.environ, "NO_COLOR": "1"}
+    barasync = Barasync(tmp_path, rootless_service.endpoint.url, environ, timeout=100)
+    barasync.configure_script(rootless_busybox, 'echo "$BARASYNC_CELL"; exit "$BARASYNC_REPEAT"')
+    process_of(barasync("matrix", "--repeat", "2", "--background=k", "tests"))
+    ended = barasync("wait", "k")
+    assert ended.code == 1
+    assert f"{NATIVE}-2 | {NATIVE}-2\n" in ended.out
+    assert barasync.statuses() == {f"{NATIVE}-1": "failed", f"{NATIVE}-2": "failed"}
+    assert barasync("clean").code == 0
