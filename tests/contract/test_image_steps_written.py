@@ -120,15 +120,17 @@ async def test_files_are_taken_from_the_context_and_one_that_lies_elsewhere_is_n
         (tmp_path / name / "deep").mkdir(parents=True)
         (tmp_path / name / "tool").write_text("from outside")
         (tmp_path / name / "deep" / "file").write_text("below")
+        (tmp_path / name / "-a *[b]\n'c'?").write_text("odd")
         words = [f"from={busybox}", f"context=../{name}"]
         words += [f"steps=copy {each}" for each in ("tool:/usr/bin/", "deep:/deep")]
+        words += ["steps=copy -a *[b]\n'c'?:/odd"]
         defined = [f"--define=images.y.{word}" for word in words]
         before = libpod.containers_made(service.endpoint.socket_path)
         outside = built(await call(here, "image", "build", *defined, "--", "y"))
         done.append(len(libpod.containers_made(service.endpoint.socket_path) - before))
 
     assert await printed(podman, made, "cat", "/usr/bin/tool") == "of the project"
-    assert await printed(podman, outside, "cat", "/usr/bin/tool", "/deep/file") == (
-        "from outsidebelow"
+    assert await printed(podman, outside, "cat", "/usr/bin/tool", "/deep/file", "/odd") == (
+        "from outsidebelowodd"
     )
-    assert done == [2, 0]
+    assert done == [3, 0]

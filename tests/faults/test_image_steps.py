@@ -257,3 +257,15 @@ async def test_what_no_image_can_have_is_left_out_with_a_note_at_every_build(sit
         site.said.clear()
         await site.build(*steps)
         assert [line for line in site.said if "note" in line] == notes
+
+
+@pytest.mark.parametrize("name", ["a*b", "[c]?", "back\\slash", "-dash", "new\nline", 'it\'s "q"'])
+async def test_a_file_of_any_name_is_copied_as_itself(site: Site, name: str) -> None:
+    await (anyio.Path(site.project) / name).write_text("odd")
+    steps = (CopyStep(name, "/workspace/odd", (Workdir("/workspace"),)), run("cat odd"))
+
+    built = await site.build(*steps)
+    again = await site.build(*steps)
+
+    assert (built.executed, again.executed) == (2, 0)
+    assert site.printed == ["odd"]

@@ -20,6 +20,7 @@ from barasync.images.steps import (
     SettingsStep,
     steps_of,
     text_of,
+    title_of,
 )
 from barasync.matrix.platforms import parse as platform
 
@@ -116,6 +117,22 @@ def test_a_copy_on_the_command_line_starts_where_the_command_does(tmp_path: Path
         RunStep("cp x:/y"),
         CopyStep(f"{tmp_path.parent}/o", "/o"),
     )
+
+
+def test_a_name_with_something_of_a_pattern_is_one_where_the_command_line_has_it(
+    tmp_path: Path,
+) -> None:
+    words = ("from=x:1", "env.A=1", "copy=a*b [c]?:/d", "copy=e\\f:/f")
+    found, _ = load_with(None, [f"images.x.{word}" for word in words], tmp_path)
+
+    one, other = steps_of(found.images["x"])
+
+    assert one == CopyStep("a*b [c]?", "/d", settings=(Env("A", "1"),))
+    assert text_of(one) != text_of(replace(one, source="a*b [c]*"))
+    assert title_of(one) == 'COPY ["a*b [c]?", "/d"] (with ENV A=1)'
+    assert text_of(other) == 'COPY ["e\\\\f", "/f"]\n'
+    with pytest.raises(ConfigError, match="a Containerfile has no way to copy 'a"):
+        containerfile_of("x", found.images, platform("arm64"))
 
 
 def test_of_a_context_outside_copies_are_outside(tmp_path: Path) -> None:

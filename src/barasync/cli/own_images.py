@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -42,11 +42,13 @@ async def list_images(
     """
     async with connect(url, environ, notify=partial(typer.echo, err=True)) as connection:
         with explained("listing images"):
+            if names and everything:
+                # For a completion; what they are takes a request for each.
+                listed = await connection.podman.images.list()
+                return _print_names(name for image in listed for name in image.repo_tags)
             images = await own_images(connection.podman, everything=everything)
     if names:
-        for name in sorted({name for image in images for name in image.names}):
-            typer.echo(name)
-        return EXIT_OK
+        return _print_names(name for image in images for name in image.names)
     if as_json:
         typer.echo(json.dumps([_as_data(image) for image in images], indent=2))
         return EXIT_OK
@@ -56,6 +58,12 @@ async def list_images(
     for row in rows:
         columns = (text.ljust(width) for text, width in zip(row, widths, strict=True))
         typer.echo("  ".join(columns).rstrip())
+    return EXIT_OK
+
+
+def _print_names(names: Iterable[str]) -> int:
+    for name in sorted(set(names)):
+        typer.echo(name)
     return EXIT_OK
 
 

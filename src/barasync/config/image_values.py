@@ -34,7 +34,8 @@ def project_copies(
     """Return what entries `SRC:DST` say; sources are relative to the project's directory.
 
     They are normalised. Where they are written they start at `context`, a directory in the project
-    or an absolute one. Those `outside` of both are absolute; only the command line can have them.
+    or an absolute one. Those `outside` of both are absolute; only the command line can have them,
+    and names that have something of a pattern: a shell has seen to patterns there.
 
     Raises:
         ConfigError: an entry is not `SRC:DST`, or its source is outside of the project.
@@ -42,7 +43,7 @@ def project_copies(
     copies = []
     for index, copy in enumerate(parse_copies(texts, place)):
         where = place(index)
-        if _PATTERN.search(copy.source):
+        if is_pattern(copy.source) and not outside:
             raise ConfigError(
                 f"{where}: {copy.source!r} has one of * ? [ \\ in it, as a pattern would",
                 hint="name a file, or the directory that holds all of it",
@@ -53,6 +54,11 @@ def project_copies(
             raise ConfigError(f"{where}: {error}", hint=error.hint) from None
         copies.append(Copy(posixpath.normpath(posixpath.join(context, source)), copy.destination))
     return tuple(copies)
+
+
+def is_pattern(path: str) -> bool:
+    """Tell whether a path would be read as a pattern where patterns are."""
+    return _PATTERN.search(path) is not None
 
 
 def project_path(path: str, *, outside: bool) -> str:

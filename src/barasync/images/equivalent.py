@@ -13,8 +13,10 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import UnsetType
 
+from barasync.config.image_values import is_pattern
 from barasync.config.images import chain
 from barasync.config.schema import ImageNetwork, ImageTable
+from barasync.errors import ConfigError
 from barasync.images.bootstrap import recipe_for
 from barasync.images.containerfile import Copy, From, Instruction, Run, User, render
 from barasync.images.steps import (
@@ -41,7 +43,8 @@ def containerfile_of(
     elsewhere is, a Containerfile cannot ask.
 
     Raises:
-        ConfigError: the bootstrap's table cannot be meant.
+        ConfigError: the bootstrap's table cannot be meant, or what is copied has a name that would
+            be a pattern.
         ImageError: the bootstrap's distribution has no port to the platform.
     """
     command = f"podman build --platform {platform} --file - . < CONTAINERFILE"
@@ -103,6 +106,11 @@ def _instructions(table: ImageTable, user: str | None) -> Iterator[Instruction]:
                 yield from (*step.instructions, User(other))
             case PackagesStep(script=script):
                 yield from (*step.settings, Run(script))
+            case CopyStep(source) if is_pattern(source):
+                raise ConfigError(
+                    f"a Containerfile has no way to copy {source!r}, which is a pattern there",
+                    hint="give the file another name, or copy the directory that it is in",
+                )
             case ProjectStep(destination):
                 yield from (*step.settings, Copy(".", destination, other or ""))
             case _:

@@ -12,6 +12,7 @@ Where the table says `steps`, they are done in the order in which they are writt
 
 from __future__ import annotations
 
+import json
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from msgspec import UnsetType
 
 from barasync.config.copies import Copy as CopyEntry
 from barasync.config.image_steps import Account, Directory, Package, Script, Variable
+from barasync.config.image_values import is_pattern
 from barasync.config.images import image_copies, written_steps
 from barasync.config.schema import WORKSPACE, ImageNetwork, ImageTable
 from barasync.images.containerfile import (
@@ -233,12 +235,20 @@ def text_of(step: Step) -> str:
     """
     if isinstance(step, CopyStep) and step.source.startswith("/"):
         step = replace(step, source=posixpath.basename(step.source))
-    written = render(step.instructions)
+    written = _written(step)
     match step:
         case RunStep() | PackagesStep():
             return f"network {step.network.value}\n{written}"
         case _:
             return written
+
+
+def _written(step: Step) -> str:
+    if isinstance(step, CopyStep) and is_pattern(step.source):
+        # A Containerfile has no way to say it.
+        copied = f"COPY {json.dumps([step.source, step.destination])}\n"
+        return f"{render(step.settings)}{copied}"
+    return render(step.instructions)
 
 
 def title_of(step: Step) -> str:
@@ -254,5 +264,5 @@ def title_of(step: Step) -> str:
         case RunStep(script):
             title = f"RUN {script}"
         case _:
-            title = render([Copy(step.source, step.destination)])
+            title = _written(replace(step, settings=()))
     return one_line(f"{title} (with {settings})" if settings else title, most=_LONGEST_TITLE)
