@@ -129,6 +129,21 @@ def test_the_bar_of_the_working_directory_comes_first_outside_of_a_project_too(
     assert alone.out != command.out
 
 
+@pytest.mark.parametrize("where", [(), ("--workdir", "/workspace"), ("--workdir", "/tmp")])
+def test_the_bar_on_a_volume_in_place_of_the_workspace_comes_first_too(
+    barasync: Barasync, busybox: str, where: tuple[str, ...]
+) -> None:
+    script(barasync.directory / "bar", BAR)
+    volume = f"{barasync.directory}:/workspace:z"
+    words = ("--workspace", "none", "--volume", volume, *where, busybox, "--")
+
+    rule = barasync("run", "--as", "auto", *words, "tests")
+    command = barasync("run", "--as", "auto", *words, "ls", "/workspace/bar")
+
+    assert rule.out == "image: tests\n<tests>\n", rule.err
+    assert command.out == "/workspace/bar\n", command.err
+
+
 def test_the_path_that_a_cell_is_given_decides_what_is_a_program(ruled: Barasync) -> None:
     script(ruled.directory / "image-bar", BAR)
     words = ("run", "--as", "auto", "--env", "PATH=/usr/local/bin:/nowhere", "ruled", "--")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shlex
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,14 +14,17 @@ from barasync.matrix.platforms import Platform
 
 
 def cell(
-    *command: str, config: str | None = "release", workspace: WorkspaceMode = WorkspaceMode.LAYER
+    *command: str,
+    config: str | None = "release",
+    workspace: WorkspaceMode = WorkspaceMode.LAYER,
+    **settings: Any,
 ) -> Cell:
     return Cell(
         id=cell_id("arm64", config),
         arch="arm64",
         platform=Platform("arm64"),
         config=config,
-        settings=CellSettings(command=command, workspace=workspace),
+        settings=CellSettings(command=command, workspace=workspace, **settings),
         provenance={},
     )
 
@@ -76,6 +80,30 @@ def test_the_projects_own_bar_is_preferred_where_its_files_are() -> None:
         "bar",
         "tests",
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "called"),
+    [
+        ({"workdir": "/workspace"}, "./bar"),
+        ({"workdir": "/srv"}, "/workspace/bar"),
+        ({"workspace": WorkspaceMode.NONE, "volumes": ("/src:/workspace:z",)}, "/workspace/bar"),
+        (
+            {
+                "workspace": WorkspaceMode.NONE,
+                "volumes": ("/src:/workspace",),
+                "workdir": "/workspace",
+            },
+            "./bar",
+        ),
+        ({"workspace": WorkspaceMode.NONE, "volumes": ("name:/workspace",)}, "bar"),
+        ({"workspace": WorkspaceMode.NONE, "volumes": ("/src:/elsewhere",)}, "bar"),
+    ],
+)
+def test_the_bar_of_the_workspace_is_called_from_where_the_command_starts(
+    settings: dict[str, Any], called: str
+) -> None:
+    assert expand(cell(**settings), rule="tests", args=(), has_bar=True) == (called, "tests")
 
 
 def test_a_command_of_its_own_is_kept_where_the_project_has_bar() -> None:

@@ -17,11 +17,11 @@ from anyio.from_thread import check_cancelled
 from barasync.cli.connect import Connection, Reached
 from barasync.cli.declared import declared_images, read_once, read_tree
 from barasync.cli.directories import cache_directory, lock_directory
-from barasync.cli.project import Project, refuse_a_whole_home
+from barasync.cli.project import Project, is_executable, refuse_a_whole_home
 from barasync.cli.sharing import require_shared
 from barasync.config.caches import parse_cache
 from barasync.config.copies import Copy
-from barasync.config.schema import WorkspaceMode
+from barasync.config.schema import CellSettings, WorkspaceMode
 from barasync.config.volumes import parse_volume
 from barasync.engine.caches import Caches
 from barasync.engine.identity import Identity, start_time
@@ -34,6 +34,7 @@ from barasync.images.programs import Programs
 from barasync.images.registry import Registries
 from barasync.images.resolve import ResolvedImage
 from barasync.masking.masker import Masker
+from barasync.matrix.command import BAR, mounted_workspace
 from barasync.matrix.plan import Plan
 from barasync.matrix.platforms import Platform, parse
 from barasync.report.recorder import Recorder
@@ -145,11 +146,6 @@ def preparation(
         await uses.hold(layer)
         return layer
 
-    def has_bar(mode: WorkspaceMode) -> bool:
-        if source is None or mode.shares_directory:
-            return project.has_executable("bar")
-        return source.tree.has_executable("bar")
-
     caches = Caches(
         connection.podman,
         lock_directory(),
@@ -187,8 +183,18 @@ def preparation(
         workspace=workspace,
         caches=caches,
         programs=programs,
-        has_bar=has_bar,
+        has_bar=partial(_has_bar, project, source),
     )
+
+
+def _has_bar(project: Project, source: Source | None, settings: CellSettings) -> bool:
+    """Tell whether there is a `bar` in what a cell has in `/workspace`, as far as that is known."""
+    if settings.workspace is WorkspaceMode.NONE:
+        mounted = mounted_workspace(settings)
+        return mounted is not None and is_executable(Path(mounted, BAR))
+    if source is None or settings.workspace.shares_directory:
+        return project.has_executable(BAR)
+    return source.tree.has_executable(BAR)
 
 
 async def _source(plan: Plan, directory: Path, home: str | None) -> Source | None:

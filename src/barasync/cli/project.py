@@ -56,8 +56,12 @@ class Project:
 
     def has_executable(self, name: str) -> bool:
         """Tell whether a file of that name in the directory can be executed."""
-        path = self.directory / name
-        return path.is_file() and os.access(path, os.X_OK)
+        return is_executable(self.directory / name)
+
+
+def is_executable(path: Path) -> bool:
+    """Tell whether it is a file that can be executed."""
+    return os.access(path, os.X_OK) and path.is_file()
 
 
 def find_project(start: Path, define: Sequence[str] | None = None) -> Project:

@@ -13,7 +13,7 @@ from anyio import to_thread
 from barasync.aiopodman import HealthCheck, Mount
 from barasync.artifacts.collect import Collection
 from barasync.artifacts.place import Place
-from barasync.config.schema import WorkspaceMode
+from barasync.config.schema import CellSettings, WorkspaceMode
 from barasync.config.services import Service
 from barasync.engine.aftermath import with_snapshot
 from barasync.engine.attempt import Attempt, OutputLog, Taken
@@ -70,8 +70,8 @@ class Preparation:
     """How the things that cells share are made; what fails raises `BarasyncError`.
 
     `images` are the images of cells; `workspace` puts the project's files on top of one, whose ID
-    it is given. `has_bar` tells whether a project that comes in this way brings its own
-    `./bar`. `caches` keeps the caches of a cell while it runs. `programs` knows those of images.
+    it is given. `has_bar` tells whether what such a cell has in `/workspace` brings a `bar` of its
+    own. `caches` keeps the caches of a cell while it runs. `programs` knows those of images.
     `native` is the platform of the host on which cells run.
     """
 
@@ -80,7 +80,7 @@ class Preparation:
     workspace: Callable[[str, Platform], Awaitable[str]]
     caches: Caches
     programs: Programs
-    has_bar: Callable[[WorkspaceMode], bool]
+    has_bar: Callable[[CellSettings], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +300,7 @@ class Turns:
         plan = self._plan
         if plan.as_command is None:
             return plan
-        runs_rules = bool(cell.settings.command) or self._brings_bar(cell)
+        runs_rules = bool(cell.settings.command) or self._preparation.has_bar(cell.settings)
         names = (plan.rule,) if runs_rules else (plan.rule, BAR)
         path = cell.settings.env.get("PATH")
         with phases.measure("image"):
@@ -308,17 +308,12 @@ class Turns:
         is_rule = plan.rule not in found and (runs_rules or BAR in found)
         return plan if is_rule else plan.as_command
 
-    def _brings_bar(self, cell: Cell) -> bool:
-        """Tell whether the project's files have a `./bar` where a cell would call it."""
-        mode = cell.settings.workspace
-        return mode is not WorkspaceMode.NONE and self._preparation.has_bar(mode)
-
     def _job(self, turn: _Turn, plan: Plan, image: str, variables: Mapping[str, str]) -> Job:
         cell, number = turn.cell, turn.number
         if plan is not self._plan:
             # What belongs to rules is not collected of a command.
             (cell,) = plan.cells
-        has_bar = not cell.settings.command and self._brings_bar(cell)
+        has_bar = not cell.settings.command and self._preparation.has_bar(cell.settings)
         snapshot, keeps_failed = image_of_ended(self._session, cell.id)
         return Job(
             cell=cell,

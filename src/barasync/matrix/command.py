@@ -7,8 +7,9 @@ import shlex
 from collections.abc import Sequence
 from enum import StrEnum
 
-from barasync.config.schema import WorkspaceMode
+from barasync.config.schema import WORKSPACE, CellSettings, WorkspaceMode
 from barasync.config.values import CELL_VARIABLES
+from barasync.config.volumes import parse_volume
 from barasync.matrix.cells import Cell
 
 VERBATIM = ("{args}",)
@@ -43,13 +44,12 @@ def expand(cell: Cell, *, rule: str, args: Sequence[str], has_bar: bool = False)
     argument; inside a longer word, the text of a shell script say, `{args}` becomes the arguments
     quoted for a shell. Every other brace stays, and so does what comes out of a placeholder.
 
-    Without a command of its own a cell calls bar: `./bar` when the project brings it (`has_bar`)
-    and the cell has the project's files, else the image's `bar`.
+    Without a command of its own a cell calls bar: the one in `/workspace` when it is brought there
+    (`has_bar`) with the project's files or on a volume, else the image's `bar`.
     """
     template = cell.settings.command
     if not template:
-        in_workspace = has_bar and cell.settings.workspace is not WorkspaceMode.NONE
-        template = (f"./{BAR}" if in_workspace else BAR, "{rule}", "{args}")
+        template = (_bar(cell.settings) if has_bar else BAR, "{rule}", "{args}")
     values = {
         "rule": rule if cell.rule is None else cell.rule,
         "args": shlex.join(args),
@@ -64,6 +64,24 @@ def expand(cell: Cell, *, rule: str, args: Sequence[str], has_bar: bool = False)
         else:
             words.append(_PLACEHOLDER.sub(lambda match: values[match[1]], word))
     return tuple(words)
+
+
+def mounted_workspace(settings: CellSettings) -> str | None:
+    """Return the directory that a cell without the project's files has in their place, if any."""
+    if settings.workspace is not WorkspaceMode.NONE:
+        return None
+    volumes = map(parse_volume, settings.volumes)
+    sources = (each.source for each in volumes if each.destination == WORKSPACE)
+    return next((source for source in sources if source.startswith("/")), None)
+
+
+def _bar(settings: CellSettings) -> str:
+    """Return how the bar of a cell's `/workspace` is called from where its command starts."""
+    without_files = settings.workspace is WorkspaceMode.NONE
+    if without_files and mounted_workspace(settings) is None:
+        return BAR
+    starts = settings.workdir or ("" if without_files else WORKSPACE)
+    return f"./{BAR}" if starts == WORKSPACE else f"{WORKSPACE}/{BAR}"
 
 
 def may_be_rule(words: Sequence[str]) -> bool:
