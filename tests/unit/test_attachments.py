@@ -111,9 +111,10 @@ async def test_podmans_notice_at_the_end_is_no_output_and_elsewhere_it_is(tmp_pa
 
 
 DETACHED = b"Error: detached from container\r\n"
+UNTAKEN = b"Error: write unixpacket @->/run/x/attach: write: broken pipe\n"
 
 
-@pytest.mark.parametrize("notice", [RESET, DETACHED], ids=["reset", "detached"])
+@pytest.mark.parametrize("notice", [RESET, UNTAKEN, DETACHED], ids=["reset", "untaken", "detached"])
 @pytest.mark.parametrize(
     ("cut", "terminal"),
     # Of a terminal nothing tells that the rest is on its way, so that little is not held back.

@@ -94,13 +94,18 @@ async def test_nothing_is_at_stake_where_nothing_was_to_come() -> None:
 
 
 class Reading:
-    """A container whose command reads stdin to its end; or podman dies before that: `cut`."""
+    """A container whose command reads stdin to its end.
 
-    def __init__(self, *, cut: bool) -> None:
+    With `cut` its connection breaks then: because podman dies, unless the command has `status`.
+    """
+
+    def __init__(self, *, cut: bool, status: str = "running", later: bytes = b"") -> None:
         self.status = "running"
         self.killed = False
         self.talk = Taking()
         self._cut = cut
+        self._then = status
+        self._later = later
 
     @asynccontextmanager
     async def start_attached_stdin(
@@ -110,12 +115,13 @@ class Reading:
 
         async def output() -> AsyncIterator[Chunk]:
             await self.talk.closed.wait()
-            if self._cut:
-                raise TransportError("podman died")
-            self.status = "exited"
             chunk = Chunk(Stream.STDOUT, b"".join(self.talk.taken))
             received.add(chunk)
             yield chunk
+            if self._cut:
+                self.status = self._then
+                raise TransportError("the connection broke")
+            self.status = "exited"
 
         self.talk.output = output()  # type: ignore[attr-defined]  # as an attachment has
         yield self.talk
@@ -137,7 +143,7 @@ class Reading:
         del follow
 
         async def kept() -> AsyncIterator[Chunk]:
-            yield Chunk(Stream.STDOUT, b"".join(self.talk.taken))
+            yield Chunk(Stream.STDOUT, b"".join(self.talk.taken) + self._later)
 
         yield rest(received, kept())
 
@@ -145,12 +151,17 @@ class Reading:
 class Service:
     """Stands for the client, of which a drain wants to know only how often podman was new."""
 
+    def __init__(self, *, dies: bool) -> None:
+        self._dies = dies
+        self._counted = 0
+
     @property
     def presence(self) -> Service:
         return self
 
     async def count(self) -> int:
-        return 1
+        self._counted += self._dies
+        return self._counted
 
 
 class Written:
@@ -161,10 +172,12 @@ class Written:
         self.data += chunk.data
 
 
-async def drained(container: Reading, stdin: OpenStdin) -> tuple[ContainerInspect, bytes]:
+async def drained(
+    container: Reading, stdin: OpenStdin, *, podman_dies: bool = False
+) -> tuple[ContainerInspect, bytes]:
     written = Written()
     drain = Drain(
-        cast("Podman", Service()),
+        cast("Podman", Service(dies=podman_dies)),
         cast("Container", container),
         written,
         timeout=None,
@@ -176,7 +189,9 @@ async def drained(container: Reading, stdin: OpenStdin) -> tuple[ContainerInspec
     with anyio.fail_after(30):
         async with AsyncExitStack() as stack:
             await drain.start(stack)
-            return await drain.run(), written.data
+            state = await drain.run()
+    assert drain.problem is None
+    return state, written.data
 
 
 async def test_a_command_has_its_stdin_and_its_output_is_written() -> None:
@@ -187,13 +202,27 @@ async def test_a_command_has_its_stdin_and_its_output_is_written() -> None:
 
 async def test_a_stdin_that_podman_died_over_leaves_no_verdict() -> None:
     with pytest.raises(NoVerdict, match="which may not have had all of its stdin"):
-        await drained(Reading(cut=True), of(b"one"))
+        await drained(Reading(cut=True), of(b"one"), podman_dies=True)
 
 
 async def test_a_stdin_without_anything_cannot_be_cut_short() -> None:
-    state, _ = await drained(Reading(cut=True), of())
+    state, _ = await drained(Reading(cut=True), of(), podman_dies=True)
 
     assert state.state.ended
+
+
+async def test_a_connection_that_breaks_over_what_was_not_read_is_an_end_like_any_other() -> None:
+    state, written = await drained(Reading(cut=True, status="exited"), of(b"one"))
+
+    assert (state.state.status, written) == ("exited", b"one")
+
+
+async def test_what_is_printed_after_stdin_was_closed_is_in_podmans_log() -> None:
+    container = Reading(cut=True, later=b" and more")
+
+    state, written = await drained(container, of(b"one"))
+
+    assert (state.state.status, written) == ("exited", b"one and more")
 
 
 async def test_a_stdin_that_cannot_be_read_ends_the_command_without_a_verdict() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import cast
 
@@ -11,11 +12,12 @@ import pytest
 from barasync.aiopodman import ContainerSpec, Podman
 from barasync.artifacts.place import Place
 from barasync.config.schema import WorkspaceMode
+from barasync.engine.feeding import OpenStdin
 from barasync.engine.job import Job, Session, container_spec
 from tests.unit.world import cell
 
 
-def spec_of(**settings: object) -> ContainerSpec:
+def spec_of(*, stdin: OpenStdin | None = None, **settings: object) -> ContainerSpec:
     job = Job(
         cell=cell("a", **{"workspace": WorkspaceMode.NONE, **settings}),
         number=1,
@@ -32,6 +34,7 @@ def spec_of(**settings: object) -> ContainerSpec:
         cgroup=None,
         rlimits=(),
         clock=time.monotonic,
+        stdin=stdin,
     )
     return container_spec(job, session)
 
@@ -49,3 +52,12 @@ def test_a_cell_starts_in_its_workdir_whatever_its_workspace_is(workspace: Works
 def test_without_a_workdir_a_cell_starts_in_its_workspace_or_where_the_image_says() -> None:
     assert spec_of(workspace=WorkspaceMode.LAYER).work_dir == "/workspace"
     assert spec_of(workspace=WorkspaceMode.NONE).work_dir is None
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_command_has_a_stdin_only_where_somebody_gives_it_one(*, reads: bool) -> None:
+    async def nothing() -> AsyncGenerator[bytes]:
+        return
+        yield b""
+
+    assert spec_of(stdin=nothing if reads else None).stdin is reads

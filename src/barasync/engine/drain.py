@@ -190,8 +190,13 @@ class Drain:
         output_ended = anyio.current_time()
         try:
             state = await self._container.inspect()
-            cut = not whole or await self._podman_was_away()
-            if cut and self._feed is not None and self._feed.is_at_stake:
+            away = await self._podman_was_away()
+            if self._feed is not None and not away and state.state.ended and not whole:
+                # Of a stdin that was not read to its end podman closes the connection as one that
+                # is broken, behind all of the output.
+                whole, self.problem = True, None
+            cut = not whole or away
+            if away and self._feed is not None and self._feed.is_at_stake:
                 await self._complete(follow=False)
                 raise NoVerdict(
                     "podman broke off the connection to the command, which may not have had all of"

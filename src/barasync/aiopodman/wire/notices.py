@@ -1,8 +1,8 @@
 """What podman itself writes into the output of a command.
 
 It comes as the command's own output, on stderr where that is apart, in one frame: that the
-connection to the command's monitor broke, which also happens where the command has ended without
-having read its stdin; before 5.4, that the command was detached by podman's keys.
+connection to the command's monitor broke, which also happens where the command has ended, or closed
+its stdin, without having read it; before 5.4, that the command was detached by podman's keys.
 
 Source: `hijackWriteError` of podman, in `libpod/util.go`; measured on 4.3.1 and 5.4.2.
 """
@@ -15,11 +15,17 @@ RESET = rb"Error: read unixpacket [^\n]*/attach: read: connection reset by peer\
 """A regular expression of what podman says where the connection to a monitor broke."""
 
 _RESET = re.compile(RESET)
-_AT_THE_END = re.compile(rb"(?:" + RESET + rb"|Error: detached from container\r?\n)\Z")
+# What podman says of a stdin that the monitor takes no more of.
+_UNTAKEN = (
+    rb"Error: write unixpacket [^\n]*/attach: write: (?:broken pipe|connection reset by peer)\r?\n"
+)
+_AT_THE_END = re.compile(
+    rb"(?:" + RESET + rb"|" + _UNTAKEN + rb"|Error: detached from container\r?\n)\Z"
+)
 _MOST_BYTES = 1024
 
-_OPEN = b"Error: read unixpacket "
-_FIXED = (_OPEN, b"Error: detached from container\r\n")
+_OPEN = (b"Error: read unixpacket ", b"Error: write unixpacket ")
+_FIXED = (*_OPEN, b"Error: detached from container\r\n")
 
 
 def is_reset(data: bytes) -> bool:
@@ -38,7 +44,7 @@ def begun_notice_at(data: bytes, *, least: int = 1) -> int | None:
 
     It has `least` bytes; `None` for no such.
     """
-    begin = data.rfind(_OPEN, max(0, len(data) - _MOST_BYTES))
+    begin = max(data.rfind(text, max(0, len(data) - _MOST_BYTES)) for text in _OPEN)
     if begin >= 0 and data.find(b"\n", begin) < 0:
         return begin
     longest = max(map(len, _FIXED))
