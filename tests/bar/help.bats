@@ -23,3 +23,30 @@ load helper
     bar help podman_rules >/dev/null 2>>said
     assert_equal "$(grep --invert-match OK: said)" ""
 }
+
+# Prints what bar's completion for bash offers for the last of these words, in the project.
+offered() {
+    bash -c '
+        source "$1"
+        shift
+        COMP_WORDS=(./bar "$@")
+        COMP_CWORD=$#
+        COMP_LINE="${COMP_WORDS[*]}"
+        COMP_POINT=${#COMP_LINE}
+        _bar_complete ./bar "${!#}" ""
+        printf "%s\n" "${COMPREPLY[@]}"
+    ' completion "$(dirname "$(realpath "$BAR")")/contrib/bar_complete" "$@"
+}
+
+@test "bar's completion offers the functions, and what the completers print" {
+    [[ -n ${BAR:-} ]] || skip "the stand-in has no completion; BAR=/path/to/bar names one"
+    record
+    try offered podman_run_
+    assert_matches "$output" "*podman_run_arch*podman_run_background*"
+    export ANSWER_STDOUT=$'amd64\narm64\n'
+    try offered is_podman_arch_available ''
+    assert_matches "$output" "*amd64*arm64*"
+    export ANSWER_STDOUT=$'made-network\n'
+    try offered podman_network_remove ''
+    assert_matches "$output" "*made-network*"
+}
