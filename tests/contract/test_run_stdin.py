@@ -136,6 +136,29 @@ def test_a_reader_that_leaves_after_the_end_of_stdin_changes_nothing(
         assert without_note(process.stderr.read()) == b"whole\n"
 
 
+@pytest.mark.parametrize("script", ["exit 4", "sleep 2; exit 4", "head -n 3 >/dev/null; exit 4"])
+def test_a_command_that_does_not_read_all_of_its_stdin_ends_as_it_ends(
+    barasync: Barasync, busybox: str, script: str
+) -> None:
+    words = ("run", "--stdin", busybox, "--", "sh", "-c", f"echo begun; {script}")
+    with endless() as source, barasync.running(*words, stdin=source) as process:
+        out, err = process.communicate(timeout=100)
+
+    assert (process.returncode, out, without_note(err)) == (4, b"begun\n", b"")
+
+
+def test_a_command_that_closes_its_stdin_is_heard_to_its_end(
+    barasync: Barasync, busybox: str
+) -> None:
+    script = "head -n 3; exec <&-; sleep 1; seq 200000; exit 6"
+    words = ("run", "--stdin", busybox, "--", "sh", "-c", script)
+    with endless() as source, barasync.running(*words, stdin=source) as process:
+        out, err = process.communicate(timeout=100)
+
+    assert (process.returncode, without_note(err)) == (6, b"")
+    assert out == b"y\n" * 3 + b"".join(b"%d\n" % number for number in range(1, 200_001))
+
+
 def test_a_command_that_ends_does_not_wait_for_more_of_its_stdin(
     barasync: Barasync, busybox: str
 ) -> None:
@@ -150,11 +173,15 @@ def test_a_command_that_ends_does_not_wait_for_more_of_its_stdin(
 
 
 @pytest.mark.parametrize("script", ["cat", "sleep 1000"])
-def test_a_deadline_ends_a_command_whose_stdin_is_silent(
-    barasync: Barasync, busybox: str, script: str
+@pytest.mark.parametrize("silent", [True, False], ids=["silent", "endless"])
+def test_a_deadline_ends_a_command_whatever_its_stdin_does(
+    barasync: Barasync, busybox: str, script: str, *, silent: bool
 ) -> None:
     words = ("run", "-i", "--timeout", "2", busybox, "--", "sh", "-c", f"{script} >/dev/null")
-    with barasync.running(*words, stdin=subprocess.PIPE) as process:
+    with (
+        endless() as source,
+        barasync.running(*words, stdin=subprocess.PIPE if silent else source) as process,
+    ):
         assert process.wait(100) == 124
         assert process.stderr is not None
         assert b"ran longer than 2 s and was killed" in process.stderr.read()
@@ -236,6 +263,24 @@ def test_stdin_may_be_a_file_and_be_closed(barasync: Barasync, busybox: str) -> 
 
     assert digest(of_file) == digest(place.read_bytes())
     assert (closed.code, closed.out) == (0, ""), closed.err
+
+
+def test_a_stdin_that_cannot_be_read_is_said_and_is_no_end(
+    barasync: Barasync, busybox: str
+) -> None:
+    script = "cat && echo as if that were all"
+    place = barasync.directory / "only-written"
+
+    with (
+        place.open("wb") as file,
+        barasync.running(
+            "run", "--stdin", busybox, "--", "sh", "-c", script, stdin=file.fileno()
+        ) as process,
+    ):
+        out, err = process.communicate(timeout=100)
+
+    assert (process.returncode, out) == (125, b"")
+    assert b"stdin cannot be read: Bad file descriptor; the command was ended" in err
 
 
 def test_what_was_read_is_not_there_for_another_attempt(barasync: Barasync, busybox: str) -> None:
