@@ -23,8 +23,8 @@ probed() {
         probes+="${probes:+, }[\"$1\", \"$2\", $3]"
         shift 3
     done
-    in_rule "$text"' && podman_run --no-stdin --network web "$@"' "$PROBE_IMAGE" "${words[@]}" "[$probes]" \
-        2>"$BATS_TEST_TMPDIR/said" | tr --delete '[]",'
+    in_rule "$text"' && podman_run --no-stdin --network web "$@"' "$PROBE_IMAGE" "${words[@]}" "[$probes]" |
+        tr --delete '[]",'
 }
 
 @test "podman_firewall_config: without entries it is its base, private or another one" {

@@ -20,7 +20,7 @@ REACH='for host in "$@"; do ! nc -w 3 "$host" 8080 </dev/null; done; true'
 
 # reached TEXT [ARG…]: TEXT is a rule's body in which `reach OPTION…` runs the container
 reached() {
-    in_rule "reach() { podman_run --no-stdin \"\$@\" $BUSYBOX sh -c '$REACH' sh $PUBLIC_HOST $PRIVATE_HOST; }; $1" "${@:2}" 2>"$BATS_TEST_TMPDIR/said"
+    in_rule "reach() { podman_run --no-stdin \"\$@\" $BUSYBOX sh -c '$REACH' sh $PUBLIC_HOST $PRIVATE_HOST; }; $1" "${@:2}"
 }
 
 @test "podman_network_create: containers in it find each other by name, and others do not" {
