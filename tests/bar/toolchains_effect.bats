@@ -14,11 +14,6 @@ prints_42() {
     assert_equal "$(inside "bar-test:$1" sh -ec "cd /tmp; $2")" 42
 }
 
-# The others take minutes: ALL_TOOLCHAINS=1 has them tested.
-slow() {
-    [[ -n ${ALL_TOOLCHAINS:-} ]] || skip "slow, without ALL_TOOLCHAINS"
-}
-
 @test "podman_image_layer_add: a package is in the image, and not in what it was made from" {
     try in_rule 'podman_image_layer_add bar-test:added "$1" bc file' "$DEBIAN_IMAGE"
     assert_code 0
@@ -40,29 +35,6 @@ slow() {
 int main(void) { return printf("%d\n", 6 * 7) < 0; }
 END
 cc p.c -o p; ./p'
-}
-
-@test "podman_layer_toolchain: python executes a program" {
-    slow
-    prints_42 python 'python3 -m venv --without-pip v; v/bin/python -c "print(6 * 7)"'
-}
-
-@test "podman_layer_toolchain: go compiles a program that runs" {
-    slow
-    prints_42 go 'printf "%s\n" "package main" "func main() { println(6 * 7) }" >p.go; go run p.go 2>&1'
-}
-
-@test "podman_layer_toolchain: rust compiles a program that runs" {
-    slow
-    prints_42 rust 'cargo new --vcs none p >/dev/null 2>&1; cd p; cat >src/main.rs <<"END"
-fn main() { println!("{}", 6 * 7); }
-END
-cargo run --quiet --offline'
-}
-
-@test "podman_layer_toolchain: node executes a program" {
-    slow
-    prints_42 node 'npm --version >&2; node -e "console.log(6 * 7)"'
 }
 
 @test "podman_layer_toolchain: a toolchain that there is not is refused, with those that there are" {

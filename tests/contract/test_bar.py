@@ -62,7 +62,7 @@ def _made(text: str, service: RigService) -> Iterator[dict[str, str]]:
             # No other name is resolved then, such as that of a mirror of packages.
             online.name({"host.bar.test": [online.public[0]]})
             stack.enter_context(asked_for_names(online, service))
-            given["NAMED_HOST"] = "host.bar.test"
+            given["NAMED_HOST"], given["NAME_SERVER"] = "host.bar.test", online.nameserver
         yield given
 
 
