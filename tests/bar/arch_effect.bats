@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Podman and architectures, as they are on this machine: BUSYBOX_ARM64 has its emulator registered.
+# On the whole_host: an emulator is taken away.
 
 load helper
 

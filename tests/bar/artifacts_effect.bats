@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# What comes out of containers, and what becomes of them.
+# What comes out of containers, and what becomes of them. On the whole_host: a run is killed,
+# and what it has left is cleaned away.
 # shellcheck disable=SC2016 # texts are for the rule
 load helper
 
