@@ -347,6 +347,25 @@ async def test_a_layer_alone_is_no_sign_of_a_dead_run() -> None:
     assert await note_on_dead_runs(connection, ME) is None
 
 
+async def test_a_cgroup_that_only_another_service_uses_is_not_told_of(tmp_path: Path) -> None:
+    """Of a container that goes on there; `clean` would leave it as well."""
+    podman = Store(dead=replace(DEAD, boot="b0"))
+    cgroups = CgroupMounts(v1=(), v2=tmp_path)
+    connection = cast("Connection", SimpleNamespace(podman=podman, cgroups=cgroups))
+    for run in ("dead", "other"):
+        directory = tmp_path / DEAD.cgroup(run) / "amd64-1" / "container"
+        directory.mkdir(parents=True)
+        (directory / "cgroup.procs").write_text("4711\n")
+
+    note = await note_on_dead_runs(connection, ME)
+    for collection in (podman.containers, podman.networks, podman.volumes, podman.secrets):
+        collection.found.clear()
+
+    assert note is not None
+    assert "1 layer and 1 cgroup of a dead run are left" in note
+    assert await note_on_dead_runs(connection, ME) is None
+
+
 async def test_a_build_whose_cgroup_is_gone_is_found_by_its_containers(tmp_path: Path) -> None:
     podman = Store(root=tmp_path)
     name = DEAD.cgroup(build_in("r1", "app-amd64"))

@@ -24,7 +24,7 @@ from barasync.engine.detached import is_detached
 from barasync.engine.identity import RUN, Identity, Liveness
 from barasync.engine.image_uses import forget_uses
 from barasync.engine.pruning import AUTOMATIC, KEPT_SECONDS, prune
-from barasync.engine.reaper import Fate, Kind, Leftover, Removal, leftovers, remove
+from barasync.engine.reaper import Fate, Kind, Leftover, Removal, leftovers, remove, without_others
 from barasync.engine.starts_once import remove_marks
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
 from barasync.report.words import count
@@ -215,9 +215,11 @@ async def note_on_dead_runs(connection: Connection, identity: Identity) -> str |
 
     It is made at the start of every run, and costs some milliseconds. A layer is no sign of a dead
     run, every run leaves its own for the next one: they are counted where there is something else.
+    What goes on in another service, below the same cgroups, is no sign either.
     """
     podman, cgroups = connection.podman, connection.cgroups
-    dead = _dead(await leftovers(podman, identity, cgroups, kinds=set(Kind) - {Kind.LAYER}))
+    found = await leftovers(podman, identity, cgroups, kinds=set(Kind) - {Kind.LAYER})
+    dead = await without_others(cgroups, _dead(found))
     if not dead:
         return None
     return note_of(dead + _dead(await leftovers(podman, identity, None, kinds={Kind.LAYER})))

@@ -8,7 +8,7 @@ volumes and secrets, then layers, then cgroups.
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -155,6 +155,21 @@ async def leftovers(
         )
 
     return await to_thread.run_sync(judged)
+
+
+async def without_others(cgroups: CgroupMounts | None, found: Sequence[Leftover]) -> list[Leftover]:
+    """Leave out the cgroups that processes are in though no container of their run is in `found`.
+
+    Those are of containers of another service, and `remove` would not remove such a cgroup.
+    """
+    here = {each.run for each in found if each.kind is Kind.CONTAINER}
+
+    def is_ours(each: Leftover) -> bool:
+        if each.kind is not Kind.CGROUP or each.run in here or cgroups is None:
+            return True
+        return not members(RunCgroup(cgroups, each.key).directories)
+
+    return await to_thread.run_sync(lambda: [each for each in found if is_ours(each)])
 
 
 async def remove(
