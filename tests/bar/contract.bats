@@ -48,6 +48,22 @@ END
     run -127 --separate-stderr bar in_body
 }
 
+@test "the module that the rule asked for is named after is loaded, though the Barf has that rule" {
+    echo "rule later_one: -- 'echo module'" >Bar.d/later
+    printf '%s\n' "rule later_one: -- 'echo Barf'" 'rule dependent: later_one' >Barf
+    try bar later_one
+    assert_equal "$status $output" $'0 Barf\nmodule'
+    try bar dependent
+    assert_equal "$status $output" "0 Barf"
+}
+
+@test "a rule release of the Barf is one more clause of bar's own, which takes a repository" {
+    echo "rule release: -- 'echo ours'" >Barf
+    try bar release
+    assert_code 1
+    assert_equal "$output" ours
+}
+
 @test "a rule with the same words runs once, one that is --always runs again" {
     printf '%s\n' "rule once: -- 'echo once'" "rule --always often: -- 'echo often'" \
         "rule t: -- 'rule_eval once; rule_eval once; rule_eval once other; rule_eval often; rule_eval often'" >Barf
