@@ -6,6 +6,11 @@ load helper
 
 ARM64=/proc/sys/fs/binfmt_misc/qemu-aarch64
 
+# A test that takes the emulator away may end early.
+teardown() {
+    [[ -e $ARM64 ]] || barasync arch setup arm64
+}
+
 # Calls FUNCTION [ARG…] as a rule, as completion does: bare FUNCTION [ARG…]
 bare() {
     : >Barf
@@ -116,7 +121,6 @@ bare() {
     done <<<"$output"
     echo -1 >"$ARM64"
     try in_rule podman_list_available_archs
-    in_rule 'podman_arch_setup arm64'
     assert_code 0
     run ! grep --line-regexp arm64 <<<"$output"
 }
