@@ -37,13 +37,13 @@ def barasync(tmp_path: Path) -> Barasync:
         (("matrix", "--background", "k", "--deadline", "-1", "r"), "--deadline: -1 is not"),
         (("matrix", "--background", "k", "--memory-total", "x", "r"), "--memory-total: "),
         (("matrix", "--background", "k", "--network", "privat", "r"), "did you mean 'private'"),
-        (("wait",), "Missing argument 'KEY'"),
+        (("wait",), "KEY is missing"),
         (("wait", "k"), "nothing was begun in the background with the key 'k'"),
         (("wait", ""), "nothing was begun in the background with the key ''"),
         (("wait", "--timeout", "-1", "k"), "--timeout: -1 is not a number of seconds"),
         (("wait", "--timeout", "nan", "k"), "--timeout: nan is not a number of seconds"),
         (("wait", "--timeout", "inf", "k"), "--timeout: inf is not a number of seconds"),
-        (("wait", "k", "l"), "unexpected extra argument"),
+        (("wait", "k", "l"), "too many arguments"),
     ],
 )
 def test_mistakes_are_told_before_anything_begins(

@@ -42,8 +42,8 @@ def barasync(tmp_path: Path) -> Barasync:
         (("base", "--jobs", "0"), "--jobs"),
         (("base", "--tag", f"mine:{'x' * 128}", "--tag-each"), "is longer than 128 characters"),
         (("own", "--tag-each"), "'own' begins with localhost/own:latest-amd64"),
-        (("base", "--nonsense"), "No such option: --nonsense"),
-        ((), "Missing argument"),
+        (("base", "--nonsense"), "there is no option '--nonsense'"),
+        ((), "NAME is missing"),
     ],
 )
 def test_a_mistake_has_its_sentence_and_its_code(

@@ -16,11 +16,11 @@ from tests.rig.command import Barasync
         (("--rule-each", "a", "b", "a"), "--rule-each: the rule 'a' is given twice"),
         (("--rule-each", "a", ""), "--rule-each: the name of a rule is empty"),
         (("--rule-each", "a/b", "a:b"), "both make cell"),
-        (("--rule-each",), "Missing argument"),
-        (("--repeat", "0", "a"), "0 is not in the range"),
-        (("--repeat", "x", "a"), "'x' is not a valid int"),
+        (("--rule-each",), "RULE is missing"),
+        (("--repeat", "0", "a"), "0 is less than 1"),
+        (("--repeat", "x", "a"), "'x' is not a whole number"),
         (("--repeat", "1000000", "a"), "100000 are the most"),
-        (("--repeat",), "requires an argument"),
+        (("--repeat",), "--repeat has no value"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_made(

@@ -87,7 +87,7 @@ def test_a_mistake_in_the_file_names_file_key_and_what_is_allowed(
     ("words", "said"),
     [
         (("--wait-healthy", "x"), "--wait-healthy is for a container that goes on"),
-        (("--detach", "--wait-healthy=soon", "x"), "'soon' is not a valid float"),
+        (("--detach", "--wait-healthy=soon", "x"), "'soon' is not a number"),
         (("--health-retries", "2", "x"), "--health-retries is for a container that goes on"),
         (("-d", "--snapshot", "n:1", "x"), "--snapshot cannot be had with --detach"),
         (("-d", "--artifact", "/x", "x"), "--artifact cannot be had with --detach"),
@@ -144,7 +144,7 @@ def test_without_a_file_the_next_step_is_said(barasync: Barasync) -> None:
         (("--url", "tcp://far:1"), 2, "tcp:// is not supported"),
         (("--select", "nope*"), 3, "--select 'nope*' matches no cell"),
         (("--workspace", "none", "--artifact", "out"), 2, "the artifact 'out' could lie in"),
-        (("--nonsense",), 2, "No such option: --nonsense"),
+        (("--nonsense",), 2, "there is no option '--nonsense'"),
         (("--url", "unix:///nope/podman.sock"), 4, "/nope/podman.sock does not exist"),
     ],
 )
@@ -403,7 +403,7 @@ def test_a_secret_that_cannot_be_one_is_refused_before_podman_is_looked_for(
         (("artifact", "fetch", "box", "/out", ""), "DST: a place has a name"),
         (("artifact", "fetch", "box", "/a/there", "."), "there exists already"),
         (("artifact", "fetch", "box", "/a", "there/"), "there is not a directory"),
-        (("artifact", "fetch", "-x", "/a", "b"), "No such option: -x"),
+        (("artifact", "fetch", "-x", "/a", "b"), "there is no option '-x'"),
         (("artifact", "fetch", "a/b/c", "/a", "b"), "CONTAINER: 'a/b/c' is not the name or ID"),
         (("artifact", "fetch", "", "/a", "b"), "CONTAINER: '' is not the name or ID"),
         (("artifact", "fetch", "box", "/a", "b", "--artifacts-size", "0"), "--artifacts-size: '0'"),

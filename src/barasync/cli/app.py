@@ -6,7 +6,6 @@ import gc
 import io
 import sys
 import traceback
-from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -15,9 +14,9 @@ from barasync import __version__
 from barasync.cli.commands import group_of
 from barasync.cli.open_files import allow_many
 from barasync.cli.signals import take_as_ctrl_c
-from barasync.cli.standard_streams import unwritten
+from barasync.cli.standard_streams import STDERR, unwritten, write_nowhere
 from barasync.cli.unread import comes_of_broken_pipe, leave_unread
-from barasync.errors import EXIT_INTERRUPTED, EXIT_UNREAD
+from barasync.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_UNREAD, ConfigError
 
 _COMMANDS = {
     "matrix": "barasync.cli.matrix:matrix",
@@ -80,7 +79,7 @@ def main() -> int:
 
 def _run() -> int:
     try:
-        app()
+        return _command()
     except SystemExit as ending:
         # What the library of the command line makes of a reader who has left.
         if not comes_of_broken_pipe(ending):
@@ -95,14 +94,27 @@ def _run() -> int:
             return EXIT_UNREAD
         told = unwritten() if is_all(error, OSError) else None
         explanation = explain(told or error)
-        # Nobody may be there to read it; the exit code still tells.
-        with suppress(OSError):
+        try:
             if explanation.defect:
                 traceback.print_exc()
             sys.stderr.write(explanation.text)
             sys.stderr.flush()
+        except OSError:
+            # The exit code still tells, unless Python tries again at its end and takes its own.
+            write_nowhere(STDERR)
         return explanation.exit_code
-    return 0
+
+
+def _command() -> int:
+    """Do what the command line says, and return its exit code; raise what is wrong with it."""
+    try:
+        return int(app(standalone_mode=False) or EXIT_OK)
+    except typer.TyperException as error:
+        from barasync.cli.mistakes import config_error, is_help  # noqa: PLC0415 - for them only
+
+        if is_help(error):
+            return ConfigError.exit_code
+        raise config_error(error) from None
 
 
 def _print_any_name() -> None:
