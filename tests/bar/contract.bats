@@ -71,6 +71,15 @@ END
     assert_equal "$output" $'once\nonce\noften\noften'
 }
 
+@test "a body that evaluates a rule which fails, fails with it, unless that is in a subshell" {
+    printf '%s\n' "rule bad: -- 'return_of 7'" 'function return_of { return "$1"; }' \
+        "rule t: -- 'rule_eval bad || true'" "rule u: -- '(rule_eval bad) || true'" >Barf
+    try bar t
+    assert_code 7
+    try bar u
+    assert_code 0
+}
+
 @test "clauses add up in their order, those that are --default last" {
     printf '%s\n' "rule t: --default -- 'echo default'" "rule t: -- 'echo first'" "rule t: -- 'echo second'" >Barf
     try bar t
@@ -85,6 +94,18 @@ END
     assert_equal "$output" $'a\nz\nbarf'
     try bar fmt
     assert_equal "$status ${output##*$'\n'}" "0 ours"
+}
+
+@test "a Barf beside which there is no Bar.d is taken by its name alone" {
+    mkdir -p ../installed/bin ../installed/share/bar ../elsewhere
+    cp bar ../installed/bin/
+    cp -r Bar.d ../installed/share/bar/
+    cd ../elsewhere
+    echo "rule greet: -- 'echo greetings'" >Barf
+    try ../installed/bin/bar greet
+    assert_equal "$status $output" "1 "
+    try ../installed/bin/bar Barf greet
+    assert_equal "$status $output" "0 greetings"
 }
 
 @test "a failing dependency with ? skips the clause, one with ! has to fail, one with ~ may" {

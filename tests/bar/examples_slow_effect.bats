@@ -40,7 +40,7 @@ teardown_file() {
     assert_code 0
     printf '%s\n' 'rule greet: -- "echo greetings"' >"$TMPDIR/Barf"
     run --separate-stderr barasync run --workspace none --copy "$TMPDIR/Barf:/workspace/Barf" \
-        localhost/bar-base:latest -- bar greet
+        localhost/bar-base:latest -- bar Barf greet
     assert_equal "$status $output" "0 greetings"
 }
 

@@ -46,7 +46,14 @@ offered() {
     export ANSWER_STDOUT=$'amd64\narm64\n'
     try offered is_podman_arch_available ''
     assert_matches "$output" "*amd64*arm64*"
+    for rule in podman_require_arch podman_setup_qemu is_qemu_available; do
+        try offered "$rule" ''
+        assert_equal "$output" $'amd64\narm64'
+    done
     export ANSWER_STDOUT=$'made-network\n'
     try offered podman_network_remove ''
-    assert_matches "$output" "*made-network*"
+    assert_equal "$output" made-network
+    export ANSWER_STDOUT=$'localhost/toolchain:latest\nlocalhost/barasync/step:1\n'
+    try offered podman_image_remove ''
+    assert_equal "$output" localhost/toolchain:latest
 }

@@ -61,9 +61,18 @@ names_of() {
     assert_equal "$(calls)" 0
 }
 
-@test "clean fails where barasync clean fails" {
+@test "clean warns and goes on where barasync clean fails, podman_clean fails" {
+    echo "rule clean: -- 'echo my clean'" >Barf
     ANSWER_CODE=4 try bar clean
+    assert_equal "$status $output" "0 my clean"
+    assert_matches "$stderr" "*WARN: *podman_clean*"
+    BAR_VERBOSITY_LEVEL=0 ANSWER_CODE=4 try bar clean
+    assert_equal "$output$stderr" "my clean"
+    ANSWER_CODE=4 try bar podman_clean
     assert_code 4
+    rm Bar.d/podman
+    try bar clean
+    assert_equal "$status $output" "0 my clean"
 }
 
 @test "a container of a run does not clean" {

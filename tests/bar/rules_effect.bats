@@ -3,6 +3,13 @@
 
 load helper
 
+ARM64=/proc/sys/fs/binfmt_misc/qemu-aarch64
+
+# The test that takes the emulator away may end early.
+teardown() {
+    [[ -e $ARM64 ]] || barasync arch setup arm64
+}
+
 setup() {
     project
     unset BARASYNC_CELL
@@ -58,8 +65,10 @@ END
     assert_code 4
 }
 
-@test "rule podman_setup_qemu: an emulator that is registered stays, an unknown one is refused" {
+@test "rule podman_setup_qemu: an emulator that was taken away is registered, an unknown one is refused" {
     [[ -n $BUSYBOX_ARM64 ]]
+    echo -1 >"$ARM64"
+    run ! podman run --rm "$BUSYBOX_ARM64" true
     try bar podman_setup_qemu arm64
     assert_code 0
     try podman run --rm "$BUSYBOX_ARM64" uname -m
