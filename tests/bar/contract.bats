@@ -102,9 +102,10 @@ END
     cp -r Bar.d ../installed/share/bar/
     cd ../elsewhere
     echo "rule greet: -- 'echo greetings'" >Barf
-    try ../installed/bin/bar greet
+    PATH=$(realpath ../installed/bin):$PATH
+    try env bar greet
     assert_equal "$status $output" "1 "
-    try ../installed/bin/bar Barf greet
+    try env bar Barf greet
     assert_equal "$status $output" "0 greetings"
 }
 
