@@ -69,7 +69,7 @@ setup() {
         podman_container_list --all --run 7 --cell=amd64 --state exited --json --names
         podman_container_stop one two --grace 3
         podman_container_cleanup one two
-        podman_container_cleanup'
+        podman_container_cleanup --dead'
     assert_code 0
     assert_call 1 container list
     assert_call 2 container list --all --run=7 --cell=amd64 --state=exited --json --names
@@ -90,7 +90,7 @@ setup() {
     try at_top '
         podman_artifact_dir a; podman_artifact_mount b; podman_artifact_fetch box /a a
         podman_artifact_extract_all box a; podman_artifact_fetch_tarball box /t a; podman_container_export box f
-        podman_container_list; podman_container_stop box; podman_container_cleanup box; podman_container_cleanup'
+        podman_container_list; podman_container_stop box; podman_container_cleanup box; podman_container_cleanup --dead'
     assert_code 0
     assert_equal "$(calls)" 8
 }
@@ -124,4 +124,7 @@ refuse() {
     refuse 'podman_container_stop --force box' 'unknown option'
     refuse 'podman_container_cleanup ""' 'an empty word'
     refuse 'podman_container_cleanup --all' 'unknown option'
+    refuse 'podman_container_cleanup' "which containers? '--dead' stands for what dead runs have left; usage: podman_container_cleanup [--dead]"
+    refuse 'declare -a none=(); podman_container_cleanup "${none[@]}"' 'which containers?'
+    refuse 'podman_container_cleanup box --dead' '--dead is for no container by its name'
 }

@@ -177,7 +177,7 @@ state() {
     assert_code 2
 }
 
-@test "podman_container_cleanup: without words what dead runs left is gone, and what goes on is not" {
+@test "podman_container_cleanup: with --dead what dead runs left is gone, and what goes on is not" {
     try in_rule 'podman_run --detach "$1" sleep 600' "$BUSYBOX"
     assert_code 0
     box=$output
@@ -188,7 +188,7 @@ state() {
     done
     kill -KILL "$run"
     wait "$run" || true
-    try in_rule podman_container_cleanup
+    try in_rule 'podman_container_cleanup --dead'
     assert_code 0
     run ! podman container exists "$left"
     podman container exists "$box"

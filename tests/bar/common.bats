@@ -165,3 +165,21 @@ b" --x -- -y'
     done <"$MODULES/podman"
     ((${#documented[@]} > 30))
 }
+
+@test "a mistake is said with the rule, or the line of the Barf, that makes it" {
+    printf '%s\n' 'require podman' 'function build' '{' '    podman_run --what' '}' "rule t: -- 'podman_run --what'" \
+        "rule u: -- build" "rule v: podman_require_arch" >Barf
+    try bar t
+    assert_refused 2 " in the rule t: podman_run: unknown option '--what'"
+    try bar u
+    assert_refused 2 " Barf:4: podman_run: unknown option '--what'"
+    printf '%s\n' 'require podman' '' 'podman_run --what || true' 'rule t: -- true' >Barf
+    try bar t
+    assert_matches "$stderr" "*ERROR: * Barf:3: podman_run: unknown option '--what'*"
+    : >Barf
+    try bar podman_config_load
+    assert_refused 2 "podman_config_load: too few words"
+    [[ $stderr != *"in the rule"* ]]
+    PODMAN_BARASYNC=/nowhere try in_rule podman_version
+    assert_refused 127 " in the rule in_rule: '/nowhere' is not installed"
+}

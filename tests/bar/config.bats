@@ -115,3 +115,29 @@ sorted_call() {
     try in_rule 'podman_tool_complete; podman_preset_complete'
     assert_equal "$output" $'c\ngo\nnode\npython\nrust\npublic\nprivate\nlocal\nisolated'
 }
+
+@test "what was loaded before a refused load does not run, nor does anything without it" {
+    local call
+    for call in "podman_config_load b" "podman_config_load --bogus" "podman_config_load" "podman_config_load ''"; do
+        try in_rule "declare -A PODMAN_CONFIG_A=([network]=isolated) PODMAN_CONFIG_B=([imgae]=i)
+            podman_config_load a
+            $call
+            "'podman_run "${PODMAN_CONFIG_OPTIONS[@]}" image tests'
+        assert_code 2
+        assert_equal "$output" ""
+        assert_matches "$stderr" "*podman_run: the options are of a 'podman_config_load' that has failed*"
+    done
+    assert_equal "$(calls)" 0
+    in_rule 'declare -A PODMAN_CONFIG_A=([cpus]=1); podman_config_load --bogus
+        podman_config_load a; podman_run "${PODMAN_CONFIG_OPTIONS[@]}" image tests' </dev/null
+    assert_only_call run --as=auto --stdin --cpus=1 -- image tests
+}
+
+@test "a configuration's name is no option" {
+    local function
+    for function in podman_config_load podman_run_with_config; do
+        try in_rule "$function --bogus"
+        assert_refused 2 "$function: unknown option '--bogus', there are none; usage: $function <config>"
+    done
+    assert_equal "$(calls)" 0
+}

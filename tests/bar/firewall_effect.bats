@@ -100,3 +100,11 @@ probed() {
     try in_rule 'podman_firewall_show no-such-network'
     assert_code 2
 }
+
+@test "podman_firewall_deny_all: where it names another network by mistake nothing runs in the open one" {
+    try in_rule 'podman_firewall_config web public
+        podman_firewall_deny_all wbe
+        podman_run --no-stdin --network web "$1" echo ran' "$BUSYBOX"
+    assert_code 2
+    assert_equal "$output" ""
+}

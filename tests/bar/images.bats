@@ -317,3 +317,72 @@ refuse() {
     refuse 'podman_image_build_matrix t nothing arm64' "there is no file"
     refuse 'podman_image_copy $'"'a\\nb'"' /file' 'there is no'
 }
+
+@test "a refused step ends nothing in a rule, and its image is not made" {
+    local step name
+    for step in "podman_image_run" "podman_image_copy nothing /x" "podman_image_env A" "podman_image_workdir /a /b" \
+        "podman_containerfile_copy nothing /x"; do
+        name=${step%% *}
+        try in_rule "
+            podman_image_from base
+            $step
+            podman_image_run true
+            podman_image_tag tool:1"
+        assert_code 2
+        assert_equal "$output" ""
+        assert_matches "$stderr" "*ERROR:*podman_image_tag: nothing is made, for '${name/containerfile/image}' has failed*"
+        try in_rule "
+            podman_image_from base
+            $step
+            podman_image_build tool:1"
+        assert_code 2
+    done
+    assert_equal "$(calls)" 0
+}
+
+@test "a refused step after a name keeps a build without words from being done" {
+    try in_rule '
+        podman_image_from base
+        podman_image_tag tool:1
+        podman_image_copy nothing /x
+        podman_image_build'
+    assert_code 2
+    assert_equal "$(calls)" 1
+}
+
+@test "what follows a refused beginning is not added to what was defined before" {
+    try in_rule '
+        podman_image_from base
+        podman_image_tag one
+        podman_image_from --what other
+        podman_image_run true
+        podman_image_tag two'
+    assert_code 2
+    assert_equal "$(calls)" 1
+}
+
+@test "a definition that begins again can be made, a Containerfile at any time" {
+    : >Containerfile
+    try in_rule '
+        podman_image_from base
+        podman_image_copy nothing /x
+        podman_image_build tool:2 Containerfile
+        podman_image_from base
+        podman_image_tag tool:1'
+    assert_code 0
+    assert_built 1 tool:2 containerfile=Containerfile context=.
+    assert_built 2 tool:1 from=base
+}
+
+@test "what an image that was not made is to be the base of is not made either" {
+    try in_rule '
+        podman_image_from base
+        podman_image_copy nothing /x
+        podman_image_tag tool:1
+        podman_image_from tool:1
+        podman_image_run true
+        podman_image_tag tool:2'
+    assert_code 2
+    assert_matches "$stderr" "*podman_image_from: 'tool:1' could not be made before*"
+    assert_equal "$(calls)" 0
+}

@@ -312,3 +312,12 @@ id_of() {
     try in_rule 'podman_image_remove localhost/none-such:1'
     assert_code 2
 }
+
+@test "podman_image_copy: an image without the file that it was to have is not made" {
+    try in_rule 'podman_image_from "$1"
+        podman_image_copy nothing /x
+        podman_image_run true
+        podman_image_tag bar-test:without' "$BUSYBOX"
+    assert_code 2
+    run ! podman image exists bar-test:without
+}

@@ -68,11 +68,7 @@ setup() {
     local number
     for number in 0 -1 x 1.5 "" "1 2"; do
         try in_rule 'podman_run_parallel image tests --parallel "$1"' "$number"
-        if [[ $number == "" ]]; then
-            assert_code 0
-        else
-            assert_refused 2 "podman_run_parallel: --parallel is a number from 1 on, not '$number'"
-        fi
+        assert_refused 2 "podman_run_parallel: --parallel is a number from 1 on, not '$number'"
     done
 }
 
@@ -83,4 +79,28 @@ setup() {
     assert_refused 2 "podman_parallel: the rule 'lint' is there twice"
     try in_rule 'podman_parallel image'
     assert_refused 2 "podman_parallel: too few words"
+}
+
+@test "options of podman_parallel stand anywhere, and after '--' words are rules" {
+    in_rule 'podman_parallel image lint tests --output stream --timeout=5; podman_parallel --jobs 2 image -- lint --tests'
+    assert_call 1 matrix --rule-each --output=stream --timeout=5 --image=image -- lint tests
+    assert_call 2 matrix --rule-each --jobs=2 --image=image -- lint --tests
+    try in_rule 'podman_parallel image lint --outptu stream'
+    assert_refused 2 "podman_parallel: unknown option '--outptu', known are"
+    try in_rule 'podman_parallel image lint --output'
+    assert_refused 2 "podman_parallel: --output needs a value"
+    try in_rule 'podman_parallel image lint tests -- lint'
+    assert_refused 2 "podman_parallel: the rule 'lint' is there twice"
+    try in_rule 'podman_parallel image --output stream'
+    assert_refused 2 "podman_parallel: too few words"
+}
+
+@test "--json is refused without --plan, which it is a form of" {
+    local call
+    for call in "podman_matrix tests" "podman_run_parallel image tests" "podman_parallel image tests"; do
+        try in_rule "$call --json"
+        assert_refused 2 "${call%% *}: --json is the form of --plan"
+        in_rule "$call --json --plan"
+    done
+    assert_equal "$(calls)" 3
 }

@@ -119,3 +119,58 @@ refuse() {
     refuse 'podman_network_public a b' 'podman_network_public: too many words'
     refuse 'podman_network_local ""' 'podman_network_local: an empty word'
 }
+
+@test "a refused preset ends nothing in a rule, and what names no network does not run" {
+    local call name
+    for name in public private local isolated; do
+        for call in "podman_network_$name a b" "podman_network_$name --what" "podman_network_$name ''"; do
+            try in_rule "podman_network_local; $call; podman_run image true"
+            assert_code 2
+            assert_equal "$output" ""
+            assert_matches "$stderr" "*podman_run: there is no network to run in, for 'podman_network_$name' has failed*"
+        done
+    done
+    try in_rule 'podman_network_isolated a b; podman_matrix tests'
+    assert_code 2
+    try in_rule 'podman_network_isolated a b; podman_shell image'
+    assert_code 2
+    try in_rule 'podman_network_isolated a b; podman_run --network "$PODMAN_NETWORK" image true'
+    assert_code 2
+    assert_equal "$(calls)" 0
+}
+
+@test "a preset after a refused one, and a network that is named, are what runs" {
+    try in_rule '
+        podman_network_isolated a b
+        podman_run --network public image true
+        podman_network_local
+        podman_run image true'
+    assert_code 0
+    assert_equal "$(calls)" 2
+    grep --null-data --quiet --line-regexp --regexp=--network=public "$RECORD/1/argv"
+    grep --null-data --quiet --line-regexp --regexp=--network=local "$RECORD/2/argv"
+}
+
+@test "another bar refuses what a refused preset has left, and has a preset that was chosen" {
+    printf '%s\n' 'require podman' "rule other: -- 'podman_run image true'" \
+        "rule refused: -- 'podman_network_isolated a b; ./bar other'" "rule chosen: -- 'podman_network_local; ./bar other'" >Barf
+    try bar refused
+    assert_code 2
+    assert_equal "$(calls)" 0
+    try bar chosen
+    assert_code 0
+    grep --null-data --quiet --line-regexp --regexp=--network=local "$RECORD/1/argv"
+}
+
+@test "a network of another preset than was asked for is not taken for it" {
+    ANSWER_CODE=2 ANSWER_STDOUT='  "preset": "public",' \
+        try in_rule 'podman_network_preset web isolated || podman_run --network web image true'
+    assert_code 2
+    assert_matches "$stderr" "*podman_run: the network 'web' would not be what was asked for*"
+    assert_call 1 network create --preset=isolated -- web
+    assert_call 2 network show --json -- web
+    assert_equal "$(calls)" 2
+    ANSWER_CODE=2 ANSWER_STDOUT='  "preset": "isolated",' \
+        try in_rule 'podman_network_isolated web || podman_run --network web image true'
+    assert_equal "$(calls)" 5
+}

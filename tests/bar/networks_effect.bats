@@ -156,3 +156,14 @@ speaks_to_itself() {
     done
     assert_equal "$said" published
 }
+
+@test "podman_network_isolated: of a network that is more open nothing is taken for isolated" {
+    try in_rule 'podman_network_public "$1"
+        podman_network_isolated "$1"
+        podman_run --no-stdin --network "$1" "$2" echo ran' "$net" "$BUSYBOX"
+    assert_code 2
+    [[ $output != *ran* ]]
+    try in_rule 'podman_network_public "$1" || podman_run --no-stdin --network "$1" "$2" echo ran' "$net" "$BUSYBOX"
+    assert_code 0
+    assert_equal "$output" ran
+}

@@ -109,7 +109,7 @@ setup() {
     assert_equal "$output" 3
     assert_call 1 run --as=auto --stdin "--volume=$PWD/o u t:/artifacts:z" -- image build --release
     assert_call 2 run --as=auto --stdin "--volume=$PWD/new/dir:/artifacts:z" -- image build
-    assert_matches "$stderr" "*NOTE: in $PWD/o u t: 'a b'*"
+    assert_matches "$stderr" "*note: in $PWD/o u t: 'a b'*"
     try in_rule 'podman_run_with_artifacts image build x || echo "$?"'
     assert_equal "$output" 1
     assert_matches "$stderr" "*ERROR:*no directory 'x' can be made"

@@ -171,7 +171,7 @@ limit() {
         'podman_run_with_artifacts "$BUSYBOX" sh "o u t" -c "echo made >\"/artifacts/a b\"; exit 3" || echo "$?"'
     assert_equal "$output" 3
     assert_equal "$(<"o u t/a b")" made
-    assert_matches "$stderr" "*NOTE: in *'a b'*"
+    assert_matches "$stderr" "*note: in *'a b'*"
 }
 
 @test "podman_exec: a command in a running container, with its stdin, environment and code" {
