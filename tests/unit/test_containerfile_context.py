@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import io
 import tarfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from anyio import to_thread
 
+from barasync.config.origin import image_key
 from barasync.config.schema import ImageNetwork, ImageTable
 from barasync.engine.containerfile_context import Source, archive, read_source
 from barasync.errors import ConfigError
@@ -30,7 +32,7 @@ async def read(project: Path, containerfile: str = "Containerfile", **table: Any
         return await to_thread.run_sync(scan, project)
 
     declared = ImageTable(containerfile=containerfile, **table)
-    return await read_source(project, tree, "app", declared)
+    return await read_source(project, tree, partial(image_key, {}, "app"), declared)
 
 
 def write(project: Path, **files: str) -> None:

@@ -87,6 +87,11 @@ class Build:
         return given
 
     @property
+    def called(self) -> Mapping[str, str]:
+        """What people call an image that is of the command line alone, by its name there."""
+        return self.project.origin.called
+
+    @property
     def has_project(self) -> bool:
         """Whether the project's files are in one of the images."""
         chains = (chain(name, self.tables) for name in self.names)
@@ -112,10 +117,11 @@ def show_build(build: Build) -> NoReturn:
 
     async def command(_interrupts: Interrupts) -> int:
         for built in await build_images(build, notify=partial(typer.echo, err=True)):
+            name = build.called.get(built.name, built.name)
             for platform, image_id in built.ids.items():
-                typer.echo(f"{built.name} {short_name(platform)} {image_id}")
+                typer.echo(f"{name} {short_name(platform)} {image_id}")
             for tag in built.tags:
-                typer.echo(f"{built.name} tag {tag}")
+                typer.echo(f"{name} tag {tag}")
         return EXIT_OK
 
     finish(command)
@@ -134,7 +140,8 @@ async def build_images(build: Build, *, notify: Notify) -> tuple[Built, ...]:
     for name in build.names:
         # Whether the usual name is that of what it begins with was seen in the file.
         usual = {default_tag(name, None)} - set(build.tags)
-        refuse_own_base(name, tuple(build.tags_of(name).keys() - usual), build.tables)
+        given = tuple(build.tags_of(name).keys() - usual)
+        refuse_own_base(name, given, build.tables, called=build.called)
     if build.has_project:
         home = build.environ.get("HOME")
         await to_thread.run_sync(refuse_a_whole_home, build.project.directory, home)
@@ -172,10 +179,10 @@ async def _build(
     notify: Notify,
 ) -> tuple[Built, ...]:
     def tell(name: str, platform: Platform, line: str) -> None:
-        notify(f"{name} {short_name(platform)}: {line}")
+        notify(f"{build.called.get(name, name)} {short_name(platform)}: {line}")
 
     def tell_output(name: str, platform: Platform, line: str) -> None:
-        notify(f"{name} {short_name(platform)} | {line}")
+        notify(f"{build.called.get(name, name)} {short_name(platform)} | {line}")
 
     identity = await to_thread.run_sync(Identity.current)
     tree = read_once(build.project.directory)

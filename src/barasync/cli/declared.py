@@ -95,6 +95,7 @@ def declared_images(
         proxies=proxies_of(environ),
         hold=hold,
         cgroup_of=cgroup_of,
+        called=project.origin.called,
     )
     return Images(
         {} if document is None else document.images,

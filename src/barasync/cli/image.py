@@ -14,6 +14,7 @@ from barasync.cli.commands import group_of
 from barasync.cli.project import find_project
 from barasync.errors import ConfigError
 from barasync.images.freshness import Freshness
+from barasync.terminal_text import one_line
 
 _COMMANDS = {
     "bootstrap": "barasync.cli.image_bootstrap:bootstrap",
@@ -69,8 +70,9 @@ def build(
     ] = False,
 ) -> None:
     """Build declared images, and those that they begin with, for every architecture at once."""
-    project = find_project(Path.cwd(), define)
     wanted = tuple(dict.fromkeys(names))
+    called = {wanted[0]: one_line(tag[0])} if tag else {}
+    project = find_project(Path.cwd(), define, called=called)
     for name in wanted:
         project.image(name)
     if tag and len(wanted) > 1:

@@ -64,11 +64,13 @@ def is_executable(path: Path) -> bool:
     return os.access(path, os.X_OK) and path.is_file()
 
 
-def find_project(start: Path, define: Sequence[str] | None = None) -> Project:
+def find_project(
+    start: Path, define: Sequence[str] | None = None, *, called: Mapping[str, str] | None = None
+) -> Project:
     """Find and read the configuration of the project that `start`, an absolute path, lies in.
 
     `define` are settings of the command line, `TABLE.NAME.KEY=VALUE`, that are laid over it; their
-    relative paths start at `start`.
+    relative paths start at `start`. `called` is what messages call images that these alone declare.
 
     Raises:
         ConfigError: the file cannot be read or what it or a definition says is not allowed.
@@ -77,7 +79,7 @@ def find_project(start: Path, define: Sequence[str] | None = None) -> Project:
     directory = start if path is None else path.parent
     if path is None and not define:
         return Project(directory=directory, document=None, origin=Origin(), has_file=False)
-    document, origin = load_with(path, define or (), start)
+    document, origin = load_with(path, define or (), start, called)
     return Project(directory=directory, document=document, origin=origin, has_file=path is not None)
 
 

@@ -36,10 +36,16 @@ def check_cycles(images: Mapping[str, ImageTable], origin: Origin) -> None:
             walked[each] = parent
 
 
-def refuse_own_base(name: str, tags: Iterable[Reference], images: Mapping[str, ImageTable]) -> None:
+def refuse_own_base(
+    name: str,
+    tags: Iterable[Reference],
+    images: Mapping[str, ImageTable],
+    *,
+    called: Mapping[str, str],
+) -> None:
     """Raise if one of `tags`, names for the image `name`, is of what that begins with.
 
-    `images` have been checked.
+    `images` have been checked. `called` is what people call those that have another name for them.
 
     Raises:
         ConfigError: the next build would begin with what this one makes.
@@ -49,8 +55,8 @@ def refuse_own_base(name: str, tags: Iterable[Reference], images: Mapping[str, I
         for parent in below:
             if _may_be(parent, tag):
                 raise ConfigError(
-                    f"--tag {tag}: '{name}' begins with {parent}, so that every build would be "
-                    "laid on the one before",
+                    f"--tag {tag}: '{called.get(name, name)}' begins with {parent}, so that every"
+                    " build would be laid on the one before",
                     hint="choose another name",
                 )
 

@@ -108,20 +108,20 @@ def _check_base(
             f"{place('context')}: there is no `containerfile` that would see it, and no `copy` "
             "or `steps` whose files would be there"
         )
-    if not isinstance(table.from_, UnsetType):
-        _check_reference(table.from_, images, place("from"))
+    if not isinstance(table.from_, UnsetType) and table.from_ not in images:
+        known = [each for each in images if each not in origin.called]
+        _check_reference(table.from_, known, place("from"))
 
 
-def _check_reference(text: str, images: Mapping[str, ImageTable], where: str) -> None:
-    if text in images:
-        return
+def _check_reference(text: str, known: Collection[str], where: str) -> None:
+    """Refuse what is no reference; `known` are the declared images that may have been meant."""
     if text == "scratch":
         raise ConfigError(
             f"{where}: there is no image 'scratch' to lay steps on",
             hint="write a Containerfile that begins with it, and give it as `containerfile`",
         )
     bare = not any(mark in text for mark in "/:@")
-    meant = closest(text, images, similarity=_SIMILAR) if bare else None
+    meant = closest(text, known, similarity=_SIMILAR) if bare else None
     if meant is not None:
         raise ConfigError(
             f"{where}: there is no image '{text}'; did you mean '{meant}'?",
@@ -130,7 +130,7 @@ def _check_reference(text: str, images: Mapping[str, ImageTable], where: str) ->
     if not _is_reference(text):
         raise ConfigError(
             f"{where}: {text!r} is neither a declared image nor a reference",
-            hint=f"declared: {', '.join(images)}",
+            hint=f"declared: {', '.join(known)}" if known else None,
         )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -62,12 +62,15 @@ def load(path: Path) -> Document:
 
 
 def load_with(
-    path: Path | None, definitions: Sequence[str], directory: Path
+    path: Path | None,
+    definitions: Sequence[str],
+    directory: Path,
+    called: Mapping[str, str] | None = None,
 ) -> tuple[Document, Origin]:
     """Return what a configuration file says with `--define` laid over it, and where it is from.
 
     Without a file (`None`) the definitions alone are what it says. Their relative paths start at
-    the absolute `directory`.
+    the absolute `directory`. `called` is what people call images that only definitions declare.
 
     Raises:
         ConfigError: as `load`; or a definition cannot be meant, and the message begins with that.
@@ -78,7 +81,8 @@ def load_with(
     data = _checked(text, origin)
     project = directory if path is None else path.parent
     laid = lay_over(data, parsed, directory=directory, project=project)
-    origin = replace(origin, defined=laid.defined)
+    ours = {k: v for k, v in (called or {}).items() if ("images", k) in laid.defined}
+    origin = replace(origin, defined=laid.defined, called=ours)
     return _document(laid.data, origin), origin
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Protocol
 
@@ -30,13 +31,15 @@ class Origin:
 
     `file` is its name as messages show it, `table` the keys that lead to its settings. Relative
     paths in it start at `directory`, which is absolute; `None` where there is no such folder.
-    `defined` are the keys of what the command line has laid over it.
+    `defined` are the keys of what the command line has laid over it. `called` is what people call
+    images that are of the command line alone, by their names there.
     """
 
     file: str = FILE_NAME
     table: tuple[str, ...] = ()
     directory: PurePath | None = None
     defined: frozenset[tuple[str, ...]] = frozenset()
+    called: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, path: PurePath) -> Origin:
@@ -47,8 +50,12 @@ class Origin:
     def key(self, *keys: str | int) -> str:
         """Name a key as `barasync.toml: matrix.include[0].timeout`; an `int` is a list index.
 
-        One of the command line is `--define network.web.allow`, the entries of a list alike.
+        One of the command line is `--define network.web.allow`, the entries of a list alike, unless
+        it is of an image that people call otherwise.
         """
+        match keys:
+            case ("images", str(name), *others) if name in self.called:
+                return image_key(self.called, name, *others)
         if self.defines(*keys):
             return f"{DEFINE} {dotted(*(key for key in keys if isinstance(key, str)))}"
         return f"{self.file}: {dotted(*self.table, *keys)}" if keys or self.table else self.file
@@ -56,6 +63,17 @@ class Origin:
     def defines(self, *keys: str | int) -> bool:
         """Tell whether a key, or a table that it is in, is of the command line."""
         return any(keys[:end] in self.defined for end in range(1, len(keys) + 1))
+
+
+def image_key(called: Mapping[str, str], name: str, *keys: str | int) -> str:
+    """Name a key of a declared image without its file: `images.web.from`.
+
+    It is `image 'web:1': from` where `called` has what people call it.
+    """
+    if name not in called:
+        return dotted("images", name, *keys)
+    where = f"image '{called[name]}'"
+    return f"{where}: {dotted(*keys)}" if keys else where
 
 
 def dotted(*keys: str | int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ from barasync.workspace.archive import made_ahead, stream
 from barasync.workspace.pick import Picked, pick
 from barasync.workspace.tree import Tree
 
+_NOT_IN_A_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+
 
 def _say_nothing(_name: str, _platform: Platform, _line: str) -> None:
     """Have nobody hear of it."""
@@ -76,7 +79,7 @@ class BuildContext:
     Without `cache` every step is made anew, once. `proxies` are variables for what is executed with
     a network. `hold` keeps an image from being pruned while this run or build lives. `cgroup_of`
     gives the cgroup of what podman's builder is to execute for one image, `None` where it cannot be
-    seen from here.
+    seen from here. `called` is what people call a declared image, where that is not its name.
     """
 
     podman: Podman
@@ -94,8 +97,13 @@ class BuildContext:
     proxies: Mapping[str, str] = field(default_factory=dict)
     hold: Callable[[str], Awaitable[None]] = _hold_nothing
     cgroup_of: Callable[[str], Awaitable[RunCgroup | None]] = _no_cgroup
+    called: Mapping[str, str] = field(default_factory=dict)
     gates: Gates = field(default_factory=Gates)
     hurry: anyio.Event = field(default_factory=anyio.Event)
+
+    def place(self, name: str, platform: Platform) -> str:
+        """Name the image in messages."""
+        return f"image '{self.called.get(name, name)}' for {platform}"
 
     def hearer_of(self, name: str, platform: Platform) -> Callable[[str], None] | None:
         """Return who hears the lines of one image, if anybody does."""
@@ -103,7 +111,8 @@ class BuildContext:
 
     def log_of(self, name: str, platform: Platform) -> StepLog:
         """Return the log of an image, which whoever enters it closes."""
-        path = self.logs / f"{name}-{short_name(platform)}.log"
+        plain = _NOT_IN_A_FILE_NAME.sub("-", self.called.get(name, name))
+        path = self.logs / f"{plain}-{short_name(platform)}.log"
         return StepLog(path, self.hearer_of(name, platform))
 
 
@@ -194,7 +203,7 @@ class Builder:
                 if content is not None and content.skipped:
                     tell(left_out(title_of(step), content.skipped))
                 key = step_key(image, text_of(step), _digest(content))
-                found = await self._found(key, f"image '{name}' for {platform}: {title}")
+                found = await self._found(key, f"{context.place(name, platform)}: {title}")
                 if found is not None:
                     tell(f"{title}: cached")
                     image = found
@@ -205,10 +214,10 @@ class Builder:
                     parent=image,
                     key=key,
                     content=content,
-                    where=f"image '{name}' for {platform}: {title}",
+                    where=f"{context.place(name, platform)}: {title}",
                     log=log,
                     removals=removals,
-                    limit=TimeLimit(name, step_seconds),
+                    limit=TimeLimit(context.called.get(name, name), step_seconds),
                     notice=tell,
                 )
                 began = anyio.current_time()

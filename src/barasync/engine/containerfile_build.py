@@ -13,11 +13,12 @@ from dataclasses import replace
 from functools import partial
 
 from barasync.aiopodman import BuildSpec, NotFound, Podman, PullPolicy
+from barasync.config.origin import image_key
 from barasync.config.schema import ImageNetwork, ImageTable
 from barasync.engine.build import BuildContext, Built
 from barasync.engine.build_processes import parent_of
 from barasync.engine.containerfile_bases import BASES, Bases
-from barasync.engine.containerfile_context import read_source
+from barasync.engine.containerfile_context import Source, read_source
 from barasync.engine.containerfile_request import MARK, ContainerfileRequest
 from barasync.engine.layers import making_layer
 from barasync.engine.step_run import TimeLimit
@@ -68,9 +69,9 @@ async def build_containerfile(
         ImageError: a step of it fails, or podman refuses one.
         EngineUnavailable: podman does not answer.
     """
-    where = f"image '{name}' for {platform}"
+    where = context.place(name, platform)
     tell = partial(context.on_progress, name, platform)
-    source = await read_source(context.project, context.tree, name, table)
+    source = await _source_of(context, name, table)
     if source.tree.skipped:
         tell(left_out(source.label, source.tree.skipped))
     key = source.key(platform)
@@ -127,7 +128,7 @@ async def build_containerfile(
                 tell=tell,
                 spec=spec,
                 cgroup=cgroup,
-                limit=TimeLimit(name, table.step_seconds),
+                limit=TimeLimit(context.called.get(name, name), table.step_seconds),
                 registries=registries,
             )
 
@@ -144,12 +145,17 @@ async def find_containerfile(
         ConfigError: the Containerfile or its context is not there, or cannot be read.
         ImageError, EngineUnavailable: podman does not tell.
     """
-    source = await read_source(context.project, context.tree, name, table)
+    source = await _source_of(context, name, table)
     reference = _reference(name, platform, source.key(platform))
     named = bases_of(source.text, platform)
-    where = f"image '{name}' for {platform}"
+    where = context.place(name, platform)
     found, is_current = await _find(context.podman, reference, named, bases, where)
     return found if is_current else None
+
+
+async def _source_of(context: BuildContext, name: str, table: ImageTable) -> Source:
+    place = partial(image_key, context.called, name)
+    return await read_source(context.project, context.tree, place, table)
 
 
 def _reference(name: str, platform: Platform, key: str) -> str:

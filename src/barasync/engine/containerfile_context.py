@@ -15,6 +15,7 @@ from pathlib import Path
 from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
+from barasync.config.origin import Place
 from barasync.config.schema import ImageNetwork, ImageTable
 from barasync.errors import ConfigError
 from barasync.matrix.platforms import Platform
@@ -58,9 +59,9 @@ class Source:
 
 
 async def read_source(
-    project: Path, project_tree: Callable[[], Awaitable[Tree]], name: str, table: ImageTable
+    project: Path, project_tree: Callable[[], Awaitable[Tree]], place: Place, table: ImageTable
 ) -> Source:
-    """Read what the Containerfile of the declared image `name` sees.
+    """Read what the Containerfile of a declared image sees; `place` names its keys.
 
     That are the files of the project, or of the directory `context`, as the workspace layer has
     them; podman leaves out what a `.containerignore` or `.dockerignore` names. Paths that are not
@@ -72,7 +73,7 @@ async def read_source(
     """
     assert isinstance(table.containerfile, str), "only such an image is built this way"
     inside = table.context if isinstance(table.context, str) else "."
-    find = partial(_find, project, table.containerfile, inside, f"images.{name}")
+    find = partial(_find, project, table.containerfile, inside, place)
     found = await to_thread.run_sync(find)
     if found.is_project:
         tree = await project_tree()
@@ -118,12 +119,12 @@ class _Found:
     is_project: bool
 
 
-def _find(project: Path, containerfile: str, inside: str, where: str) -> _Found:
+def _find(project: Path, containerfile: str, inside: str, place: Place) -> _Found:
     root = project.resolve()
-    directory = _resolved(root, inside, f"{where}.context")
+    directory = _resolved(root, inside, place("context"))
     if not directory.is_dir():
-        raise ConfigError(f"{where}.context: {inside} is not a directory of the project")
-    file = _resolved(root, containerfile, f"{where}.containerfile")
+        raise ConfigError(f"{place('context')}: {inside} is not a directory of the project")
+    file = _resolved(root, containerfile, place("containerfile"))
     if not file.is_file():
         usual = [each for each in _USUAL if (root / each).is_file()]
         hint = (
@@ -132,7 +133,7 @@ def _find(project: Path, containerfile: str, inside: str, where: str) -> _Found:
             else "the path begins in the project's directory"
         )
         raise ConfigError(
-            f"{where}.containerfile: there is no file {containerfile} in the project", hint=hint
+            f"{place('containerfile')}: there is no file {containerfile} in the project", hint=hint
         )
     return _Found(
         file=file,

@@ -13,6 +13,7 @@ from anyio import to_thread
 
 from barasync.aiopodman import ImageSummary, NotFound
 from barasync.config.images import ancestry, chain
+from barasync.config.origin import image_key
 from barasync.config.schema import ImageTable
 from barasync.engine.build import BuildContext, Builder, Built
 from barasync.engine.containerfile_bases import Bases
@@ -114,7 +115,7 @@ class Images:
             if found is None:
                 return None
             await self._context.hold(found)
-            with explained(f"looking for image '{name}' for {platform}"):
+            with explained(f"looking for {self._context.place(name, platform)}"):
                 return found if await self._context.podman.images.exists(found) else None
         except (ConfigError, ImageError):
             return None  # it is not declared for that platform, or not to be found
@@ -175,7 +176,7 @@ class Images:
             self._context.podman,
             reference,
             platform,
-            self._declared,
+            self._declared.keys() - self._context.called.keys(),
             registries,
             listing=self._builder.listing,
             on_progress=partial(self._context.on_progress, reference, platform),
@@ -195,7 +196,7 @@ class Images:
             )
         if parent is None:
             return None
-        with explained(f"looking for image '{name}' for {platform}"):
+        with explained(f"looking for {self._context.place(name, platform)}"):
             return await self._builder.find(parent, steps_of(table))
 
     async def _build(self, name: str, table: ImageTable, platform: Platform) -> str:
@@ -206,14 +207,15 @@ class Images:
             try:
                 await to_thread.run_sync(look, self._context.project, sources)
             except ConfigError as error:
-                raise ConfigError(f"images.{name}: {error}", hint=error.hint) from error
+                where = image_key(self._context.called, name)
+                raise ConfigError(f"{where}: {error}", hint=error.hint) from error
         if not steps:
             return await self._begin(name, table, platform)
         built = await self._laid(name, table, steps, platform)
         self._executed += built.executed
         repository, tag = f"{_REPOSITORY}/{name}", f"{short_name(platform)}-{built.key[:_DIGITS]}"
         # One that is gone meanwhile is made anew when it is used.
-        with explained(f"naming image '{name}' for {platform}"), suppress(NotFound):
+        with explained(f"naming {self._context.place(name, platform)}"), suppress(NotFound):
             # Another declared image may have made all of its steps.
             if built.executed or not await self._builder.has_name(built.id, f"{repository}:{tag}"):
                 async with self._context.gates.images:
@@ -247,7 +249,8 @@ class Images:
                 if table.from_ in self._declared or isinstance(error, ImageGone):
                     raise
                 kind = WrongPlatform if isinstance(error, WrongPlatform) else ImageError
-                raise kind(f"images.{name}.from: {error}", hint=error.hint) from error
+                where = image_key(self._context.called, name, "from")
+                raise kind(f"{where}: {error}", hint=error.hint) from error
         # It takes 0.03 s to load, and images of other images do without.
         from barasync.engine.beginnings import make_beginning  # noqa: PLC0415 - as said
 
