@@ -54,4 +54,5 @@ with_memodb() {
     assert_code 7
     assert_equal "$output" "x  y"
     assert_matches "$stderr" "*<a  b><><?><%20>*"
+    grep --recursive --quiet --fixed-strings '//#podman_background_job ' .bar.db
 }

@@ -56,6 +56,14 @@ in_rule() {
     IN_RULE=$BATS_TEST_TMPDIR/body ./bar in_rule "${@:2}"
 }
 
+# As `try in_rule`, once more where a mirror of packages did not answer: try_loading TEXT [ARG…]
+try_loading() {
+    try in_rule "$@"
+    if [[ $status != 0 && $stderr =~ "Failed to fetch"|"Temporary failure"|"Unable to connect" ]]; then
+        try in_rule "$@"
+    fi
+}
+
 # Evaluates TEXT at the top level of the Barf, where errexit and nounset are on: at_top TEXT
 at_top() {
     printf 'require podman\n%s\nrule at_top: -- true\n' "$1" >Barf

@@ -122,7 +122,9 @@ id_of() {
 }
 
 @test "podman_image_build: a second build executes nothing" {
-    local definition='podman_image_from "$1" && podman_image_run "echo $2" && podman_image_build bar-test:again'
+    # Whenever the step is executed the file has another content, and the image another ID.
+    local definition='podman_image_from "$1" && podman_image_run "echo $2; cat /proc/sys/kernel/random/uuid >/uuid" &&
+        podman_image_build bar-test:again'
     try in_rule "$definition" "$BUSYBOX" "$RANDOM$RANDOM"
     assert_code 0
     assert_matches "$stderr" "*step 1/1 RUN*"
@@ -133,6 +135,9 @@ id_of() {
     assert_code 0
     assert_matches "$stderr" "*cached*"
     assert_equal "$(id_of bar-test:again)" "$first"
+    try in_rule "$definition" "$BUSYBOX" twice
+    assert_code 0
+    [[ $(id_of bar-test:again) != "$first" ]]
 }
 
 @test "podman_image_build: a Containerfile sees the files of the working directory" {

@@ -27,10 +27,6 @@ rule failing: -- 'meet 3 "$BARASYNC_CELL"; [ "$BARASYNC_REPEAT" != 2 ]'
 rule lint: -- 'meet 2 "lint of $BARASYNC_CELL"'
 rule unit: -- 'meet 2 "unit of $BARASYNC_CELL"'
 rule broken: -- 'false'
-rule parallel: -- 'podman_run_parallel "$BASH_IMAGE" three --parallel 3 --volume "$PWD/meet:/meet" --output stream words'
-rule one_fails: -- 'podman_run_parallel "$BASH_IMAGE" failing --parallel 3 --volume "$PWD/meet:/meet"'
-rule different: -- 'podman_parallel "$BASH_IMAGE" --jobs 2 --volume "$PWD/meet:/meet" lint unit'
-rule one_broken: -- 'podman_parallel "$BASH_IMAGE" --jobs 2 --volume "$PWD/meet:/meet" broken lint unit'
 END
 }
 
@@ -79,6 +75,10 @@ END
 
 @test "podman_run_parallel: a rule as often as wanted, in containers that are there at once" {
     write_rules
+    cat >>Barf <<'END'
+rule parallel: -- 'podman_run_parallel "$BASH_IMAGE" three --parallel 3 --volume "$PWD/meet:/meet" --output stream words'
+rule one_fails: -- 'podman_run_parallel "$BASH_IMAGE" failing --parallel 3 --volume "$PWD/meet:/meet"'
+END
     try bar parallel
     assert_code 0
     assert_equal "$(ls meet)" "$(printf '%s\n' "$NATIVE-1" "$NATIVE-2" "$NATIVE-3")"
@@ -91,6 +91,10 @@ END
 
 @test "podman_parallel: different rules at once, each in a container of its own" {
     write_rules
+    cat >>Barf <<'END'
+rule different: -- 'podman_parallel "$BASH_IMAGE" --jobs 2 --volume "$PWD/meet:/meet" lint unit'
+rule one_broken: -- 'podman_parallel "$BASH_IMAGE" --jobs 2 --volume "$PWD/meet:/meet" broken lint unit'
+END
     try bar different
     assert_code 0
     assert_equal "$(ls meet)" "$(printf '%s\n' "lint of $NATIVE-lint" "unit of $NATIVE-unit")"

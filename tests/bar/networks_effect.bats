@@ -15,8 +15,8 @@ teardown() {
     barasync clean >/dev/null
 }
 
-# What a container of the rule may reach: a line for each that answers, public and private.
-REACH='for host in "$@"; do ! nc -w 3 "$host" 8080 </dev/null; done; true'
+# What a container of the rule may reach: that it began, and a line for each that answers, public and private.
+REACH='echo began; for host in "$@"; do ! nc -w 3 "$host" 8080 </dev/null; done; true'
 
 # reached TEXT [ARG…]: TEXT is a rule's body in which `reach OPTION…` runs the container
 reached() {
@@ -92,10 +92,10 @@ reached() {
 
 @test "podman_network_preset: what it allows holds in another run of bar" {
     in_rule 'podman_network_preset "$1" public' "$net"
-    assert_equal "$(reached 'reach --network "$1"' "$net")" "$PUBLIC_HOST"
+    assert_equal "$(reached 'reach --network "$1"' "$net")" $'began\n'"$PUBLIC_HOST"
     podman network rm "$net"
     in_rule 'podman_network_preset "$1" private' "$net"
-    assert_equal "$(reached 'reach --network "$1"' "$net")" "$PRIVATE_HOST"
+    assert_equal "$(reached 'reach --network "$1"' "$net")" $'began\n'"$PRIVATE_HOST"
 }
 
 @test "podman_network_preset: another preset is refused" {
@@ -105,23 +105,23 @@ reached() {
     run ! podman network exists "$net"
 }
 
-# A network of the preset, and what runs after it without a network, reach these HOSTs: preset_reaches PRESET [HOST]
-preset_reaches() {
-    in_rule "podman_network_$1"' "$1"' "$net"
-    assert_equal "$(reached 'reach --network "$1"' "$net")" "${2-}"
-    assert_equal "$(reached "podman_network_$1 && reach")" "${2-}"
+# A network that FUNCTION makes, and what runs after it without a network, reach this HOST: assert_reaches FUNCTION [HOST]
+assert_reaches() {
+    local expected=began${2:+$'\n'$2}
+    in_rule "$1"' "$1"' "$net"
+    assert_equal "$(reached 'reach --network "$1"' "$net")" "$expected"
+    assert_equal "$(reached "$1 && reach")" "$expected"
 }
 
-# A container speaks to itself, or cannot, in a network of PRESET: speaks_to_itself PRESET
-speaks_to_itself() {
-    in_rule "podman_network_$1"' && podman_run --no-stdin "$1" sh -c "$2"' "$BUSYBOX" \
-        'nc -l -p 8080 -e echo here & until nc 127.0.0.1 8080; do [ $((tries += 1)) -lt 50 ] || exit 1; done' \
-        2>/dev/null | grep --quiet here
+# Prints what a container says after FUNCTION: `began`, and `here` where it can speak to itself.
+said_to_itself() {
+    in_rule "$1"' && podman_run --no-stdin "$1" sh -c "$2"' "$BUSYBOX" 'echo began; nc -l -p 8080 -e echo here &
+        until nc 127.0.0.1 8080; do [ $((tries += 1)) -lt 50 ] || exit 1; done' 2>/dev/null || true
 }
 
 @test "podman_network_public: the internet is reached, and no private address" {
-    preset_reaches public "$PUBLIC_HOST"
-    assert_equal "$(reached 'podman_network_local; reach --network public')" "$PUBLIC_HOST"
+    assert_reaches podman_network_public "$PUBLIC_HOST"
+    assert_equal "$(reached 'podman_network_local; reach --network public')" $'began\n'"$PUBLIC_HOST"
 }
 
 @test "podman_network_public: as what a rule depends on" {
@@ -131,28 +131,31 @@ speaks_to_itself() {
 }
 
 @test "podman_network_private: private addresses are reached, and not the internet" {
-    preset_reaches private "$PRIVATE_HOST"
+    assert_reaches podman_network_private "$PRIVATE_HOST"
 }
 
 @test "podman_network_local: the loopback interface alone is reached" {
-    preset_reaches local
-    speaks_to_itself local
+    assert_reaches podman_network_local
+    assert_equal "$(said_to_itself podman_network_local)" $'began\nhere'
 }
 
 @test "podman_network_isolated: nothing is reached, the loopback interface neither" {
-    preset_reaches isolated
-    run ! speaks_to_itself isolated
+    assert_reaches podman_network_isolated
+    assert_equal "$(said_to_itself podman_network_isolated)" began
 }
 
 @test "podman_port_map: the port answers here" {
-    local port
-    port=$(shuf --input-range 20000-29999 --head-count 1)
-    in_rule 'podman_run --no-stdin --detach --publish "$(podman_port_map 8080/tcp "$2")" "$1" \
-        sh -c "while :; do echo published | nc -l -p 8080; done"' "$BUSYBOX" "$port" >name
+    local port said="" end
+    # A port may be taken.
+    for port in $(shuf --input-range 20000-29999 --head-count 5); do
+        ! in_rule 'podman_run --no-stdin --detach --publish "$(podman_port_map 8080/tcp "$2")" "$1" \
+            sh -c "while :; do echo published | nc -l -p 8080; done"' "$BUSYBOX" "$port" >name || break
+    done
     boxes=("$(<name)")
-    local tries said=""
-    for ((tries = 0; tries < 200; tries++)); do
-        said=$(timeout 5 bash -c 'exec 4<>"/dev/tcp/127.0.0.1/$1" && read -r line <&4 && echo "$line"' _ "$port" 2>/dev/null) && break
+    end=$((SECONDS + 60))
+    until said=$(timeout 5 bash -c 'exec 4<>"/dev/tcp/127.0.0.1/$1" && read -r line <&4 && echo "$line"' _ "$port" 2>/dev/null); do
+        ((SECONDS < end))
+        sleep 0.1
     done
     assert_equal "$said" published
 }

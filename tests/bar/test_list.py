@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -24,6 +24,7 @@ RULES = PROJECT / "Bar.d/podman_rules"
 _FUNCTION = re.compile(r"function (?P<name>\w+)[ \t]*(?:\(\))?[ \t]*## ?(?P<text>.*)")
 _RULE = re.compile(r"rule (?:--\w+ )*(?P<name>[\w-]+):")
 _PROTOTYPE = re.compile(r'# prototype: "(?P<parameter>[^"]+)" = "(?P<spec>[^"]+)"')
+_OURS = r"rule .*|(is_)?(podman|qemu)_.*"
 _PARAMETER = re.compile(r"<([^>]+)>|\[([^\]]+)\]")
 
 
@@ -103,12 +104,36 @@ def defined() -> frozenset[str]:
     return frozenset(ran.stdout.split())
 
 
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A test of effect: the `name` before the colon, its body, and what its file has beside it."""
+
+    name: str
+    body: str
+    functions: Mapping[str, str]
+
+    @property
+    def evaluated(self) -> str:
+        """The body, and the bodies of the functions of its file that it calls."""
+        called = [text for name, text in self.functions.items() if _is_word(name, self.body)]
+        return "\n".join([self.body, *called])
+
+
 @cache
-def effects() -> Counter[str]:
-    """Count the tests of effect by the name before the colon."""
+def effects() -> tuple[Effect, ...]:
+    """Return the tests of effect."""
     files = [bats.FILES / name for name in bats.files(of_effect=True)]
-    text = "".join(file.read_text() for file in files)
-    return Counter(re.findall(r'^@test "((?:rule )?\w+): ', text, re.MULTILINE))
+    return tuple(each for file in files for each in _effects(file.read_text()))
+
+
+def _effects(text: str) -> list[Effect]:
+    ours = dict(re.findall(r"^(\w+)\(\) \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL))
+    found = re.findall(r'^@test "(.*?)" \{\n(.*?)^\}', text, re.MULTILINE | re.DOTALL)
+    return [Effect(title.partition(": ")[0], body, ours) for title, body in found if ": " in title]
+
+
+def _is_word(name: str, text: str) -> bool:
+    return bool(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text))
 
 
 @pytest.mark.parametrize("entry", listed(), ids=str)
@@ -123,15 +148,27 @@ def test_what_is_listed_is_defined_and_documented(entry: Listed) -> None:
 
 
 def test_what_is_listed_has_a_test_of_effect() -> None:
-    without = {str(entry) for entry in listed()} - effects().keys()
+    without = {str(entry) for entry in listed()} - {each.name for each in effects()}
 
     assert not without, "a test of effect is called 'NAME: …', in a *_effect.bats"
+
+
+def test_a_test_of_effect_calls_what_it_is_of() -> None:
+    of_ours = [each for each in effects() if re.fullmatch(_OURS, each.name)]
+    idle = [
+        each.name
+        for each in of_ours
+        if not _is_word(each.name.removeprefix("rule "), each.evaluated)
+    ]
+
+    assert len(of_ours) > len(listed())
+    assert not idle
 
 
 def test_no_test_of_effect_is_of_something_else() -> None:
     ours = {*functions(), *(f"rule {name}" for name in rules())}
 
-    assert {name for name in effects() if re.match(r"rule |(is_)?podman_", name)} <= ours
+    assert {each.name for each in effects() if re.fullmatch(_OURS, each.name)} <= ours
 
 
 def test_all_that_a_person_can_call_is_documented_and_nothing_private_is() -> None:

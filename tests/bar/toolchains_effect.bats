@@ -9,13 +9,13 @@ inside() {
 
 # In an image with the toolchain TOOL, SCRIPT prints 42: prints_42 TOOL SCRIPT
 prints_42() {
-    try in_rule 'podman_layer_toolchain "bar-test:$2" "$1" "$2"' "$DEBIAN_IMAGE" "$1"
+    try_loading 'podman_layer_toolchain "bar-test:$2" "$1" "$2"' "$DEBIAN_IMAGE" "$1"
     assert_code 0
     assert_equal "$(inside "bar-test:$1" sh -ec "cd /tmp; $2")" 42
 }
 
 @test "podman_image_layer_add: a package is in the image, and not in what it was made from" {
-    try in_rule 'podman_image_layer_add bar-test:added "$1" bc file' "$DEBIAN_IMAGE"
+    try_loading 'podman_image_layer_add bar-test:added "$1" bc file' "$DEBIAN_IMAGE"
     assert_code 0
     assert_equal "$(inside bar-test:added sh -c 'echo "6 * 7" | bc; file --brief --mime-type /bin/bc')" \
         $'42\napplication/x-pie-executable'
@@ -44,7 +44,7 @@ cc p.c -o p; ./p'
 }
 
 @test "podman_layer_dev: the tools for developers are there" {
-    try in_rule 'podman_layer_dev bar-test:dev "$1"' "$DEBIAN_IMAGE"
+    try_loading 'podman_layer_dev bar-test:dev "$1"' "$DEBIAN_IMAGE"
     assert_code 0
-    inside bar-test:dev sh -ec 'gdb --version; strace --version; shellcheck --version' >/dev/null
+    inside bar-test:dev sh -ec 'gdb --version; strace --version; shellcheck --version; valgrind --version' >/dev/null
 }

@@ -5,7 +5,7 @@ load helper
 
 # In an image with the toolchain TOOL, SCRIPT prints 42: prints_42 TOOL SCRIPT
 prints_42() {
-    try in_rule 'podman_layer_toolchain "bar-test:$2" "$1" "$2"' "$DEBIAN_IMAGE" "$1"
+    try_loading 'podman_layer_toolchain "bar-test:$2" "$1" "$2"' "$DEBIAN_IMAGE" "$1"
     assert_code 0
     assert_equal "$(podman run --rm --network none "bar-test:$1" sh -ec "cd /tmp; $2")" 42
 }
