@@ -14,6 +14,7 @@ from functools import cache
 
 import pytest
 
+import barasync
 from tests.rig import bats
 from tests.rig.services import PROJECT
 
@@ -196,6 +197,17 @@ def test_each_parameter_with_a_completer_has_one() -> None:
         for name in ["".join(pair)]
     }
     assert bound <= used, "a prototype is of no parameter"
+
+
+def test_this_barasync_is_new_enough_for_the_module_and_the_first_one_is_too_old() -> None:
+    needed = re.search(r"^declare -g _PODMAN_NEEDS=(\S+)$", MODULE.read_text(), re.MULTILINE)
+
+    assert needed
+    assert _numbers("0.1.0") < _numbers(needed[1]) <= _numbers(barasync.__version__)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 def test_each_file_says_what_it_is() -> None:

@@ -133,8 +133,8 @@ def test_what_was_changed_stays_and_nothing_is_written_until_that_is_forced(
     forced = install(project, "--force")
 
     assert forced.code == 0
-    assert f"Bar.d/podman: replaced by {VERSION}, the old one is podman.orig\n" in forced.out
-    assert contents(project) == {**current(), "podman.orig": there}
+    assert f"Bar.d/podman: replaced by {VERSION}, the old one is .podman.orig\n" in forced.out
+    assert contents(project) == {**current(), ".podman.orig": there}
 
 
 def test_a_file_that_a_person_copied_is_as_good_as_installed(project: Path) -> None:
@@ -146,13 +146,13 @@ def test_a_file_that_a_person_copied_is_as_good_as_installed(project: Path) -> N
 
 def test_what_an_earlier_force_kept_is_not_overwritten(project: Path) -> None:
     (project / "Bar.d/podman").write_bytes(OLD)
-    (project / "Bar.d/podman.orig").write_bytes(b"precious\n")
+    (project / "Bar.d/.podman.orig").write_bytes(b"precious\n")
 
     ended = install(project, "--force")
 
     assert ended.code == 2
-    assert "Bar.d/podman.orig is there already" in ended.err
-    assert contents(project) == {"podman": OLD, "podman.orig": b"precious\n"}
+    assert "Bar.d/.podman.orig is there already" in ended.err
+    assert contents(project) == {"podman": OLD, ".podman.orig": b"precious\n"}
 
 
 def test_a_difference_and_a_dry_run_are_shown_and_nothing_is_written(project: Path) -> None:
@@ -249,7 +249,7 @@ def test_who_is_killed_leaves_each_module_old_or_new_and_the_next_call_does_the_
     left = contents(project)
     assert {name: left[name] in {OLD, current()[name]} for name in old} == dict.fromkeys(old, True)
     assert install(project, "--force").code == 0
-    kept = {f"{name}.orig": OLD for name in MODULES}
+    kept = {f".{name}.orig": OLD for name in MODULES}
     after = {name: text for name, text in contents(project).items() if "partial" not in name}
     assert after == {**current(), **kept}
 

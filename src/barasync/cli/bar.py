@@ -30,7 +30,7 @@ def install(
     ] = False,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Replace what was changed there, and keep it as NAME.orig."),
+        typer.Option("--force", help="Replace what was changed there, and keep it as .NAME.orig."),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")

@@ -140,7 +140,7 @@ def install_modules(project: Path, asked: Asked) -> int:
         names = " and ".join(escaped(str(each.place)) for each in refused)
         typer.echo(
             f"barasync: nothing was written, because of {names}\n"
-            "  hint: `--diff` shows what would change, `--force` keeps the old one as NAME.orig",
+            "  hint: `--diff` shows what would change, `--force` keeps the old one as .NAME.orig",
             err=True,
         )
     return EXIT_NOT_PASSED if refused else EXIT_OK
@@ -194,7 +194,8 @@ def _shipped() -> Path:
 
 
 def _backup(module: Module) -> Path:
-    return module.place.with_name(f"{module.place.name}.orig")
+    # Bar takes every other name in the directory for a module.
+    return module.place.with_name(f".{module.place.name}.orig")
 
 
 def _require_no_backup(module: Module) -> None:
