@@ -14,6 +14,7 @@ from barasync.aiopodman.errors import (
     NotFound,
     OCIRuntimeError,
     PortInUse,
+    ResolverFailed,
     ServerError,
     SubnetInUse,
 )
@@ -92,6 +93,37 @@ def test_database_fails_at_times__a_failure_of_the_database_is_told_apart(cause:
     message = f"preparing container x for attach: saving container x state: {cause}"
 
     assert type(refused(500, cause, message)) is DatabaseError
+
+
+# The two processes of the resolver write their lines in any order.
+@pytest.mark.parametrize("lines", [slice(None), slice(None, None, -1)])
+@pytest.mark.parametrize("prefix", ["", "preparing container x for attach: "])
+def test_resolver_listens_too_early__an_address_that_is_not_usable_yet_is_told_apart(
+    prefix: str, lines: slice
+) -> None:
+    said = [
+        "Error from child process",
+        "failed to bind udp listener on [fd00::1]:53: Cannot assign that address (os error 99)",
+    ]
+    cause = (
+        "netavark: error while applying dns entries: IO error: aardvark-dns failed to start: "
+        + "\n".join(said[lines])
+    )
+
+    assert type(refused(500, cause, prefix + cause)) is ResolverFailed
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "Error from child process",
+        "failed to bind udp listener on 10.89.0.1:53: IO error: Address in use (os error 98)",
+    ],
+)
+def test_a_resolver_that_failed_for_good_is_podmans_failure(reason: str) -> None:
+    began = "netavark: error while applying dns entries: IO error: aardvark-dns failed to start"
+
+    assert type(refused(500, f"{began}: {reason}")) is ServerError
 
 
 def test_an_error_keeps_what_podman_said_and_what_was_asked() -> None:

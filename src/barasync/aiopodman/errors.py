@@ -22,6 +22,7 @@ PodmanError
     └── ServerError           everything else
         ├── DatabaseError     podman could not read or write its database
         ├── NoFreeSubnet      no addresses are left for another network
+        ├── ResolverFailed    podman's resolver could not use an address of a new bridge yet
         └── PortInUse         another program listens where a port is to be published
 """
 
@@ -158,6 +159,15 @@ class DatabaseError(ServerError):
 
 class NoFreeSubnet(ServerError):
     """All subnets that podman gives to networks are in use (`default_subnet_pools`)."""
+
+
+class ResolverFailed(ServerError):
+    """The resolver of a container's network could not listen at an address of its new bridge.
+
+    The kernel has not finished with that address yet, and may have a moment later. It is met by
+    whatever request makes the process first: attach, init or start. Nothing was executed, and the
+    container is as it was created.
+    """
 
 
 class PortInUse(ServerError):

@@ -52,6 +52,15 @@ REMOVAL_OF_DEPENDENTS_RACES = Quirk(
     evidence="measured on 4.3.1, with a 404, and on 5.4.2, in every other removal of three",
     on_demand=False,
 )
+RESOLVER_LISTENS_TOO_EARLY = Quirk(
+    name="resolver-listens-too-early",
+    trap="the first container on a network with names and IPv6 is refused where the kernel has not"
+    " finished with the bridge's address when the resolver is started",
+    workaround="ResolverFailed tells it apart; the caller begins anew a moment later",
+    evidence="aardvark-dns #725; seen once on 5.4.2, and measured with duplicate address detection"
+    " on the bridge; 4.3.1 goes on without a resolver at that address",
+    since=(5, 0, 0),
+)
 DNS_SERVERS_GO_TO_THE_RESOLVER = Quirk(
     name="dns-servers-go-to-the-resolver",
     trap="on a network with names, the network's resolver asks a container's servers, outside",

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from anyio import to_thread
 
-from barasync.aiopodman import Container, DatabaseError, NotFound, PodmanError
+from barasync.aiopodman import Container, DatabaseError, NotFound, PodmanError, ResolverFailed
 from barasync.engine.aftermath import Aftermath, KeepManifest
 from barasync.engine.collection import Cancellable, needs_overlay
 from barasync.engine.drain import Sink
@@ -22,7 +22,7 @@ from barasync.engine.execution import OnStart, execute
 from barasync.engine.gate import Admission
 from barasync.engine.job import Job, Session, cgroup_of, container_spec
 from barasync.engine.network_hints import network_hint
-from barasync.engine.not_begun import ImageGone, NetworkGone, NotBegun
+from barasync.engine.not_begun import ImageGone, NetworkGone, NotBegun, ResolverLate
 from barasync.engine.phases import Phases
 from barasync.engine.place import FreshPlace
 from barasync.engine.reaper import Kind
@@ -95,7 +95,7 @@ class Attempt:
         Raises:
             NotBegun: podman failed before the command began, and the cause may have passed;
                 `ImageGone` where there is no image of the job's ID any more, `NetworkGone` where
-                there is none of its network's name.
+                there is none of its network's name, `ResolverLate` where that has no resolver yet.
         """
         self.mark = mark_of(self.job, self.session)
         try:
@@ -256,6 +256,9 @@ def _usage(read: Usage, container_id: str | None, session: Session) -> Usage:
 
 def _not_begun(error: Exception, container_id: str | None) -> NotBegun | None:
     """Return what to raise for a failure that may have passed; a start may have had its effect."""
+    if isinstance(error, ResolverFailed) and error.path.endswith(("/attach", "/init")):
+        # Of the cell, or of what owns its namespace. A start may be that of one that has ended.
+        return ResolverLate(str(error))
     early = "/containers/create" if container_id is None else f"/{container_id}/attach"
     if isinstance(error, NotFound):
         if error.cause == _NO_NETWORK and (container_id is None or error.path.endswith(early)):

@@ -5,6 +5,13 @@ from __future__ import annotations
 NONE_DOES_WITHOUT = '`network = "none"` does without'
 """The way out that a host always has on which networks, or their rules, cannot be had."""
 
+RESOLVER_IS_LATE = (
+    "where that goes on, `sysctl net.ipv6.conf.all.accept_dad=0` on the service's host has the"
+    " kernel use new addresses at once, as podman wants it; `ipv6 = false` in a table"
+    " [network.NAME] does without"
+)
+"""What to do where the resolver of a network can never listen at a new bridge's address."""
+
 _LACKS = (
     "a network takes {what}, which the podman service does not find: install the package {name} on"
     " its machine"

@@ -11,5 +11,9 @@ class ImageGone(NotBegun):
     """Podman has no image any more of an ID that it had when it was prepared."""
 
 
+class ResolverLate(NotBegun):
+    """Podman's resolver could not listen yet at an address of the network's bridge, just made."""
+
+
 class NetworkGone(NotBegun):
     """Podman has no network any more of a name that it had when it was prepared."""

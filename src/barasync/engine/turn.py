@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
+import anyio
 from anyio import to_thread
 
 from barasync.aiopodman import HealthCheck, Mount
@@ -25,8 +26,9 @@ from barasync.engine.drain import Sink
 from barasync.engine.images import ImageSource
 from barasync.engine.job import Job, Session, image_of_ended
 from barasync.engine.masking import masked_error, masked_outcome, masked_sink
+from barasync.engine.network_hints import RESOLVER_IS_LATE
 from barasync.engine.networks import CellNetwork, Networks
-from barasync.engine.not_begun import ImageGone, NetworkGone, NotBegun
+from barasync.engine.not_begun import ImageGone, NetworkGone, NotBegun, ResolverLate
 from barasync.engine.once import Once
 from barasync.engine.phases import Phases
 from barasync.engine.ports import require_ports
@@ -39,6 +41,12 @@ from barasync.matrix.command import BAR, environment, expand
 from barasync.matrix.outcome import Outcome, Status
 from barasync.matrix.plan import Plan
 from barasync.matrix.platforms import Platform
+
+_MOST_TRIES = 2
+_MOST_TRIES_FOR_A_RESOLVER = 3
+# Until the process that failed is reaped podman takes it for one that answers, and starts no other:
+# 1.8 s where the init of a host looks for its dead now and then.
+_RESOLVER_PAUSE_SECONDS = 2.0
 
 
 class Recorder(Protocol):
@@ -141,9 +149,10 @@ class Turns:
         """Run one attempt of a cell, with what it needs made first.
 
         Where podman failed before the command began, and not for good, the attempt is made once
-        more. Where the image was removed meanwhile it is made again for that: a layer whose maker
-        is dead goes with `barasync clean`, whoever else is about to use it. So is the network,
-        which nobody uses between two cells, and `podman network prune` removes.
+        more, and twice, after pauses, where the resolver of its network could not be started yet.
+        Where the image was removed meanwhile it is made again for that: a layer whose maker is dead
+        goes with `barasync clean`, whoever else is about to use it. So is the network, which nobody
+        uses between two cells, and `podman network prune` removes.
 
         When a scope of `cancellable` is cancelled the outcome is `CANCELLED`, without a reason; as
         `Attempt` says, nothing is left then. The phases are added to `phases`. `on_release` is
@@ -153,22 +162,29 @@ class Turns:
         turn = _Turn(
             cell=cell, number=number, cancellable=cancellable, phases=phases, on_release=on_release
         )
-        taken = await self._take_twice(turn)
+        taken = await self._take_again(turn)
         error = None if taken.error is None else masked_error(taken.error, masker)
         snapshot, keeps_failed = image_of_ended(self._session, cell.id)
         outcome = with_snapshot(taken.outcome, snapshot, keeps_failed=keeps_failed)
         return Taken(outcome=masked_outcome(outcome, masker), error=error)
 
-    async def _take_twice(self, turn: _Turn) -> Taken:
-        try:
-            return await self._take(turn)
-        except NotBegun:
-            pass
-        try:
-            return await self._take(turn)
-        except NotBegun as error:
-            outcome = Outcome(status=Status.INFRASTRUCTURE_ERROR, reason=f"podman: {error}")
-            return Taken(outcome=outcome)
+    async def _take_again(self, turn: _Turn) -> Taken:
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return await self._take(turn)
+            except ResolverLate as error:
+                if tries >= _MOST_TRIES_FOR_A_RESOLVER:
+                    return Taken(outcome=_not_begun(error, hint=RESOLVER_IS_LATE))
+            except NotBegun as error:
+                if tries >= _MOST_TRIES:
+                    return Taken(outcome=_not_begun(error))
+                continue
+            with turn.cancellable() as scope:
+                await anyio.sleep(_RESOLVER_PAUSE_SECONDS)
+            if scope.cancelled_caught:
+                return Taken(outcome=Outcome(status=Status.CANCELLED))
 
     async def _take(self, turn: _Turn) -> Taken:
         async with AsyncExitStack() as stack:
@@ -337,6 +353,10 @@ class Turns:
                 ports=ports,
             )
         )
+
+
+def _not_begun(error: NotBegun, *, hint: str | None = None) -> Outcome:
+    return Outcome(status=Status.INFRASTRUCTURE_ERROR, reason=f"podman: {error}", hint=hint)
 
 
 def _not_prepared(error: BarasyncError) -> Outcome:

@@ -27,6 +27,7 @@ from barasync.aiopodman.errors import (
     NotFound,
     OCIRuntimeError,
     PortInUse,
+    ResolverFailed,
     ServerError,
     SubnetInUse,
 )
@@ -74,6 +75,8 @@ _BY_CAUSE: tuple[tuple[str, type[APIError]], ...] = (
 _BY_ENDING: tuple[tuple[str, type[APIError]], ...] = (
     ("is already used on the host or by another config", SubnetInUse),
 )
+# EADDRNOTAVAIL: of all reasons the one that passes. Source: netavark 1.14, aardvark-dns 1.14.
+_TOO_EARLY = re.compile(r"aardvark-dns failed to start: .*\(os error 99\)", re.DOTALL)
 # What podman prints in the place of a command, whose words may be in it, of several lines.
 _ERROR = b"Error: "
 _IN_OUTPUT = re.compile(
@@ -156,6 +159,8 @@ def _classify(status: int, cause: str, message: str) -> type[APIError]:
     for ending, kind in _BY_ENDING:
         if cause.endswith(ending):
             return kind
+    if _TOO_EARLY.search(cause) is not None:
+        return ResolverFailed
     # Attach makes the container first; what podman 4.3.1 calls a conflict there is a failure.
     if status == 409 and message.startswith("preparing container"):  # noqa: PLR2004 HTTP's number
         return ServerError
