@@ -130,6 +130,17 @@ def test_the_bar_of_the_working_directory_comes_first_outside_of_a_project_too(
 
 
 @pytest.mark.parametrize("where", [(), ("--workdir", "/workspace"), ("--workdir", "/tmp")])
+def test_a_rule_in_an_image_without_bash_says_what_it_lacks(
+    barasync: Barasync, busybox: str
+) -> None:
+    script(barasync.directory / "bar", b"#!/bin/bash\necho never\n")
+
+    ended = barasync("run", "--as", "rule", busybox, "--", "tests")
+
+    assert (ended.code, ended.out) == (127, ""), ended.err
+    assert f"barasync: `./bar` was not executed: image {busybox} has no bash\n" in ended.err
+
+
 def test_the_bar_on_a_volume_in_place_of_the_workspace_comes_first_too(
     barasync: Barasync, busybox: str, where: tuple[str, ...]
 ) -> None:

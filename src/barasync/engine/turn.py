@@ -23,6 +23,7 @@ from barasync.engine.collection import Cancellable
 from barasync.engine.detached import health_check_of
 from barasync.engine.dialogue import told_of_terminal
 from barasync.engine.drain import Sink
+from barasync.engine.first_words import FirstWords, with_bash_missed
 from barasync.engine.images import ImageSource
 from barasync.engine.job import Job, Session, image_of_ended
 from barasync.engine.masking import masked_error, masked_outcome, masked_sink
@@ -215,11 +216,12 @@ class Turns:
             self._recorder.open_log(cell.id, turn.number) as log,
             masked_sink(log, self._session.masker) as sink,
         ):
+            words = FirstWords(sink)
             try:
                 taken = await Attempt(
                     job=job,
                     session=self._session,
-                    log=sink,
+                    log=words,
                     phases=turn.phases,
                     open_service_log=partial(self._recorder.open_service_log, cell.id, turn.number),
                     on_start=partial(self._announce, job),
@@ -238,7 +240,8 @@ class Turns:
         counts = log.counts
         complete = counts.complete and taken.outcome.output.complete
         output = replace(counts, complete=complete)
-        return replace(taken, outcome=replace(taken.outcome, output=output))
+        outcome = with_bash_missed(taken.outcome, job, words.all)
+        return replace(taken, outcome=replace(outcome, output=output))
 
     async def _made(self, cell: Cell, phases: Phases) -> _Made:
         with phases.measure("image"):
