@@ -17,9 +17,9 @@ with_memodb() {
 @test "without memodb barasync has it under a key of the directory and the words" {
     in_rule 'podman_run_background --timeout 5 "an image" tests "a b" ""; podman_run_background_wait --timeout 5 "an image" tests "a b" ""' \
         <<<lines
-    assert_call 1 run "--background=$PWD --timeout 5 an%20image tests a%20b %" --as=auto --timeout=5 \
+    assert_call 1 run "--background=$PWD --timeout 5 an%20image tests a%20b %" --waiter=podman_run_background_wait --as=auto --timeout=5 \
         -- 'an image' tests 'a b' ''
-    assert_call 2 wait -- "$PWD --timeout 5 an%20image tests a%20b %"
+    assert_call 2 wait --waiter=podman_run_background_wait -- "$PWD --timeout 5 an%20image tests a%20b %"
     assert_equal "$(cat "$RECORD"/1/stdin)" lines
 }
 

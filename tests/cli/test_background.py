@@ -40,6 +40,10 @@ def barasync(tmp_path: Path) -> Barasync:
         (("wait",), "KEY is missing"),
         (("wait", "k"), "nothing was begun in the background with the key 'k'"),
         (("wait", ""), "nothing was begun in the background with the key ''"),
+        (
+            ("wait", "--waiter=waits", "a%20b"),
+            "waits: nothing was begun with these words in ",
+        ),
         (("wait", "--timeout", "-1", "k"), "--timeout: -1 is not a number of seconds"),
         (("wait", "--timeout", "nan", "k"), "--timeout: nan is not a number of seconds"),
         (("wait", "--timeout", "inf", "k"), "--timeout: inf is not a number of seconds"),
@@ -67,6 +71,26 @@ def test_a_run_that_cannot_begin_has_its_end_like_any_other(barasync: Barasync) 
     assert (ended.code, ended.out) == (4, "")
     assert "/nowhere does not exist" in ended.err
     assert "nothing was begun" in barasync("wait", "two words").err
+
+
+def test_who_has_words_in_place_of_a_key_is_told_no_key(barasync: Barasync) -> None:
+    """What made the key of words, as the functions for bar do, is what waits."""
+    entry = begin(barasync.directory, "a%20b")
+    assert entry is not None
+    words = ("--background=a%20b", "--waiter=waits", "debian", "true")
+    again = barasync("run", *words)
+    assert again.err == "note: it runs already in the background\n"
+    entry.close()
+    killed = barasync("wait", "--waiter=waits", "a%20b")
+    assert (killed.code, "a%20b" in killed.err) == (1, False)
+    assert "what was begun with these words was killed" in killed.err
+
+    begun = barasync("run", *words)
+    assert begun.code == 0
+    assert "; `waits` with the same words waits for it" in begun.err
+    assert barasync("wait", "--timeout", "50", "--waiter=waits", "a%20b").code == 4
+    unknown = barasync("wait", "--waiter=waits", "a%20b")
+    assert (unknown.code, "a%20b" in unknown.err) == (2, False)
 
 
 def test_a_caller_that_is_killed_at_any_moment_leaves_what_can_be_waited_for_or_begun(

@@ -45,9 +45,20 @@ Background = Annotated[
     ),
 ]
 
+Waiter = Annotated[
+    str | None,
+    typer.Option(
+        "--waiter",
+        help="The command that waits for it, with words that its users know in place of a KEY.",
+        metavar="COMMAND",
+        hidden=True,
+    ),
+]
+
 
 def goes_on(
     key: str | None,
+    waiter: str | None,
     project: Path,
     plan: Plan,
     asked: RunOptions,
@@ -56,6 +67,7 @@ def goes_on(
     """Return whether this process is to carry out the plan, the one in the background if `key`.
 
     It is called once, before there is a thread: where there is a key it returns in two processes.
+    `waiter` is the command that is said to wait for it, `barasync wait` without one.
 
     Raises:
         ConfigError: what else would be found in the background, or the entry cannot be made.
@@ -68,17 +80,19 @@ def goes_on(
     _require_values(plan, asked, environ)
     begun = begin(project, key)
     if begun is None:
-        _note(f"{shown(key)} runs already in the background")
+        _note(f"{'it' if waiter else shown(key)} runs already in the background")
         return False
     process = _fork(begun)
     if process is None:
         return True
     begun.close()
-    named = shlex.quote(key) if len(key) <= _LONGEST_IN_A_LINE and key.isprintable() else "KEY"
-    _note(
-        f"it runs in the background as process {process}; `barasync wait -- {named}` waits for it"
-    )
+    waits = f"`{waiter}` with the same words" if waiter else f"`barasync wait -- {_named(key)}`"
+    _note(f"it runs in the background as process {process}; {waits} waits for it")
     return False
+
+
+def _named(key: str) -> str:
+    return shlex.quote(key) if len(key) <= _LONGEST_IN_A_LINE and key.isprintable() else "KEY"
 
 
 def _require_values(plan: Plan, asked: RunOptions, environ: Mapping[str, str]) -> None:

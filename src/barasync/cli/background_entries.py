@@ -152,10 +152,11 @@ def _begin(directory: Path, key: str) -> Begun | None:
 
 
 @contextmanager
-def awaited(project: Path, key: str) -> Iterator[int]:
+def awaited(project: Path, key: str, waiter: str | None = None) -> Iterator[int]:
     """Give the lock of what was begun with a key, open for the block; blocking.
 
-    It can be had shared once all of its processes are gone.
+    It can be had shared once all of its processes are gone. `waiter` is the command that waits, of
+    whose words the key was made.
 
     Raises:
         ConfigError: nothing was begun with it, or its result was taken, with the nearest key; or it
@@ -170,12 +171,12 @@ def awaited(project: Path, key: str) -> Iterator[int]:
             if (directory / _KEY).exists():
                 lock = stack.enter_context(_opened(directory / _LOCK))
         if lock is None:
-            raise _unknown(project, key)
+            raise _unknown(project, key, waiter)
         yield lock
 
 
 @contextmanager
-def taken(project: Path, key: str, lock: int) -> Iterator[Ended]:
+def taken(project: Path, key: str, lock: int, waiter: str | None = None) -> Iterator[Ended]:
     """Give the result of what has ended, with its lock had shared, for the block; blocking.
 
     After the block the entry is removed; where that raises it stays.
@@ -193,8 +194,9 @@ def taken(project: Path, key: str, lock: int) -> Iterator[Ended]:
                 error = stack.enter_context(_opened(directory / _STDERR))
                 found = Ended(_code(directory), out, error)
         if found is None:
+            named = "what was begun with these words" if waiter else shown(key)
             raise ConfigError(
-                f"the result of {shown(key)} is gone: somebody else has taken it, or begun it anew"
+                f"the result of {named} is gone: somebody else has taken it, or begun it anew"
             )
         yield found
     with _told(entries), suppress(FileNotFoundError), _alone(entries):
@@ -244,7 +246,12 @@ def _entry(directory: Path) -> Entry:
     return Entry(directory, key, State.ENDED, (directory / _CODE).stat().st_mtime)
 
 
-def _unknown(project: Path, key: str) -> ConfigError:
+def _unknown(project: Path, key: str, waiter: str | None) -> ConfigError:
+    if waiter:
+        return ConfigError(
+            f"{waiter}: nothing was begun with these words in {project}, or its result was taken",
+            hint="what begins it has the same words, in the same directory",
+        )
     try:
         keys = [each.key for each in entries_of(project)]
     except OSError:

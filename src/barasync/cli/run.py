@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from barasync.cli import detaching, options
-from barasync.cli.background import Background, goes_on
+from barasync.cli.background import Background, Waiter, goes_on
 from barasync.cli.cell_options import RecordedRunOptions, TriedCellOptions, request_of_one
 from barasync.cli.option_groups import with_groups
 from barasync.cli.project import find_project
@@ -54,6 +54,7 @@ def run(
     copy: options.Copy = None,
     detached: detaching.Asked,
     background: Background = None,
+    waiter: Waiter = None,
     asked: RecordedRunOptions,
 ) -> None:
     """Run COMMAND in one container; its output is ours, its exit code is ours.
@@ -91,7 +92,7 @@ def run(
     for note in plan.notes:
         typer.echo(f"note: {note}", err=True)
     reports = parse_reports(asked.report or (), Path.cwd())
-    if not goes_on(background, project.directory, plan, asked, os.environ):
+    if not goes_on(background, waiter, project.directory, plan, asked, os.environ):
         return
     # The engine takes 0.2 s to load; `--help` does without.
     from barasync.cli.execute import Execution, Limits  # noqa: PLC0415 - as said

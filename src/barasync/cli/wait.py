@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from barasync.cli.background import Waiter
 from barasync.cli.background_entries import Ended, awaited, shown, taken
 from barasync.cli.standard_streams import STDERR, STDOUT, CannotWrite
 from barasync.config.load import find
@@ -38,6 +39,7 @@ def wait(
         float | None,
         typer.Option("--timeout", help="Seconds to wait at most.", metavar="SECONDS"),
     ] = None,
+    waiter: Waiter = None,
 ) -> None:
     """Wait for what was begun in the background with KEY; its output is ours, and its exit code.
 
@@ -47,15 +49,16 @@ def wait(
         raise ConfigError(f"--timeout: {timeout:g} is not a number of seconds")
     file = find(Path.cwd())
     project = Path.cwd() if file is None else file.parent
-    with awaited(project, key) as lock:
+    named = "what was begun with these words" if waiter else shown(key)
+    with awaited(project, key, waiter) as lock:
         if not _wait(lock, timeout):
-            typer.echo(f"barasync: {shown(key)} still runs after {timeout:g} s", err=True)
+            typer.echo(f"barasync: {named} still runs after {timeout:g} s", err=True)
             raise typer.Exit(EXIT_STILL_RUNS)
-        with taken(project, key, lock) as ended:
+        with taken(project, key, lock, waiter) as ended:
             code = _replay(ended)
             if ended.code is None:
                 typer.echo(
-                    f"barasync: {shown(key)} was killed before its end\n"
+                    f"barasync: {named} was killed before its end\n"
                     "  hint: `barasync clean` removes what it has left",
                     err=True,
                 )
