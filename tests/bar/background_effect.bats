@@ -36,6 +36,7 @@ with_memodb() {
     try in_rule "x=\$(podman_run_background $words); echo \"<\$x>\""
     assert_code 0
     assert_equal "$output" "<>"
+    assert_matches "$stderr" "*; \`podman_run_background_wait\` with the same words waits for it"
     try in_rule "podman_run_background_wait $words"
     assert_code 7
     assert_equal "$output" out
@@ -43,6 +44,8 @@ with_memodb() {
     try in_rule "podman_run_background_wait $words"
     assert_code 2
     assert_equal "$output" ""
+    assert_matches "$stderr" "*podman_run_background_wait: nothing was begun with these words in *"
+    [[ $stderr != *%20* ]]
 }
 
 @test "podman_background_job: memodb runs it, and another bar has both streams and the code" {

@@ -42,6 +42,13 @@ probed() {
     assert_equal "$output" "$net "
 }
 
+@test "podman_firewall_show: of a network that was made it says that containers join it" {
+    in_rule 'podman_network_create "$1"' "$net"
+    try in_rule 'podman_firewall_config "$1" public && podman_firewall_show "$1"' "$net"
+    assert_code 0
+    assert_matches "$output" "*$net, which is there already*"
+}
+
 @test "podman_firewall_allow_port: the port of every host passes, and the next one does not" {
     local text='podman_firewall_config web && podman_firewall_deny_all web && '
     assert_equal "$(probed "$text podman_firewall_allow_port web 8080" \

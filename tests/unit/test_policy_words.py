@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from barasync.cli.policy_words import as_rules, declared_policies, in_words
-from barasync.config.policies import PRESETS
+from barasync.cli.policy_words import as_rules, in_words, policies_of
+from barasync.cli.project import find_project
+from barasync.config.policies import PRESETS, Policy
 
 TABLE = """
 [network.shop]
@@ -28,6 +30,10 @@ ipv6 = false
 def project(tmp_path: Path) -> Path:
     (tmp_path / "barasync.toml").write_text(TABLE)
     return tmp_path
+
+
+def declared_policies(directory: Path) -> Mapping[str, Policy]:
+    return policies_of(find_project(directory))
 
 
 def test_without_a_file_there_are_the_presets(tmp_path: Path) -> None:

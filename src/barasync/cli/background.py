@@ -58,11 +58,12 @@ Waiter = Annotated[
 
 def goes_on(
     key: str | None,
-    waiter: str | None,
     project: Path,
     plan: Plan,
     asked: RunOptions,
     environ: Mapping[str, str],
+    *,
+    waiter: str | None = None,
 ) -> bool:
     """Return whether this process is to carry out the plan, the one in the background if `key`.
 

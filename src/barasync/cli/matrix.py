@@ -122,7 +122,7 @@ def matrix(
     cores = options.parse_amount("--cpus-total", cpus_total, "cores")
     memory = options.parse_bytes("--memory-total", memory_total)
     seconds = options.parse_amount("--deadline", deadline, "seconds")
-    if not goes_on(background, None, project.directory, plan, asked, os.environ):
+    if not goes_on(background, project.directory, plan, asked, os.environ):
         return
     # The engine takes 0.2 s to load; `--help` and `--plan` do without.
     from barasync.cli.execute import Execution, Limits  # noqa: PLC0415 - as said

@@ -119,7 +119,8 @@ def show(
 ) -> None:
     """Say what a preset or a table of the file allows and denies, or what a network is.
 
-    The name of a cell's network means the preset or table; any other is looked for at the service.
+    The name of a cell's network means the preset or table; any other is looked for at the service,
+    and that which a table of the command line joins.
     """
     import json  # noqa: PLC0415 - keeps `--help` quick
     from pathlib import Path  # noqa: PLC0415 - likewise
@@ -129,13 +130,18 @@ def show(
     from barasync.cli.policy_words import (  # noqa: PLC0415 - likewise
         MODES_IN_WORDS,
         as_rules,
-        declared_policies,
         in_words,
+        policies_of,
     )
+    from barasync.cli.project import find_project  # noqa: PLC0415 - likewise
+    from barasync.cli.service_networks import with_joined  # noqa: PLC0415 - likewise
     from barasync.config.spelling import did_you_mean  # noqa: PLC0415 - likewise
     from barasync.errors import ConfigError  # noqa: PLC0415 - likewise
 
-    policies = declared_policies(Path.cwd(), define)
+    project = find_project(Path.cwd(), define)
+    if not rules:
+        project = with_joined(project, name, url=url, environ=os.environ)
+    policies = policies_of(project)
     policy = policies.get(name)
     if name in MODES_IN_WORDS:
         if as_json or rules:

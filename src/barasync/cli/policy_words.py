@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
 from barasync.cli.network_actions import in_columns
-from barasync.cli.project import find_project
+from barasync.cli.project import Project
 from barasync.config.networks import parse_policies
 from barasync.config.policies import (
     MODES,
@@ -50,15 +49,12 @@ MODES_IN_WORDS: Mapping[str, str] = {
 assert tuple(MODES_IN_WORDS) == MODES, "every mode of podman's has its words"
 
 
-def declared_policies(directory: Path, define: Sequence[str] | None = None) -> Mapping[str, Policy]:
-    """Return the policies that cells of the project around a directory can have, by name.
-
-    `define` are settings of the command line, as for `find_project`.
+def policies_of(project: Project) -> Mapping[str, Policy]:
+    """Return the policies that cells of a project can have, by name.
 
     Raises:
-        ConfigError: its configuration cannot be read, or cannot be meant.
+        ConfigError: a table of it cannot be meant.
     """
-    project = find_project(directory, define)
     if project.document is None:
         return PRESETS
     return parse_policies(project.document, project.origin)

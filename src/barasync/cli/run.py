@@ -92,7 +92,7 @@ def run(
     for note in plan.notes:
         typer.echo(f"note: {note}", err=True)
     reports = parse_reports(asked.report or (), Path.cwd())
-    if not goes_on(background, waiter, project.directory, plan, asked, os.environ):
+    if not goes_on(background, project.directory, plan, asked, os.environ, waiter=waiter):
         return
     # The engine takes 0.2 s to load; `--help` does without.
     from barasync.cli.execute import Execution, Limits  # noqa: PLC0415 - as said

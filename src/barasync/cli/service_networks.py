@@ -68,6 +68,24 @@ def with_networks(
     )
 
 
+def with_joined(
+    project: Project, name: str, *, url: str | None, environ: Mapping[str, str]
+) -> Project:
+    """Return a project whose table of a name joins the network of it, where cells would.
+
+    The service is asked only where the table is of the command line. Where it cannot be reached, or
+    has no such network, the project is returned as it is.
+
+    Raises:
+        ConfigError: the network was made with a preset that is not known.
+        PodmanError: the service does not say what networks there are.
+    """
+    document = project.document
+    if document is None or name not in document.network or not _joins(project, document, name):
+        return project
+    return with_networks(project, name, url=url, environ=environ)
+
+
 def _defined(project: Project, document: Document) -> Iterable[str]:
     """Give the networks that configurations of the command line choose."""
     for name, table in document.config.items():
