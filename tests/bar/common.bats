@@ -180,6 +180,8 @@ b" --x -- -y'
     try bar podman_config_load
     assert_refused 2 "podman_config_load: too few words"
     [[ $stderr != *"in the rule"* ]]
-    PODMAN_BARASYNC=/nowhere try in_rule podman_version
-    assert_refused 127 " in the rule in_rule: '/nowhere' is not installed"
+    try in_rule 'is_podman_installed x'
+    assert_refused 2 " in the rule in_rule: *is_podman_installed: too many words"
+    PODMAN_BARASYNC=/nowhere try in_rule 'podman_version || true'
+    assert_refused 0 " in the rule in_rule: '/nowhere' is not installed"
 }

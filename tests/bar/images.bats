@@ -374,7 +374,18 @@ refuse() {
     assert_built 2 tool:1 from=base
 }
 
-@test "what an image that was not made is to be the base of is not made either" {
+@test "what a refused image is to be the base of is not made either, unless it is made after all" {
+    try in_rule '
+        podman_image_from base
+        podman_image_workdir
+        podman_image_tag tool:1
+        podman_image_from base
+        podman_image_tag tool:1
+        podman_image_from tool:1
+        podman_image_tag tool:2'
+    assert_code 0
+    assert_built 2 tool:2 from=tool:1
+    rm -r "${RECORD:?}"/*
     try in_rule '
         podman_image_from base
         podman_image_copy nothing /x
@@ -383,6 +394,6 @@ refuse() {
         podman_image_run true
         podman_image_tag tool:2'
     assert_code 2
-    assert_matches "$stderr" "*podman_image_from: 'tool:1' could not be made before*"
+    assert_matches "$stderr" "*podman_image_from: 'tool:1' was refused before*"
     assert_equal "$(calls)" 0
 }
