@@ -148,7 +148,7 @@ def until_it_waits(process: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)]
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
 )
 def test_whoever_gives_up_waiting_leaves_it_to_others(
     barasync: Barasync, number: signal.Signals, code: int

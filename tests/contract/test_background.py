@@ -305,7 +305,7 @@ def test_it_is_ended_in_order_by_a_signal(
     with surely_ended(process):
         meeting.come()
         os.kill(process, signal.SIGTERM)
-        assert barasync("wait", "k").code == 130
+        assert barasync("wait", "k").code == 143
 
 
 @pytest.mark.anyio

@@ -103,7 +103,7 @@ async def test_a_terminal_that_is_closed_leaves_the_container_running(
         code = await to_thread.run_sync(close)
         state = (await container.inspect()).state.status
 
-    assert (code, state) == (130, "running")
+    assert (code, state) == (129, "running")
 
 
 @pytest.mark.parametrize("command", ["attach", "exec"])

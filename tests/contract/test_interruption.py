@@ -62,7 +62,7 @@ def test_a_signal_ends_the_run_and_leaves_nothing(
         process.send_signal(number)
         code, said = finish(process)
 
-    assert code == 130
+    assert code == 128 + number
     assert "4 cancelled" in said
     assert set(barasync.statuses().values()) == {"cancelled"}
     assert libpod.containers(service.endpoint.socket_path) == {}
@@ -131,6 +131,21 @@ def test_attempts_and_the_first_failure_leave_nothing_of_the_default_network(
     cells = [(cell["status"], cell["attempt"]) for cell in barasync.result()["cells"]]
     assert cells == [("passed", 2), ("failed", 2), ("cancelled", 1), ("cancelled", 1)], ended.err
     assert leftovers.settled(left) == []
+
+
+def test_ctrl_c_ends_the_script_that_has_called_it_and_leaves_nothing(
+    barasync: Barasync, service: RigService
+) -> None:
+    script = '"$@"; echo SECOND; for i in 1 2; do "$@"; done'
+    here = replace(barasync, within=("bash", "-c", script, "bash"))
+
+    with here.on_terminal("matrix", "tests", "--output", "stream", "--jobs", "1") as terminal:
+        terminal.expect(b"| ready")
+        terminal.send(b"\x03")
+        assert terminal.wait() == 130
+
+    assert b"SECOND" not in terminal.output
+    assert libpod.containers(service.endpoint.socket_path) == {}
 
 
 def test_a_signal_drops_what_still_waits(barasync: Barasync) -> None:

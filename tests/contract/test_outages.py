@@ -174,7 +174,7 @@ def test_an_executed_command_is_waited_for_when_podman_has_broken_off_its_output
     # Its cgroup outlives it.
     cleaned = barasync("clean")
 
-    assert code == (130 if mortal.version.startswith("4.") else 7)
+    assert code == (143 if mortal.version.startswith("4.") else 7)
     assert (removed.code, cleaned.code) == (0, 0), removed.err + cleaned.err
 
 

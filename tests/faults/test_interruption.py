@@ -18,6 +18,7 @@ from tests.fake.faults import Fault, Hangs
 from tests.fake.service import FakeService
 from tests.rig import libpod
 from tests.rig.command import Barasync, read_until
+from tests.rig.signals import as_a_shell_shows
 from tests.rig.waiting import wait_until
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
@@ -61,7 +62,7 @@ def test_a_secret_whose_making_is_not_answered_is_removed_after_many_signals(
         process.send_signal(number)
         code, said = ended(process)
 
-    assert (code, "Traceback" in said) == (130, False), said
+    assert (code, "Traceback" in said) == (128 + number, False), said
     assert service.secrets == []
 
 
@@ -109,7 +110,7 @@ def test_a_download_that_hangs_ends_at_once_and_leaves_nothing_however_many_sign
         process.send_signal(number)
         code, said = ended(process)
 
-    assert (code, said) == (130, "")
+    assert (code, said) == (128 + number, "")
     assert list(barasync.directory.iterdir()) == []
     assert monotonic() - began < AT_ONCE_SECONDS
 
@@ -214,7 +215,7 @@ def test_a_signal_before_the_command_asks_podman_for_anything_ends_it_as_later(
         process.send_signal(number)
         code, said = ended(process)
 
-    assert (code, "Traceback" in said) == (130, False), said
+    assert (code, "Traceback" in said) == (128 + number, False), said
 
 
 FLOODED = """
@@ -266,11 +267,11 @@ except typer.Exit as ending:
 
 @pytest.mark.parametrize(
     ("from_the_start", "ending", "code"),
-    [(True, "return 7", 130), (False, "return 7", 7), (False, "raise OSError", 130)],
+    [(True, "return 7", None), (False, "return 7", 7), (False, "raise OSError", None)],
 )
 @pytest.mark.parametrize("number", SIGNALS)
 def test_signals_at_every_line_break_nothing_that_hears_them(
-    number: signal.Signals, from_the_start: bool, ending: str, code: int
+    number: signal.Signals, from_the_start: bool, ending: str, code: int | None
 ) -> None:
     program = FLOODED.format(number=int(number), from_the_start=from_the_start, ending=ending)
 
@@ -282,7 +283,8 @@ def test_signals_at_every_line_break_nothing_that_hears_them(
         timeout=50,
     )
 
-    assert (done.returncode, done.stderr.decode()) == (code, "")
+    shown = as_a_shell_shows(done.returncode)
+    assert (shown, done.stderr.decode()) == (code or 128 + number, "")
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -18,6 +18,7 @@ from typing import Any
 from anyio import to_thread
 
 from tests.rig.pseudo_terminal import PseudoTerminal, on_terminal
+from tests.rig.signals import as_a_shell_shows
 
 _PROGRAM = (sys.executable, "-m", "barasync")
 _NOTE = re.compile(rb"[^\n]* left on this service; `barasync clean` removes (it|them)\n")
@@ -44,6 +45,16 @@ def without_note(errors: bytes) -> bytes:
     """
     note = _NOTE.match(errors)
     return errors[note.end() :] if note else errors
+
+
+class _Process(subprocess.Popen[bytes]):
+    @property
+    def returncode(self) -> Any:
+        return self._code
+
+    @returncode.setter
+    def returncode(self, code: int | None) -> None:
+        self._code = None if code is None else as_a_shell_shows(code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +85,8 @@ class Barasync:
             check=False,
             stdin=subprocess.DEVNULL,
         )
-        return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+        code = as_a_shell_shows(done.returncode)
+        return Ended(code, done.stdout.decode(), done.stderr.decode())
 
     @contextmanager
     def running(
@@ -84,8 +96,11 @@ class Barasync:
         stdout: int = subprocess.PIPE,
         stderr: int = subprocess.PIPE,
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """Run a command beside the test, which reads its stdout; it does not outlive the block."""
-        process = subprocess.Popen(
+        """Run a command beside the test, which reads its stdout; it does not outlive the block.
+
+        Its exit code is what a shell shows.
+        """
+        process = _Process(
             [*self.within, *_PROGRAM, *words],
             cwd=self.directory,
             env=self._environ(None),

@@ -22,6 +22,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from tests.rig.signals import as_a_shell_shows
+
 SECONDS = 60.0
 """How long is waited for anything, unless a test says otherwise."""
 
@@ -143,7 +145,10 @@ class PseudoTerminal:
 
     @property
     def code(self) -> int | None:
-        """The exit code, negative for a signal's number, or `None` while it has not been read."""
+        """The exit code as a shell shows it, or `None` while it has not been read.
+
+        It is negative for the number of a signal that does not ask for an end.
+        """
         return next((number for what, number in self._reported if what == "ended"), None)
 
     def wait(self, *, seconds: float = SECONDS, reading: bool = True) -> int:
@@ -203,7 +208,7 @@ class PseudoTerminal:
             if what == "pid":
                 self.pid = int(number)
             else:
-                self._reported.append((what, int(number)))
+                self._reported.append((what, as_a_shell_shows(int(number))))
 
     def _read(self) -> bool:
         try:

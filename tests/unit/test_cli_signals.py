@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 
 import pytest
+
+from barasync.cli.signals import exit_code_of
 
 EXPLAINS = """
 import signal
@@ -68,7 +71,21 @@ def test_a_signal_while_an_error_is_explained_is_an_interruption(number: signal.
 
     done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=50)
 
-    assert (done.returncode, done.stderr) == (130, "")
+    # Dying of SIGQUIT would leave a core dump.
+    code = 128 + number if number is signal.SIGQUIT else -number
+    assert (done.returncode, done.stderr) == (code, "")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [("INT", 130), ("TERM", 143), ("HUP", 129), ("QUIT", None), ("KILL", None), ("SEGV", None)],
+)
+def test_only_what_has_died_in_order_has_an_exit_code(number: str, code: int | None) -> None:
+    with subprocess.Popen(["sh", "-c", f"ulimit -c 0; kill -{number} $$"]) as process:
+        _, status = os.waitpid(process.pid, 0)
+
+    assert exit_code_of(status) == code
+    assert exit_code_of(7 << 8) == 7
 
 
 @pytest.mark.parametrize("ignored", ["SIGHUP", "SIGINT", "SIGQUIT"])

@@ -51,7 +51,7 @@ def test_a_command_that_is_stopped_and_continued_is_told() -> None:
         tty.wait_for("continued")
         tty.signal(signal.SIGTERM)
 
-        assert tty.wait() == -signal.SIGTERM
+        assert tty.wait() == 128 + signal.SIGTERM
 
 
 def test_a_terminal_that_is_closed_is_an_error_to_who_reads_it() -> None:

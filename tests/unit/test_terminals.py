@@ -55,9 +55,9 @@ def signalling(number: signal.Signals) -> Act:
         pytest.param(typing(b"break"), 4, id="the connection broke"),
         pytest.param(typing(b"defect"), 70, id="a defect"),
         pytest.param(signalling(signal.SIGINT), 130, id="SIGINT"),
-        pytest.param(signalling(signal.SIGTERM), 130, id="SIGTERM"),
-        pytest.param(signalling(signal.SIGHUP), 130, id="SIGHUP"),
-        pytest.param(signalling(signal.SIGQUIT), 130, id="SIGQUIT"),
+        pytest.param(signalling(signal.SIGTERM), 143, id="SIGTERM"),
+        pytest.param(signalling(signal.SIGHUP), 129, id="SIGHUP"),
+        pytest.param(signalling(signal.SIGQUIT), 131, id="SIGQUIT"),
     ],
 )
 def test_the_terminal_is_as_before_after_every_end(act: Act, code: int) -> None:
@@ -94,7 +94,7 @@ def test_a_terminal_that_stands_still_does_not_keep_a_signal_from_restoring_it()
 
         tty.signal(signal.SIGTERM)
 
-        assert tty.wait(reading=False) == 130
+        assert tty.wait(reading=False) == 143
         assert tty.attributes() == before
 
 
@@ -270,7 +270,7 @@ def test_a_job_in_the_background_of_a_shell_ends_when_it_is_killed() -> None:
         tty.expect(b"prompt> ")
         wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the job ends")
         tty.send(b"\r")
-        tty.expect(b"Exit 130")
+        tty.expect(b"Terminated")
         tty.expect(b"prompt> ")
 
         assert tty.attributes() == modes
@@ -279,7 +279,7 @@ def test_a_job_in_the_background_of_a_shell_ends_when_it_is_killed() -> None:
 def test_a_terminal_that_is_closed_ends_the_conversation(tty: PseudoTerminal) -> None:
     tty.hang_up()
 
-    assert tty.wait(reading=False) == 130
+    assert tty.wait(reading=False) == 129
 
 
 def test_a_program_is_held_back_at_the_pace_of_its_reader() -> None:
@@ -422,7 +422,7 @@ def test_a_container_that_takes_no_more_is_listened_to_all_the_same() -> None:
             assert process.stdout.readline() == b"ready\r\n"
             assert process.stdout.readline() == b"going on\r\n"
             process.send_signal(signal.SIGTERM)
-            assert process.wait(50) == 130
+            assert process.wait(50) == -signal.SIGTERM
         finally:
             process.kill()
 

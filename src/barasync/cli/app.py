@@ -13,7 +13,7 @@ import typer
 from barasync import __version__
 from barasync.cli.commands import group_of
 from barasync.cli.open_files import allow_many
-from barasync.cli.signals import take_as_ctrl_c
+from barasync.cli.signals import die_in_the_end, ended_with, take_as_ctrl_c
 from barasync.cli.standard_streams import STDERR, unwritten, write_nowhere
 from barasync.cli.unread import comes_of_broken_pipe, leave_unread
 from barasync.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_UNREAD, ConfigError
@@ -61,20 +61,25 @@ def barasync(
 
 
 def main() -> int:
-    """Run the command line; return or raise `SystemExit` with the exit code of the contract."""
+    """Run the command line; return the exit code of the contract.
+
+    A process that ends with it dies of the signal, where one has ended the command.
+    """
     # What modules make when they are loaded is no garbage; to look for some took 0.03 s.
     gc.disable()
+    die_in_the_end()
     take_as_ctrl_c()
     allow_many()
     _print_any_name()
     try:
-        return _run()
+        code = _run()
     # Also while an error is explained.
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        code = EXIT_INTERRUPTED
     finally:
         # Python looks through everything once more before it ends, for 0.03 s.
         gc.freeze()
+    return ended_with(code)
 
 
 def _run() -> int:
@@ -83,7 +88,7 @@ def _run() -> int:
     except SystemExit as ending:
         # What the library of the command line makes of a reader who has left.
         if not comes_of_broken_pipe(ending):
-            raise
+            return _code_of(ending)
         # Help has seen to that already.
         leave_unread()
         return EXIT_UNREAD
@@ -115,6 +120,11 @@ def _command() -> int:
         if is_help(error):
             return ConfigError.exit_code
         raise config_error(error) from None
+
+
+def _code_of(ending: SystemExit) -> int:
+    assert isinstance(ending.code, int), "the library of the command line says nothing else"
+    return ending.code
 
 
 def _print_any_name() -> None:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from barasync.cli.background_entries import Begun, begin, shown
+from barasync.cli.signals import exit_code_of
 from barasync.cli.standard_streams import STDERR, STDIN, STDOUT
 from barasync.errors import ConfigError, EngineUnavailable
 
@@ -165,8 +166,8 @@ def _watch(begun: Begun, process: int) -> NoReturn:
         nothing = os.open(os.devnull, os.O_WRONLY)
         _be_alone(nothing, nothing, keep=(begun.lock,))
         _, status = os.waitpid(process, 0)
-        code = os.waitstatus_to_exitcode(status)
-        if code >= 0:
+        code = exit_code_of(status)
+        if code is not None:
             begun.end(code)
     finally:
         # Whoever waits is told that it was killed where the code could not be noted.

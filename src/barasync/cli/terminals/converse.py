@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Protocol
 import anyio
 
 from barasync.aiopodman import Chunk, PodmanError, Stream
+from barasync.cli.signals import came
 from barasync.cli.terminals.ahead import Ahead
 from barasync.cli.terminals.detach_keys import DetachKeys
 from barasync.cli.terminals.ends import CannotPassOn, End
@@ -141,6 +143,9 @@ class _Conversation:
     def _finish(self, end: End | Exception) -> None:
         if self._end is None:
             self._end = end
+            if end is End.HUNG_UP:
+                # As if it had come: it need not.
+                came(signal.SIGHUP)
         self._scope.cancel()
 
     async def _listen(self, out: Writer, error: Writer) -> None:
