@@ -45,9 +45,14 @@ limit() {
 }
 
 @test "podman_run: its output may be taken into a variable, and read by what leaves before the end" {
-    try in_rule 'x=$(podman_run "$BUSYBOX" seq 3) && echo "<$x>"; podman_run "$BUSYBOX" seq 100000 | head -n 1'
+    try in_rule 'x=$(podman_run "$BUSYBOX" seq 3) && echo "<$x>"
+        podman_run "$BUSYBOX" -- yes | head -n 1
+        echo "${PIPESTATUS[0]}"
+        podman_run "$BUSYBOX" --no-stdin -- yes | head -n 1
+        echo "${PIPESTATUS[0]}"'
     assert_code 0
-    assert_equal "$output" $'<1\n2\n3>\n1'
+    assert_equal "$output" $'<1\n2\n3>\ny\n141\ny\n141'
+    assert_equal "$(podman ps --all --quiet)" ""
 }
 
 @test "podman_run: --timeout ends the command with 124 and nothing is left" {

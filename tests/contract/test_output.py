@@ -10,13 +10,14 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.rig import libpod
 from tests.rig.busybox import native_architecture
-from tests.rig.command import Barasync, without_note
+from tests.rig.command import Barasync, read_until, without_note
 from tests.rig.memory import MEBIBYTE, peak_memory
 from tests.rig.services import RigService
 from tests.rig.waiting import wait_until
@@ -129,6 +130,35 @@ def assert_files_are_complete(barasync: Barasync, cells: list[str]) -> None:
         assert log(barasync, cell, "stderr.log") == PRINTED
         assert len(log(barasync, cell, "output.log")) == 2 * len(PRINTED)
     assert all(cell["output"]["complete"] for cell in barasync.result()["cells"])
+
+
+@pytest.mark.parametrize("script", ["yes", "while :; do echo y; sleep 1; done"])
+@pytest.mark.parametrize("option", [(), ("--stdin",)], ids=["", "stdin"])
+def test_a_reader_of_a_single_run_that_leaves_ends_what_prints_for_ever(
+    barasync: Barasync, busybox: str, script: str, option: tuple[str, ...]
+) -> None:
+    pipeline = '"$@" | head -n 1; exit "${PIPESTATUS[0]}"'
+    here = replace(barasync, within=("bash", "-c", pipeline, "bash"))
+
+    ended = here("run", *option, busybox, "--", "sh", "-c", script)
+
+    assert (ended.code, ended.out, ended.said) == (141, "y\n", "")
+    (cell,) = barasync.result()["cells"]
+    assert (cell["status"], cell["reason"]) == ("cancelled", "nobody reads its output any more")
+
+
+def test_a_command_that_nobody_reads_has_its_grace_and_its_last_words(
+    barasync: Barasync, busybox: str
+) -> None:
+    script = "trap 'echo over >&2; exit 3' TERM; while :; do echo x; sleep 0.1; done"
+    words = ("run", "--stop-grace", "60", busybox, "--", "sh", "-c", script)
+    with barasync.running(*words) as process:
+        read_until(process, "x", 1)
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(50) == 141
+        assert process.stderr is not None
+        assert without_note(process.stderr.read()) == b"over\n"
 
 
 def test_a_reader_that_has_seen_enough_changes_nothing(barasync: Barasync) -> None:

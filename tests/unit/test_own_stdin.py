@@ -12,13 +12,16 @@ import pytest
 
 from barasync.cli.interrupts import Interrupts
 from barasync.cli.own_stdin import OwnStdin
+from barasync.cli.reader import Reader
 from barasync.cli.terminals import CannotPassOn, Here
+from barasync.engine.run import RunResult
 from barasync.matrix.outcome import Outcome, Status
 from barasync.report.channel import Channel
 
 pytestmark = pytest.mark.anyio
 
 CANCELLED = Outcome(status=Status.CANCELLED)
+RESULT = RunResult(outcomes={}, exit_code=1, problem=None, seconds=0.0)
 
 
 class Gone:
@@ -32,18 +35,23 @@ class Gone:
 
 
 class Left:
-    """Stands for `Interrupts`: whoever hangs up ends what reads."""
+    """Stands for `Interrupts` and for a run: whoever hangs up, or leaves, ends what reads."""
 
     def __init__(self) -> None:
-        self.hung_up = anyio.Event()
+        self.ended = anyio.Event()
 
     def hang_up(self) -> None:
-        self.hung_up.set()
+        self.ended.set()
+
+    def stop(self, _reason: str) -> bool:
+        self.ended.set()
+        return True
 
 
-def own_stdin(stdin: int, out: Any = None) -> tuple[OwnStdin, Left, Channel]:
-    left, channel = Left(), Channel(out)
-    return OwnStdin(Here(cast("Interrupts", left), channel, channel, stdin)), left, channel
+def own_stdin(stdin: int, out: Any = None) -> tuple[OwnStdin, Reader, Left, Channel]:
+    left, channel, reader = Left(), Channel(out), Reader()
+    here = Here(cast("Interrupts", left), channel, channel, stdin)
+    return OwnStdin(here, reader), reader, left, channel
 
 
 async def read(own: OwnStdin, left: Left) -> list[bytes]:
@@ -58,7 +66,7 @@ async def read(own: OwnStdin, left: Left) -> list[bytes]:
     with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
             group.start_soon(collect)
-            await left.hung_up.wait()
+            await left.ended.wait()
             group.cancel_scope.cancel()
     return pieces
 
@@ -80,7 +88,7 @@ def pipe() -> Iterator[tuple[int, Callable[[bytes], None]]]:
 
 async def test_all_is_given_to_the_end(pipe: tuple[int, Callable[[bytes], None]]) -> None:
     reader, write = pipe
-    own, left, _ = own_stdin(reader)
+    own, _, left, _ = own_stdin(reader)
     write(b"some")
     write(b"")
 
@@ -95,31 +103,33 @@ async def test_what_comes_when_nobody_reads_the_output_ends_the_run(
     pipe: tuple[int, Callable[[bytes], None]], error: OSError, code: int
 ) -> None:
     reader, write = pipe
-    own, left, channel = own_stdin(reader, Gone(error))
+    own, onlooker, left, channel = own_stdin(reader, Gone(error))
     write(b"more")
     channel.write(b"output")
 
-    assert await read(own, left) == []
-    assert own.exit_code(CANCELLED) == code
-    assert own.exit_code(Outcome(status=Status.FAILED, exit_code=3)) is None
+    with onlooker.ends(left.stop):
+        assert await read(own, left) == []
+    assert onlooker.exit_code(CANCELLED, RESULT) == code
+    assert own.exit_code(CANCELLED) is None
 
 
 async def test_an_end_when_nobody_reads_the_output_ends_nothing(
     pipe: tuple[int, Callable[[bytes], None]],
 ) -> None:
     reader, write = pipe
-    own, left, channel = own_stdin(reader, Gone(BrokenPipeError()))
+    own, onlooker, left, channel = own_stdin(reader, Gone(BrokenPipeError()))
     channel.write(b"output")
     write(b"")
 
-    assert await read(own, left) == []
-    assert not left.hung_up.is_set()
-    assert own.exit_code(CANCELLED) is None
+    with onlooker.ends(left.stop):
+        assert await read(own, left) == []
+    assert not left.ended.is_set()
+    assert onlooker.exit_code(CANCELLED, RESULT) is None
 
 
 async def test_a_stdin_that_cannot_be_read_is_said() -> None:
     directory = os.open("/", os.O_RDONLY)
-    own, _, _ = own_stdin(directory)
+    own, _, _, _ = own_stdin(directory)
     try:
         with pytest.raises(CannotPassOn, match="stdin cannot be read: Is a directory"):
             await anext(own.pieces())

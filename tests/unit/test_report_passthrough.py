@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import threading
 from pathlib import Path
 
@@ -133,3 +134,43 @@ def test_a_port_that_podman_chose_is_told_and_no_other() -> None:
     )
 
     assert error.data == b"barasync: 8000/tcp at 0.0.0.0:4711\n"
+
+
+class Takes:
+    """A device that takes nothing, for a reason."""
+
+    def __init__(self, error: OSError) -> None:
+        self._error = error
+
+    def write(self, _data: bytes) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "times"),
+    [
+        (BrokenPipeError(), 1),
+        (OSError(errno.ENOSPC, "no space"), 0),
+        (OSError(errno.EIO, "gone"), 0),
+    ],
+)
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_reader_of_stdout_who_has_left_is_told_of_once(
+    files: CellFiles, error: OSError, times: int, *, together: bool
+) -> None:
+    told: list[None] = []
+    logs = files.logs("amd64", 1)
+    views = copy_views(
+        logs,
+        Channel(Takes(error)),
+        Channel(Takes(BrokenPipeError())),
+        together=together,
+        unread=lambda: told.append(None),
+    )
+    async with Consoles(views) as console:
+        for _ in range(3):
+            append(files, stdout=b"out\n", stderr=b"err\n")
+            console.written("amd64")
+        await console.finish()
+
+    assert len(told) == times

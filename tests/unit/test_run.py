@@ -110,6 +110,39 @@ async def test_an_interruption_gives_every_cell_an_outcome_and_ends_with_130() -
     assert world.podman.present == {}
 
 
+async def test_a_run_that_is_stopped_is_no_interruption_and_gives_a_reason() -> None:
+    world = World({"runs": Script(exit_code=FOREVER), "waits": Script()}, jobs=1)
+    told: list[bool] = []
+
+    def stop(event: AnyEvent) -> None:
+        if isinstance(event, ContainerStarted):
+            told.extend(world.run.stop(reason) for reason in ("nobody reads it", "too late"))
+
+    world.recorder.on_event = stop
+    result = await world.result()
+
+    assert [outcome.status for outcome in result.outcomes.values()] == [Status.CANCELLED] * 2
+    assert result.outcomes["runs"].reason == "nobody reads it"
+    assert (result.exit_code, told) == (1, [True, False])
+    assert world.podman.present == {}
+
+
+async def test_files_of_a_command_that_has_ended_are_collected_whoever_stops_the_run(
+    tmp_path: Path,
+) -> None:
+    told: list[bool] = []
+
+    async def stopped() -> AsyncIterator[bytes]:
+        told.append(world.run.stop("nobody reads it"))
+        yield pack(member("out", b"x"))
+
+    world = World({"a": Script(archive=stopped)}, artifacts=("out",))
+    with below(tmp_path) as world.recorder.root:
+        result = await world.result()
+
+    assert (result.outcomes["a"].status, result.exit_code, told) == (Status.PASSED, 0, [False])
+
+
 async def test_an_interruption_before_the_container_creates_none() -> None:
     world = World({"a": Script()})
 

@@ -6,7 +6,7 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -32,6 +32,7 @@ from barasync.cli.preparation import (
     require_shared_directory,
 )
 from barasync.cli.project import Project
+from barasync.cli.reader import Reader
 from barasync.cli.reports import Report, write_report
 from barasync.cli.secrets import read_secrets, secret_notes
 from barasync.config.copies import Copy
@@ -93,7 +94,8 @@ class Execution:
     is made of each other cell that fails; `reports` are written when the run has ended.
     `needed` are images that have to be there. `detachment` says how containers are to go on after
     it, if they are. With a `dialogue` it is a shell, whose output is not recorded; `stdin` is what
-    the command of a single cell reads.
+    the command of a single cell reads, and `reader` who reads what it prints: the run is ended when
+    they have left.
     """
 
     plan: Plan
@@ -117,6 +119,7 @@ class Execution:
     detachment: Detachment | None = None
     dialogue: Dialogue | None = None
     stdin: OpenStdin | None = None
+    reader: Reader | None = None
 
     @classmethod
     def of(
@@ -288,7 +291,10 @@ async def _run(
             wall_clock=time.time,
         )
         recorder.emit(_started(execution, connection, recorder, masker))
-        with interrupts.handled_by(lambda _count: run.interrupt()):
+        with (
+            interrupts.handled_by(lambda _count: run.interrupt()),
+            nullcontext() if execution.reader is None else execution.reader.ends(run.stop),
+        ):
             return await run.execute(partial(_remove_secrets, stack, left))
 
 

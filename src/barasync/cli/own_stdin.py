@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncGenerator
 
 import anyio
 
+from barasync.cli.reader import Reader
+from barasync.cli.signals import came
 from barasync.cli.terminals import Here, read_piece
-from barasync.errors import EXIT_INTERRUPTED, EXIT_NOT_PASSED, EXIT_UNREAD
+from barasync.errors import EXIT_INTERRUPTED
 from barasync.matrix.outcome import Outcome, Status
 
 
 class OwnStdin:
     """What comes here until its end, or until nobody is here for whom it would be passed on.
 
-    The run is ended then, as a program in a pipeline is when it prints to nobody: a source that
-    never ends would keep it going for ever.
+    The run is ended then: a source that never ends would keep it going for ever. `reader` is who
+    reads what it prints.
     """
 
-    def __init__(self, here: Here) -> None:
+    def __init__(self, here: Here, reader: Reader) -> None:
         self._here = here
+        self._reader = reader
         self._code: int | None = None
 
     async def pieces(self) -> AsyncGenerator[bytes]:
@@ -30,17 +34,16 @@ class OwnStdin:
         """
         while piece := await read_piece(self._here.stdin):
             if self._here.out.closed:
-                await self._end(EXIT_UNREAD if self._here.out.problem is None else EXIT_NOT_PASSED)
+                self._reader.has_left(self._here.out.problem)
+                # Not even an end is given, which would be too early.
+                await anyio.sleep_forever()
             yield piece
         if piece is None:
-            await self._end(EXIT_INTERRUPTED)
+            self._code = EXIT_INTERRUPTED
+            came(signal.SIGHUP)
+            self._here.interrupts.hang_up()
+            await anyio.sleep_forever()
 
     def exit_code(self, outcome: Outcome) -> int | None:
         """Return what a run that was ended from here ends with, `None` where none was."""
         return self._code if outcome.status is Status.CANCELLED else None
-
-    async def _end(self, code: int) -> None:
-        """Have the run ended, and give nothing more: not even an end, which would be too early."""
-        self._code = code
-        self._here.interrupts.hang_up()
-        await anyio.sleep_forever()

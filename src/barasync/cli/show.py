@@ -10,6 +10,7 @@ from typing import NoReturn
 from barasync.cli.execute import Executed, Execution, execute
 from barasync.cli.interrupts import Interrupts, finish
 from barasync.cli.own_stdin import OwnStdin
+from barasync.cli.reader import Reader
 from barasync.cli.standard_streams import STDIN, STDOUT, CannotWrite
 from barasync.cli.talking import Talking
 from barasync.cli.terminal import (
@@ -72,19 +73,20 @@ def show_single(execution: Execution, *, stdin: bool = False) -> NoReturn:
     (cell,) = execution.plan.cells
 
     async def command(interrupts: Interrupts) -> int:
-        own = OwnStdin(Here(interrupts, out, error))
+        reader = Reader()
+        own = OwnStdin(Here(interrupts, out, error), reader)
         executed = await execute(
-            replace(execution, stdin=own.pieces) if stdin else execution,
+            replace(execution, stdin=own.pieces if stdin else None, reader=reader),
             interrupts,
             notify=error.print,
             audience=lambda directory: consoles(
-                passthrough_views(directory, cell, out, error),
+                passthrough_views(directory, cell, out, error, reader.is_missed),
                 trace=error if execution.verbose else None,
             ),
             farewell=lambda _executed: (),
         )
         outcome = executed.result.outcomes[cell.id]
-        told = own.exit_code(outcome)
+        told = own.exit_code(outcome) or reader.exit_code(outcome, executed.result)
         for line in _last_words(outcome, executed, left=told is not None):
             error.print(line)
         if outcome.detached is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from barasync.cli.standard_streams import STDERR, STDOUT
 from barasync.matrix.cells import Cell
@@ -47,11 +47,16 @@ def matrix_view(
 
 
 def passthrough_views(
-    directory: RunDirectory, cell: Cell, out: Channel, error: Channel
+    directory: RunDirectory,
+    cell: Cell,
+    out: Channel,
+    error: Channel,
+    unread: Callable[[], None],
 ) -> Sequence[View]:
-    """Return the views of one container whose output is ours."""
+    """Return the views of one container whose output is ours; see `copy_views` for `unread`."""
     together = Descriptor(STDOUT).same_as(Descriptor(STDERR))
-    copies = copy_views(directory.logs(cell.id), out, error, together=together)
+    logs = directory.logs(cell.id)
+    copies = copy_views(logs, out, error, together=together, unread=unread)
     return [*copies, *ports_views(cell, error)]
 
 

@@ -95,7 +95,7 @@ class _Progress:
     """What has happened so far; changed by this module only.
 
     `ready` is when a cell began to wait for its turn, `failed` the last attempt of each cell that
-    is to be tried again.
+    is to be tried again, `released` the cells whose command has ended.
     """
 
     attempts: Counter[str] = field(default_factory=Counter)
@@ -103,6 +103,7 @@ class _Progress:
     failed: dict[str, _Attempt] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     scopes: dict[str, anyio.CancelScope] = field(default_factory=dict)
+    released: set[str] = field(default_factory=set)
     error: BarasyncError | None = None
     stopped: _Stopped | None = None
     interrupted: bool = False
@@ -166,6 +167,17 @@ class Run:
             self._session.hurry.set()
         self._progress.interrupted = True
         self._stop(Status.CANCELLED, "the run was interrupted")
+
+    def stop(self, reason: str) -> bool:
+        """Cancel what runs and drop what waits, without an interruption; tell whether that is done.
+
+        It is not where the run is stopped already, or where every command has ended, so that files
+        are collected and nothing else. `execute` then returns as usual.
+        """
+        if self._progress.stopped is not None or self._progress.released >= self._cells.keys():
+            return False
+        self._stop(Status.CANCELLED, reason)
+        return True
 
     async def execute(self, clear_up: ClearUp | None = None) -> RunResult:
         """Run every cell and return when nothing of the run is left, or what is left is known.
@@ -257,6 +269,7 @@ class Run:
 
     def _release(self, cell: str, tell: Callable[[str | None], None]) -> None:
         """Let others have what a cell claimed; it only has its artifacts collected."""
+        self._progress.released.add(cell)
         self._scheduler.released(cell)
         tell(None)
 
@@ -264,6 +277,7 @@ class Run:
         """Take a cell through one turn; the scheduler hears of its end whatever happens."""
         started = self._session.clock()
         self._progress.attempts[cell.id] += 1
+        self._progress.released.discard(cell.id)
         number = self._progress.attempts[cell.id]
         phases = Phases(self._session.clock, {"queue": started - self._progress.ready[cell.id]})
         self._recorder.emit(CellStarted(at=self._now(), cell=cell.id, attempt=number))

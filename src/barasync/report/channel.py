@@ -79,7 +79,8 @@ class Channel:
 
     `terminal` says that a person's terminal is at the other end; then containers' output has to be
     neutralised. `size` tells its columns and lines. When the device fails, the channel goes silent
-    and the run goes on: `closed` is set, and `problem` too unless the reader has just gone.
+    and the run goes on: `closed` is set, and `problem` too unless the reader has just gone, with
+    `unread` where that was one of a pipe.
     `raw` is set while that terminal is in raw mode, in which a line feed alone goes straight down.
     """
 
@@ -97,6 +98,7 @@ class Channel:
         self.style = Style.of(encoding, colour=colour)
         self.size = size
         self.closed = False
+        self.unread = False
         self.raw = False
         self.problem: OSError | None = None
         self._device = device
@@ -123,8 +125,9 @@ class Channel:
             self._device.write(data)
         except OSError as error:
             self.closed = True
+            self.unread = isinstance(error, BrokenPipeError)
             # EIO: the terminal has hung up.
-            if not isinstance(error, BrokenPipeError) and error.errno != errno.EIO:
+            if not self.unread and error.errno != errno.EIO:
                 self.problem = error
 
     def print(self, *lines: str) -> None:

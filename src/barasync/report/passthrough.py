@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from barasync.events import AnyEvent, ContainerStarted
@@ -13,11 +13,16 @@ from barasync.report.words import published
 
 
 class CopyView:
-    """Copies a log to a channel as it is."""
+    """Copies a log to a channel as it is.
 
-    def __init__(self, path: Path, out: Channel) -> None:
+    `unread` is called once where nobody reads the channel any more, and not where that takes
+    nothing for another reason.
+    """
+
+    def __init__(self, path: Path, out: Channel, unread: Callable[[], None] = lambda: None) -> None:
         self._follower = Follower(path)
         self._out = out
+        self._unread = unread
         self._behind = False
 
     def event(self, event: AnyEvent) -> None:
@@ -33,6 +38,8 @@ class CopyView:
             return None
         piece = self._follower.read()
         self._out.write(piece)
+        if self._out.unread:
+            self._unread()
         self._behind = len(piece) == PIECE_BYTES
         return 0.0 if self._behind else None
 
@@ -69,13 +76,22 @@ class PortsView:
         """Say nothing more."""
 
 
-def copy_views(logs: Path, out: Channel, error: Channel, *, together: bool) -> list[CopyView]:
+def copy_views(
+    logs: Path,
+    out: Channel,
+    error: Channel,
+    *,
+    together: bool,
+    unread: Callable[[], None] = lambda: None,
+) -> list[CopyView]:
     """Return the views of one container whose stdout goes to ours, its stderr to ours, unchanged.
+
+    `unread` is called, in the thread of a view, when the reader of our stdout has left.
 
     Each stream is followed at its own pace: a reader of one that stands still does not hold up the
     other. Where both are the same (`together`: a terminal, `2>&1`), the interleaved log is followed
     instead, and the order in which the container wrote is kept.
     """
     if together:
-        return [CopyView(logs / OUTPUT_LOG, out)]
-    return [CopyView(logs / STDOUT_LOG, out), CopyView(logs / STDERR_LOG, error)]
+        return [CopyView(logs / OUTPUT_LOG, out, unread)]
+    return [CopyView(logs / STDOUT_LOG, out, unread), CopyView(logs / STDERR_LOG, error)]
