@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import Any
 
 import anyio
 import typer
@@ -163,7 +164,7 @@ def _main() -> None:
         _say(end.name)
         return _OWN_CODE if end.exit_code is None else end.exit_code
 
-    def run() -> None:
+    def run(**_options: Any) -> None:
         try:
             finish(command)
         except typer.Exit as done:

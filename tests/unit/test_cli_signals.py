@@ -19,7 +19,7 @@ from barasync.cli import app, failures
 from barasync.errors import ConfigError
 
 
-def fail():
+def fail(**_options):
     raise ConfigError("wrong")
 
 
@@ -52,7 +52,7 @@ async def command(interrupts):
     return 0
 
 
-def listen():
+def listen(**_options):
     tell()
     try:
         finish(command)
