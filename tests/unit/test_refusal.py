@@ -103,7 +103,10 @@ def test_resolver_listens_too_early__an_address_that_is_not_usable_yet_is_told_a
 ) -> None:
     said = [
         "Error from child process",
-        "failed to bind udp listener on [fd00::1]:53: Cannot assign that address (os error 99)",
+        (
+            "Error starting server failed to bind udp listener on [fdd6:4970:e67f:cb05::1]:53: IO"
+            " error: Cannot assign requested address (os error 99)"
+        ),
     ]
     cause = (
         "netavark: error while applying dns entries: IO error: aardvark-dns failed to start: "
