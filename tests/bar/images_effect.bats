@@ -117,7 +117,7 @@ id_of() {
     before=$(id_of bar-test:kept)
     try in_rule 'podman_image_from "$1" && podman_image_run "echo broken; exit 3" && podman_image_build bar-test:kept' "$BUSYBOX"
     assert_code 5
-    assert_matches "$stderr" "*exit 3*"
+    assert_matches "$stderr" "*barasync: image 'bar-test:kept' for linux/*exit 3 failed*"
     assert_equal "$(id_of bar-test:kept)" "$before"
 }
 
