@@ -47,6 +47,17 @@ def test_ctrl_c_ends_the_script_that_has_called_it(
     assert service.containers == {}
 
 
+def test_a_command_that_ends_with_130_by_itself_ends_no_script(
+    service: FakeService, barasync: Barasync
+) -> None:
+    image = service.image("localhost/cell")
+    here = replace(barasync, within=("bash", "-c", '"$@"; echo "and then $?"', "bash"))
+
+    ended = here("run", image, "--", "sh", "-c", "exit 130")
+
+    assert (ended.code, ended.out) == (0, "and then 130\n")
+
+
 def test_ctrl_c_ends_bar(service: FakeService, barasync: Barasync) -> None:
     image = service.image("localhost/cell")
     project = barasync.directory
