@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from barasync.aiopodman import ContainerSpec, Podman, ResolverFailed, quirks
+from barasync.aiopodman.service_threads import thread_at_home
 from tests.contract.running import created
 from tests.rig import leftovers, libpod, services
 from tests.rig.busybox import native_architecture
@@ -57,7 +58,7 @@ def detect_duplicates(service: RigService, *, by: bool) -> None:
 
 def beside(service: RigService) -> tuple[str, ...]:
     """Return what executes a command in the network of a service's host."""
-    return ("nsenter", "--target", str(service.pid), "--net")
+    return ("nsenter", "--target", str(thread_at_home(service.pid, "net")), "--net")
 
 
 def project(service: RigService, directory: Path, script: str) -> Barasync:
