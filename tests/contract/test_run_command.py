@@ -129,7 +129,6 @@ def test_the_bar_of_the_working_directory_comes_first_outside_of_a_project_too(
     assert alone.out != command.out
 
 
-@pytest.mark.parametrize("where", [(), ("--workdir", "/workspace"), ("--workdir", "/tmp")])
 def test_a_rule_in_an_image_without_bash_says_what_it_lacks(
     barasync: Barasync, busybox: str
 ) -> None:
@@ -141,6 +140,7 @@ def test_a_rule_in_an_image_without_bash_says_what_it_lacks(
     assert f"barasync: `./bar` was not executed: image {busybox} has no bash\n" in ended.err
 
 
+@pytest.mark.parametrize("where", [(), ("--workdir", "/workspace"), ("--workdir", "/tmp")])
 def test_the_bar_on_a_volume_in_place_of_the_workspace_comes_first_too(
     barasync: Barasync, busybox: str, where: tuple[str, ...]
 ) -> None:
