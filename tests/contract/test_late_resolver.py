@@ -11,9 +11,11 @@ import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+from anyio import to_thread
 
 from barasync.aiopodman import ContainerSpec, Podman, ResolverFailed, quirks
 from barasync.aiopodman.service_threads import thread_at_home
@@ -83,7 +85,7 @@ def removed(service: RigService) -> bool:
 async def test_resolver_listens_too_early__nothing_begins_and_the_container_stays_as_it_was(
     own_host: RigService,
 ) -> None:
-    detect_duplicates(own_host, by=True)
+    await to_thread.run_sync(partial(detect_duplicates, own_host, by=True))
     async with Podman(own_host.endpoint) as podman:
         image = own_host.busybox(native_architecture())
         await podman.networks.create(NAME, ipv6=True, dns=True)
@@ -95,7 +97,7 @@ async def test_resolver_listens_too_early__nothing_begins_and_the_container_stay
                 with pytest.raises(ResolverFailed, match=r"\(os error 99\)"):
                     await container.init()
                 assert (await container.inspect()).state.status == "created"
-                detect_duplicates(own_host, by=False)
+                await to_thread.run_sync(partial(detect_duplicates, own_host, by=False))
             await container.init()
             assert (await container.inspect()).state.status == "initialized"
         await podman.networks.remove(NAME)
