@@ -268,3 +268,20 @@ def test_what_is_read_or_begun_anew_meanwhile_is_not_removed(project: Path) -> N
     again.close()
     assert remove(entry)
     assert remove(entry)
+
+
+@pytest.mark.parametrize("code", [None, 0])
+def test_a_fresh_result_is_none_of_those_that_were_looked_at_before(
+    project: Path, code: int | None
+) -> None:
+    """Between looking and removing `clean` talks to podman, and what is begun has time to end."""
+    ended(project, "k", code)
+    if code is not None:
+        (entry,) = entries_of(project)
+        os.utime(entry.directory / "code", (0, 0))
+    before = entries_of(project)
+
+    ended(project, "k", 3, b"fresh")
+    anyio.run(partial(clean_entries, before, now=2 * KEPT_SECONDS, dry_run=False))
+
+    assert take(project, "k") == (3, b"fresh", b"")

@@ -221,7 +221,7 @@ def entries_of(project: Path) -> tuple[Entry, ...]:
 def remove(entry: Entry) -> bool:
     """Remove an entry whose processes are gone; tell whether it is gone now; blocking.
 
-    One that somebody takes the result of, or has begun anew, stays.
+    One that somebody takes the result of, or has begun anew, stays: also one that has ended again.
 
     Raises:
         OSError: it cannot be removed.
@@ -229,6 +229,8 @@ def remove(entry: Entry) -> bool:
     with _alone(entry.directory.parent):
         if not entry.directory.exists():
             return True
+        if _entry(entry.directory) != entry:
+            return False
         with suppress(FileNotFoundError), _opened(entry.directory / _LOCK) as lock:
             if not _locks(lock, fcntl.LOCK_EX):
                 return False
