@@ -118,6 +118,21 @@ setup() {
     assert_equal "$(calls)" 2
 }
 
+@test "podman_run_with_artifacts has the options of podman_run, before the rule" {
+    in_rule 'podman_run_with_artifacts --timeout 300 image --cpus=1 build out --timeout 5
+        podman_run_with_artifacts image -- make out -- x' </dev/null
+    assert_call 1 run --as=auto --stdin --timeout=300 --cpus=1 "--volume=$PWD/out:/artifacts:z" -- image build --timeout 5
+    assert_call 2 run --as=command --stdin "--volume=$PWD/out:/artifacts:z" -- image make -- x
+    try in_rule 'podman_run_with_artifacts --tmieout 300 image build out2'
+    assert_refused 2 "podman_run_with_artifacts: unknown option '--tmieout'"
+    try in_rule 'podman_run_with_artifacts image build --timeout 300 out2'
+    assert_refused 2 "podman_run_with_artifacts: options stand before the rule, and a directory '--timeout' is written './--timeout'"
+    try in_rule 'podman_run_with_artifacts --timeout 300 image build'
+    assert_refused 2 "podman_run_with_artifacts: too few words"
+    assert_equal "$(ls)" "$(printf '%s\n' Bar.d Barf bar out)"
+    assert_equal "$(calls)" 2
+}
+
 @test "podman_exec executes what follows the container and its options" {
     in_rule 'podman_exec c -e A=1 --user nobody -w /w --no-stdin ls -l; podman_exec c -- -x'
     assert_call 1 container exec --env=A=1 --user=nobody --workdir=/w --no-stdin -- c ls -l
