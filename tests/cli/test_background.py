@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from barasync.cli.background_entries import begin
 from tests.rig.command import Barasync
+from tests.rig.waiting import wait_until
 
 
 @pytest.fixture
@@ -139,12 +139,12 @@ def test_a_result_stays_where_stdout_takes_nothing(barasync: Barasync) -> None:
 
 def until_it_waits(process: int) -> None:
     """Return once a process waits for a lock of flock(2), as the kernel lists it."""
-    end = time.monotonic() + 50
-    while not any(
-        "->" in line and f" {process} " in line
-        for line in Path("/proc/locks").read_text().splitlines()
-    ):
-        assert time.monotonic() < end, "it never waited"
+
+    def waits() -> bool:
+        locks = Path("/proc/locks").read_text().splitlines()
+        return any("->" in line and f" {process} " in line for line in locks)
+
+    wait_until(waits, f"process {process} waits for a lock")
 
 
 @pytest.mark.parametrize(
@@ -187,6 +187,60 @@ def test_the_time_is_up_whoever_has_started_it(barasync: Barasync) -> None:
     entry.close()
     assert (ended.returncode, ended.stdout) == (124, "")
     assert "'k' still runs after 0.3 s" in ended.stderr
+
+
+ALARM_COMES_LAST = """
+import signal, sys
+from barasync.__main__ import main
+from barasync.cli import wait
+
+class Late:
+    came = False
+
+    def __getattr__(self, name):
+        return getattr(signal, name)
+
+    def come(self):
+        if signal.getitimer(signal.ITIMER_REAL)[0] and not self.came:
+            self.came = True
+            signal.raise_signal(signal.SIGALRM)
+
+    def signal(self, number, handler):
+        self.come()
+        return signal.signal(number, handler)
+
+    def setitimer(self, which, *seconds):
+        self.come()
+        return signal.setitimer(which, *seconds)
+
+wait.signal = Late()
+sys.exit(main())
+"""
+"""`barasync`, with an alarm just before whatever would keep it from coming."""
+
+
+@pytest.mark.parametrize(("seconds", "is_had"), [("0.3", False), ("40", True)])
+def test_an_alarm_that_comes_when_the_waiting_is_over_is_no_defect(
+    barasync: Barasync, seconds: str, *, is_had: bool
+) -> None:
+    entry = begin(barasync.directory, "k")
+    assert entry is not None
+    process = subprocess.Popen(
+        [sys.executable, "-c", ALARM_COMES_LAST, "wait", "--timeout", seconds, "k"],
+        cwd=barasync.directory,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        if is_had:
+            until_it_waits(process.pid)
+            entry.close()
+        _, error = process.communicate(timeout=50)
+    if not is_had:
+        entry.close()
+    assert process.returncode == 124, error
+    assert f"'k' still runs after {seconds} s" in error
 
 
 def test_a_reader_who_leaves_changes_nothing_about_the_code(barasync: Barasync) -> None:

@@ -82,17 +82,21 @@ def _wait(lock: int, seconds: float | None) -> bool:
     # Whoever has started us may have had it blocked.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_SECONDS)
-        fcntl.flock(lock, fcntl.LOCK_SH)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_SECONDS)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
     except TimeoutError:
         return False
     finally:
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
-        signal.setitimer(signal.ITIMER_REAL, 0)
     return True
 
 
 def _give_up(_number: int, _frame: FrameType | None) -> None:
+    # One has ended the waiting: the next would come where nobody expects it.
+    signal.setitimer(signal.ITIMER_REAL, 0)
     raise TimeoutError
 
 
