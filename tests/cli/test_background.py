@@ -119,22 +119,30 @@ def test_a_caller_that_is_killed_at_any_moment_leaves_what_can_be_waited_for_or_
         assert (ended.code, ended.out) == (4, "")
 
 
-def test_a_result_stays_where_stdout_takes_nothing(barasync: Barasync) -> None:
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_result_stays_where_a_stream_takes_nothing(barasync: Barasync, stream: str) -> None:
     entry = begin(barasync.directory, "k")
     assert entry is not None
     os.write(entry.stdout, b"out")
+    os.write(entry.stderr, b"err")
     entry.end(0)
     entry.close()
-    with (
-        Path("/dev/full").open("wb") as full,
-        barasync.running("wait", "k", stdout=full.fileno()) as process,
-    ):
-        _, error = process.communicate(timeout=50)
-    assert process.returncode == 1
-    assert b"stdout cannot be written: No space left on device" in error
+    with Path("/dev/full").open("wb") as full:
+        given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: full.fileno()}
+        ended = subprocess.run(
+            [sys.executable, "-m", "barasync", "wait", "k"],
+            cwd=barasync.directory,
+            stdout=given["stdout"],
+            stderr=given["stderr"],
+            timeout=50,
+            check=False,
+        )
+    assert ended.returncode == 1
+    if stream == "stdout":
+        assert b"stdout cannot be written: No space left on device" in ended.stderr
 
-    ended = barasync("wait", "k")
-    assert (ended.code, ended.out) == (0, "out")
+    again = barasync("wait", "k")
+    assert (again.code, again.out, again.err) == (0, "out", "err")
 
 
 def until_it_waits(process: int) -> None:

@@ -103,7 +103,7 @@ def _give_up(_number: int, _frame: FrameType | None) -> None:
 def _replay(ended: Ended) -> int:
     """Print what was printed, byte for byte; return the exit code.
 
-    A reader who has left changes nothing about that.
+    A reader who has left changes nothing about that, and has had it.
 
     Raises:
         CannotWrite: stdout or stderr takes nothing.
@@ -112,6 +112,6 @@ def _replay(ended: Ended) -> int:
         channel = Channel(Descriptor(number), encoding=sys.stdout.encoding)
         while not channel.closed and (piece := os.read(source, _PIECE_BYTES)):
             channel.write(piece)
-        if channel.problem is not None and number == STDOUT:
+        if channel.problem is not None:
             raise CannotWrite.because(number, channel.problem)
     return EXIT_NOT_PASSED if ended.code is None else ended.code
