@@ -19,7 +19,7 @@ setup() {
         podman_firewall_show web
         podman_firewall_show --rules web'
     assert_code 0
-    local sent=(base=private allow=443/tcp allow=8000-8100/udp allow=registry.example.org
+    local sent=(base=private allow= default=deny allow=443/tcp allow=8000-8100/udp allow=registry.example.org
         allow=203.0.113.0/24 allow=2001:db8::/32)
     assert_equal "$(calls)" 2
     assert_call 1 network show "${sent[@]/#/--define=network.web.}" -- web
@@ -35,7 +35,7 @@ setup() {
     assert_code 0
     assert_equal "$(calls)" 2
     assert_equal "$(grep --null-data --regexp=--define "$RECORD/1/argv" | tr '\0' ' ')" \
-        "--define=network.web.base=public --define=network.web.allow=443/tcp "
+        "--define=network.web.base=public --define=network.web.allow= --define=network.web.allow=443/tcp "
     assert_equal "$(grep --null-data --count --regexp=--define "$RECORD/2/argv")" 0
 }
 
@@ -47,7 +47,7 @@ setup() {
         podman_firewall_allow_port web 2
         podman_firewall_show web'
     assert_code 0
-    local sent=(base=local default=deny allow=1/tcp allow=2/tcp)
+    local sent=(base=local default=deny allow= allow=1/tcp allow=2/tcp)
     assert_only_call network show "${sent[@]/#/--define=network.web.}" -- web
 }
 
@@ -58,14 +58,15 @@ setup() {
         podman_firewall_config web isolated
         podman_firewall_show web'
     assert_code 0
-    assert_only_call network show --define=network.web.base=isolated -- web
+    local sent=(base=isolated allow= default=deny)
+    assert_only_call network show "${sent[@]/#/--define=network.web.}" -- web
 }
 
 @test "without a name all of them are shown, and other networks are barasync's to show" {
     try in_rule 'podman_firewall_show; podman_firewall_config a; podman_firewall_config b; podman_firewall_show; podman_firewall_show public'
     assert_code 0
     assert_equal "$(calls)" 3
-    assert_equal "$(cat "$RECORD"/[12]/argv | tr '\0' '\n' | grep --regexp=--define | sort | tr '\n' ' ')" \
+    assert_equal "$(cat "$RECORD"/[12]/argv | tr '\0' '\n' | grep --regexp=base= | sort | tr '\n' ' ')" \
         "--define=network.a.base=private --define=network.b.base=private "
     assert_call 3 network show -- public
 }
@@ -81,7 +82,7 @@ setup() {
         podman_firewall_show; podman_firewall_config a; podman_firewall_deny_all a; podman_firewall_allow_port a 1-2
         podman_firewall_allow_network a b.example; podman_firewall_allow_cidr a ::1; podman_firewall_show'
     assert_code 0
-    local sent=(base=local default=deny allow=1-2/tcp allow=b.example allow=::1)
+    local sent=(base=local default=deny allow= allow=1-2/tcp allow=b.example allow=::1)
     assert_only_call network show "${sent[@]/#/--define=network.a.}" -- a
 }
 
@@ -192,7 +193,7 @@ not_run() {
         podman_firewall_allow_port web 44
         podman_firewall_show web'
     assert_code 0
-    local sent=(base=private allow=443/tcp allow=44/tcp)
+    local sent=(base=private allow= default=deny allow=443/tcp allow=44/tcp)
     assert_only_call network show "${sent[@]/#/--define=network.web.}" -- web
 }
 
@@ -202,7 +203,8 @@ not_run() {
         refuse "podman_firewall_config ${name@Q}" "podman_firewall_config: *"
     done
     try in_rule 'podman_firewall_config A.b_c-9 && podman_firewall_show'
-    assert_only_call network show --define=network.A.b_c-9.base=private -- A.b_c-9
+    local sent=(base=private allow= default=deny)
+    assert_only_call network show "${sent[@]/#/--define=network.A.b_c-9.}" -- A.b_c-9
 }
 
 @test "addresses and hosts that are none are refused" {
@@ -219,7 +221,7 @@ not_run() {
 }
 
 @test "addresses, ranges and hosts are taken, with ports behind them too" {
-    local word sent=(--define=network.web.base=private)
+    local word sent=(--define=network.web.base=private --define=network.web.allow= --define=network.web.default=deny)
     local words=(10.0.0.0/8 10.1.2.3 10.1.2.3/32 0.0.0.0/0 192.168.4.0/22 :: ::/0 ::1 fe80::/10 2001:db8:0:0:0:0:0:1
         64:ff9b::1.2.3.4 1::8/128 example.org a.b-c.example.org. xn--bcher-kva.example 4.example
         "example.org 443/tcp 8000-8100/udp icmp" "10.0.0.0/8 53/udp")

@@ -91,6 +91,15 @@ probed() {
         "ENETUNREACH reached"
 }
 
+@test "podman_firewall_config: what a file allows a network of that name is not of it" {
+    printf '[network.web]\ndefault = "accept"\nallow = ["0.0.0.0/0", "::/0"]\n' >barasync.toml
+    local call
+    for call in true "podman_firewall_deny_all web"; do
+        assert_equal "$(probed "podman_firewall_config web local && $call" tcp "$PUBLIC_HOST" 8080 tcp "$PRIVATE_HOST" 8080)" \
+            "ENETUNREACH ENETUNREACH"
+    done
+}
+
 @test "podman_firewall_show: its entries, and the rules as a container has them" {
     local text="podman_firewall_config web && podman_firewall_allow_cidr web $PUBLIC_HOST && podman_firewall_allow_port web 8443"
     try in_rule "$text && podman_firewall_show web"

@@ -79,6 +79,21 @@ def test_a_list_gets_the_entries_in_their_order_in_place_of_the_files(tmp_path: 
     assert found.network["web"].base == "local"
 
 
+def test_an_empty_first_entry_leaves_nothing_of_the_files_list(tmp_path: Path) -> None:
+    found, _ = over_file(
+        tmp_path, "network.web.allow=", "config.release.volumes=", "config.release.volumes=./x:/x"
+    )
+
+    assert found.network["web"].allow == []
+    assert found.config["release"].volumes == [f"{tmp_path}/below/x:/x"]
+
+
+def test_an_empty_entry_behind_others_is_one() -> None:
+    found = document("config.a.command=printf", "config.a.command=")
+
+    assert found.config["a"].command == ["printf", ""]
+
+
 def test_a_name_of_a_table_is_added_to_those_of_the_file(tmp_path: Path) -> None:
     found, _ = over_file(tmp_path, "config.release.env.B=3", "config.release.env.C=4")
 

@@ -78,9 +78,10 @@ def lay_over(
 ) -> Laid:
     """Lay definitions, in their order, over `data`, what a file says, already checked.
 
-    The first entry of a list takes the place of what the file has there, the others follow it.
-    Relative paths of this host start at `directory`. Those of images become relative to `project`
-    where they lie in it, and absolute elsewhere. Both directories are absolute.
+    The first entry of a list takes the place of what the file has there, the others follow it; an
+    empty first one leaves nothing of it. Relative paths of this host start at `directory`. Those of
+    images become relative to `project` where they lie in it, and absolute elsewhere. Both
+    directories are absolute.
     """
     laid: dict[str, Any] = deepcopy(dict(data))
     begun: set[Keys] = set()
@@ -98,7 +99,7 @@ def lay_over(
             place[last].append(each.value)
         else:
             begun.add(each.keys)
-            place[last] = [each.value]
+            place[last] = [] if each.value == "" else [each.value]
     for table, name, *keys in begun | defined:
         if keys:
             _anchor(laid[table][name], (table, *keys), directory, project)
