@@ -50,6 +50,28 @@ setup() {
         --define=config.b.network=web -- tests
 }
 
+@test "PODMAN_NETWORK and PODMAN_IMAGE are those of the file's configurations beside arrays, too" {
+    in_rule 'declare -A PODMAN_CONFIG_FAST=([cpus]=2); PODMAN_NETWORK=isolated PODMAN_IMAGE=i
+        podman_matrix tests --config fast,release'
+    assert_only_call matrix --config=fast,release --network=isolated --image=i --define=config.fast.image=i \
+        --define=config.fast.cpus=2 --define=config.fast.network=isolated -- tests
+}
+
+@test "where an array has another network or image beside those of the file, PODMAN_NETWORK and PODMAN_IMAGE are refused" {
+    local arrays='declare -A PODMAN_CONFIG_FAST=([image]=i [network]=public); '
+    try in_rule "$arrays"'podman_network_isolated; podman_matrix tests --config fast,release'
+    assert_refused 2 "podman_matrix: PODMAN_NETWORK cannot be the network of 'release' of barasync.toml beside the array fast,"
+    try in_rule "$arrays"'PODMAN_IMAGE=j; podman_matrix tests --config release --config fast'
+    assert_refused 2 "podman_matrix: PODMAN_IMAGE cannot be the image of 'release' of barasync.toml beside the array 'fast',"
+    try in_rule "$arrays"'podman_network_isolated a b; podman_matrix tests --config fast,release'
+    assert_code 2
+    assert_matches "$stderr" "*there is no network to run in, for 'podman_network_isolated' has failed*"
+    assert_equal "$(calls)" 0
+    in_rule "$arrays"'podman_network_isolated; PODMAN_IMAGE=j
+        podman_matrix tests --config fast,release --network local --image k; podman_matrix tests --config fast'
+    assert_equal "$(calls)" 2
+}
+
 @test "an array with a platform is refused, for the matrix has architectures" {
     try in_rule 'declare -A PODMAN_CONFIG_A=([platform]=arm64); podman_matrix tests --config a'
     assert_refused 2 "podman_matrix: the configuration 'a' has a platform: name it with --arch"
