@@ -55,6 +55,37 @@ sorted_call() {
     [[ ! -e no ]]
 }
 
+@test "a configuration of the file has the firewalls of this shell, as it may name one" {
+    in_rule 'podman_firewall_config web local
+        podman_run_with_config release tests; podman_run image --config release true
+        podman_shell image --config release; podman_matrix tests --config release
+        podman_run_with_config release tests --network=x; podman_run image --config release --network public true' </dev/null
+    local sent=(base=local allow= default=deny)
+    sent=("${sent[@]/#/--define=network.web.}")
+    assert_call 1 run --as=auto --stdin --config=release "${sent[@]}" -- - tests
+    assert_call 2 run --as=auto --stdin --config=release "${sent[@]}" -- image true
+    assert_call 3 shell --config=release "${sent[@]}" -- image
+    assert_call 4 matrix --config=release "${sent[@]}" -- tests
+    assert_call 6 run --as=auto --stdin --config=release --network=public -- image true
+}
+
+@test "a configuration of the file does not run where a network that it may name is not what was asked for" {
+    local call
+    for call in "podman_run_with_config release tests" "podman_run image --config release true" "podman_matrix tests --config release"; do
+        try in_rule "podman_firewall_config web; podman_firewall_allow_port web 0; $call"
+        assert_code 2
+        assert_matches "$stderr" "*the network 'web' would not be what was asked for, as 'podman_firewall_allow_port' has failed*"
+    done
+    assert_equal "$(calls)" 0
+}
+
+@test "PODMAN_NETWORK goes before the network of the file, and not before that of an array" {
+    in_rule 'declare -A PODMAN_CONFIG_A=([image]=i [network]=private); podman_network_local
+        podman_run_with_config release tests; podman_run_with_config a tests' </dev/null
+    assert_call 1 run --as=auto --stdin --config=release --network=local -- - tests
+    assert_call 2 run --as=auto --stdin --network=private -- i tests
+}
+
 @test "lists are split at newlines, else before what begins an entry" {
     in_rule 'declare -A PODMAN_CONFIG_A=([image]=i [volumes]="a:/b:ro,z,c:/d")
         declare -A PODMAN_CONFIG_B=([image]=i [env]="A=1,2, B=x y,C=*")
