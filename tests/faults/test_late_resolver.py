@@ -10,7 +10,7 @@ from barasync.config.services import Service
 from barasync.engine.detached import Detachment
 from barasync.engine.network_hints import RESOLVER_IS_LATE
 from barasync.matrix.outcome import Status
-from tests.fake.faults import Fault, Refuses
+from tests.fake.faults import Fault, Prunes, Refuses
 from tests.fake.kernel import Kernel
 from tests.fake.service import FakeService
 from tests.faults.world import CELL, run
@@ -92,6 +92,23 @@ async def test_one_that_is_never_started_is_told_in_podmans_words_with_the_way_o
     ]
     assert "(os error 99)" in ran.outcome().reason
     assert ran.outcome().hint == RESOLVER_IS_LATE
+    assert service.containers == {}
+
+
+@pytest.mark.parametrize("first", ["late", "gone"])
+async def test_a_network_that_is_gone_besides_is_made_anew(
+    service: FakeService, first: str
+) -> None:
+    """Nobody uses it in the pause, so somebody may prune it: each has tries of its own."""
+    service.inject(Fault("attach", LATE, times=2))
+    before = 2 if first == "late" else 0
+    service.inject(Fault("create", Prunes(), skip=before, times=1))
+
+    ran = await run(service, "echo once", policy=PRIVATE, enter=Kernel().enter)
+
+    assert ran.outcome().status is Status.PASSED, ran.outcome().reason
+    assert ran.stdout() == b"once\n"
+    assert service.requests.count("network-create") == 2
     assert service.containers == {}
 
 

@@ -150,7 +150,8 @@ class Turns:
         """Run one attempt of a cell, with what it needs made first.
 
         Where podman failed before the command began, and not for good, the attempt is made once
-        more, and twice, after pauses, where the resolver of its network could not be started yet.
+        more, and twice, after pauses, where the resolver of its network could not be started yet:
+        one of these uses nothing up of the other.
         Where the image was removed meanwhile it is made again for that: a layer whose maker is dead
         goes with `barasync clean`, whoever else is about to use it. So is the network, which nobody
         uses between two cells, and `podman network prune` removes.
@@ -170,15 +171,16 @@ class Turns:
         return Taken(outcome=masked_outcome(outcome, masker), error=error)
 
     async def _take_again(self, turn: _Turn) -> Taken:
-        tries = 0
+        tries = late = 0
         while True:
-            tries += 1
             try:
                 return await self._take(turn)
             except ResolverLate as error:
-                if tries >= _MOST_TRIES_FOR_A_RESOLVER:
+                late += 1
+                if late >= _MOST_TRIES_FOR_A_RESOLVER:
                     return Taken(outcome=_not_begun(error, hint=RESOLVER_IS_LATE))
             except NotBegun as error:
+                tries += 1
                 if tries >= _MOST_TRIES:
                     return Taken(outcome=_not_begun(error))
                 continue
