@@ -118,7 +118,7 @@ class TestWithoutExchange:
         with pytest.raises(PermissionError):
             unpack(pack(member("new")), place, replace=True)
 
-        assert renamed == ["out", "content", "previous"]
+        assert renamed == ["out", "content"]
         assert names(place) == ["old"]
 
 
@@ -203,3 +203,50 @@ def test_the_stream_is_open_while_members_are_written_and_not_while_anything_is_
     assert happened == ["remove", "open", "close", "remove"]
     assert names(place) == (["new"] if whole else ["old"])
     assert names(place.parent) == ["out"]
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+@pytest.mark.parametrize("movable", [True, False])
+def test_what_was_there_is_put_back_or_kept_where_the_new_has_gone_from_its_place(
+    place: Path, monkeypatch: pytest.MonkeyPatch, exchanges: bool, movable: bool
+) -> None:
+    place.mkdir()
+    for name in "ab":
+        place.joinpath(name).write_text(f"old {name}")
+    put = publish.publish
+
+    def refuse(_source: Name, _target: Name) -> None:
+        raise PermissionError
+
+    def second_fails(
+        content: Name,
+        target: Name,
+        unrestored: list[str],
+        *,
+        replace: bool,
+        aside: Name | None = None,
+    ) -> Name | None:
+        if target.name == "a":
+            return put(content, target, unrestored, replace=replace, aside=aside)
+        place.joinpath("a").unlink()
+        if not movable:
+            monkeypatch.setattr(publish, "move", refuse)
+        raise PermissionError
+
+    monkeypatch.setattr(publish, "publish", second_fails)
+    if not exchanges:
+        monkeypatch.setattr(publish, "exchange", lambda *_: False)
+    archive = reader(pack(directory("d"), member("d/a"), member("d/b")))
+    with pytest.raises(PermissionError) as raised:
+        extracted(archive, place, LIMITS, rooted=True, spread=True, replace=True)
+
+    if movable:
+        assert names(place) == ["a", "b"]
+        assert place.joinpath("a").read_text() == "old a"
+        return
+    kept, _ = names(place)
+    assert kept.endswith(".kept")
+    assert raised.value.__notes__ == [f"{place / kept} holds what was a; move it back"]
+    assert "old a" in [
+        path.read_text() for path in place.joinpath(kept).rglob("*") if path.is_file()
+    ]

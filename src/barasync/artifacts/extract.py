@@ -15,7 +15,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from pathlib import Path
 
@@ -78,7 +78,8 @@ def extract(
     Everything is written to a directory `.barasync-….partial` beside the place and renamed.
     Whatever ends the extraction early (also an exception of the stream, which is how a caller
     cancels it) removes that directory and leaves the place as it was. Where it cannot be removed,
-    the manifest lists it, or a note of the exception tells. One whose process was killed is removed
+    the manifest lists it, or a note of the exception tells. Where what was replaced cannot be put
+    back it is kept as `.barasync-….kept`, and a note tells. One whose process was killed is removed
     by the next extraction into the same directory.
 
     Raises:
@@ -106,9 +107,12 @@ def extract(
                 if selection is not None and not manifest.totals.members:
                     share.give_back()
                 elif spread:
-                    staging.has_replaced = publish_content(content, parent, replace=replace)
+                    staging.has_replaced = publish_content(
+                        content, parent, staging.unrestored, replace=replace
+                    )
                 else:
-                    staging.has_replaced = publish(content, target, replace=replace) is not None
+                    previous = publish(content, target, staging.unrestored, replace=replace)
+                    staging.has_replaced = previous is not None
     except BaseException:
         share.give_back()
         raise
@@ -126,10 +130,14 @@ def _stream(read: Read, limits: Limits, selection: Selection | None, *, packed: 
 
 @dataclass(slots=True)
 class _Staging:
-    """An open private directory; `remains` lists it at the end if it could not be removed."""
+    """An open private directory; `remains` lists it at the end if it could not be removed.
+
+    It is kept where it holds what could not be put back to the names `unrestored`.
+    """
 
     descriptor: int
     has_replaced: bool = False
+    unrestored: list[str] = field(default_factory=list)
     remains: tuple[Refusal, ...] = ()
 
 
@@ -143,18 +151,21 @@ def _staging(parent: int, parent_path: Path) -> Iterator[_Staging]:
     _remove_abandoned(parent)
     name = f".barasync-{secrets.token_hex(8)}.partial"
     os.mkdir(name, 0o700, dir_fd=parent)
+    unrestored: list[str] = []
     try:
         descriptor = os.open(name, DIRECTORY, dir_fd=parent)
         try:
-            staging = _Staging(descriptor)
+            staging = _Staging(descriptor, unrestored=unrestored)
             # Tells others that somebody is at work here, for as long as this process lives.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield staging
         finally:
             os.close(descriptor)
     except BaseException as error:
-        why = _removed(name, parent)
-        if why:
+        if unrestored:
+            kept = parent_path / _kept(name, parent)
+            error.add_note(f"{kept} holds what was {', '.join(unrestored)}; move it back")
+        elif why := _removed(name, parent):
             error.add_note(f"{parent_path / name} cannot be removed ({why}); remove it")
         raise
     why = _removed(name, parent)
@@ -162,6 +173,16 @@ def _staging(parent: int, parent_path: Path) -> Iterator[_Staging]:
         holds = "it holds what was replaced and" if staging.has_replaced else "it"
         text = f"{holds} cannot be removed ({why}); remove it"
         staging.remains = (Refusal(path=name, reason=text),)
+
+
+def _kept(name: str, parent: int) -> str:
+    """Give a directory a name by which no extraction removes it; return the one that it has."""
+    kept = name.removesuffix("partial") + "kept"
+    try:
+        os.rename(name, kept, src_dir_fd=parent, dst_dir_fd=parent)
+    except OSError:
+        return name
+    return kept
 
 
 def _removed(name: str, parent: int) -> str:
