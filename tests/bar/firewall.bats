@@ -51,6 +51,13 @@ setup() {
     assert_only_call network show "${sent[@]/#/--define=network.web.}" -- web
 }
 
+@test "denying all opens nothing that the base isolated closes" {
+    try in_rule 'podman_firewall_config web isolated; podman_firewall_deny_all web; podman_firewall_show web'
+    assert_code 0
+    local sent=(base=isolated default=deny allow=)
+    assert_only_call network show "${sent[@]/#/--define=network.web.}" -- web
+}
+
 @test "a configuration that begins again is empty" {
     try in_rule '
         podman_firewall_config web

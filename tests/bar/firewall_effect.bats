@@ -89,6 +89,8 @@ probed() {
     assert_equal "$(probed "$text" tcp "$PRIVATE_HOST" 8080 tcp 127.0.0.1 9000)" "reached reached"
     assert_equal "$(probed "$text && podman_firewall_deny_all web" tcp "$PRIVATE_HOST" 8080 tcp 127.0.0.1 9000)" \
         "ENETUNREACH reached"
+    text='podman_firewall_config web isolated'
+    assert_equal "$(probed "$text && podman_firewall_deny_all web" tcp 127.0.0.1 9000)" closed
 }
 
 @test "podman_firewall_config: what a file allows a network of that name is not of it" {
