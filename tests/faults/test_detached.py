@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from barasync.aiopodman import HealthCheck
@@ -105,7 +106,11 @@ async def test_a_check_that_podman_fails_at_is_asked_again_until_the_time_is_ove
 async def test_an_interrupted_wait_leaves_nothing(service: FakeService) -> None:
     detachment = Detachment(health_check=NEVER, wait_seconds=60.0)
 
-    ran = await run(service, WAITING, detachment=detachment, interrupted_at="a")
+    def waits() -> bool:
+        return "healthcheck" in service.requests
+
+    with anyio.fail_after(50):
+        ran = await run(service, WAITING, detachment=detachment, interrupted_once=waits)
 
     assert ran.outcome().status is Status.CANCELLED
     assert list(service.containers) == []

@@ -118,10 +118,14 @@ async def test_an_interruption_ends_the_pause(
     monkeypatch.setattr("barasync.engine.turn._RESOLVER_PAUSE_SECONDS", 1000.0)
     service.inject(Fault("attach", LATE))
 
-    with anyio.fail_after(60):
-        ran = await run(service, "true", interrupted_at="a")
+    def has_failed() -> bool:
+        return "attach" in service.requests and not service.containers
+
+    with anyio.fail_after(50):
+        ran = await run(service, "true", interrupted_once=has_failed)
 
     assert ran.outcome().status is Status.CANCELLED
+    assert service.requests.count("attach") == 1
     assert service.containers == {}
 
 

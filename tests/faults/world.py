@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from anyio import to_thread
 
 from barasync.aiopodman import Chunk, Podman, Stream
 from barasync.artifacts.collect import Collection
@@ -39,6 +40,7 @@ from barasync.networks.namespace import Enter, enter
 from barasync.workspace.copies import CopySource
 from tests.fake.images import native_architecture
 from tests.fake.service import FakeService
+from tests.rig.waiting import wait_until
 
 CLIENT_SECONDS = 5.0
 """More than a busy host keeps an answer of the fake waiting."""
@@ -142,6 +144,7 @@ async def run(
     jobs: int | None = None,
     fail_fast: bool = False,
     interrupted_at: str | None = None,
+    interrupted_once: Callable[[], bool] | None = None,
     client_seconds: float = CLIENT_SECONDS,
     policy: Policy | None = None,
     enter: Enter = enter,
@@ -152,8 +155,9 @@ async def run(
 ) -> Ran:
     """Run a shell script per cell, or one in the cell `a`, all at once or `jobs` at a time.
 
-    The run is interrupted when the cell `interrupted_at` starts. Artifacts go below `destination`;
-    a service that is away is waited for `outage` seconds, and an answer for `client_seconds`.
+    The run is interrupted when the cell `interrupted_at` starts, or once `interrupted_once` holds.
+    Artifacts go below `destination`; a service that is away is waited for `outage` seconds, and an
+    answer for `client_seconds`.
     `enter` reaches the namespaces of cells under a `policy`, `listen` sees what listens in them.
     With a `detachment` the containers of cells go on.
     """
@@ -217,7 +221,17 @@ async def run(
                 started.interrupt()
 
         record.on_event = look
-        return Ran(await started.execute(), record)
+        if interrupted_once is None:
+            return Ran(await started.execute(), record)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_interrupt, started, interrupted_once)
+            result = await started.execute()
+        return Ran(result, record)
+
+
+async def _interrupt(run: Run, once: Callable[[], bool]) -> None:
+    await to_thread.run_sync(wait_until, once, "the run is where it is to be interrupted")
+    run.interrupt()
 
 
 def _cell(name: str, script: str, policy: Policy | None, settings: Mapping[str, Any]) -> Cell:
