@@ -94,6 +94,20 @@ setup() {
     done
 }
 
+@test "podman_run_parallel keeps a given --jobs, and refuses what its words say" {
+    in_rule 'podman_run_parallel image tests --parallel 8 --jobs 2'
+    assert_only_call matrix --jobs=2 --image=image --repeat=8 -- tests
+    local option
+    for option in --repeat --image; do
+        try in_rule 'podman_run_parallel image tests "$1" 2' "$option"
+        assert_refused 2 "podman_run_parallel: $option is not for it; usage: podman_run_parallel <image>"
+    done
+    try in_rule 'podman_parallel image lint --image other'
+    assert_refused 2 "podman_parallel: --image is not for it; usage: podman_parallel <image>"
+    in_rule 'podman_parallel image lint --repeat 2'
+    assert_call 2 matrix --rule-each --repeat=2 --image=image -- lint
+}
+
 @test "podman_parallel runs each word as a rule" {
     in_rule 'podman_parallel image --timeout 5 lint "unit tests" bench'
     assert_only_call matrix --rule-each --timeout=5 --image=image -- lint 'unit tests' bench
