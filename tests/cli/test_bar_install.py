@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 import barasync
-from barasync.cli.bar_install import MODULES, stamped
+from barasync.cli import bar_install
+from barasync.cli.bar_install import MODULES, Asked, State, find, install_modules, stamped
+from barasync.cli.places import whole_file
+from barasync.errors import ConfigError
 from tests.rig.command import Barasync, Ended
 from tests.rig.services import PROJECT
 
@@ -155,6 +161,74 @@ def test_what_an_earlier_force_kept_is_not_overwritten(project: Path) -> None:
     assert contents(project) == {"podman": OLD, ".podman.orig": b"precious\n"}
 
 
+def test_what_an_earlier_force_kept_is_in_the_way_of_no_difference(project: Path) -> None:
+    (project / "Bar.d/podman").write_bytes(OLD)
+    (project / "Bar.d/.podman.orig").write_bytes(b"precious\n")
+
+    shown = install(project, "--diff", "--force")
+
+    assert shown.code == 0, shown.err
+    assert "\n-echo old\n" in shown.out
+
+
+def test_a_kept_one_that_cannot_be_read_is_said(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "Bar.d/podman").write_bytes(OLD)
+    (project / "Bar.d/.podman.orig").write_bytes(OLD)
+    read = Path.read_bytes
+
+    def refused(path: Path) -> bytes:
+        if path.suffix == ".orig":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return read(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", refused)
+        with pytest.raises(ConfigError) as raised:
+            install_modules(project, Asked(force=True))
+
+    assert ".podman.orig cannot be read: Permission denied" in str(raised.value)
+
+
+def test_a_second_module_that_cannot_be_written_leaves_the_first_as_it_was(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in MODULES:
+        (project / "Bar.d" / name).write_bytes(OLD)
+
+    @contextmanager
+    def full(place: Path) -> Iterator[int]:
+        if place.name == MODULES[1]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with whole_file(place) as descriptor:
+            yield descriptor
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bar_install, "whole_file", full)
+        with pytest.raises(ConfigError) as raised:
+            install_modules(project, Asked(force=True))
+
+    assert f"{MODULES[1]} cannot be written: No space left on device" in str(raised.value)
+    assert contents(project) == dict.fromkeys(MODULES, OLD)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("0.2.0", "0.2.0.dev3"),
+        ("0.2.0", "0.2.0rc1"),
+        ("0.2.0rc1", "0.2.0b7"),
+        ("0.2.0.post1", "0.2.0"),
+        ("0.10.0", "0.9.9"),
+        ("0.2.0.dev10", "0.2.0.dev9"),
+    ],
+)
+def test_a_version_that_comes_after_another_is_newer(one: str, other: str) -> None:
+    assert find(stamped(OLD, one), OLD, other).state is State.NEWER
+    assert find(stamped(OLD, other), OLD, one).state is State.OLDER
+
+
 def test_a_difference_and_a_dry_run_are_shown_and_nothing_is_written(project: Path) -> None:
     (project / "Bar.d/podman").write_bytes(stamped(OLD, "0.0.9"))
     before = contents(project)
@@ -235,7 +309,7 @@ bar_install.install_modules(Path(), bar_install.Asked(force=True))
 
 @pytest.mark.parametrize("renamed", range(4))
 def test_who_is_killed_leaves_each_module_old_or_new_and_the_next_call_does_the_rest(
-    project: Path, renamed: int
+    project: Path, renamed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = dict.fromkeys(MODULES, OLD)
     for name in MODULES:
@@ -252,6 +326,11 @@ def test_who_is_killed_leaves_each_module_old_or_new_and_the_next_call_does_the_
     kept = {f".{name}.orig": OLD for name in MODULES}
     after = {name: text for name, text in contents(project).items() if "partial" not in name}
     assert after == {**current(), **kept}
+
+    (project / "Bar.d" / MODULES[0]).unlink()
+    monkeypatch.setattr(bar_install, "_YOUNG_SECONDS", -60)
+    assert install_modules(project, Asked()) == 0
+    assert contents(project) == {**current(), **kept}
 
 
 def test_the_wheel_has_the_modules_where_they_are_looked_for() -> None:

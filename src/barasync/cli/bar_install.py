@@ -1,4 +1,4 @@
-"""Copies the modules of Bar.d into a project: all of them or none, and never over local changes.
+"""Copies the modules of Bar.d into a project, never over local changes.
 
 The second line of a module that was installed is `# barasync VERSION SHA256`, the digest of its
 other lines: by it a later call tells whether it was changed.
@@ -10,7 +10,9 @@ import difflib
 import hashlib
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -19,7 +21,7 @@ import typer
 
 import barasync
 from barasync.artifacts.manifest import escaped
-from barasync.cli.places import whole_file
+from barasync.cli.places import PARTIAL, whole_file
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK, ConfigError, InternalError
 
 MODULES = ("podman", "podman_rules")
@@ -27,6 +29,11 @@ MODULES = ("podman", "podman_rules")
 DIRECTORIES = ("Bar.d", "bar.d", ".Bar.d", ".bar.d")
 """Where bar looks for modules, in its order."""
 
+# What comes before the first of a version, and after it.
+_STAGES = {"dev": -4, "a": -3, "b": -2, "rc": -1, "post": 1}
+_VERSION = re.compile(r"(?P<release>[0-9]+(?:\.[0-9]+)*)[-_.]?(?P<stage>[a-z]*)(?P<rest>.*)")
+# How old a file is that nobody writes any more.
+_YOUNG_SECONDS = 60
 _STAMP = re.compile(rb"# barasync (?P<version>\S+) (?P<digest>[0-9a-f]{64})")
 
 
@@ -97,7 +104,7 @@ def find(there: bytes | None, text: bytes, version: str) -> Found:
         return Found(State.CHANGED, installed)
     if body == text and installed == version:
         return Found(State.CURRENT, installed)
-    newer = _numbers(installed) > _numbers(version)
+    newer = _order(installed) > _order(version)
     return Found(State.NEWER if newer else State.OLDER, installed)
 
 
@@ -107,15 +114,27 @@ def _parted(text: bytes) -> tuple[bytes, bytes]:
     return text[:end], text[end:]
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, re.findall(r"[0-9]+", version)))
+def _order(version: str) -> tuple[tuple[int, ...], int, tuple[int, ...]]:
+    """Return what versions are compared by: 0.2.0.dev3 comes before 0.2.0, and 0.2.0.post1 after.
+
+    Source: PEP 440, as far as versions of barasync go.
+    """
+    found = _VERSION.match(version)
+    if found is None:
+        return (), 0, ()
+    return _numbers(found["release"]), _STAGES.get(found["stage"], 0), _numbers(found["rest"])
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"[0-9]+", text)))
 
 
 def install_modules(project: Path, asked: Asked) -> int:
     """Install or update the modules in a project, say what was done, and return the exit code.
 
-    Every place is looked at before the first one is written. A process that is killed leaves each
-    module old or new, and a later call does the rest.
+    Every place is looked at before the first one is written, and all is written before the first
+    takes its place, so that a full disk changes nothing. A process that is killed then leaves each
+    module old or new, and a later call does the rest, and removes what files it left.
 
     Raises:
         ConfigError: there is no directory for modules, or what is there cannot be replaced.
@@ -126,12 +145,13 @@ def install_modules(project: Path, asked: Asked) -> int:
         modules = [each for each in modules if each.old is not None]
     refused = [] if asked.force else [each for each in modules if each.found.stays]
     writes = not (asked.diff or asked.dry_run or refused)
-    if asked.force:
+    if asked.force and not asked.diff:
         for each in modules:
             _require_no_backup(each)
+    if writes:
+        _remove_abandoned(directory)
+        _install([each for each in modules if each.found.state is not State.CURRENT])
     for each in modules:
-        if writes:
-            _install(each)
         if asked.diff:
             typer.echo("".join(_difference(each)), nl=False)
         else:
@@ -203,31 +223,48 @@ def _require_no_backup(module: Module) -> None:
     if not module.found.stays or not os.path.lexists(backup):
         return
     # A call that was killed before it replaced the module has left just this.
-    if not backup.is_file() or backup.read_bytes() != module.old:
+    try:
+        is_this = backup.is_file() and backup.read_bytes() == module.old
+    except OSError as error:
+        raise ConfigError(f"{escaped(str(backup))} cannot be read: {error.strerror}") from error
+    if not is_this:
         raise ConfigError(
             f"{escaped(str(backup))} is there already, from an earlier --force",
             hint="move it away, then try again",
         )
 
 
-def _install(module: Module) -> None:
-    """Put a module in its place, if it is not there yet; what `stays` is kept beside it first."""
-    if module.found.state is State.CURRENT:
-        return
+def _install(modules: Sequence[Module]) -> None:
+    """Put modules in their places, all written before the first; what `stays` is kept before."""
+    with ExitStack() as written:
+        for each in modules:
+            written.enter_context(_written(each.place, each.new))
+        # What is entered last takes its place first.
+        for each in modules:
+            if each.found.stays:
+                assert each.old is not None, "only what is there stays"
+                written.enter_context(_written(_backup(each), each.old))
+
+
+@contextmanager
+def _written(place: Path, content: bytes) -> Iterator[None]:
+    """Write a file that takes its place at the end of the block, and goes if that fails."""
     try:
-        if module.found.stays:
-            assert module.old is not None, "only what is there stays"
-            _write(_backup(module), module.old)
-        _write(module.place, module.new)
+        with whole_file(place) as descriptor:
+            with os.fdopen(descriptor, "wb", closefd=False) as file:
+                file.write(content)
+            yield
     except OSError as error:
-        raise ConfigError(
-            f"{escaped(str(module.place))} cannot be written: {error.strerror}"
-        ) from error
+        raise ConfigError(f"{escaped(str(place))} cannot be written: {error.strerror}") from error
 
 
-def _write(place: Path, content: bytes) -> None:
-    with whole_file(place) as descriptor, os.fdopen(descriptor, "wb", closefd=False) as file:
-        file.write(content)
+def _remove_abandoned(directory: Path) -> None:
+    """Remove files that writers which were killed have left."""
+    for place in directory.iterdir():
+        with suppress(OSError):
+            old = place.lstat().st_ctime < time.time() - _YOUNG_SECONDS
+            if old and PARTIAL.fullmatch(place.name) and not place.is_dir():
+                place.unlink()
 
 
 def _told(module: Module, *, written: bool, asked: Asked) -> str:

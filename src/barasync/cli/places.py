@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import posixpath
+import re
 import secrets
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from barasync.artifacts.manifest import escaped
 from barasync.errors import ConfigError
 
 STDOUT = "-"
+PARTIAL = re.compile(r"\.barasync-[0-9a-f]{16}\.partial")
+"""The name of a file, or a directory, that is being written."""
+
 _STDOUT_NUMBER = 1
 # What is said by a file system without files that have no name, and by a kernel that knows none.
 _NO_UNNAMED = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
@@ -122,8 +126,9 @@ def file_for(name: str) -> Path:
 def whole_file(place: Path) -> Iterator[int]:
     """Open a file that takes its place at the end of the block, and goes if that fails.
 
-    It has no name until then, so that a process that is killed leaves nothing of it. On a file
-    system that has no such files (NFS, say) it is called `.barasync-….partial`, beside its place.
+    It has no name until then, so that a process that is killed while it writes leaves nothing of
+    it. One that is killed as it renames, or on a file system that has no such files (NFS, say),
+    leaves what `PARTIAL` matches beside the place: nothing else is ever called so.
 
     Raises:
         OSError: it cannot be made there.
