@@ -1,6 +1,7 @@
 """`--background KEY` of `run` and `matrix`: the same run, by a process that outlives its caller.
 
-Two processes are forked, before anything is loaded that has threads or an event loop:
+Where podman was asked before which network a name means, the event loop of that is closed and its
+threads have ended; where one has not, nothing is begun. With neither, two processes are forked:
 
 - a **guard** in a session of its own, which waits for the other and notes what it ended with: the
   kernel tells that however it ended, and a process that is killed cannot;
@@ -18,6 +19,7 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -73,13 +75,14 @@ def goes_on(
 
     Raises:
         ConfigError: what else would be found in the background, or the entry cannot be made.
-        EngineUnavailable: there can be no process.
+        EngineUnavailable: there can be no process, or a thread is left of what podman was asked.
     """
     if key is None:
         return True
     if not key:
         raise ConfigError("--background: the key is empty")
     _require_values(plan, asked, environ)
+    _require_no_threads()
     begun = begin(project, key)
     if begun is None:
         _note(f"{'it' if waiter else shown(key)} runs already in the background")
@@ -107,6 +110,18 @@ def _require_values(plan: Plan, asked: RunOptions, environ: Mapping[str, str]) -
         from barasync.cli.secrets import read_secrets  # noqa: PLC0415 - as said
 
         read_secrets(plan, environ)
+
+
+def _require_no_threads() -> None:
+    """Refuse to fork beside a thread, which the new process would lack, but not what it locked."""
+    left = threading.active_count() - 1
+    if left:
+        raise EngineUnavailable(
+            "nothing is begun in the background: what podman was asked before has not come to an"
+            " end",
+            hint="`barasync doctor` says whether podman answers; without --background it is no"
+            " matter",
+        )
 
 
 def _fork(begun: Begun) -> int | None:
