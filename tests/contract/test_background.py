@@ -83,6 +83,17 @@ def surely_ended(process: int) -> Iterator[None]:
             os.kill(process, signal.SIGKILL)
 
 
+@contextmanager
+def surely_ended_group(leader: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Likewise of a process group, where its leader has not been waited for in the block."""
+    try:
+        yield
+    finally:
+        # What was waited for may be the ID of somebody else by now.
+        if leader.returncode is None:
+            os.killpg(leader.pid, signal.SIGKILL)
+
+
 def entries(barasync: Barasync) -> list[str]:
     return [path.name for path in (barasync.directory / ".barasync/background").glob("*/")]
 
@@ -139,7 +150,7 @@ def test_it_goes_on_when_the_session_of_its_caller_is_killed(
         start_new_session=True,
     )
     assert shell.stdout is not None
-    with shell:
+    with shell, surely_ended_group(shell):
         found = PROCESS.search(shell.stdout.readline().decode())
         assert found
         process = int(found[1])
