@@ -41,6 +41,11 @@ with_memodb() {
     assert_equal "$(calls)" 0
 }
 
+@test "a value that has --detach in it is none" {
+    in_rule 'podman_run_background --env "A=x --detach y" image tests' </dev/null
+    grep --null-data --quiet --line-regexp --regexp='--env=A=x --detach y' "$RECORD/1/argv"
+}
+
 @test "memodb runs it when bar has ended, and another bar has output and code" {
     git_project
     export ANSWER_STDOUT=$'out\n' ANSWER_STDERR=$'err\n' ANSWER_CODE=7
