@@ -170,7 +170,46 @@ refuse() {
     assert_call 1 network create --preset=isolated -- web
     assert_call 2 network show --json -- web
     assert_equal "$(calls)" 2
-    ANSWER_CODE=2 ANSWER_STDOUT='  "preset": "isolated",' \
-        try in_rule 'podman_network_isolated web || podman_run --network web image true'
-    assert_equal "$(calls)" 5
+}
+
+@test "a network that is there with the preset is not made again, and nothing is said" {
+    ANSWER_CODE=2 ANSWER_STDERR='there is one already' ANSWER_STDOUT='  "preset": "isolated",' \
+        try in_rule 'podman_network_isolated web && podman_network_preset web isolated'
+    assert_code 0
+    assert_equal "$stderr" ""
+    assert_equal "$(calls)" 4
+    ANSWER_CODE=2 ANSWER_STDERR='there is one already' ANSWER_STDOUT='  "preset": "public",' \
+        try in_rule 'podman_network_isolated web'
+    assert_code 2
+    assert_equal "$stderr" "there is one already"
+    ANSWER_STDERR='of interest' ANSWER_STDOUT=web try in_rule 'podman_network_isolated web'
+    assert_code 0
+    assert_equal "$output $stderr" "web of interest"
+}
+
+@test "nothing runs in a network that could not be made, unless it is as closed" {
+    local call said
+    for call in '--what build' 'build --what' 'build more' '--internal build --gateway'; do
+        try in_rule "podman_network_create $call; podman_run --network build image true"
+        assert_code 2
+        assert_matches "$stderr" "*podman_run: the network 'build' would not be*"
+        assert_equal "$(calls)" 0
+    done
+    for call in '--internal/false/' '--internal/false/private' '/false/public'; do
+        said='"internal": '"$(cut -d/ -f2 <<<"$call")"', "preset": "'"${call##*/}"'"'
+        ANSWER_CODE=1 ANSWER_STDOUT=$said \
+            try in_rule "podman_network_create build ${call%%/*}; podman_run --network build image true"
+        assert_code 2
+        assert_matches "$stderr" "*podman_run: the network 'build' would not be what was asked for, as 'podman_network_create' has failed*"
+        assert_equal "$(calls)" 2
+        rm -r "$RECORD" && mkdir "$RECORD"
+    done
+    for call in '--internal/true/' '/false/' '/false/private'; do
+        said='"internal": '"$(cut -d/ -f2 <<<"$call")"', "preset": "'"${call##*/}"'"'
+        ANSWER_CODE=1 ANSWER_STDOUT=$said \
+            try in_rule "podman_network_create build ${call%%/*}; podman_run --network build image true"
+        assert_code 1
+        assert_equal "$(calls)" 3
+        rm -r "$RECORD" && mkdir "$RECORD"
+    done
 }

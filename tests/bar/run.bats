@@ -147,7 +147,7 @@ setup() {
 
 @test "an IFS of the rule's own changes no call" {
     local ifs
-    for ifs in "\$'\\n'" , ':' '' 'e' 0; do
+    for ifs in "\$'\\n'" "," ":" "" "e" 0; do
         try in_rule "IFS=$ifs"'
             podman_run --timeout 5 -e A=1 image tests "a b,c"
             declare -A PODMAN_CONFIG_FAST=([image]=image [rule]="tests --quick" [env]="A=1,B=2")
