@@ -394,6 +394,41 @@ refuse() {
         podman_image_run true
         podman_image_tag tool:2'
     assert_code 2
-    assert_matches "$stderr" "*podman_image_from: 'tool:1' was refused before*"
+    assert_matches "$stderr" "*podman_image_from: the image 'tool:1' could not be made by 'podman_image_tag', and what may be there of that name is another"*
     assert_equal "$(calls)" 0
+}
+
+@test "nothing runs in an image that could not be made, nor is another one made from it" {
+    local call used
+    for call in 'podman_image_from base; podman_image_tag tool' 'podman_image_layer_base localhost/tool:latest base' \
+        'podman_image_layer_add tool base make' 'podman_layer_bar tool base' 'podman_image_build tool:latest Containerfile'; do
+        for used in 'podman_run tool true' 'podman_run_arch arm64 localhost/tool true' 'podman_image_from tool:latest' \
+            'podman_image_layer_run t2 tool true' 'podman_matrix tests --image tool' 'podman_parallel tool a b' \
+            'podman_shell tool' 'podman_run_background tool true' \
+            'declare -A PODMAN_CONFIG_A=([image]=tool); podman_matrix tests --config a'; do
+            : >Containerfile
+            ANSWER_CODE=5 try in_rule "$call; $used"
+            assert_code 2
+            assert_matches "$stderr" "*ERROR: *the image '*tool*' could not be made by 'podman_*'*"
+            assert_equal "$(calls)" 1
+            rm -r "${RECORD:?}"/*
+        done
+    done
+    for call in 'podman_image_layer_copy tool base nothing /x' 'podman_image_build_multiarch tool arm64 nothing' \
+        'podman_layer_dev tool base more' 'podman_image_layer_add tool base'; do
+        try in_rule "$call; podman_run localhost/tool true"
+        assert_code 2
+        assert_matches "$stderr" "*podman_run: the image 'localhost/tool' could not be made by '${call%% *}'*"
+        assert_equal "$(calls)" 0
+    done
+}
+
+@test "an image that is made after all is used again, and others always" {
+    try in_rule '
+        podman_image_layer_add tool base
+        podman_run tool:2 true
+        podman_layer_bar tool base
+        podman_run tool true'
+    assert_code 0
+    assert_equal "$(calls)" 3
 }
