@@ -47,6 +47,8 @@ setup() {
     try in_rule 'podman_run --detach image >name; echo "$(<name) $PODMAN_CONTAINER"' </dev/null
     assert_equal "$output" "barasync-1-amd64-1-detached barasync-1-amd64-1-detached"
     assert_only_call run --as=auto --detach -- image
+    try in_rule 'PODMAN_CONTAINER=before; own=$(podman_run --detach image); echo "$own $PODMAN_CONTAINER"' </dev/null
+    assert_equal "$output" "barasync-1-amd64-1-detached before"
     ANSWER_STDOUT="" ANSWER_CODE=5 try in_rule 'PODMAN_CONTAINER=before; podman_run --detach image || echo "$? $PODMAN_CONTAINER"'
     assert_equal "$output" "5 before"
 }

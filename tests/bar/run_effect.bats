@@ -128,10 +128,14 @@ limit() {
 }
 
 @test "podman_run: --detach goes on, and PODMAN_CONTAINER is its name" {
-    try in_rule 'podman_run --detach "$BUSYBOX" sleep 300 >name && echo "$PODMAN_CONTAINER"'
+    try in_rule 'podman_run --detach "$BUSYBOX" sleep 300 >first &&
+        podman_run --detach "$BUSYBOX" sleep 300 >name && echo "$PODMAN_CONTAINER" &&
+        own=$(podman_run --detach "$BUSYBOX" sleep 300) && echo "$PODMAN_CONTAINER" && echo "$own"'
     assert_code 0
-    assert_equal "$output" "$(<name)"
-    assert_equal "$(podman inspect --format '{{.State.Status}}' "$(<name)")" running
+    mapfile -t names <<<"$output"
+    assert_equal "${names[*]:0:2}" "$(<name) $(<name)"
+    [[ $(<first) != "$(<name)" && ${names[2]} != "$(<name)" ]]
+    assert_equal "$(podman inspect --format '{{.State.Status}}' "$(<name)" "${names[2]}")" $'running\nrunning'
 }
 
 @test "podman_run: a word is a rule of the bar of the project, a program of the image, or after -- a command" {
