@@ -57,7 +57,19 @@ load helper
     assert_equal "$(calls)" 0
 }
 
-@test "an option's value may begin with a dash, be empty, or have anything in it" {
+@test "an option's empty value is refused, and so is a list without an entry" {
+    record
+    local call
+    for call in 'podman_run image --config "" true' 'podman_run image --config= true' 'podman_matrix tests --config ,' \
+        'podman_run image --network "" true' 'podman_image_from base --platform ""' 'podman_exec --user "" c ls' \
+        'podman_container_list --state=' 'podman_run_limited image tests --memory ""'; do
+        try in_rule "$call"
+        assert_refused 2 "${call%% *}: --* needs a value; usage: "
+    done
+    assert_equal "$(calls)" 0
+}
+
+@test "an option's value may begin with a dash, end with '=', or have anything in it" {
     record
     in_rule 'podman_run --env "A=-x *  \$HOME" --env=B= -e "C=a
 b" --timeout -5 image' </dev/null
