@@ -132,6 +132,13 @@ sorted_call() {
     assert_only_call run --as=auto --stdin --timeout=5 --timeout=6 -- other x
 }
 
+@test "of several configurations of podman_run the last has the last word" {
+    in_rule 'declare -A PODMAN_CONFIG_A=([image]=i [timeout]=5) PODMAN_CONFIG_B=([image]=i [timeout]=6)
+        podman_run --config a --cpus 1 --config b other x; podman_run --config release --config fast other x' </dev/null
+    assert_call 1 run --as=auto --stdin --timeout=5 --timeout=6 --cpus=1 -- other x
+    assert_call 2 run --as=auto --stdin --config=release --config=fast -- other x
+}
+
 @test "podman_config_load gives the options to podman_run" {
     in_rule 'declare -A PODMAN_CONFIG_A=([image]=i [env]="A=x y,B=2")
         podman_config_load a && podman_run "${PODMAN_CONFIG_OPTIONS[@]}" image tests
