@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -44,8 +46,7 @@ def test_a_port_of_the_command_line_is_reached_under_every_preset(
 
 
 def test_a_port_that_is_named_is_that_one_beside_those_of_a_table(barasync: Barasync) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        number = free.getsockname()[1]
+    number = free_port()
     barasync.configure('[network.web]\nbase = "local"\nports = ["127.0.0.1::9000"]\n')
     options = ("shell", "--network=web", f"-p127.0.0.1:{number}:9000", probe.IMAGE)
 
@@ -102,6 +103,14 @@ def test_a_port_that_something_else_has_ends_with_4_and_names_the_option(
 
     assert (ended.code, ended.out) == (4, "")
     assert f"--publish 127.0.0.1:{number}:80: port 127.0.0.1:{number}/tcp of this host" in ended.err
+
+
+def free_port() -> int:
+    """Return a port that nothing has, and that the kernel gives to nobody who asks for any."""
+    for number in secrets.SystemRandom().sample(range(20000, 30000), 100):
+        with suppress(OSError), socket.create_server(("127.0.0.1", number)):
+            return number
+    raise AssertionError("all of these ports are taken")
 
 
 def told_until(process: subprocess.Popen[bytes], marker: str) -> dict[str, int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.fake.service import FakeService
-from tests.rig.command import Barasync, read_until, without_note
+from tests.rig.command import Barasync, read_errors_until, read_until, without_note
 from tests.rig.pseudo_terminal import on_terminal
 
 ROOT = Path(__file__).parents[2]
@@ -164,9 +164,8 @@ def test_a_reader_of_stderr_that_leaves_ends_nothing(
     os.mkfifo(fifo)
     script = f"echo one >&2; cat '{fifo}'; seq 20000 >&2; echo whole; exit 5"
     with barasync.running("run", image, "--", "sh", "-c", script) as process:
+        read_errors_until(process, "one")
         assert process.stderr is not None
-        while process.stderr.readline() != b"one\n":
-            pass
         process.stderr.close()
         fifo.write_bytes(b"")
         assert process.wait(60) == 5
