@@ -24,17 +24,13 @@ reached() {
 }
 
 @test "podman_network_create: containers in it find each other by name, and others do not" {
-    local server
     try in_rule 'podman_network_create "$1"' "$net"
     assert_code 0
-    server=$(in_rule 'podman_run --no-stdin --detach --network "$1" "$2" \
-        sh -c "while :; do echo found | nc -l -p 8080; done"' "$net" "$BUSYBOX" 2>/dev/null)
-    boxes=("$server")
-    try in_rule 'podman_run --no-stdin --timeout 60 --network "$1" "$2" sh -c "until nc $3 8080 </dev/null 2>&-; do sleep 0.1; done"' \
-        "$net" "$BUSYBOX" "$server"
-    assert_code 0
-    assert_equal "$output" found
-    run podman run --rm --network podman "$BUSYBOX" sh -c "nc -w 3 $server 8080 </dev/null"
+    boxes=("$net-server")
+    podman run --detach --name "$net-server" --network "$net" "$BUSYBOX" \
+        sh -c 'while :; do echo found | nc -l -p 8080; done'
+    assert_equal "$(podman run --rm --network "$net" "$BUSYBOX" sh -c "until nc $net-server 8080 </dev/null; do :; done" 2>/dev/null)" found
+    run podman run --rm --network podman "$BUSYBOX" sh -c "nc -w 3 $net-server 8080 </dev/null"
     assert_code 1
 }
 
