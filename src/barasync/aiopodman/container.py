@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
-from datetime import datetime
 from typing import Literal
 
 from barasync.aiopodman import quirks
-from barasync.aiopodman.attachment import Attachment, open_attachment
-from barasync.aiopodman.container_files import ContainerFiles
+from barasync.aiopodman.attachment import Attachment
+from barasync.aiopodman.container_streams import ContainerStreams
 from barasync.aiopodman.errors import (
     Conflict,
     HealthCheckTimeout,
     NotFound,
     ProtocolError,
 )
-from barasync.aiopodman.events import rfc3339
 from barasync.aiopodman.execs import ExecSession, ExecSpec, create_session
 from barasync.aiopodman.health import HEALTHY, HealthReport
 from barasync.aiopodman.libpod import Libpod
@@ -30,13 +28,12 @@ from barasync.aiopodman.models import (
     Removed,
     StatsReport,
 )
-from barasync.aiopodman.output import Received, complete, rest
+from barasync.aiopodman.output import Received, complete
 from barasync.aiopodman.removal import require_removed
 from barasync.aiopodman.stats import Processes, open_stats, read_processes, read_sample
-from barasync.aiopodman.streams import DecodedStream, Decoder
 from barasync.aiopodman.transport import NOT_FOUND, Answer, Query
 from barasync.aiopodman.wire.documents import decode_document
-from barasync.aiopodman.wire.frames import Chunk, FrameDecoder, RawDecoder, StampDecoder
+from barasync.aiopodman.wire.frames import Chunk
 
 _MILLISECONDS = 1000
 # What podman gives a container between its stop signal and SIGKILL where nobody says.
@@ -58,7 +55,7 @@ Condition = Literal[
 """A state of a container that can be waited for."""
 
 
-class Container(ContainerFiles):
+class Container(ContainerStreams):
     """A handle on one container: its ID, and what can be done with it.
 
     `warnings` are podman's from its creation. Every method raises `NotFound` when the container
@@ -73,9 +70,8 @@ class Container(ContainerFiles):
         terminal: bool = False,
         warnings: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(libpod, container_id)
+        super().__init__(libpod, container_id, terminal=terminal)
         self.warnings = warnings
-        self._terminal = terminal
 
     def __repr__(self) -> str:
         return f"<Container {self.id[:12]}>"
@@ -231,70 +227,6 @@ class Container(ContainerFiles):
                 f"podman answers {answer.body[:80]!r} to wait, which is not an exit code"
             ) from error
 
-    @asynccontextmanager
-    async def attach(
-        self, *, stdout: bool = True, stderr: bool = True
-    ) -> AsyncIterator[AsyncIterator[Chunk]]:
-        """Yield the container's output from now on, until it ends.
-
-        What is printed before the block is entered is lost, and sometimes a moment more
-        (`ATTACH_MISSES_OUTPUT`): `start_attached` misses nothing. A container that was only created
-        is initialised by this. Never attach to one
-        that has ended: podman makes it anew, and its exit code is lost (`ATTACH_REINITIALISES`);
-        read its output with `logs`. Read all the time: a container whose output nobody reads
-        stands still, and podman cannot even remove it (`SLOW_READER_FREEZES`). Leaving the block
-        early leaves the container running.
-
-        The end of the output is no verdict: `inspect` gives the exit code within milliseconds.
-
-        Raises:
-            OCIRuntimeError: the process cannot be made, `CommandNotFound` for want of the command.
-            ProtocolError: while iterating, when the stream is malformed or breaks inside a frame.
-
-        Source: `POST /libpod/containers/{id}/attach`, plain, without an upgrade.
-        """
-        query = {"stdin": False, "stdout": stdout, "stderr": stderr, "stream": True}
-        decoder: Decoder[Chunk] = RawDecoder() if self._terminal else FrameDecoder()
-        async with self._libpod.stream("POST", self._path("attach"), query) as data:
-            yield DecodedStream(data, decoder)
-
-    def attach_stdin(
-        self, *, stdout: bool = True, stderr: bool = True, detach_keys: str | None = None
-    ) -> AbstractAsyncContextManager[Attachment]:
-        """Open both directions of a connection to the container's command.
-
-        The container has to be made with `stdin`. All that `attach` says holds here as well: enter
-        the block before `start`, never attach to one that has ended, read all the time. The block
-        is entered when podman has given the connection over; leaving it early leaves the container
-        running, but without a terminal its command reads the end of its stdin (measured on 4.3.1
-        and 5.4.2). `detach_keys` are podman's own, such as `ctrl-p,ctrl-q`, which
-        end the output; by default there are none, and every byte reaches the command.
-
-        Raises:
-            OCIRuntimeError: the process cannot be made, `CommandNotFound` for want of the command.
-
-        Source: `POST /libpod/containers/{id}/attach`, with an upgrade.
-        """
-        query: Query = {
-            "stdin": True,
-            "stdout": stdout,
-            "stderr": stderr,
-            "stream": True,
-            # Without the parameter podman looks for its default keys, also in what is piped.
-            "detachKeys": detach_keys or "",
-        }
-        return open_attachment(self._libpod, self._path("attach"), query, terminal=self._terminal)
-
-    async def resize(self, columns: int, rows: int) -> None:
-        """Give the container's terminal another size, in characters.
-
-        Raises:
-            Conflict: the container has no process.
-
-        Source: `POST /libpod/containers/{id}/resize`.
-        """
-        await self._libpod.post(self._path("resize"), {"w": columns, "h": rows})
-
     async def exec(self, spec: ExecSpec) -> ExecSession:
         """Create an exec session in the container, which has to run; nothing is executed yet.
 
@@ -377,59 +309,6 @@ class Container(ContainerFiles):
             async with aclosing(output):
                 attachment.filter(lambda _plain: output)
                 yield attachment
-
-    @asynccontextmanager
-    async def remaining_output(
-        self, received: Received, *, follow: bool
-    ) -> AsyncIterator[AsyncIterator[Chunk]]:
-        """Yield what podman's log has beyond `received`, and count it there.
-
-        With `follow` the output is yielded as it is printed; podman 4 may miss the end of the
-        container then, so that the caller has to know it from `wait`.
-
-        Raises:
-            OutputLost, LogIncomplete: while iterating, as `output.rest`.
-        """
-        async with (
-            self.logs(follow=follow) as log,
-            aclosing(rest(received, log)) as chunks,
-        ):
-            yield chunks
-
-    @asynccontextmanager
-    async def logs(
-        self,
-        *,
-        stdout: bool = True,
-        stderr: bool = True,
-        follow: bool = False,
-        tail: int | None = None,
-        since: datetime | None = None,
-        timestamps: bool = False,
-    ) -> AsyncIterator[AsyncIterator[Chunk]]:
-        """Yield the output that podman has kept: all, the last `tail` lines, or that after `since`.
-
-        With `timestamps` each line begins with when it was printed, and a space: whole seconds
-        before podman 5.8. A `since` without an offset is local time. The first of the last lines
-        may be cut (`quirks.TAIL_CUTS_A_LINE`), which `whole_log` does not do.
-
-        With `follow` it goes on until the container ends; a silent container of an old podman lets
-        the block be entered only with its first line (`quirks.LOG_HEADERS_LATE`).
-
-        Source: `GET /libpod/containers/{id}/logs`.
-        """
-        query = {
-            "stdout": stdout,
-            "stderr": stderr,
-            "follow": follow,
-            "tail": tail,
-            "since": None if since is None else rfc3339(since),
-            "timestamps": timestamps or None,
-        }
-        decoder: Decoder[Chunk] = StampDecoder() if timestamps else FrameDecoder()
-        late = follow and self._libpod.has(quirks.LOG_HEADERS_LATE)
-        async with self._libpod.stream("GET", self._path("logs"), query, unhurried=late) as data:
-            yield DecodedStream(data, decoder)
 
     async def remove(
         self,
