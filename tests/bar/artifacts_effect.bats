@@ -23,6 +23,15 @@ state() {
     podman container inspect --format '{{.State.Status}}' "$box"
 }
 
+is_ready() {
+    [[ $(podman logs "$box") == *ready* ]]
+}
+
+# Whether a cell of a run runs; its container is `left` then.
+has_a_cell() {
+    left=$(podman ps --quiet --filter "name=^barasync-.*-1$" --filter status=running) && [[ -n $left ]]
+}
+
 @test "podman_artifact_dir: is a directory, and files of a container come there" {
     box 'mkdir /out && echo one >/out/a'
     try in_rule 'podman_artifact_fetch "$1" /out/a "$(podman_artifact_dir "to here")/"' "$box"
@@ -154,13 +163,13 @@ state() {
     mkdir out
     box 'trap "echo terminated >/out/mark; exit 3" TERM; echo ready; while :; do sleep 0.1; done' \
         --detach --volume "$PWD/out:/out"
-    until [[ $(podman logs "$box") == *ready* ]]; do :; done
+    eventually is_ready
     try in_rule 'podman_container_stop "$1" --grace 60' "$box"
     assert_code 0
     assert_equal "$(cat out/mark) $(state)" "terminated exited"
     podman rm "$box"
     box 'trap "" TERM; echo ready; sleep 600' --detach
-    until [[ $(podman logs "$box") == *ready* ]]; do :; done
+    eventually is_ready
     try in_rule 'podman_container_stop --grace 0 "$1"' "$box"
     assert_code 0
     assert_equal "$(state)" exited
@@ -183,9 +192,7 @@ state() {
     box=$output
     barasync run --network none "$BUSYBOX" -- sleep 600 &
     run=$!
-    until left=$(podman ps --quiet --filter "name=^barasync-.*-1$" --filter status=running) && [[ -n $left ]]; do
-        kill -0 "$run"
-    done
+    eventually has_a_cell
     kill -KILL "$run"
     wait "$run" || true
     try in_rule 'podman_container_cleanup --dead'

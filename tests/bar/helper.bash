@@ -101,6 +101,15 @@ fail() {
     return 1
 }
 
+# Waits until COMMAND passes, and fails where it does not within a minute: eventually COMMAND [ARG…]
+eventually() {
+    local end=$((SECONDS + 60))
+    until "$@"; do
+        ((SECONDS < end)) || fail "in vain, for a minute: ${*@Q}" || return
+        sleep 0.1
+    done
+}
+
 # assert_equal ACTUAL EXPECTED
 assert_equal() {
     [[ $1 == "$2" ]] || fail "is:     ${1@Q}" "should: ${2@Q}"

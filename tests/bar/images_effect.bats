@@ -270,7 +270,8 @@ id_of() {
 @test "podman_image_snapshot: without a container it is the one that was started last" {
     try in_rule '
         podman_run --detach --network none "$1" sh -c "echo detached >/mark; sleep 600" >name &&
-            until podman exec "$(<name)" cat /mark >/dev/null 2>&1; do :; done &&
+            { timeout 60 sh -c "until podman exec \"\$0\" cat /mark; do sleep 0.1; done" "$(<name)" >/dev/null 2>&1 ||
+                ! echo "in vain, for a minute: /mark" >&2; } &&
             podman_image_snapshot bar-test:last' "$BUSYBOX"
     podman rm --force --time 0 "$(<name)"
     assert_code 0

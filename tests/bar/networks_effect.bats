@@ -29,7 +29,8 @@ reached() {
     boxes=("$net-server")
     podman run --detach --name "$net-server" --network "$net" "$BUSYBOX" \
         sh -c 'while :; do echo found | nc -l -p 8080; done'
-    assert_equal "$(podman run --rm --network "$net" "$BUSYBOX" sh -c "until nc $net-server 8080 </dev/null; do :; done" 2>/dev/null)" found
+    assert_equal "$(podman run --rm --network "$net" "$BUSYBOX" sh -c "
+        until nc $net-server 8080 </dev/null; do [ \$((tries += 1)) -lt 300 ] || exit 1; sleep 0.2; done" 2>/dev/null)" found
     run podman run --rm --network podman "$BUSYBOX" sh -c "nc -w 3 $net-server 8080 </dev/null"
     assert_code 1
 }
@@ -144,19 +145,20 @@ said_to_itself() {
     assert_equal "$(said_to_itself podman_network_isolated)" began
 }
 
+# Whether a line comes from a PORT of this host; `said` is what it says.
+says_something() {
+    said=$(timeout 5 bash -c 'exec 4<>"/dev/tcp/127.0.0.1/$1" && read -r line <&4 && echo "$line"' _ "$1" 2>/dev/null)
+}
+
 @test "podman_port_map: the port answers here" {
-    local port said="" end
+    local port said=""
     # A port may be taken.
     for port in $(shuf --input-range 20000-29999 --head-count 5); do
         ! in_rule 'podman_run --no-stdin --detach --publish "$(podman_port_map 8080/tcp "$2")" "$1" \
             sh -c "while :; do echo published | nc -l -p 8080; done"' "$BUSYBOX" "$port" >name || break
     done
     boxes=("$(<name)")
-    end=$((SECONDS + 60))
-    until said=$(timeout 5 bash -c 'exec 4<>"/dev/tcp/127.0.0.1/$1" && read -r line <&4 && echo "$line"' _ "$port" 2>/dev/null); do
-        ((SECONDS < end))
-        sleep 0.1
-    done
+    eventually says_something "$port"
     assert_equal "$said" published
 }
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -51,16 +53,21 @@ def _words(record: Path) -> tuple[str, ...]:
     return tuple(record.read_text(errors="surrogateescape").split("\0")[:-1])
 
 
-def run_file(name: str, directory: Path, more: Mapping[str, str]) -> None:
+def run_file(
+    name: str, directory: Path, more: Mapping[str, str], *, seconds: float = SECONDS - 20
+) -> None:
     """Run a file of tests with this project's `barasync` on PATH; fail with what bats printed.
 
     `directory` is for the program; `more` is what the tests find in their environment as well.
+    After `seconds` the file is ended with all that it has started, and has failed.
     """
-    code, log = _run(name, directory, more)
+    code, log = _run(name, directory, more, seconds)
     assert code == 0, f"{name}:\n{log}"
 
 
-def _run(name: str, directory: Path, more: Mapping[str, str]) -> tuple[int, str]:
+def _run(
+    name: str, directory: Path, more: Mapping[str, str], seconds: float = SECONDS - 20
+) -> tuple[int, str]:
     programs = directory / "programs"
     programs.mkdir()
     launcher = programs / "barasync"
@@ -70,15 +77,34 @@ def _run(name: str, directory: Path, more: Mapping[str, str]) -> tuple[int, str]
     environ = {**kept, "PATH": f"{programs}:{os.environ['PATH']}", **more}
     # Into a file: what a test leaves running would keep a pipe open.
     log = directory / "bats.log"
-    with log.open("wb") as output:
-        code = subprocess.run(
-            ["bats", "--tap", "--print-output-on-failure", name],
+    with _temporary() as temporary, log.open("wb") as output:
+        process = subprocess.Popen(
+            ["bats", "--tap", "--print-output-on-failure", "--tempdir", f"{temporary}/run", name],
             cwd=FILES,
             env=environ,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            timeout=SECONDS - 20,
-            check=False,
-        ).returncode
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            code = _end(process)
+            output.write(b"ended by force: it took more than %d s\n" % seconds)
+        except BaseException:
+            _end(process)
+            raise
     return code, log.read_text(errors="replace")
+
+
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    """Make a directory for what bats would leave in /tmp when killed; its path has to be short."""
+    return tempfile.TemporaryDirectory(prefix="barasync-test-", ignore_cleanup_errors=True)
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    """End bats with its tests and what these run, which would go on without it."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    return process.wait()
