@@ -6,9 +6,7 @@ a project. The file only makes runs shorter: whatever is wrong with it, a run go
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from barasync.matrix.outcome import Status
+from barasync.whole_file import write_whole
 
 MOST_RECORDS = 10_000
 
@@ -157,15 +156,7 @@ def remember(path: Path, ended: Iterable[Ended]) -> None:
     for each in ended:
         history.note(each)
     text = msgspec.json.encode(_Document(schema=1, records=list(history)))
-    fresh = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    try:
-        with fresh.open("xb") as file:
-            file.write(msgspec.json.format(text, indent=1) + b"\n")
-        fresh.replace(path)
-    except OSError:
-        with suppress(OSError):
-            fresh.unlink(missing_ok=True)
-        raise
+    write_whole(path, msgspec.json.format(text, indent=1) + b"\n")
 
 
 def _key(rule: str, cell: str) -> tuple[str, str]:

@@ -6,8 +6,6 @@ there (measured on 4.3.1 and 5.4.2), so names that would be one are not asked fo
 
 from __future__ import annotations
 
-import secrets
-import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -21,6 +19,7 @@ from anyio import to_thread
 from barasync.aiopodman import Container, ContainerSpec, Podman, temporary
 from barasync.errors import EngineUnavailable
 from barasync.images.failures import explained
+from barasync.whole_file import write_whole
 
 MOST_ANSWERS = 2000
 """How many answers are kept; the one that was longest not asked for goes first."""
@@ -30,8 +29,6 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MOST_BYTES = 4 << 20
 _EXECUTABLE = 0o111
 _DIGITS = 12
-# How old a file is that nobody writes any more.
-_YOUNG_SECONDS = 60
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +146,6 @@ def keep_answers(file: Path, answers: Iterable[Answer]) -> None:
     """Add answers to what the file holds, in one step: readers see all of it or none.
 
     Blocking. Of two that do so in the same moment one may be forgotten, but the file stays whole.
-    One that is killed may leave a file beside it, which a later one removes.
 
     Raises:
         OSError: the file cannot be written; what was there is still there, and nothing else.
@@ -160,21 +156,4 @@ def keep_answers(file: Path, answers: Iterable[Answer]) -> None:
         kept[answer.question] = answer
     newest = list(kept.values())[-MOST_ANSWERS:]
     file.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(file)
-    fresh = file.with_name(f".{file.name}-{secrets.token_hex(4)}")
-    try:
-        with fresh.open("xb") as opened:
-            opened.write(msgspec.json.encode(_Document(schema=1, answers=newest)))
-        fresh.replace(file)
-    except BaseException:
-        with suppress(OSError):
-            fresh.unlink(missing_ok=True)
-        raise
-
-
-def _remove_abandoned(file: Path) -> None:
-    """Remove what writers that were killed have left beside a file."""
-    for left in file.parent.glob(f".{file.name}-*"):
-        with suppress(OSError):
-            if left.lstat().st_mtime < time.time() - _YOUNG_SECONDS:
-                left.unlink()
+    write_whole(file, msgspec.json.encode(_Document(schema=1, answers=newest)))
