@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# Each rule of examples/bar, in the order of the Barf: the later ones find the images made.
+# Each rule of examples/bar, in the order of the Barf: the later ones find the images made. On the
+# whole_host: one of them is `clean`.
 
 load helper
 

@@ -320,6 +320,7 @@ def test_it_is_ended_in_order_by_a_signal(
 
 
 @pytest.mark.anyio
+@pytest.mark.whole_host
 @pytest.mark.parametrize("waits", [True, False], ids=["wait", "clean"])
 async def test_what_was_killed_is_told_and_cleaned(
     barasync: Barasync,

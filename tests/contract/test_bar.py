@@ -67,8 +67,12 @@ def _made(text: str, service: RigService) -> Iterator[dict[str, str]]:
 
 
 def _marked(name: str) -> ParameterSet:
-    """Mark a file by its name, `…_slow_effect.bats`, and by the word `whole_host` in its text."""
-    whole_host = [pytest.mark.whole_host] if "whole_host" in _text(name) else []
+    """Mark a file by its name, `…_slow_effect.bats`, and by its text where that needs the host.
+
+    It has the word `whole_host` then, or cleans what runs have left.
+    """
+    alone = any(words in _text(name) for words in ("whole_host", "barasync clean"))
+    whole_host = [pytest.mark.whole_host] if alone else []
     slow = [pytest.mark.slow] if "_slow_" in name else []
     return pytest.param(name, marks=[*whole_host, *slow])
 
