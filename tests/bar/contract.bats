@@ -29,6 +29,18 @@ END
     assert_equal "$output" $'<a b><><*><x\ny>'
 }
 
+@test "an IFS that a body sets is bar's own from then on, unless it is local" {
+    printf '%s\n' "rule local_one: -- 'local IFS=,'" "rule one: -- 'IFS=,'" "rule digit: -- 'IFS=0'" \
+        "rule t: local_one -- 'printf \"<%q>\" \"\$IFS\"'" "rule u: one t" >Barf
+    try bar t
+    assert_equal "$status $output" "0 <\$' \\t\\n'>"
+    try bar u
+    assert_equal "$status $output" "0 <\\,>"
+    # bar splits its own code 0
+    try bar digit
+    assert_code 2
+}
+
 @test "words of a dependency are split at blanks and never quoted" {
     printf '%s\n' 'rule d: -- '"'"'printf "<%s>" "$@"'"'" "rule t: \"d 'a  b' *\"" >Barf
     try bar t
