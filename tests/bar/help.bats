@@ -17,6 +17,15 @@ load helper
     done <"$HERE/functions"
 }
 
+@test "bar's help shows one function or rule alone" {
+    [[ -n ${BAR:-} ]] || skip "the stand-in has no help; BAR=/path/to/bar names one"
+    try bar help -s podman_matrix
+    assert_matches "$output" "      podman_matrix <rule> *Exit codes: *"
+    [[ $output != *podman_run_parallel* ]] || fail "$output"
+    try bar help -s test_matrix
+    assert_equal "$(wc -l <<<"$output")" 2
+}
+
 @test "bar's help warns of nothing" {
     [[ -n ${BAR:-} ]] || skip "the stand-in has no help; BAR=/path/to/bar names one"
     bar help podman >/dev/null 2>said

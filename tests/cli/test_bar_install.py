@@ -246,7 +246,7 @@ def test_a_difference_and_a_dry_run_are_shown_and_nothing_is_written(project: Pa
 
 def test_a_project_without_a_directory_for_modules_is_refused(tmp_path: Path) -> None:
     for words, said in [
-        ((), f"{tmp_path} has no Bar.d\n  hint: `bar init`"),
+        ((), f"{tmp_path} has no Bar.d\n  hint: copy bar and its own Bar.d here; `bar init`"),
         (("none-such",), "DIR: none-such is not a directory"),
     ]:
         ended = install(tmp_path, *words)

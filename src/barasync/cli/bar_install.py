@@ -181,7 +181,7 @@ def _directory(project: Path) -> Path:
             return place
     raise ConfigError(
         f"{escaped(str(project.absolute()))} has no Bar.d",
-        hint="`bar init` makes a project for bar, or make the directory Bar.d",
+        hint="copy bar and its own Bar.d here; `bar init` does, but overwrites a Barf",
     )
 
 
