@@ -24,15 +24,38 @@ reached() {
 }
 
 @test "podman_network_create: containers in it find each other by name, and others do not" {
+    local server
     try in_rule 'podman_network_create "$1"' "$net"
     assert_code 0
-    boxes=("$net-server")
-    podman run --detach --name "$net-server" --network "$net" "$BUSYBOX" \
-        sh -c 'while :; do echo found | nc -l -p 8080; done'
-    assert_equal "$(podman run --rm --network "$net" "$BUSYBOX" sh -c "
-        until nc $net-server 8080 </dev/null; do [ \$((tries += 1)) -lt 300 ] || exit 1; sleep 0.2; done" 2>/dev/null)" found
-    run podman run --rm --network podman "$BUSYBOX" sh -c "nc -w 3 $net-server 8080 </dev/null"
+    server=$(in_rule 'podman_run --no-stdin --detach --network "$1" "$2" \
+        sh -c "while :; do echo found | nc -l -p 8080; done"' "$net" "$BUSYBOX" 2>/dev/null)
+    boxes=("$server")
+    try in_rule 'podman_run --no-stdin --timeout 60 --network "$1" "$2" sh -c "$3" sh "$4"' "$net" "$BUSYBOX" \
+        'until nc "$1" 8080 </dev/null 2>/dev/null; do sleep 0.1; done' "$server"
+    assert_code 0
+    assert_equal "$output" found
+    try in_rule 'podman_run --no-stdin --timeout 60 --network private "$1" nc "$2" 8080' "$BUSYBOX" "$server"
     assert_code 1
+    assert_matches "$stderr" "*bad address*$server*"
+}
+
+@test "podman_network_create: --subnet and --gateway are where its containers are, and how they leave" {
+    try in_rule 'podman_network_create --subnet 10.211.20.0/24 --gateway 10.211.20.9 --subnet fd21:1900::/64 "$1" &&
+        podman_run --no-stdin --network "$1" "$2" sh -c "ip addr show dev eth0; ip route"' "$net" "$BUSYBOX"
+    assert_code 0
+    assert_matches "$output" "*inet 10.211.20.*inet6 fd21:1900::*default via 10.211.20.9 *"
+}
+
+@test "podman_network_create: its containers have an address of IPv6 with --ipv6 only" {
+    local word
+    for word in --ipv6 ""; do
+        try in_rule 'podman_network_create $3 "$1" && podman_run --no-stdin --network "$1" "$2" ip addr show dev eth0' \
+            "$net" "$BUSYBOX" "$word"
+        assert_code 0
+        assert_matches "$output" "*inet 10.*"
+        assert_equal "$(grep --only-matching 'inet6 fd' <<<"$output")" "${word:+inet6 fd}"
+        podman network rm "$net"
+    done
 }
 
 @test "podman_network_create: its options are those of the network" {

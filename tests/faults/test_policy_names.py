@@ -49,7 +49,7 @@ async def test_the_cells_ask_the_gateway_and_no_resolver_of_podmans_is_there(
         network = await made.get(policy())
         assert network.name is not None
         found = await podman.networks.inspect(network.name)
-        spec = with_policy(ContainerSpec(image="image"), policy(), network, alias="a")
+        spec = with_policy(ContainerSpec(image="image"), policy(), network, aliases=("a",))
 
     gateway = found.subnets[0].gateway
     assert not found.dns_enabled

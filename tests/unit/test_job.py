@@ -4,27 +4,42 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from barasync.aiopodman import ContainerSpec, Podman
+from barasync.aiopodman import Attachment, Container, ContainerSpec, Podman
 from barasync.artifacts.place import Place
+from barasync.config.policies import PRESETS
 from barasync.config.schema import WorkspaceMode
+from barasync.engine.detached import Detachment, detached_name
+from barasync.engine.dialogue import Dialogue
 from barasync.engine.feeding import OpenStdin
 from barasync.engine.job import Job, Session, container_spec
+from barasync.engine.networks import CellNetwork
 from tests.unit.world import cell
 
 
-def spec_of(*, stdin: OpenStdin | None = None, **settings: object) -> ContainerSpec:
+def spec_of(
+    *,
+    stdin: OpenStdin | None = None,
+    detachment: Detachment | None = None,
+    dialogue: Dialogue | None = None,
+    network: str | None = None,
+    **settings: object,
+) -> ContainerSpec:
+    """Return what is created for a cell, which is on the network of this name under a policy."""
+    policy = None if network is None else PRESETS["private"]
     job = Job(
-        cell=cell("a", **{"workspace": WorkspaceMode.NONE, **settings}),
+        cell=replace(cell("a", **{"workspace": WorkspaceMode.NONE, **settings}), policy=policy),
         number=1,
         image="image",
         command=("tests",),
         environment={},
         artifacts=Place(-1, Path("/nonexistent")),
+        network=CellNetwork(name=network),
     )
     session = Session(
         podman=cast("Podman", None),
@@ -35,6 +50,8 @@ def spec_of(*, stdin: OpenStdin | None = None, **settings: object) -> ContainerS
         rlimits=(),
         clock=time.monotonic,
         stdin=stdin,
+        detachment=detachment,
+        dialogue=dialogue,
     )
     return container_spec(job, session)
 
@@ -61,3 +78,15 @@ def test_a_command_has_a_stdin_only_where_somebody_gives_it_one(*, reads: bool) 
         yield b""
 
     assert spec_of(stdin=nothing if reads else None).stdin is reads
+
+
+def test_what_is_left_to_itself_is_found_by_its_later_name_from_the_start() -> None:
+    async def unheard(_attachment: Attachment, _container: Container) -> bool:
+        raise AssertionError
+
+    later = {"net": ("a", detached_name("barasync-run1-a-1"))}
+
+    assert spec_of(network="net").networks == {"net": ("a",)}
+    assert spec_of(network="net", detachment=Detachment()).networks == later
+    talked = Dialogue(converse=unheard, terminal=True)
+    assert spec_of(network="net", dialogue=talked).networks == later

@@ -13,7 +13,7 @@ from barasync.artifacts.place import Place
 from barasync.config.services import Service
 from barasync.config.volumes import parse_volume
 from barasync.engine.caches import users_label
-from barasync.engine.detached import Detachment, attempt_name
+from barasync.engine.detached import Detachment, attempt_name, detached_name
 from barasync.engine.dialogue import Dialogue, with_dialogue
 from barasync.engine.feeding import OpenStdin
 from barasync.engine.gate import Gates
@@ -109,6 +109,11 @@ class Session:
     stdin: OpenStdin | None = None
     hurry: anyio.Event = field(default_factory=anyio.Event)
 
+    @property
+    def may_leave(self) -> bool:
+        """Whether the containers of its cells may be left to themselves, renamed."""
+        return self.detachment is not None or self.dialogue is not None
+
 
 def image_of_ended(session: Session, cell: str) -> tuple[Reference | None, bool]:
     """Return the name of the image to be made of a cell, and whether only if that fails."""
@@ -159,16 +164,28 @@ def container_spec(job: Job, session: Session) -> ContainerSpec:
         spec = replace(spec, stdin=True)
     if session.dialogue is not None:
         spec = with_dialogue(spec, session.dialogue)
-    spec = beside(spec, job, session.run) if job.services else connected(spec, job)
+    if job.services:
+        spec = beside(spec, job, session.run)
+    else:
+        spec = connected(spec, job, aliases=_later_names(job, session))
     return with_workspace(spec, settings.workspace, session.project)
 
 
-def connected(spec: ContainerSpec, job: Job) -> ContainerSpec:
-    """Return `spec` on the network of the cell, and bound by its policy."""
+def _later_names(job: Job, session: Session) -> tuple[str, ...]:
+    # The resolver of a network never hears that a container has another name.
+    name = attempt_name(session.run, job.cell.id, job.number)
+    return (detached_name(name),) if session.may_leave else ()
+
+
+def connected(spec: ContainerSpec, job: Job, *, aliases: tuple[str, ...] = ()) -> ContainerSpec:
+    """Return `spec` on the network of the cell, and bound by its policy.
+
+    Others on that network find it by its own name, the cell's and `aliases`.
+    """
     cell = job.cell
     if cell.policy is None:
         return replace(spec, network=cell.settings.network)
-    return with_policy(spec, cell.policy, job.network, alias=cell.id)
+    return with_policy(spec, cell.policy, job.network, aliases=(cell.id, *aliases))
 
 
 def beside(spec: ContainerSpec, job: Job, run: str) -> ContainerSpec:

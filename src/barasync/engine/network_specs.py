@@ -11,13 +11,13 @@ from barasync.engine.networks import CellNetwork
 
 
 def with_policy(
-    spec: ContainerSpec, policy: Policy, network: CellNetwork, *, alias: str
+    spec: ContainerSpec, policy: Policy, network: CellNetwork, *, aliases: tuple[str, ...]
 ) -> ContainerSpec:
-    """Return `spec` on the network of a policy and bound by it; others find it as `alias`."""
+    """Return `spec` on the network of a policy and bound by it; others find it by `aliases`."""
     return replace(
         bound(spec),
         network="none" if network.name is None else "bridge",
-        networks={} if network.name is None else {network.name: (alias,)},
+        networks={} if network.name is None else {network.name: aliases},
         dns_servers=tuple(map(str, policy.dns if network.names is None else network.resolvers[:1])),
         # With the host's search domains, the C library asks for names that are in no entry first.
         dns_search=() if network.names is None else (".",),

@@ -71,8 +71,8 @@ class Mark:
 
 def mark_of(job: Job, session: Session) -> Mark | None:
     """Return what the container of a job needs that may go on by itself, `None` for others."""
-    goes_on = session.detachment is not None or session.dialogue is not None
-    return Mark(session.host, session.labels) if goes_on and job.cell.policy is not None else None
+    bound = session.may_leave and job.cell.policy is not None
+    return Mark(session.host, session.labels) if bound else None
 
 
 def remove_marks(
