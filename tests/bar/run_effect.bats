@@ -69,12 +69,12 @@ limit() {
 
 @test "podman_run: --network decides which packets leave, PODMAN_NETWORK where it is not given" {
     try in_rule 'reaches() { podman_run "$@" >/dev/null 2>&1 && echo yes || echo no; }
-        reaches --network public "$BUSYBOX" nc -w 5 "$PUBLIC_HOST" 80 </dev/null
-        reaches --network public "$BUSYBOX" nc -w 5 "$PRIVATE_HOST" 80 </dev/null
-        reaches "$BUSYBOX" nc -w 5 "$PUBLIC_HOST" 80 </dev/null
-        reaches "$BUSYBOX" nc -w 5 "$PRIVATE_HOST" 80 </dev/null
+        reaches --network public "$BUSYBOX" nc -w 60 "$PUBLIC_HOST" 80 </dev/null
+        reaches --network public "$BUSYBOX" nc -w 60 "$PRIVATE_HOST" 80 </dev/null
+        reaches "$BUSYBOX" nc -w 60 "$PUBLIC_HOST" 80 </dev/null
+        reaches "$BUSYBOX" nc -w 60 "$PRIVATE_HOST" 80 </dev/null
         PODMAN_NETWORK=public
-        reaches "$BUSYBOX" nc -w 5 "$PUBLIC_HOST" 80 </dev/null
+        reaches "$BUSYBOX" nc -w 60 "$PUBLIC_HOST" 80 </dev/null
         podman_run --network isolated "$BUSYBOX" ls /sys/class/net'
     assert_code 0
     assert_equal "$output" $'yes\nno\nno\nyes\nyes\nlo'
