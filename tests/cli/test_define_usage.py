@@ -32,6 +32,20 @@ def test_a_setting_of_the_command_line_is_shown_with_its_place(barasync: Barasyn
     assert cell["policy"]["allow"] == ["443/tcp"]
 
 
+@pytest.mark.parametrize("command", ["run", "shell"])
+def test_a_configuration_has_to_be_there_and_one_of_the_command_line_is(
+    barasync: Barasync, command: str
+) -> None:
+    words = (command, "--config=a", "--workspace=none", "x", "--", "true")
+
+    refused = barasync(*words)
+    assert (refused.code, refused.out) == (2, "")
+    assert "--config: there is no configuration 'a', there is no barasync.toml" in refused.err
+    assert "--define config.a.KEY=VALUE" in refused.err
+    taken = barasync(*words[:2], "--define=config.a.timeout=7", *words[2:])
+    assert "configuration" not in taken.err
+
+
 @pytest.mark.parametrize(
     "words",
     [

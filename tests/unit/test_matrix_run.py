@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from barasync.config.origin import Origin
 from barasync.config.schema import CellTable
 from barasync.errors import ConfigError
 from barasync.matrix.command import Reading, expand
-from barasync.matrix.plan import Request, plan_run
+from barasync.matrix.plan import Request, plan_run, plan_shell
 from barasync.matrix.platforms import Platform
 
 NATIVE = Platform("amd64")
@@ -152,6 +153,36 @@ def test_a_run_in_a_configuration_and_an_architecture_of_its_own() -> None:
 
     assert cell.id == "arm64-release"
     assert cell.settings.timeout == 900.5
+
+
+@pytest.mark.parametrize(
+    ("text", "fields", "message", "table"),
+    [
+        (None, {}, "there is no barasync.toml that has any", "config.lto"),
+        ("", {"in_project": False}, "there is no barasync.toml that has any", "config.lto"),
+        ('[defaults]\nimage = "x"', {}, "barasync.toml has no configurations", "config.lto"),
+        (
+            "",
+            {"origin": Origin.of(PurePath("pyproject.toml"))},
+            "pyproject.toml has no configurations",
+            "tool.barasync.config.lto",
+        ),
+    ],
+)
+def test_a_run_in_a_configuration_is_refused_where_there_are_none(
+    text: str | None, fields: dict[str, Any], message: str, table: str
+) -> None:
+    made = request(text, config=("lto",), **fields)
+
+    with pytest.raises(ConfigError) as caught:
+        plan_run(made, "a", ["b"])
+    assert str(caught.value) == f"--config: there is no configuration 'lto', {message}"
+    assert caught.value.hint == (
+        f"write [{table}] and its settings into {made.origin.file},"
+        " or give --define config.lto.KEY=VALUE"
+    )
+    with pytest.raises(ConfigError, match="there is no configuration 'lto'"):
+        plan_shell(made, "a", ["b"])
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from barasync.config.layers import (
     fold,
 )
 from barasync.config.networks import check_network, parse_policies
-from barasync.config.origin import Origin
+from barasync.config.origin import Origin, dotted
 from barasync.config.policies import Policy, PublishedPort
 from barasync.config.publishing import published
 from barasync.config.schema import WORKSPACE, CellTable, Document, WorkspaceMode
@@ -156,8 +156,9 @@ def plan_run(
     the settings. `reading` says how the words are read.
 
     Raises:
-        ConfigError: the configuration or an option is wrong, more than one cell is asked for, the
-            settings have no image and were to, or no rule is named where one has to be.
+        ConfigError: the configuration or an option is wrong, more than one cell is asked for, there
+            is no such configuration, the settings have no image and were to, or no rule is named
+            where one has to be.
     """
     document = request.document or Document()
     one = _requested_one(request, document)
@@ -236,6 +237,8 @@ def _requested_one(request: Request, document: Document) -> Combination:
                 f"{option}: one container is for one of them, not {len(values)}",
                 hint="`barasync matrix` runs a cell for each",
             )
+    for name in requested.configs:
+        _require_config(name, request, document)
     return Combination(
         platform=next(iter(requested.platforms), request.native),
         config=next(iter(requested.configs), None),
@@ -384,6 +387,21 @@ def _requested(request: Request, document: Document) -> Requested:
                 hint=f"it has {', '.join(known)}",
             )
     return Requested(native=request.native, platforms=tuple(dict.fromkeys(parsed)), configs=configs)
+
+
+def _require_config(name: str, request: Request, document: Document) -> None:
+    """Refuse a configuration where there are none: of a matrix its name alone tells cells apart."""
+    if _known_configs(document):
+        return
+    file = request.origin.file
+    table = dotted(*request.origin.table, "config", name)
+    there = request.document is not None and request.in_project
+    lacking = f"{file} has no configurations" if there else f"there is no {file} that has any"
+    raise ConfigError(
+        f"--config: there is no configuration '{name}', {lacking}",
+        hint=f"write [{table}] and its settings into {file},"
+        f" or give --define {dotted('config', name)}.KEY=VALUE",
+    )
 
 
 def _known_configs(document: Document) -> list[str]:
