@@ -154,6 +154,17 @@ said_to_itself() {
     assert_equal "$(bar t 2>/dev/null)" "$PUBLIC_HOST"
 }
 
+@test "podman_network_isolated: as what a rule depends on, after another one that is public" {
+    cat >Barf <<END
+rule first: podman_network_isolated -- reaching
+rule second: podman_network_public -- reaching
+rule third: podman_network_isolated -- reaching
+rule all_three: first second third
+function reaching { podman_run --no-stdin $BUSYBOX sh -c '$REACH' sh $PUBLIC_HOST $PRIVATE_HOST; }
+END
+    assert_equal "$(bar all_three 2>/dev/null)" $'began\nbegan\n'"$PUBLIC_HOST"$'\nbegan'
+}
+
 @test "podman_network_private: private addresses are reached, and not the internet" {
     assert_reaches podman_network_private "$PRIVATE_HOST"
 }

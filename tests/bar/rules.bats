@@ -196,3 +196,62 @@ END
     assert_equal "$status $output" "0 ran"
     assert_only_call arch list --names --emulated -- arm64
 }
+
+@test "a preset that rules depend on counts each time that one names it" {
+    local networks=(isolated public isolated local private local public) number
+    {
+        for number in "${!networks[@]}"; do
+            printf '%s\n' "rule r$number: podman_network_${networks[number]} -- 'podman_run image true'"
+        done
+        printf 'rule all_of_them: %s\n' "$(printf 'r%s ' "${!networks[@]}")"
+    } >Barf
+    try bar all_of_them
+    assert_code 0
+    assert_equal "$(calls)" "${#networks[@]}"
+    for number in "${!networks[@]}"; do
+        assert_matches "$(call "$((number + 1))")" "'run' *'--network=${networks[number]}' *"
+    done
+}
+
+@test "a preset with a name is a rule as well, and fails as the function does" {
+    printf '%s\n' "rule t: 'podman_network_local web' -- 'podman_run --network web image true'" >Barf
+    try bar t
+    assert_code 0
+    assert_call 1 network create --preset=local -- web
+    assert_matches "$(call 2)" "'run' *'--network=web' *"
+    printf '%s\n' "rule t: 'podman_network_local a b' -- 'touch ran'" >Barf
+    try bar t
+    assert_refused 2 "podman_network_local: too many words*"
+    assert_equal "$(grep --count 'in the rule' <<<"$stderr")" 0
+    [[ ! -e ran ]] || fail "it ran"
+}
+
+@test "what defines options, firewalls and images counts each time that a rule depends on it" {
+    cat >Barf <<'END'
+declare -gA PODMAN_CONFIG_ONE=([env]=A=one) PODMAN_CONFIG_TWO=([env]=A=two)
+rule run: -- 'podman_run "${PODMAN_CONFIG_OPTIONS[@]}" image true'
+rule one: 'podman_config_load one' 'run 1'
+rule two: 'podman_config_load two' 'run 2'
+rule again: 'podman_config_load one' 'run 3'
+rule configs: one two again
+rule open: 'podman_firewall_config web' 'podman_firewall_allow_port web 80' -- 'podman_firewall_show web'
+rule closed: 'podman_firewall_config web' -- 'podman_firewall_show web'
+rule firewalls: open closed
+rule first: 'podman_image_from base' 'podman_image_env A b' 'podman_image_tag first'
+rule second: 'podman_image_from base' 'podman_image_env A b' 'podman_image_tag second'
+rule images: first second
+END
+    try bar configs
+    assert_code 0
+    assert_matches "$(call 1)" "*A=one*"
+    assert_matches "$(call 2)" "*A=two*"
+    assert_matches "$(call 3)" "*A=one*"
+    try bar firewalls
+    assert_code 0
+    assert_matches "$(call 4)" "*80*"
+    assert_equal "$(grep --count 80 <<<"$(call 5)")" 0
+    try bar images
+    assert_code 0
+    assert_matches "$(call 6)" "*'--tag=first' *.from=base' *.steps=env A=b'*"
+    assert_matches "$(call 7)" "*'--tag=second' *.from=base' *.steps=env A=b'*"
+}
