@@ -134,16 +134,38 @@ END
     assert_code 124
 }
 
-@test "a project's own rule of such a name is not doubled" {
-    printf '%s\n' "rule test_matrix: -- 'echo own'" >Barf
+@test "a project's own rule of such a name goes before ours, and alone where PODMAN_RULES does not name it" {
+    printf '%s\n' "rule test_matrix: -- 'echo own \$(calls)'" >Barf
+    export -f calls
     try bar test_matrix
-    assert_equal "$status $output" "0 own"
+    assert_equal "$status $output" "0 own 0"
     assert_equal "$(calls)" 0
+    PODMAN_RULES=test_matrix try bar test_matrix
+    assert_equal "$status $output" "0 own 0"
+    assert_matches "$(call 2)" "'matrix' *'--' 'tests'"
 }
 
-@test "without an image it is said that one is missing" {
+@test "PODMAN_RULES may have a line for each rule" {
+    PODMAN_RULES=$'\n\tbuild_in_container\n\ttest_matrix\n' try bar test_matrix
+    assert_code 0
+    assert_matches "$(call 2)" "'matrix' *'--' 'tests'"
+}
+
+@test "without PODMAN_IMAGE it is the image of barasync.toml" {
     PODMAN_RULES=build_in_container try bar build_in_container
-    assert_refused 2 "podman_run: *image*"
+    assert_code 0
+    assert_matches "$(call 2)" "'run' *'--' '-' 'build'"
+    PODMAN_RULES=test_in_container try bar test_in_container words
+    assert_matches "$(call 4)" "'run' *'--' '-' 'tests' 'words'"
+}
+
+@test "clean takes a barasync whose path has a blank" {
+    mkdir "a b"
+    printf '#!/bin/sh\necho "$@" >%q\n' "$PWD/called" >"a b/barasync"
+    chmod +x "a b/barasync"
+    PODMAN_BARASYNC="$PWD/a b/barasync" try bar clean
+    assert_code 0
+    assert_matches "$(<called)" "clean*"
 }
 
 @test "podman_check_deps loads the module for the rules that depend on it" {
