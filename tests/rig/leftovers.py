@@ -60,7 +60,7 @@ def of_runs(socket_path: str, directory: Path) -> list[str]:
         *(f"network {name}" for name in libpod.networks(socket_path) - {"podman"}),
         *networks.left_of(place),
         *networks.left_in_run(directory / "scratch/run"),
-        *networks.idle_name_servers(),
+        *networks.idle_name_servers(directory),
         *(line for line in tables.stdout.splitlines() if line.endswith(" barasync")),
     ]
 

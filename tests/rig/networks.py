@@ -202,14 +202,19 @@ def left_in_run(run: Path) -> list[str]:
     ]
 
 
-def idle_name_servers() -> list[str]:
-    """Return the processes that serve names, of whatever podman of this host, and have none."""
+def idle_name_servers(directory: Path) -> list[str]:
+    """Return the processes that serve names for the podman of a directory, and have none.
+
+    They have its environment. One of another podman may be without names for a while, too.
+    """
+    needle = os.fsencode(directory)
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         # It may end meanwhile.
         with suppress(OSError):
             is_server = (process / "comm").read_text() == "aardvark-dns\n"
-            if is_server and not _files_of_names(process / "root/run"):
+            is_its = is_server and needle in (process / "environ").read_bytes()
+            if is_its and not _files_of_names(process / "root/run"):
                 found.append(f"process {process.name}: aardvark-dns")
     return found
 
