@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
@@ -24,6 +22,7 @@ from barasync.artifacts.directories import CONTENT, DIRECTORY
 from barasync.artifacts.ledger import Ledger
 from barasync.artifacts.manifest import Manifest, Refusal
 from barasync.artifacts.packed import Packed
+from barasync.artifacts.partial import PARTIAL, partial_name
 from barasync.artifacts.place import Place
 from barasync.artifacts.publish import publish, publish_content, refuse_existing
 from barasync.artifacts.removal import remove
@@ -35,7 +34,6 @@ from barasync.artifacts.writer import Writer
 
 __all__ = ["Limits", "extract"]
 
-_PARTIAL = re.compile(r"\.barasync-[0-9a-f]{16}\.partial")
 _FEWER = ", most of which nobody wants; name what is wanted with fewer wildcards"
 _YOUNG_SECONDS = 60
 
@@ -149,7 +147,7 @@ def _staging(parent: int, parent_path: Path) -> Iterator[_Staging]:
     everything else ended: it is in `remains`, or a note of the exception that ended it says so.
     """
     _remove_abandoned(parent)
-    name = f".barasync-{secrets.token_hex(8)}.partial"
+    name = partial_name()
     os.mkdir(name, 0o700, dir_fd=parent)
     unrestored: list[str] = []
     try:
@@ -197,7 +195,7 @@ def _removed(name: str, parent: int) -> str:
 def _remove_abandoned(parent: int) -> None:
     """Remove what extractions of dead processes left in a directory."""
     for name in os.listdir(parent):
-        if _PARTIAL.fullmatch(name) is None:
+        if PARTIAL.fullmatch(name) is None:
             continue
         with suppress(OSError):
             descriptor = os.open(name, DIRECTORY, dir_fd=parent)

@@ -21,7 +21,8 @@ import typer
 
 import barasync
 from barasync.artifacts.manifest import escaped
-from barasync.cli.places import PARTIAL, whole_file
+from barasync.artifacts.partial import PARTIAL
+from barasync.cli.places import whole_file
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK, ConfigError, InternalError
 
 MODULES = ("podman", "podman_rules")

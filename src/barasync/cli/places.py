@@ -5,19 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import posixpath
-import re
-import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from barasync.artifacts.manifest import escaped
+from barasync.artifacts.partial import partial_name
 from barasync.errors import ConfigError
 
 STDOUT = "-"
-PARTIAL = re.compile(r"\.barasync-[0-9a-f]{16}\.partial")
-"""The name of a file, or a directory, that is being written."""
 
 _STDOUT_NUMBER = 1
 # What is said by a file system without files that have no name, and by a kernel that knows none.
@@ -128,12 +125,12 @@ def whole_file(place: Path) -> Iterator[int]:
 
     It has no name until then, so that a process that is killed while it writes leaves nothing of
     it. One that is killed as it renames, or on a file system that has no such files (NFS, say),
-    leaves what `PARTIAL` matches beside the place: nothing else is ever called so.
+    leaves what `artifacts.partial` names beside the place.
 
     Raises:
         OSError: it cannot be made there.
     """
-    partial = f".barasync-{secrets.token_hex(8)}.partial"
+    partial = partial_name()
     directory = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with _written(directory, partial) as descriptor:
