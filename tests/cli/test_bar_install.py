@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 import barasync
+from barasync import whole_file as whole_file_module
 from barasync.cli import bar_install
 from barasync.cli.bar_install import MODULES, Asked, State, find, install_modules, stamped
-from barasync.cli.places import whole_file
 from barasync.errors import ConfigError
+from barasync.whole_file import whole_file
 from tests.rig.command import Barasync, Ended
 from tests.rig.services import PROJECT
 
@@ -328,7 +329,7 @@ def test_who_is_killed_leaves_each_module_old_or_new_and_the_next_call_does_the_
     assert after == {**current(), **kept}
 
     (project / "Bar.d" / MODULES[0]).unlink()
-    monkeypatch.setattr(bar_install, "_YOUNG_SECONDS", -60)
+    monkeypatch.setattr(whole_file_module, "_YOUNG_SECONDS", -60)
     assert install_modules(project, Asked()) == 0
     assert contents(project) == {**current(), **kept}
 

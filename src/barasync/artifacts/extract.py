@@ -22,7 +22,6 @@ from barasync.artifacts.directories import CONTENT, DIRECTORY
 from barasync.artifacts.ledger import Ledger
 from barasync.artifacts.manifest import Manifest, Refusal
 from barasync.artifacts.packed import Packed
-from barasync.artifacts.partial import PARTIAL, partial_name
 from barasync.artifacts.place import Place
 from barasync.artifacts.publish import publish, publish_content, refuse_existing
 from barasync.artifacts.removal import remove
@@ -31,6 +30,7 @@ from barasync.artifacts.rules import Limits
 from barasync.artifacts.selection import Selection
 from barasync.artifacts.tarstream import Read, TarStream
 from barasync.artifacts.writer import Writer
+from barasync.whole_file import PARTIAL, partial_name
 
 __all__ = ["Limits", "extract"]
 

@@ -10,9 +10,8 @@ import difflib
 import hashlib
 import os
 import re
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -21,9 +20,8 @@ import typer
 
 import barasync
 from barasync.artifacts.manifest import escaped
-from barasync.artifacts.partial import PARTIAL
-from barasync.cli.places import whole_file
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK, ConfigError, InternalError
+from barasync.whole_file import remove_abandoned, whole_file
 
 MODULES = ("podman", "podman_rules")
 
@@ -33,8 +31,6 @@ DIRECTORIES = ("Bar.d", "bar.d", ".Bar.d", ".bar.d")
 # What comes before the first of a version, and after it.
 _STAGES = {"dev": -4, "a": -3, "b": -2, "rc": -1, "post": 1}
 _VERSION = re.compile(r"(?P<release>[0-9]+(?:\.[0-9]+)*)[-_.]?(?P<stage>[a-z]*)(?P<rest>.*)")
-# How old a file is that nobody writes any more.
-_YOUNG_SECONDS = 60
 _STAMP = re.compile(rb"# barasync (?P<version>\S+) (?P<digest>[0-9a-f]{64})")
 
 
@@ -150,7 +146,7 @@ def install_modules(project: Path, asked: Asked) -> int:
         for each in modules:
             _require_no_backup(each)
     if writes:
-        _remove_abandoned(directory)
+        remove_abandoned(directory)
         _install([each for each in modules if each.found.state is not State.CURRENT])
     for each in modules:
         if asked.diff:
@@ -257,15 +253,6 @@ def _written(place: Path, content: bytes) -> Iterator[None]:
             yield
     except OSError as error:
         raise ConfigError(f"{escaped(str(place))} cannot be written: {error.strerror}") from error
-
-
-def _remove_abandoned(directory: Path) -> None:
-    """Remove files that writers which were killed have left."""
-    for place in directory.iterdir():
-        with suppress(OSError):
-            old = place.lstat().st_ctime < time.time() - _YOUNG_SECONDS
-            if old and PARTIAL.fullmatch(place.name) and not place.is_dir():
-                place.unlink()
 
 
 def _told(module: Module, *, written: bool, asked: Asked) -> str:

@@ -23,11 +23,12 @@ from barasync.artifacts.receiver import APART, Form, Receiver, lost, missing, pr
 from barasync.artifacts.resolve import Paths
 from barasync.artifacts.sources import Fetch
 from barasync.cli.containers import found_container
-from barasync.cli.places import whole_file, without_new_directories
+from barasync.cli.places import without_new_directories
 from barasync.cli.raw_output import write_raw
 from barasync.cli.standard_streams import STDOUT
 from barasync.config.sizes import format_size
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
+from barasync.whole_file import whole_file
 
 # What else podman may say ends the command in the usual way.
 _INCOMPLETE = (NotFound, StreamTruncated, ArchiveError, OSError)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import posixpath
 import sys
@@ -11,14 +10,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from barasync.artifacts.manifest import escaped
-from barasync.artifacts.partial import partial_name
 from barasync.errors import ConfigError
 
 STDOUT = "-"
 
 _STDOUT_NUMBER = 1
-# What is said by a file system without files that have no name, and by a kernel that knows none.
-_NO_UNNAMED = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
 
 
 def require_no_terminal(what: str) -> None:
@@ -117,70 +113,6 @@ def file_for(name: str) -> Path:
     if not place.parent.is_dir():
         raise ConfigError(f"{escaped(str(place.parent))} is not a directory")
     return place
-
-
-@contextmanager
-def whole_file(place: Path) -> Iterator[int]:
-    """Open a file that takes its place at the end of the block, and goes if that fails.
-
-    It has no name until then, so that a process that is killed while it writes leaves nothing of
-    it. One that is killed as it renames, or on a file system that has no such files (NFS, say),
-    leaves what `artifacts.partial` names beside the place.
-
-    Raises:
-        OSError: it cannot be made there.
-    """
-    partial = partial_name()
-    directory = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with _written(directory, partial) as descriptor:
-            yield descriptor
-        os.rename(partial, place.name, src_dir_fd=directory, dst_dir_fd=directory)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(partial, dir_fd=directory)
-        raise
-    finally:
-        os.close(directory)
-
-
-@contextmanager
-def _written(directory: int, name: str) -> Iterator[int]:
-    """Open a file that has a name in a directory, at the latest, when the block ends well."""
-    unnamed = _open_unnamed(directory)
-    if unnamed is None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(name, flags, 0o666, dir_fd=directory)
-    else:
-        descriptor = unnamed
-    try:
-        yield descriptor
-        if unnamed is not None:
-            os.link(_link_to(unnamed), name, dst_dir_fd=directory, follow_symlinks=True)
-    finally:
-        os.close(descriptor)
-
-
-def _open_unnamed(directory: int) -> int | None:
-    """Open a file without a name, `None` where that cannot be had, or not be named afterwards.
-
-    Source: open(2), O_TMPFILE.
-    """
-    try:
-        flags = os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC
-        descriptor = os.open(".", flags, 0o666, dir_fd=directory)
-    except OSError as error:
-        if error.errno in _NO_UNNAMED:
-            return None
-        raise
-    if Path(_link_to(descriptor)).exists():
-        return descriptor
-    os.close(descriptor)
-    return None
-
-
-def _link_to(descriptor: int) -> str:
-    return f"/proc/self/fd/{descriptor}"
 
 
 @contextmanager
