@@ -34,6 +34,7 @@ copy = ["file:/srv/file", "file:/srv/other"]
 NOT_LOADED = {
     "barasync.cli.cleaning",
     "barasync.cli.execute",
+    "barasync.cli.execution",
     "barasync.cli.image_prune",
     "barasync.cli.matrix",
     "barasync.cli.run",

@@ -70,24 +70,9 @@ def fetch(
     that lead outside, devices) is left out and listed; a tar on stdout is what podman sends, with
     everything.
     """
-    if not source.startswith("/"):
-        raise ConfigError(f"SRC: {source!r} is not an absolute path in the container")
-    path = "/" + posixpath.normpath(source).lstrip("/")
-    is_content = source.rstrip("/").endswith("/.")
+    path, is_content = _path_in_container(source)
     if unpack and is_content:
         raise ConfigError(f"SRC: {source!r} is what is in a directory, and --unpack takes a file")
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        raise ConfigError(
-            f"SRC: {source!r} is not UTF-8, and podman is not asked for it",
-            hint="fetch the directory it is in",
-        ) from None
-    if path == "/":
-        raise ConfigError(
-            "SRC: the whole file system is not fetched file by file",
-            hint="`barasync container export` gives it as one archive",
-        )
     size_bytes = options.parse_bytes("--artifacts-size", size)
     # The client takes 0.2 s to load; `--help` does without.
     from barasync.artifacts.receiver import Form  # noqa: PLC0415 - as said
@@ -126,3 +111,27 @@ def fetch(
             environ=os.environ,
         )
     )
+
+
+def _path_in_container(source: str) -> tuple[str, bool]:
+    """Return the path that SRC is, normalized, and whether what is in that directory is meant.
+
+    Raises:
+        ConfigError: it is none that podman can be asked for.
+    """
+    if not source.startswith("/"):
+        raise ConfigError(f"SRC: {source!r} is not an absolute path in the container")
+    path = "/" + posixpath.normpath(source).lstrip("/")
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"SRC: {source!r} is not UTF-8, and podman is not asked for it",
+            hint="fetch the directory it is in",
+        ) from None
+    if path == "/":
+        raise ConfigError(
+            "SRC: the whole file system is not fetched file by file",
+            hint="`barasync container export` gives it as one archive",
+        )
+    return path, source.rstrip("/").endswith("/.")

@@ -101,12 +101,7 @@ async def execute_in(
             raise _of_user(error, request, state) or error from None
         was_away = await podman.presence.count() != presence
         if end is End.ENDED and was_away and await _may_not_be_noted(session):
-            typer.echo(
-                f"barasync: podman's service ended meanwhile, and may not have noted that the "
-                f"command had begun in {state.name}: how it ends is not known",
-                err=True,
-            )
-            return EXIT_NOT_PASSED
+            return _of_unknown_end(state.name)
         spoken = Spoken(
             wait=session.wait,
             detached=f"detached; the command goes on in {state.name}",
@@ -114,6 +109,15 @@ async def execute_in(
             forgotten=lambda: _why_forgotten(container, state.name),
         )
         return await exit_code_of(end, spoken)
+
+
+def _of_unknown_end(name: str) -> int:
+    typer.echo(
+        "barasync: podman's service ended meanwhile, and may not have noted that the "
+        f"command had begun in {name}: how it ends is not known",
+        err=True,
+    )
+    return EXIT_NOT_PASSED
 
 
 async def _may_not_be_noted(session: ExecSession) -> bool:

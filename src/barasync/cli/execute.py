@@ -5,25 +5,24 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 
 import anyio
 from anyio import to_thread
 
 from barasync import __version__
-from barasync.aiopodman import Reference
 from barasync.cli.artifacts_root import artifacts_root
-from barasync.cli.cell_options import RunOptions
 from barasync.cli.cleaning import note_on_dead_runs, prune_automatically, sweep_host
+from barasync.cli.conclusion import conclude
 from barasync.cli.connect import Connection, connect
 from barasync.cli.directories import use_files
 from barasync.cli.emulation import require_emulators
 from barasync.cli.enforcement import require_programs
+from barasync.cli.execution import Executed, Execution
 from barasync.cli.interrupts import Interrupts
 from barasync.cli.preparation import (
     Files,
@@ -31,16 +30,9 @@ from barasync.cli.preparation import (
     read_files,
     require_shared_directory,
 )
-from barasync.cli.project import Project
-from barasync.cli.reader import Reader
-from barasync.cli.reports import Report, write_report
-from barasync.cli.secrets import read_secrets, secret_notes
-from barasync.config.copies import Copy
+from barasync.cli.secrets import secret_notes
 from barasync.engine.admission import capacity, tasks
-from barasync.engine.detached import Detachment
-from barasync.engine.dialogue import Dialogue
-from barasync.engine.feeding import OpenStdin
-from barasync.engine.history import Ended, History, read_history, remember
+from barasync.engine.history import History, read_history
 from barasync.engine.identity import Identity
 from barasync.engine.image_uses import Uses, using
 from barasync.engine.job import Session
@@ -53,111 +45,21 @@ from barasync.engine.secrets import made_secrets
 from barasync.engine.usage import RunCgroup
 from barasync.errors import EXIT_NOT_PASSED, EXIT_OK
 from barasync.events import PlannedCell, RunStarted
-from barasync.images.kept import NeededImage, require_kept
+from barasync.images.kept import require_kept
 from barasync.images.proxies import proxies_of
-from barasync.images.registry import Registries
 from barasync.images.snapshot import require_free
 from barasync.masking.masker import Masker
-from barasync.masking.value import SecretValue
-from barasync.matrix.plan import Plan
 from barasync.matrix.platforms import parse
 from barasync.report.console import Consoles
 from barasync.report.files import RunDirectory
 from barasync.report.jsonl import EventLog
 from barasync.report.recorder import Recorder
-from barasync.report.result import ResultDocument, write_result
 from barasync.workspace.copies import CopySource
 
 # For an audience that reads, but not for one that stands still.
 _HURRIED_SECONDS = 2.0
 # Of a run that went its way, room is made for the next ones.
 _UNDISTURBED = frozenset({EXIT_OK, EXIT_NOT_PASSED})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What all cells may take together, as far as that was said; memory in bytes."""
-
-    jobs: int | None = None
-    cpus_total: float | None = None
-    memory_total: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Execution:
-    """How a plan is to be carried out; the command line's side of a run.
-
-    `history` is the file that remembers how long cells took, `None` for a run that is not to be
-    remembered. `secrets` are the values of the plan's secrets, by source.
-    `check_elf` compares the shells of images with their platforms. `copies` go to every cell.
-    `snapshots` are the names of the images to be made of cells, by ID, and with `keep_failed` one
-    is made of each other cell that fails; `reports` are written when the run has ended.
-    `needed` are images that have to be there. `detachment` says how containers are to go on after
-    it, if they are. With a `dialogue` it is a shell, whose output is not recorded; `stdin` is what
-    the command of a single cell reads, and `reader` who reads what it prints: the run is ended when
-    they have left.
-    """
-
-    plan: Plan
-    project: Project
-    url: str | None
-    artifacts: Path | None
-    environ: Mapping[str, str]
-    registries: Registries
-    secrets: Mapping[str, SecretValue]
-    verbose: bool
-    check_elf: bool = False
-    limits: Limits = Limits()
-    fail_fast: bool = False
-    history: Path | None = None
-    deadline: float | None = None
-    copies: tuple[Copy, ...] = ()
-    snapshots: Mapping[str, Reference] = field(default_factory=dict)
-    keep_failed: bool = False
-    reports: tuple[Report, ...] = ()
-    needed: tuple[NeededImage, ...] = ()
-    detachment: Detachment | None = None
-    dialogue: Dialogue | None = None
-    stdin: OpenStdin | None = None
-    reader: Reader | None = None
-
-    @classmethod
-    def of(
-        cls, plan: Plan, project: Project, asked: RunOptions, environ: Mapping[str, str]
-    ) -> Execution:
-        """Return how a plan is carried out that is asked for with these options and no others.
-
-        Raises:
-            ConfigError: `--snapshot` is no name for an image, or a secret cannot be read.
-        """
-        return cls(
-            plan=plan,
-            project=project,
-            url=asked.url,
-            artifacts=None if asked.artifacts_dir is None else asked.artifacts_dir.absolute(),
-            snapshots=asked.snapshots(plan.cells),
-            environ=environ,
-            registries=Registries(environ=environ, pull=asked.pull, insecure=asked.insecure),
-            check_elf=asked.check_elf,
-            secrets=read_secrets(plan, environ),
-            verbose=asked.verbose,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Executed:
-    """A run that has ended, and its record.
-
-    `problems` are sentences on what could not be written or pruned; without `recorded` some of
-    that was the record or a log.
-    """
-
-    result: RunResult
-    document: ResultDocument
-    directory: RunDirectory
-    artifacts: Path
-    problems: tuple[str, ...]
-    recorded: bool
 
 
 Audience = Callable[[RunDirectory], Consoles]
@@ -187,59 +89,81 @@ async def execute(
     )
     async with connect(execution.url, execution.environ, notify=notify) as connection:
         identity = await to_thread.run_sync(Identity.current)
-        async with anyio.create_task_group() as group:
-            group.start_soon(sweep_host, execution.environ, identity)
-            group.start_soon(_tell_of_dead_runs, connection, identity, notify)
-            await require_shared_directory(execution.plan, execution.project.directory, connection)
-            for note in secret_notes(execution.plan, execution.secrets, connection.podman.version):
-                notify(note)
-            for name in execution.snapshots.values():
-                await require_free(connection.podman, name)
-            for needed in execution.needed:
-                await require_kept(connection.podman, needed)
-            await require_programs(execution.plan)
-            if connection.local:
-                await to_thread.run_sync(require_ports, execution.plan.policies)
-            platforms = [cell.platform for cell in execution.plan.cells]
-            await require_emulators(platforms, connection, identity)
+        await _look_around(execution, connection, identity, notify)
         directory = await to_thread.run_sync(_make_directory, execution)
         console = audience(directory)
         left: list[str] = []
         try:
-            place = execution.artifacts or directory.artifacts
-            with EventLog(directory.events) as events:
-                async with (
-                    artifacts_root(place, execution.plan.cells) as root,
-                    using(use_files(), directory.run, clock=time.time) as uses,
-                    console,
-                ):
-                    recorder = Recorder(directory, events, console, artifacts=root)
-                    result = await _run(
-                        execution,
-                        connection,
-                        recorder,
-                        files,
-                        interrupts,
-                        identity=identity,
-                        uses=uses,
-                        left=left,
-                    )
-                    # A run that has ended keeps its record and its exit code, whatever comes now.
-                    with _until_signal(interrupts) as closing:
-                        with anyio.CancelScope(shield=True):
-                            executed = await _conclude(execution, result, recorder, directory)
-                        if result.exit_code in _UNDISTURBED:
-                            problems = uses.problems + await prune_automatically(
-                                connection, identity, run=recorder.run, now=time.time()
-                            )
-                            executed = replace(executed, problems=executed.problems + problems)
-                    patience = _HURRIED_SECONDS if closing.cancel_called else math.inf
-                    await _finish(console, farewell(executed), interrupts, patience)
+            async with _recorded(execution, directory, console) as (recorder, uses):
+                result = await _run(
+                    execution,
+                    connection,
+                    recorder,
+                    files,
+                    interrupts,
+                    identity=identity,
+                    uses=uses,
+                    left=left,
+                )
+                # A run that has ended keeps its record and its exit code, whatever comes now.
+                with _until_signal(interrupts) as closing:
+                    with anyio.CancelScope(shield=True):
+                        executed = await conclude(execution, result, recorder, directory)
+                    if result.exit_code in _UNDISTURBED:
+                        problems = uses.problems + await prune_automatically(
+                            connection, identity, run=recorder.run, now=time.time()
+                        )
+                        executed = replace(executed, problems=executed.problems + problems)
+                patience = _HURRIED_SECONDS if closing.cancel_called else math.inf
+                await _finish(console, farewell(executed), interrupts, patience)
         except BaseException:
             for problem in left:
                 notify(problem)
             raise
     return executed
+
+
+async def _look_around(
+    execution: Execution,
+    connection: Connection,
+    identity: Identity,
+    notify: Callable[[str], None],
+) -> None:
+    """Refuse what this machine and its podman cannot do, before anything of the run is made.
+
+    Meanwhile what dead runs have left on the host goes, and what they left in podman is told.
+    """
+    plan = execution.plan
+    async with anyio.create_task_group() as group:
+        group.start_soon(sweep_host, execution.environ, identity)
+        group.start_soon(_tell_of_dead_runs, connection, identity, notify)
+        await require_shared_directory(plan, execution.project.directory, connection)
+        for note in secret_notes(plan, execution.secrets, connection.podman.version):
+            notify(note)
+        for name in execution.snapshots.values():
+            await require_free(connection.podman, name)
+        for needed in execution.needed:
+            await require_kept(connection.podman, needed)
+        await require_programs(plan)
+        if connection.local:
+            await to_thread.run_sync(require_ports, plan.policies)
+        platforms = [cell.platform for cell in plan.cells]
+        await require_emulators(platforms, connection, identity)
+
+
+@asynccontextmanager
+async def _recorded(
+    execution: Execution, directory: RunDirectory, console: Consoles
+) -> AsyncIterator[tuple[Recorder, Uses]]:
+    """Give what records the run in its directory, and what keeps its images."""
+    place = execution.artifacts or directory.artifacts
+    with EventLog(directory.events) as events:
+        async with (
+            artifacts_root(place, execution.plan.cells) as root,
+            using(use_files(), directory.run, clock=time.time) as uses,
+            console,
+        ):
+            yield Recorder(directory, events, console, artifacts=root), uses
 
 
 async def _run(
@@ -391,60 +315,6 @@ def _started(
             for cell in execution.plan.cells
         ),
     )
-
-
-async def _conclude(
-    execution: Execution,
-    result: RunResult,
-    recorder: Recorder,
-    directory: RunDirectory,
-) -> Executed:
-    document = recorder.document()
-    problems = recorder.problems
-    try:
-        await to_thread.run_sync(write_result, directory.result, document)
-    except OSError as error:
-        problems += (f"the result could not be written: {error}",)
-    problems += await _report(execution.reports, document, directory)
-    recorded = not problems
-    problems += await _remember(execution, document)
-    return Executed(
-        result=result,
-        document=document,
-        directory=directory,
-        artifacts=execution.artifacts or directory.artifacts,
-        problems=problems,
-        recorded=recorded,
-    )
-
-
-async def _report(
-    reports: Iterable[Report], document: ResultDocument, directory: RunDirectory
-) -> tuple[str, ...]:
-    problems: list[str] = []
-    for report in reports:
-        try:
-            await to_thread.run_sync(write_report, report, document, directory)
-        except OSError as error:
-            problems.append(f"the report {report.path} could not be written: {error}")
-    return tuple(problems)
-
-
-async def _remember(execution: Execution, document: ResultDocument) -> tuple[str, ...]:
-    """Remember how long cells took; nothing but the order of the next run depends on it."""
-    if execution.history is None:
-        return ()
-    kin = {cell.id: cell.matrix_id for cell in execution.plan.cells}
-    ended = [
-        Ended.of(cell.rule or document.rule, kin[cell.id], cell.status, cell.seconds, cell.phases)
-        for cell in document.cells
-        if cell.status is not None and cell.seconds is not None and cell.attempt
-    ]
-    try:
-        await to_thread.run_sync(remember, execution.history, ended)
-    except OSError as error:
-        return (f"how long the cells took could not be remembered: {error}",)
-    return ()
 
 
 async def _finish(

@@ -125,7 +125,7 @@ def matrix(
     if not goes_on(background, project.directory, plan, asked, os.environ):
         return
     # The engine takes 0.2 s to load; `--help` and `--plan` do without.
-    from barasync.cli.execute import Execution, Limits  # noqa: PLC0415 - as said
+    from barasync.cli.execution import Execution, Limits  # noqa: PLC0415 - as said
     from barasync.cli.show import show_matrix  # noqa: PLC0415 - as said
 
     show_matrix(

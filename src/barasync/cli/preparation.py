@@ -14,6 +14,7 @@ from pathlib import Path
 from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
+from barasync.aiopodman import Podman
 from barasync.cli.connect import Connection, Reached
 from barasync.cli.declared import declared_images, read_once, read_tree
 from barasync.cli.directories import cache_directory, lock_directory
@@ -103,16 +104,71 @@ def preparation(
     is held by `uses`.
     `check_elf` compares the shells of images with their platforms.
     """
-    locks = lock_directory()
+    labels = identity.labels(recorder.run)
+    told = _Told(recorder, masker)
+    reads = read_once(project.directory)
 
-    def progress(image: str, platform: Platform, message: str) -> None:
-        line = masker.text(message)
-        recorder.emit(
-            ImageProgress(at=time.time(), image=image, platform=str(platform), message=line)
+    async def tree() -> Tree:
+        return await reads() if source is None else source.tree
+
+    async def look() -> Connection:
+        return connection
+
+    return Preparation(
+        images=declared_images(
+            project,
+            Reached(podman=connection.podman, look=look),
+            identity,
+            run=recorder.run,
+            environ=environ,
+            registries=registries,
+            logs=recorder.images,
+            hold=uses.hold,
+            tree=tree,
+            tell=told.progress,
+            on_found=told.found,
+            check_elf=check_elf,
+        ),
+        native=parse(connection.host.arch),
+        workspace=partial(
+            _layer,
+            source=source,
+            podman=connection.podman,
+            identity=identity,
+            uses=uses,
+            told=told,
+        ),
+        caches=Caches(
+            connection.podman,
+            lock_directory(),
+            labels=labels,
+            rlimits=connection.rlimits,
+            judge=partial(identity.judge, start_of=start_time),
+        ),
+        programs=Programs(connection.podman, cache_directory() / "programs.json", labels=labels),
+        has_bar=partial(_has_bar, project, source),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What is said of images, in the record of a run."""
+
+    recorder: Recorder
+    masker: Masker
+
+    def progress(self, image: str, platform: Platform, message: str) -> None:
+        self.recorder.emit(
+            ImageProgress(
+                at=time.time(),
+                image=image,
+                platform=str(platform),
+                message=self.masker.text(message),
+            )
         )
 
-    def found(image: ResolvedImage) -> None:
-        recorder.emit(
+    def found(self, image: ResolvedImage) -> None:
+        self.recorder.emit(
             ImageResolved(
                 at=time.time(),
                 image=image.reference,
@@ -124,67 +180,38 @@ def preparation(
             )
         )
 
-    async def workspace(image_id: str, platform: Platform) -> str:
-        assert source is not None, "the files are read when a cell wants them in a layer"
-        make = partial(
-            ensure_layer,
-            connection.podman,
-            image_id=image_id,
-            platform=platform,
-            labels=identity.labels(recorder.run),
-            maker=identity.maker_labels(recorder.run),
+
+async def _layer(
+    image_id: str,
+    platform: Platform,
+    *,
+    source: Source | None,
+    podman: Podman,
+    identity: Identity,
+    uses: Uses,
+    told: _Told,
+) -> str:
+    """Return the image that has the project's files over another, made where it is not there."""
+    assert source is not None, "the files are read when a cell wants them in a layer"
+    run = told.recorder.run
+
+    async def alone(tree: Tree) -> str:
+        waits = partial(
+            told.progress, image_id, platform, "waits for a workspace layer that is being made"
         )
+        async with making_layer(lock_directory(), layer_key(image_id, tree), on_wait=waits):
+            return await ensure_layer(
+                podman,
+                image_id=image_id,
+                platform=platform,
+                tree=tree,
+                labels=identity.labels(run),
+                maker=identity.maker_labels(run),
+            )
 
-        def waits() -> None:
-            progress(image_id, platform, "waits for a workspace layer that is being made")
-
-        async def alone(tree: Tree) -> str:
-            async with making_layer(locks, layer_key(image_id, tree), on_wait=waits):
-                return await make(tree=tree)
-
-        layer = await source.layer(alone)
-        await uses.hold(layer)
-        return layer
-
-    caches = Caches(
-        connection.podman,
-        lock_directory(),
-        labels=identity.labels(recorder.run),
-        rlimits=connection.rlimits,
-        judge=partial(identity.judge, start_of=start_time),
-    )
-    labels = identity.labels(recorder.run)
-    programs = Programs(connection.podman, cache_directory() / "programs.json", labels=labels)
-    reads = read_once(project.directory)
-
-    async def tree() -> Tree:
-        return await reads() if source is None else source.tree
-
-    async def look() -> Connection:
-        return connection
-
-    images = declared_images(
-        project,
-        Reached(podman=connection.podman, look=look),
-        identity,
-        run=recorder.run,
-        environ=environ,
-        registries=registries,
-        logs=recorder.images,
-        hold=uses.hold,
-        tree=tree,
-        tell=progress,
-        on_found=found,
-        check_elf=check_elf,
-    )
-    return Preparation(
-        images=images,
-        native=parse(connection.host.arch),
-        workspace=workspace,
-        caches=caches,
-        programs=programs,
-        has_bar=partial(_has_bar, project, source),
-    )
+    layer = await source.layer(alone)
+    await uses.hold(layer)
+    return layer
 
 
 def _has_bar(project: Project, source: Source | None, settings: CellSettings) -> bool:

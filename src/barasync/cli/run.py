@@ -95,7 +95,7 @@ def run(
     if not goes_on(background, project.directory, plan, asked, os.environ, waiter=waiter):
         return
     # The engine takes 0.2 s to load; `--help` does without.
-    from barasync.cli.execute import Execution, Limits  # noqa: PLC0415 - as said
+    from barasync.cli.execution import Execution, Limits  # noqa: PLC0415 - as said
     from barasync.cli.show import show_single  # noqa: PLC0415 - as said
 
     show_single(

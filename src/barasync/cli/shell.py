@@ -89,7 +89,7 @@ def shell(
     for note in plan.notes:
         typer.echo(f"note: {note}", err=True)
     # The engine takes 0.2 s to load; `--help` does without.
-    from barasync.cli.execute import Execution, Limits  # noqa: PLC0415 - as said
+    from barasync.cli.execution import Execution, Limits  # noqa: PLC0415 - as said
     from barasync.cli.show import show_shell  # noqa: PLC0415 - as said
     from barasync.cli.terminals import parse_detach_keys  # noqa: PLC0415 - as said
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
-from barasync.cli.execute import Executed, Execution, execute
+from barasync.cli.execute import execute
+from barasync.cli.execution import Executed, Execution
 from barasync.cli.interrupts import Interrupts, finish
 from barasync.cli.own_stdin import OwnStdin
 from barasync.cli.reader import Reader

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
-from barasync.aiopodman import BuildSpec, NotFound, Podman, PullPolicy
+from barasync.aiopodman import BuildSpec, NotFound, PullPolicy, Rlimit
 from barasync.config.origin import image_key
 from barasync.config.schema import ImageNetwork, ImageTable
 from barasync.engine.build import BuildContext, Built
@@ -23,6 +23,7 @@ from barasync.engine.containerfile_request import MARK, ContainerfileRequest
 from barasync.engine.layers import making_layer
 from barasync.engine.step_run import TimeLimit
 from barasync.engine.step_words import explained, left_out
+from barasync.engine.usage import RunCgroup
 from barasync.images.containerfile_bases import bases_of
 from barasync.images.failures import WrongPlatform
 from barasync.images.fit import fits
@@ -69,37 +70,113 @@ async def build_containerfile(
         ImageError: a step of it fails, or podman refuses one.
         EngineUnavailable: podman does not answer.
     """
-    where = context.place(name, platform)
-    tell = partial(context.on_progress, name, platform)
-    source = await _source_of(context, name, table)
+    wanted = await _wanted(context, name, table, platform, bases)
+    source = wanted.source
     if source.tree.skipped:
-        tell(left_out(source.label, source.tree.skipped))
-    key = source.key(platform)
-    pull = registries.pull
-    offline = table.network is ImageNetwork.NONE
-    reference = _reference(name, platform, key)
-    again = not context.cache or pull is Freshness.ALWAYS
-    named = bases_of(source.text, platform)
-    look = partial(_find, context.podman, reference, named, bases, where)
-    found, is_current = await look()
+        wanted.tell(left_out(source.label, source.tree.skipped))
+    again = not context.cache or registries.pull is Freshness.ALWAYS
+    found, is_current = await wanted.find()
     if found is not None and is_current and not again:
-        tell(f"{source.label}: cached")
-        return Built(id=found, key=key, executed=0, log=None)
-    waits = partial(tell, f"{source.label}: waits for who builds it now")
+        wanted.tell(f"{source.label}: cached")
+        return Built(id=found, key=wanted.key, executed=0, log=None)
+    waits = partial(wanted.tell, f"{source.label}: waits for who builds it now")
     rlimits = await context.ready()
-    made_of = await bases.begun(named)
+    made_of = await bases.begun(wanted.named)
     async with (
-        making_layer(context.locks, key, on_wait=waits),
+        making_layer(context.locks, wanted.key, on_wait=waits),
         context.processors,
         context.log_of(name, platform) as log,
     ):
-        found, is_current = await look()
+        found, is_current = await wanted.find()
         if found is not None and is_current and not again:
-            return Built(id=found, key=key, executed=0, log=None)
+            return Built(id=found, key=wanted.key, executed=0, log=None)
         cgroup = await context.cgroup_of(f"{name}-{short_name(platform)}")
-        spec = BuildSpec(
-            containerfile=source.containerfile,
-            reference=reference,
+        spec = wanted.spec(registries.pull, made_of=made_of, rlimits=rlimits, cgroup=cgroup)
+
+        def make(spec: BuildSpec) -> ContainerfileRequest:
+            return ContainerfileRequest(
+                context.podman,
+                source=source,
+                where=wanted.where,
+                log=log,
+                tell=wanted.tell,
+                spec=spec,
+                cgroup=cgroup,
+                limit=TimeLimit(context.called.get(name, name), table.step_seconds),
+                registries=registries,
+            )
+
+        image, executed = await _made_for(platform, spec, make, found)
+        made_log = log.path if log.exists else None
+        return Built(id=image, key=wanted.key, executed=executed, log=made_log)
+
+
+async def find_containerfile(
+    context: BuildContext, name: str, table: ImageTable, platform: Platform, bases: Bases
+) -> str | None:
+    """Return the ID of what `build_containerfile` has made of the same files, if it is here.
+
+    Raises:
+        ConfigError: the Containerfile or its context is not there, or cannot be read.
+        ImageError, EngineUnavailable: podman does not tell.
+    """
+    wanted = await _wanted(context, name, table, platform, bases)
+    found, is_current = await wanted.find()
+    return found if is_current else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """An image that a Containerfile makes for a platform, and where it would be if it were made.
+
+    `named` are the names in it that stand for images.
+    """
+
+    context: BuildContext
+    name: str
+    table: ImageTable
+    platform: Platform
+    bases: Bases
+    source: Source
+    named: tuple[str, ...]
+    key: str
+
+    @property
+    def where(self) -> str:
+        return self.context.place(self.name, self.platform)
+
+    @property
+    def reference(self) -> str:
+        return f"{PREFIX}{self.name}:{short_name(self.platform)}-{self.key[:_DIGITS]}"
+
+    def tell(self, line: str) -> None:
+        self.context.on_progress(self.name, self.platform, line)
+
+    async def find(self) -> tuple[str | None, bool]:
+        """Return the image that has the name, and whether it is made of what its bases are now."""
+        with explained(self.where, "looking for it"):
+            try:
+                found = await self.context.podman.images.inspect(self.reference)
+            except NotFound:
+                return None, False
+        if found.labels.get(KIND_LABEL) != CONTAINERFILE:
+            return None, False
+        return found.id, not await self.bases.have_moved(self.named, found.annotations)
+
+    def spec(
+        self,
+        pull: Freshness,
+        *,
+        made_of: str,
+        rlimits: Sequence[Rlimit],
+        cgroup: RunCgroup | None,
+    ) -> BuildSpec:
+        """Return what podman's builder is asked for; `made_of` is what `named` stand for."""
+        context, platform = self.context, self.platform
+        offline = self.table.network is ImageNetwork.NONE
+        return BuildSpec(
+            containerfile=self.source.containerfile,
+            reference=self.reference,
             os=platform.os,
             architecture=platform.architecture,
             variant=platform.variant,
@@ -113,53 +190,28 @@ async def build_containerfile(
             offline=offline,
             arguments={} if offline else context.proxies,
             # What was known is here, and as new as it was to be.
-            pull="missing" if pull is Freshness.ALWAYS and all(named) else _POLICIES[pull],
+            pull="missing" if pull is Freshness.ALWAYS and all(self.named) else _POLICIES[pull],
             # Podman's own cache knows nothing of networks.
             cache=context.cache and not offline,
             rlimits=rlimits,
         )
 
-        def make(spec: BuildSpec) -> ContainerfileRequest:
-            return ContainerfileRequest(
-                context.podman,
-                source=source,
-                where=where,
-                log=log,
-                tell=tell,
-                spec=spec,
-                cgroup=cgroup,
-                limit=TimeLimit(context.called.get(name, name), table.step_seconds),
-                registries=registries,
-            )
 
-        image, executed = await _made_for(platform, spec, make, found)
-        return Built(id=image, key=key, executed=executed, log=log.path if log.exists else None)
-
-
-async def find_containerfile(
+async def _wanted(
     context: BuildContext, name: str, table: ImageTable, platform: Platform, bases: Bases
-) -> str | None:
-    """Return the ID of what `build_containerfile` has made of the same files, if it is here.
-
-    Raises:
-        ConfigError: the Containerfile or its context is not there, or cannot be read.
-        ImageError, EngineUnavailable: podman does not tell.
-    """
-    source = await _source_of(context, name, table)
-    reference = _reference(name, platform, source.key(platform))
-    named = bases_of(source.text, platform)
-    where = context.place(name, platform)
-    found, is_current = await _find(context.podman, reference, named, bases, where)
-    return found if is_current else None
-
-
-async def _source_of(context: BuildContext, name: str, table: ImageTable) -> Source:
+) -> _Wanted:
     place = partial(image_key, context.called, name)
-    return await read_source(context.project, context.tree, place, table)
-
-
-def _reference(name: str, platform: Platform, key: str) -> str:
-    return f"{PREFIX}{name}:{short_name(platform)}-{key[:_DIGITS]}"
+    source = await read_source(context.project, context.tree, place, table)
+    return _Wanted(
+        context=context,
+        name=name,
+        table=table,
+        platform=platform,
+        bases=bases,
+        source=source,
+        named=bases_of(source.text, platform),
+        key=source.key(platform),
+    )
 
 
 async def _made_for(
@@ -194,17 +246,3 @@ async def _made_for(
             hint="leave `--platform` out of its FROM, or declare the image for that platform alone",
         )
     return image, executed
-
-
-async def _find(
-    podman: Podman, reference: str, named: Sequence[str], bases: Bases, where: str
-) -> tuple[str | None, bool]:
-    """Return the image that has the name, and whether it is made of what its bases are now."""
-    with explained(where, "looking for it"):
-        try:
-            found = await podman.images.inspect(reference)
-        except NotFound:
-            return None, False
-    if found.labels.get(KIND_LABEL) != CONTAINERFILE:
-        return None, False
-    return found.id, not await bases.have_moved(named, found.annotations)
