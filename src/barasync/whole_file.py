@@ -14,10 +14,11 @@ from pathlib import Path
 PARTIAL = re.compile(r"\.barasync-[0-9a-f]{16}\.partial")
 """What `partial_name` returns; nothing else is ever called so."""
 
+YOUNG_SECONDS = 60
+"""How long what has such a name may be somebody's who is writing it."""
+
 # What is said by a file system without files that have no name, and by a kernel that knows none.
 _NO_UNNAMED = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
-# How old a file is that nobody writes any more.
-_YOUNG_SECONDS = 60
 
 
 def partial_name() -> str:
@@ -79,7 +80,7 @@ def remove_abandoned(directory: Path) -> None:
 
 
 def _is_abandoned(place: Path) -> bool:
-    return not place.is_dir() and place.lstat().st_ctime < time.time() - _YOUNG_SECONDS
+    return not place.is_dir() and place.lstat().st_ctime < time.time() - YOUNG_SECONDS
 
 
 @contextmanager

@@ -14,7 +14,7 @@ with_memodb() {
     local session
     mkdir data
     printf '%s\n' 'require podman' 'rule t: -- '"'"'podman_run_background "$BUSYBOX" --volume "$PWD/data:/data" sh -c "
-        touch /data/begun; until [ -e /data/go ] || [ \$((i += 1)) -gt 600 ]; do sleep 0.1; done; echo done; exit 7" && touch scheduled && sleep 300'"'" >Barf
+        touch /data/begun; until [ -e /data/go ]; do [ \$((i += 1)) -le 600 ] || exit 9; sleep 0.1; done; echo done; exit 7" && touch scheduled && sleep 300'"'" >Barf
     setsid ./bar t >/dev/null 2>&1 3>&- &
     session=$!
     for ((i = 0; i < 600; i++)); do
@@ -25,7 +25,7 @@ with_memodb() {
     wait "$session" || true
     touch data/go
     printf '%s\n' 'require podman' 'rule t: -- '"'"'podman_run_background_wait "$BUSYBOX" --volume "$PWD/data:/data" sh -c "
-        touch /data/begun; until [ -e /data/go ] || [ \$((i += 1)) -gt 600 ]; do sleep 0.1; done; echo done; exit 7"'"'" >Barf
+        touch /data/begun; until [ -e /data/go ]; do [ \$((i += 1)) -le 600 ] || exit 9; sleep 0.1; done; echo done; exit 7"'"'" >Barf
     try bar t
     assert_code 7
     assert_equal "$output" "done"

@@ -329,7 +329,7 @@ def test_who_is_killed_leaves_each_module_old_or_new_and_the_next_call_does_the_
     assert after == {**current(), **kept}
 
     (project / "Bar.d" / MODULES[0]).unlink()
-    monkeypatch.setattr(whole_file_module, "_YOUNG_SECONDS", -60)
+    monkeypatch.setattr(whole_file_module, "YOUNG_SECONDS", -60)
     assert install_modules(project, Asked()) == 0
     assert contents(project) == {**current(), **kept}
 

@@ -125,7 +125,7 @@ class TestWithoutExchange:
 def test_what_a_killed_process_left_is_removed_and_what_a_live_one_makes_is_not(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_YOUNG_SECONDS", -60)
+    monkeypatch.setattr(module, "YOUNG_SECONDS", -60)
     dead, live, other = (
         place.parent / f".barasync-{digit * 16}{ending}"
         for digit, ending in (("0", ".partial"), ("1", ".partial"), ("2", ".part"))
@@ -178,7 +178,7 @@ def test_the_stream_is_open_while_members_are_written_and_not_while_anything_is_
 ) -> None:
     """Whoever reads has one of a few turns."""
     unpack(pack(member("old")), place)
-    monkeypatch.setattr(module, "_YOUNG_SECONDS", -60)
+    monkeypatch.setattr(module, "YOUNG_SECONDS", -60)
     (place.parent / f".barasync-{'0' * 16}.partial").mkdir()
     archive = reader(pack(member("new"))[: None if whole else -1])
     happened: list[str] = []

@@ -6,12 +6,32 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from barasync import whole_file as module
+from barasync.engine.history import Ended, read_history, remember
+from barasync.images.programs import Answer, keep_answers, read_answers
+from barasync.matrix.outcome import Status
 from barasync.whole_file import PARTIAL, partial_name, remove_abandoned, whole_file, write_whole
+
+ANSWER = Answer(image="0" * 64, path=None, name="make", found=True)
+ENDED = Ended(rule="tests", cell="amd64", status=Status.PASSED, seconds=2)
+
+
+def _answers(file: Path) -> bool:
+    keep_answers(file, [ANSWER])
+    return read_answers(file) == {ANSWER.question: ANSWER}
+
+
+def _history(file: Path) -> bool:
+    remember(file, [ENDED])
+    return read_history(file).seconds("tests", "amd64") == 2
+
+
+written_by = pytest.mark.parametrize("write", [_answers, _history])
 
 
 @pytest.fixture(params=["unnamed", "named"])
@@ -112,18 +132,34 @@ def test_a_content_that_has_no_room_leaves_what_was_there(
     assert contents(place.parent) == {"place": "old"}
 
 
-def test_a_writer_removes_what_killed_ones_left_a_minute_ago(
-    place: Path, monkeypatch: pytest.MonkeyPatch
+@written_by
+def test_what_a_killed_writer_left_is_removed_and_what_a_live_one_writes_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path], bool]
 ) -> None:
-    left = place.with_name(partial_name())
+    file, left = tmp_path / "kept.json", tmp_path / partial_name()
     left.touch()
-    write_whole(place, b"1")
-    assert left.exists(), "somebody may be writing it"
 
-    monkeypatch.setattr(module, "_YOUNG_SECONDS", -60)
-    write_whole(place, b"2")
+    assert write(file)
+    assert set(tmp_path.iterdir()) == {left, file}
 
-    assert contents(place.parent) == {"place": "2"}
+    monkeypatch.setattr(module, "YOUNG_SECONDS", -60)
+    assert write(file)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@written_by
+def test_a_writer_that_is_interrupted_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path], bool]
+) -> None:
+    def interrupted(*_places: str, **_directories: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write(tmp_path / "kept.json")
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_files_of_that_name_are_abandoned(
@@ -134,7 +170,7 @@ def test_only_files_of_that_name_are_abandoned(
     for name in ("notes.partial", ".barasync-0123.partial", f"{partial_name()}.txt"):
         (tmp_path / name).touch()
     before = set(tmp_path.iterdir())
-    monkeypatch.setattr(module, "_YOUNG_SECONDS", -60)
+    monkeypatch.setattr(module, "YOUNG_SECONDS", -60)
 
     remove_abandoned(tmp_path)
 

@@ -30,12 +30,11 @@ from barasync.artifacts.rules import Limits
 from barasync.artifacts.selection import Selection
 from barasync.artifacts.tarstream import Read, TarStream
 from barasync.artifacts.writer import Writer
-from barasync.whole_file import PARTIAL, partial_name
+from barasync.whole_file import PARTIAL, YOUNG_SECONDS, partial_name
 
 __all__ = ["Limits", "extract"]
 
 _FEWER = ", most of which nobody wants; name what is wanted with fewer wildcards"
-_YOUNG_SECONDS = 60
 
 
 def extract(
@@ -201,7 +200,7 @@ def _remove_abandoned(parent: int) -> None:
             descriptor = os.open(name, DIRECTORY, dir_fd=parent)
             try:
                 # One that was just made may not be locked yet.
-                if time.time() - os.fstat(descriptor).st_ctime > _YOUNG_SECONDS:
+                if time.time() - os.fstat(descriptor).st_ctime > YOUNG_SECONDS:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     remove(name, dir_fd=parent)
             finally:

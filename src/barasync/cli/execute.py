@@ -89,7 +89,7 @@ async def execute(
     )
     async with connect(execution.url, execution.environ, notify=notify) as connection:
         identity = await to_thread.run_sync(Identity.current)
-        await _look_around(execution, connection, identity, notify)
+        await _require_possible(execution, connection, identity, notify)
         directory = await to_thread.run_sync(_make_directory, execution)
         console = audience(directory)
         left: list[str] = []
@@ -123,7 +123,7 @@ async def execute(
     return executed
 
 
-async def _look_around(
+async def _require_possible(
     execution: Execution,
     connection: Connection,
     identity: Identity,
